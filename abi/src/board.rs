@@ -1,0 +1,130 @@
+//! The slot: the truth about one exported right.
+//!
+//! What I export to you is a slot in my own outbound memory, which you map
+//! read-only. It needs no room in a lane, waits for nobody, and is still
+//! readable when I am dead.
+//!
+//! | offset | word    | says                                             |
+//! |--------|---------|--------------------------------------------------|
+//! | 0      | `life`  | generation in the low half, state in the high    |
+//! | 8      | `grant` | messages you may have sent on this slot, in all  |
+//! | 16     | -       | zero; for where a moved port went                |
+//! | 24     | -       | zero                                             |
+
+use crate::limits;
+
+/// Bytes of one slot.
+pub const SLOT_BYTES: usize = 32;
+/// Offset of `life` in a slot.
+pub const LIFE_AT: usize = 0;
+/// Offset of `grant` in a slot.
+pub const GRANT_AT: usize = 8;
+
+/// What has become of an exported right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is exported here.
+    Free,
+    /// The port is there.
+    Live,
+    /// The receive right is gone.
+    Dead,
+}
+
+/// The first word of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Which life of the slot.
+    pub generation: u32,
+    /// What has become of it.
+    pub state: State,
+}
+
+impl Life {
+    /// The word as it lies on the board.
+    pub const fn encode(self) -> u64 {
+        let state = match self.state {
+            State::Free => 0,
+            State::Live => 1,
+            State::Dead => 2,
+        };
+        (state << 32) | self.generation as u64
+    }
+
+    /// What a word on a peer's board says. A state we do not know reads as
+    /// dead: the peer can only hurt its own port with it.
+    pub const fn decode(word: u64) -> Self {
+        let state = match word >> 32 {
+            0 => State::Free,
+            1 => State::Live,
+            _ => State::Dead,
+        };
+        Life {
+            generation: word as u32,
+            state,
+        }
+    }
+}
+
+/// Which board a slot is on, and which place of that board.
+///
+/// The first board has [`limits::BOARD_SLOTS`] slots; each further one has as
+/// many as all before it together. `None` for an index past the last board.
+pub const fn place(index: u32) -> Option<(u32, u32)> {
+    if index >= limits::SLOTS {
+        return None;
+    }
+    if index < limits::BOARD_SLOTS {
+        return Some((0, index));
+    }
+    let board = (index / limits::BOARD_SLOTS).ilog2() + 1;
+    Some((board, index - board_start(board)))
+}
+
+/// The index of the first slot on `board`.
+pub const fn board_start(board: u32) -> u32 {
+    if board == 0 {
+        0
+    } else {
+        limits::BOARD_SLOTS << (board - 1)
+    }
+}
+
+/// How many slots `board` has.
+pub const fn board_slots(board: u32) -> u32 {
+    if board == 0 {
+        limits::BOARD_SLOTS
+    } else {
+        limits::BOARD_SLOTS << (board - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boards_cover_every_index_once() {
+        let mut next = 0;
+        for board in 0..limits::BOARDS {
+            assert_eq!(board_start(board), next);
+            assert_eq!(place(next), Some((board, 0)));
+            next += board_slots(board);
+            assert_eq!(place(next - 1), Some((board, board_slots(board) - 1)));
+        }
+        assert_eq!(next, limits::SLOTS);
+        assert_eq!(place(next), None);
+    }
+
+    #[test]
+    fn life_words_come_back() {
+        for state in [State::Free, State::Live, State::Dead] {
+            let life = Life {
+                generation: 0xfeed_f00d,
+                state,
+            };
+            assert_eq!(Life::decode(life.encode()), life);
+        }
+        assert_eq!(Life::decode(9 << 32).state, State::Dead);
+    }
+}

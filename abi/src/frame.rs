@@ -1,0 +1,449 @@
+//! What lies in a lane.
+//!
+//! A lane is a ring of frames. A frame begins with a header of 32 bytes, is
+//! 8-aligned and never split: what does not fit before the end of the ring is
+//! skipped, by a [`Kind::Skip`] frame or, where not even a header fits, silently
+//! by both sides.
+//!
+//! | offset | bytes | field        | in a message          | otherwise           |
+//! |--------|-------|--------------|-----------------------|---------------------|
+//! | 0      | 4     | `length`     | of the whole frame    | the same            |
+//! | 4      | 1     | `kind`       | see [`Kind`]          |                     |
+//! | 5      | 1     | `flags`      | see [`flag`]          | see [`flag`]        |
+//! | 6      | 2     | `priority`   | of the message        | zero                |
+//! | 8      | 4     | `index`      | the port's slot       | the slot spoken of  |
+//! | 12     | 4     | `generation` | of that slot          | of that slot        |
+//! | 16     | 4     | `id`         | the user's            | a small number      |
+//! | 20     | 4     | `extra`      | bytes before the body | zero                |
+//! | 24     | 8     | `tag`        | the user's            | count, ticket, …    |
+//!
+//! After the header come `extra` bytes that name rights and descriptors, then
+//! the body.
+
+use crate::right::RightRef;
+use crate::{Offence, Slot, TaskId, limits, u16_at, u32_at, u64_at};
+
+/// Bytes of a header.
+pub const HEADER_BYTES: usize = 32;
+
+/// Bytes of an attachment head.
+pub const ATTACHED_BYTES: usize = 16;
+
+/// The slot index in a *look* that means every slot.
+pub const EVERY_SLOT: u32 = u32::MAX;
+
+/// Bits of `flags`.
+pub mod flag {
+    /// A reply right follows the header.
+    pub const REPLY: u8 = 1;
+    /// An attachment head and rights follow.
+    pub const ATTACHED: u8 = 2;
+    /// The message is a notification.
+    pub const NOTIFICATION: u8 = 4;
+    /// In a give or an answer to a claim: a send-once right is meant.
+    pub const ONCE: u8 = 8;
+}
+
+/// What a frame is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// Fills the ring to its end; no meaning.
+    Skip = 0,
+    /// A message to a slot of the reader's.
+    Message = 1,
+    /// Named rights for a task that was just linked: a message to no slot.
+    Welcome = 2,
+    /// `tag` rights of the slot are given back.
+    Release = 3,
+    /// A send-once right was dropped unused.
+    Dropped = 4,
+    /// The writer wants a place in the slot's port.
+    Ask = 5,
+    /// Something about my slot, or about room, has changed: look.
+    Look = 6,
+    /// I give my right in your slot to another task.
+    Give = 7,
+    /// A give whose message failed.
+    TakeBack = 8,
+    /// I hold a ticket to a port of yours.
+    Claim = 9,
+    /// The claim is good: this slot is yours.
+    Joined = 10,
+    /// The claim is not good.
+    Refused = 11,
+    /// Another board; its memory came before.
+    Board = 12,
+    /// How full is the port of this slot?
+    Status = 13,
+    /// So full.
+    StatusIs = 14,
+}
+
+impl Kind {
+    const ALL: [Kind; 15] = [
+        Kind::Skip,
+        Kind::Message,
+        Kind::Welcome,
+        Kind::Release,
+        Kind::Dropped,
+        Kind::Ask,
+        Kind::Look,
+        Kind::Give,
+        Kind::TakeBack,
+        Kind::Claim,
+        Kind::Joined,
+        Kind::Refused,
+        Kind::Board,
+        Kind::Status,
+        Kind::StatusIs,
+    ];
+
+    fn flags_allowed(self) -> u8 {
+        match self {
+            Kind::Message | Kind::Welcome => flag::REPLY | flag::ATTACHED | flag::NOTIFICATION,
+            Kind::Give | Kind::Joined => flag::ONCE,
+            _ => 0,
+        }
+    }
+}
+
+/// The first 32 bytes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Bytes of the whole frame, before rounding up to 8.
+    pub length: u32,
+    /// What the frame is for.
+    pub kind: Kind,
+    /// Bits of [`flag`].
+    pub flags: u8,
+    /// The message's priority.
+    pub priority: u16,
+    /// The slot the frame is about.
+    pub slot: Slot,
+    /// The message's id, or a small number.
+    pub id: i32,
+    /// Bytes between the header and the body.
+    pub extra: u32,
+    /// The message's tag, or a count or ticket.
+    pub tag: u64,
+}
+
+impl Header {
+    /// A header with nothing behind it.
+    pub const fn new(kind: Kind, slot: Slot) -> Self {
+        Header {
+            length: HEADER_BYTES as u32,
+            kind,
+            flags: 0,
+            priority: 0,
+            slot,
+            id: 0,
+            extra: 0,
+            tag: 0,
+        }
+    }
+
+    /// The header's bytes.
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[0..4].copy_from_slice(&self.length.to_le_bytes());
+        bytes[4] = self.kind as u8;
+        bytes[5] = self.flags;
+        bytes[6..8].copy_from_slice(&self.priority.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.slot.index.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.slot.generation.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.id.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.extra.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.tag.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a header that has been copied out of a lane.
+    ///
+    /// # Errors
+    /// [`Offence::FrameTruncated`], [`Offence::FrameOversized`],
+    /// [`Offence::FrameKind`], [`Offence::FrameFlags`].
+    pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, Offence> {
+        const SHORT: Offence = Offence::FrameTruncated;
+        let length = u32_at(bytes, 0).ok_or(SHORT)?;
+        let number = bytes[4];
+        let kind = *Kind::ALL
+            .get(usize::from(number))
+            .ok_or(Offence::FrameKind)?;
+        let flags = bytes[5];
+        let extra = u32_at(bytes, 20).ok_or(SHORT)?;
+        if (length as usize) < HEADER_BYTES {
+            return Err(SHORT);
+        }
+        if kind != Kind::Skip && length as usize > limits::FRAME_BYTES {
+            return Err(Offence::FrameOversized);
+        }
+        if flags & !kind.flags_allowed() != 0 {
+            return Err(Offence::FrameFlags);
+        }
+        if extra as usize > length as usize - HEADER_BYTES {
+            return Err(SHORT);
+        }
+        Ok(Header {
+            length,
+            kind,
+            flags,
+            priority: u16_at(bytes, 6).ok_or(SHORT)?,
+            slot: Slot {
+                index: u32_at(bytes, 8).ok_or(SHORT)?,
+                generation: u32_at(bytes, 12).ok_or(SHORT)?,
+            },
+            id: u32_at(bytes, 16).ok_or(SHORT)?.cast_signed(),
+            extra,
+            tag: u64_at(bytes, 24).ok_or(SHORT)?,
+        })
+    }
+
+    /// Bytes the frame takes in the lane.
+    pub const fn room(&self) -> u32 {
+        self.length.next_multiple_of(8)
+    }
+
+    /// Bytes of the body.
+    pub const fn body_bytes(&self) -> usize {
+        (self.length as usize).saturating_sub(HEADER_BYTES + self.extra as usize)
+    }
+}
+
+/// What a message carries beside its body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// The reply right.
+    pub reply: Option<RightRef>,
+    /// The rights, in the sender's order.
+    pub rights: Vec<RightRef>,
+    /// Descriptors in the packet that came before the frame, the body's memory
+    /// included.
+    pub descriptors: u16,
+    /// The number of that packet: counts from zero on each link, wraps.
+    pub packet: u32,
+    /// Bytes of the body in the packet's first descriptor; zero for an inline
+    /// body.
+    pub region: u64,
+}
+
+impl Attached {
+    /// Appends the bytes between header and body, and says which flags they
+    /// need.
+    pub fn encode(&self, out: &mut Vec<u8>) -> u8 {
+        let mut flags = 0;
+        if let Some(reply) = &self.reply {
+            reply.encode(out);
+            flags |= flag::REPLY;
+        }
+        if !self.rights.is_empty() || self.descriptors > 0 || self.region > 0 {
+            flags |= flag::ATTACHED;
+            out.extend_from_slice(&(self.rights.len() as u16).to_le_bytes());
+            out.extend_from_slice(&self.descriptors.to_le_bytes());
+            out.extend_from_slice(&self.packet.to_le_bytes());
+            out.extend_from_slice(&self.region.to_le_bytes());
+            for right in &self.rights {
+                right.encode(out);
+            }
+        }
+        flags
+    }
+
+    /// Reads the bytes between header and body.
+    ///
+    /// # Errors
+    /// [`Offence::FrameTruncated`], [`Offence::FrameOversized`] (more than a
+    /// message may carry, or bytes left over), [`Offence::RightKind`],
+    /// [`Offence::BodyMalformed`].
+    pub fn decode(flags: u8, mut bytes: &[u8]) -> Result<Self, Offence> {
+        const SHORT: Offence = Offence::FrameTruncated;
+        let mut attached = Attached::default();
+        if flags & flag::REPLY != 0 {
+            let (reply, used) = RightRef::decode(bytes)?;
+            let kind = match reply {
+                RightRef::Mine(kind, _)
+                | RightRef::Yours(kind, _)
+                | RightRef::Third { kind, .. }
+                | RightRef::Dead(kind) => kind,
+            };
+            if kind != crate::right::Kind::SendOnce {
+                return Err(Offence::RightKind);
+            }
+            attached.reply = Some(reply);
+            bytes = bytes.get(used..).ok_or(SHORT)?;
+        }
+        if flags & flag::ATTACHED != 0 {
+            let rights = usize::from(u16_at(bytes, 0).ok_or(SHORT)?);
+            attached.descriptors = u16_at(bytes, 2).ok_or(SHORT)?;
+            attached.packet = u32_at(bytes, 4).ok_or(SHORT)?;
+            attached.region = u64_at(bytes, 8).ok_or(SHORT)?;
+            let region = attached.region > 0;
+            if rights > limits::MESSAGE_RIGHTS
+                || usize::from(attached.descriptors)
+                    > limits::MESSAGE_DESCRIPTORS + usize::from(region)
+                || attached.region > limits::MESSAGE_BYTES
+            {
+                return Err(Offence::FrameOversized);
+            }
+            if region && attached.descriptors == 0 {
+                return Err(Offence::BodyMalformed);
+            }
+            bytes = bytes.get(ATTACHED_BYTES..).ok_or(SHORT)?;
+            for _ in 0..rights {
+                let (right, used) = RightRef::decode(bytes)?;
+                attached.rights.push(right);
+                bytes = bytes.get(used..).ok_or(SHORT)?;
+            }
+        }
+        if bytes.is_empty() {
+            Ok(attached)
+        } else {
+            Err(Offence::FrameOversized)
+        }
+    }
+}
+
+/// The answer to a [`Kind::Status`] question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortStatus {
+    /// Messages that wait in the queue.
+    pub queued: u64,
+    /// Messages the queue may hold; `u64::MAX` for one without a limit of its
+    /// own, zero for a rendezvous.
+    pub capacity: u64,
+    /// Send rights there are.
+    pub senders: u64,
+}
+
+impl PortStatus {
+    /// Bytes of an encoded answer.
+    pub const BYTES: usize = 24;
+
+    /// The body of the answering frame.
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..8].copy_from_slice(&self.queued.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.capacity.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.senders.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the body of the answering frame.
+    ///
+    /// # Errors
+    /// [`Offence::FrameTruncated`].
+    pub fn decode(body: &[u8]) -> Result<Self, Offence> {
+        const SHORT: Offence = Offence::FrameTruncated;
+        Ok(PortStatus {
+            queued: u64_at(body, 0).ok_or(SHORT)?,
+            capacity: u64_at(body, 8).ok_or(SHORT)?,
+            senders: u64_at(body, 16).ok_or(SHORT)?,
+        })
+    }
+}
+
+/// Reads the task a give, take-back, claim or its answer is about.
+///
+/// # Errors
+/// [`Offence::FrameTruncated`].
+pub fn task_of(body: &[u8]) -> Result<TaskId, Offence> {
+    TaskId::decode(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Ticket;
+    use crate::right::{Address, Kind as RightKind};
+
+    const SLOT: Slot = Slot {
+        index: 3,
+        generation: 9,
+    };
+
+    #[test]
+    fn every_header_comes_back() {
+        for kind in Kind::ALL {
+            let header = Header {
+                length: 40,
+                flags: kind.flags_allowed(),
+                priority: 5,
+                id: -3,
+                extra: 8,
+                tag: u64::MAX,
+                ..Header::new(kind, SLOT)
+            };
+            assert_eq!(Header::decode(&header.encode()), Ok(header));
+        }
+    }
+
+    #[test]
+    fn bad_headers_are_told_apart() {
+        let good = Header::new(Kind::Message, SLOT);
+        let with = |change: fn(&mut [u8; HEADER_BYTES])| {
+            let mut bytes = good.encode();
+            change(&mut bytes);
+            Header::decode(&bytes)
+        };
+        assert_eq!(with(|bytes| bytes[0] = 31), Err(Offence::FrameTruncated));
+        assert_eq!(with(|bytes| bytes[2] = 0xff), Err(Offence::FrameOversized));
+        assert_eq!(with(|bytes| bytes[4] = 99), Err(Offence::FrameKind));
+        assert_eq!(
+            with(|bytes| bytes[5] = flag::ONCE),
+            Err(Offence::FrameFlags)
+        );
+        assert_eq!(with(|bytes| bytes[20] = 1), Err(Offence::FrameTruncated));
+    }
+
+    #[test]
+    fn attachments_come_back() {
+        let owner = TaskId {
+            process: 1,
+            number: 2,
+        };
+        let third = RightRef::Third {
+            kind: RightKind::Send,
+            owner,
+            address: Address::default(),
+            ticket: Ticket(4),
+        };
+        let attached = Attached {
+            reply: Some(RightRef::Mine(RightKind::SendOnce, SLOT)),
+            rights: vec![third, RightRef::Yours(RightKind::Send, SLOT)],
+            descriptors: 2,
+            packet: 11,
+            region: 1 << 20,
+        };
+        let mut bytes = Vec::new();
+        let flags = attached.encode(&mut bytes);
+        assert_eq!(Attached::decode(flags, &bytes), Ok(attached));
+        for end in 0..bytes.len() {
+            assert_eq!(
+                Attached::decode(flags, &bytes[..end]),
+                Err(Offence::FrameTruncated)
+            );
+        }
+        bytes.push(0);
+        assert_eq!(
+            Attached::decode(flags, &bytes),
+            Err(Offence::FrameOversized)
+        );
+    }
+
+    #[test]
+    fn a_reply_right_that_could_be_used_twice_is_an_offence() {
+        let mut bytes = Vec::new();
+        RightRef::Mine(RightKind::Send, SLOT).encode(&mut bytes);
+        assert_eq!(
+            Attached::decode(flag::REPLY, &bytes),
+            Err(Offence::RightKind)
+        );
+    }
+
+    #[test]
+    fn the_longest_frame_leaves_room_in_the_smallest_lane() {
+        const { assert!(limits::FRAME_BYTES * 2 + 64 < limits::LANE_BYTES as usize) };
+        const { assert!(limits::FRAME_BYTES < limits::LANE_BYTES_MIN as usize) };
+    }
+}

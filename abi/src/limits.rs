@@ -1,0 +1,89 @@
+//! Every limit, as a sum with its holders named.
+//!
+//! A limit is charged to the task that causes the growth. Hitting one is an
+//! error to that task, never an abort and never somebody else's loss.
+
+/// Bytes in one lane: what a sender may have written and the reader not yet
+/// freed. Sixteen of the largest frames a plain message makes.
+pub const LANE_BYTES: u32 = 256 * 1024;
+
+/// The smallest lane a peer may offer us.
+pub const LANE_BYTES_MIN: u32 = 64 * 1024;
+
+/// The largest lane a peer may offer us.
+pub const LANE_BYTES_MAX: u32 = 64 * 1024 * 1024;
+
+/// The last bytes of a lane, which only the protocol's own frames may fill, so
+/// that a full mailbox never keeps a release or a *look* from being said.
+pub const LANE_RESERVE: u32 = 4 * 1024;
+
+/// The longest body that is copied through the lane. Longer ones travel in a
+/// sealed memfd.
+pub const INLINE_BYTES: usize = 32 * 1024;
+
+/// The longest body of one message: 1 GiB. One byte more is refused before
+/// anything is sent.
+pub const MESSAGE_BYTES: u64 = 1 << 30;
+
+/// Rights in one message, the reply right not counted.
+pub const MESSAGE_RIGHTS: usize = 512;
+
+/// Descriptors in one message.
+pub const MESSAGE_DESCRIPTORS: usize = 64;
+
+/// The longest name of a service, in bytes.
+pub const NAME_BYTES: usize = 255;
+
+/// The longest frame: header, reply right, attachment head, the rights with the
+/// longest form, and an inline body.
+pub const FRAME_BYTES: usize = crate::frame::HEADER_BYTES
+    + crate::frame::ATTACHED_BYTES
+    + (MESSAGE_RIGHTS + 1) * crate::right::REF_BYTES_MAX
+    + INLINE_BYTES
+    + 8;
+
+/// Bytes one peer may have waiting in our queues, frames and charges summed.
+pub const LINK_QUEUED_BYTES: u64 = 8 * 1024 * 1024;
+
+/// What one descriptor in a queued message counts against
+/// [`LINK_QUEUED_BYTES`]: so that no peer can fill our descriptor table.
+pub const DESCRIPTOR_CHARGE: u64 = 64 * 1024;
+
+/// Packets with descriptors that may wait for the frame that owns them.
+pub const DESCRIPTORS_WAITING: usize = 64;
+
+/// Questions of one link that may be unanswered.
+pub const QUESTIONS: u32 = 64;
+
+/// Slots on the board a link begins with.
+pub const BOARD_SLOTS: u32 = 128;
+
+/// Boards a link may have: each new one has as many slots as all before it.
+pub const BOARDS: u32 = 14;
+
+/// Slots on all boards of a link together.
+pub const SLOTS: u32 = BOARD_SLOTS << (BOARDS - 1);
+
+/// Gives by one task that nobody has claimed yet: eight messages full of rights.
+pub const GIVES: usize = 8 * MESSAGE_RIGHTS;
+
+/// Links of one task.
+pub const LINKS: usize = 16 * 1024;
+
+/// Connections of one uid that have said who they are and named no ticket yet.
+pub const STRANGERS: usize = 64;
+
+/// How long a connection may take to say who it is.
+pub const HELLO_NS: u64 = 2_000_000_000;
+
+/// How long a give of a dead giver waits for its claim.
+pub const ORPHAN_GIVE_NS: u64 = 10_000_000_000;
+
+/// How long a granted place may stay unused while others wait for one.
+pub const GRANT_IDLE_NS: u64 = 10_000_000;
+
+/// How long a thread waits for a peer before it rings the peer's bell.
+pub const PATIENCE_NS: u64 = 1_000_000;
+
+/// The most messages a bounded port may hold.
+pub const CAPACITY_MESSAGES: u32 = 1 << 24;

@@ -1,0 +1,2 @@
+//! The bootstrap server.
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The command `pillarbox`.
+#![forbid(unsafe_code)]
+fn main() {}

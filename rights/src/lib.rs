@@ -1,0 +1,2 @@
+//! The rules, pure.
+#![forbid(unsafe_code)]

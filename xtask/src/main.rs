@@ -1,0 +1,3 @@
+//! What the developers run.
+#![forbid(unsafe_code)]
+fn main() {}
