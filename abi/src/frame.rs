@@ -78,10 +78,12 @@ pub enum Kind {
     Status = 13,
     /// So full.
     StatusIs = 14,
+    /// `tag` granted places are given back unused; with `id` 1 the asking ends too.
+    Return = 15,
 }
 
 impl Kind {
-    const ALL: [Kind; 15] = [
+    const ALL: [Kind; 16] = [
         Kind::Skip,
         Kind::Message,
         Kind::Welcome,
@@ -97,6 +99,7 @@ impl Kind {
         Kind::Board,
         Kind::Status,
         Kind::StatusIs,
+        Kind::Return,
     ];
 
     fn flags_allowed(self) -> u8 {

@@ -1,2 +1,28 @@
 //! The rules, pure.
+//!
+//! Small machines that say what becomes of a right: nothing here knows a
+//! socket, a clock or a thread (I11). Time is an argument. The shell holds each
+//! machine where it is used, under the lock it already has, and acts on the
+//! small values they return; the simulator holds the same machines and acts on
+//! them under one seed.
+//!
+//! | module      | rule                                                      |
+//! |-------------|-----------------------------------------------------------|
+//! | [`table`]   | names are an index and a generation; none is used twice   |
+//! | [`export`]  | what one peer holds of ours, counted                      |
+//! | [`import`]  | what we hold of one peer's, counted                       |
+//! | [`window`]  | who may send how many messages to a port                  |
+//! | [`port`]    | a queue with a window: what was accepted, in order        |
+//! | [`give`]    | rights on their way from one peer of ours to another      |
+//! | [`senders`] | when nobody can send any more                             |
+//! | [`census`]  | where every right is                                      |
 #![forbid(unsafe_code)]
+
+pub mod census;
+pub mod export;
+pub mod give;
+pub mod import;
+pub mod port;
+pub mod senders;
+pub mod table;
+pub mod window;

@@ -1,0 +1,218 @@
+//! Rights on their way from one peer of ours to another.
+//!
+//! The giver publishes the give in its lane to us before it publishes the
+//! message that names the ticket, and lanes are memory: whoever saw the message
+//! can see the give. So when a receiver asks for a ticket we do not have, we
+//! drain what the giver's lane shows and then know.
+
+use std::collections::HashMap;
+
+use abi::right::Kind;
+use abi::{Offence, Slot, TaskId, Ticket, limits};
+
+/// What names a give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GiveName {
+    /// Who gave.
+    pub giver: TaskId,
+    /// Who may claim.
+    pub to: TaskId,
+    /// The giver's number for it.
+    pub ticket: Ticket,
+}
+
+/// A right that was given and not yet claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Given<P> {
+    /// What it leads to.
+    pub port: P,
+    /// Which kind of right.
+    pub kind: Kind,
+    /// The giver's own slot, for a give that is taken back.
+    pub slot: Slot,
+}
+
+#[derive(Debug)]
+struct Entry<P> {
+    given: Given<P>,
+    /// When its giver died.
+    orphan_since: Option<u64>,
+}
+
+/// All gives that nobody has claimed yet.
+#[derive(Debug)]
+pub struct Gives<P> {
+    entries: HashMap<GiveName, Entry<P>>,
+    by_giver: HashMap<TaskId, usize>,
+}
+
+impl<P> Default for Gives<P> {
+    fn default() -> Self {
+        Gives {
+            entries: HashMap::new(),
+            by_giver: HashMap::new(),
+        }
+    }
+}
+
+impl<P: Copy> Gives<P> {
+    /// Notes a give.
+    ///
+    /// # Errors
+    /// [`Offence::TicketReused`], [`Offence::GivesExceeded`].
+    pub fn give(&mut self, name: GiveName, given: Given<P>) -> Result<(), Offence> {
+        if self.entries.contains_key(&name) {
+            return Err(Offence::TicketReused);
+        }
+        let open = self.by_giver.entry(name.giver).or_default();
+        if *open >= limits::GIVES {
+            return Err(Offence::GivesExceeded);
+        }
+        *open += 1;
+        self.entries.insert(
+            name,
+            Entry {
+                given,
+                orphan_since: None,
+            },
+        );
+        Ok(())
+    }
+
+    /// Takes a give out: it was claimed, or its giver takes it back.
+    pub fn take(&mut self, name: GiveName) -> Option<Given<P>> {
+        let entry = self.entries.remove(&name)?;
+        if let Some(open) = self.by_giver.get_mut(&name.giver) {
+            *open -= 1;
+            if *open == 0 {
+                self.by_giver.remove(&name.giver);
+            }
+        }
+        Some(entry.given)
+    }
+
+    /// A task has died: what was given *to* it comes back, what was given *by*
+    /// it waits a while for its claim.
+    pub fn task_died(&mut self, task: TaskId, now_ns: u64) -> Vec<Given<P>> {
+        for (name, entry) in &mut self.entries {
+            if name.giver == task && entry.orphan_since.is_none() {
+                entry.orphan_since = Some(now_ns);
+            }
+        }
+        self.take_where(|name, _| name.to == task)
+    }
+
+    /// Ends the gives of dead givers that nobody came for.
+    pub fn expire(&mut self, now_ns: u64) -> Vec<Given<P>> {
+        self.take_where(|_, entry| {
+            entry
+                .orphan_since
+                .is_some_and(|since| now_ns.saturating_sub(since) >= limits::ORPHAN_GIVE_NS)
+        })
+    }
+
+    /// When to look again for gives that nobody comes for.
+    pub fn next_expiry(&self) -> Option<u64> {
+        self.entries
+            .values()
+            .filter_map(|entry| entry.orphan_since)
+            .min()
+            .map(|since| since.saturating_add(limits::ORPHAN_GIVE_NS))
+    }
+
+    fn take_where(
+        &mut self,
+        mut choose: impl FnMut(&GiveName, &Entry<P>) -> bool,
+    ) -> Vec<Given<P>> {
+        let names: Vec<GiveName> = self
+            .entries
+            .iter()
+            .filter(|(name, entry)| choose(name, entry))
+            .map(|(name, _)| *name)
+            .collect();
+        names
+            .into_iter()
+            .filter_map(|name| self.take(name))
+            .collect()
+    }
+
+    /// Every give that waits.
+    pub fn iter(&self) -> impl Iterator<Item = (GiveName, Given<P>)> {
+        self.entries
+            .iter()
+            .map(|(name, entry)| (*name, entry.given))
+    }
+
+    /// How many gives wait.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn task(process: u64) -> TaskId {
+        TaskId { process, number: 0 }
+    }
+
+    const GIVEN: Given<char> = Given {
+        port: 'p',
+        kind: Kind::Send,
+        slot: Slot {
+            index: 0,
+            generation: 1,
+        },
+    };
+
+    fn name(giver: u64, to: u64, ticket: u64) -> GiveName {
+        GiveName {
+            giver: task(giver),
+            to: task(to),
+            ticket: Ticket(ticket),
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_good_once_and_for_one_task() {
+        let mut gives = Gives::default();
+        gives.give(name(1, 2, 7), GIVEN).unwrap();
+        assert_eq!(gives.give(name(1, 2, 7), GIVEN), Err(Offence::TicketReused));
+        assert_eq!(gives.take(name(1, 3, 7)), None);
+        assert_eq!(gives.take(name(1, 2, 7)), Some(GIVEN));
+        assert_eq!(gives.take(name(1, 2, 7)), None);
+    }
+
+    #[test]
+    fn gives_to_the_dead_come_back_and_gives_of_the_dead_wait_a_while() {
+        let mut gives = Gives::default();
+        gives.give(name(1, 2, 1), GIVEN).unwrap();
+        gives.give(name(3, 1, 2), GIVEN).unwrap();
+        assert_eq!(gives.task_died(task(1), 5), [GIVEN]);
+        assert_eq!(gives.next_expiry(), Some(5 + limits::ORPHAN_GIVE_NS));
+        assert!(gives.expire(6).is_empty());
+        assert_eq!(gives.expire(5 + limits::ORPHAN_GIVE_NS), [GIVEN]);
+        assert!(gives.is_empty());
+    }
+
+    #[test]
+    fn open_gives_are_limited_per_giver() {
+        let mut gives = Gives::default();
+        for ticket in 0..limits::GIVES as u64 {
+            gives.give(name(1, 2, ticket), GIVEN).unwrap();
+        }
+        assert_eq!(
+            gives.give(name(1, 2, u64::MAX), GIVEN),
+            Err(Offence::GivesExceeded)
+        );
+        gives.give(name(4, 2, 0), GIVEN).unwrap();
+        let _ = gives.take(name(1, 2, 0));
+        gives.give(name(1, 2, u64::MAX), GIVEN).unwrap();
+    }
+}

@@ -1,0 +1,69 @@
+//! What we hold of one peer's, counted.
+
+/// One right of ours to a peer's port.
+///
+/// The owner's board says how many messages we may have sent in all; we say
+/// nothing and count. The board is read when what we saw there is used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Import {
+    /// How many times the right came to us and was not given back.
+    pub count: u64,
+    /// Messages sent on it, and places handed back unused.
+    pub sent: u64,
+    /// What the board said last.
+    pub grant: u64,
+}
+
+impl Import {
+    /// The right came once more.
+    pub fn learn(&mut self) {
+        self.count += 1;
+    }
+
+    /// Whether one more message may be sent by what was seen so far.
+    pub const fn may_send(&self) -> bool {
+        self.sent < self.grant
+    }
+
+    /// Takes note of what the board says now. A grant never shrinks; a board
+    /// that says less is a lie that changes nothing.
+    pub fn look(&mut self, board: u64) {
+        self.grant = self.grant.max(board);
+    }
+
+    /// One message was published.
+    pub fn sent(&mut self) {
+        self.sent += 1;
+    }
+
+    /// Hands the unused places back: how many there are.
+    #[must_use = "the owner must be told how many places come back"]
+    pub fn hand_back(&mut self) -> u64 {
+        // A port without a limit grants everything: nothing of it comes back.
+        if self.grant == u64::MAX {
+            return 0;
+        }
+        let unused = self.grant.saturating_sub(self.sent);
+        self.sent += unused;
+        unused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_never_shrinks_and_unused_places_go_back() {
+        let mut import = Import::default();
+        assert!(!import.may_send());
+        import.look(3);
+        import.look(1);
+        import.sent();
+        assert_eq!(import.hand_back(), 2);
+        assert!(!import.may_send());
+        import.look(u64::MAX);
+        assert_eq!(import.hand_back(), 0);
+        assert!(import.may_send());
+    }
+}

@@ -1,0 +1,76 @@
+//! When nobody can send any more.
+
+/// The send rights of one port, wherever they are, counted by its owner: those
+/// in its own space, one for each peer that holds some, and one for each give
+/// on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Senders {
+    count: u64,
+    armed: bool,
+}
+
+/// Nobody can send any more, and somebody asked to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "an armed notification must be delivered"]
+pub enum NoSenders {
+    /// Deliver the notification now; it is no longer armed.
+    Fires,
+    /// Nothing to tell.
+    Quiet,
+}
+
+impl Senders {
+    /// How many there are.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// One more.
+    pub fn add(&mut self) {
+        self.count += 1;
+    }
+
+    /// One less.
+    pub fn remove(&mut self) -> NoSenders {
+        debug_assert!(self.count > 0, "a send right ended twice");
+        self.count = self.count.saturating_sub(1);
+        self.look()
+    }
+
+    /// Asks to be told. Fires at once where there is nobody already.
+    pub fn arm(&mut self) -> NoSenders {
+        self.armed = true;
+        self.look()
+    }
+
+    /// Asks no more.
+    pub fn disarm(&mut self) {
+        self.armed = false;
+    }
+
+    fn look(&mut self) -> NoSenders {
+        if self.count == 0 && std::mem::take(&mut self.armed) {
+            NoSenders::Fires
+        } else {
+            NoSenders::Quiet
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_senders_fires_once_and_never_early() {
+        let mut senders = Senders::default();
+        senders.add();
+        senders.add();
+        assert_eq!(senders.arm(), NoSenders::Quiet);
+        assert_eq!(senders.remove(), NoSenders::Quiet);
+        assert_eq!(senders.remove(), NoSenders::Fires);
+        senders.add();
+        assert_eq!(senders.remove(), NoSenders::Quiet);
+        assert_eq!(senders.arm(), NoSenders::Fires);
+    }
+}
