@@ -1,2 +1,66 @@
-//! The library people use.
+//! Mailboxes between threads and processes, with capability security at
+//! shared-memory speed.
+//!
+//! A *port* is a queue with one receive right. Whoever holds a *send right* may
+//! post; a *send-once right* is good for one message, mostly a reply. Rights
+//! travel in messages. There is no broker in the data path and nothing in the
+//! file system: what a task may reach is what it was given.
+//!
+//! ```
+//! use pillarbox::{Capacity, Deadline, Message, Task};
+//!
+//! let inbox = Task::current()?.port(Capacity::Bounded(16));
+//! let post = inbox.make_send()?;
+//!
+//! std::thread::spawn(move || post.send(Message::new("hello"), Deadline::Never));
+//! assert_eq!(inbox.receive(Deadline::Never)?.body(), b"hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module or type     | for                                               |
+//! |--------------------|---------------------------------------------------|
+//! | [`Task`]           | the party that holds rights; one per process      |
+//! | [`ReceiveRight`], [`SendRight`], [`SendOnceRight`] | the rights        |
+//! | [`Message`]        | what is sent                                      |
+//! | [`Spawn`]          | a child with exactly the rights it should have    |
+//! | [`bootstrap`]      | names for rights, and services that start when asked |
+//! | [`typed`]          | channels of any serde type, or of a fixed size    |
+//! | [`Deadline`]       | how long a call may wait                          |
+//!
+//! Linux 5.16 or newer; see the repository's ARCHITECTURE.md for the map.
 #![forbid(unsafe_code)]
+
+mod background;
+pub mod bootstrap;
+mod call;
+mod deadline;
+mod error;
+mod greeting;
+mod link;
+mod listen;
+mod message;
+mod port;
+mod right;
+mod spawn;
+mod task;
+pub mod typed;
+mod wait;
+
+pub use abi::frame::PortStatus;
+pub use abi::hello::Refusal;
+pub use abi::name::NameError;
+pub use abi::{Offence, TaskId, limits};
+//pub use bootstrap::{Bootstrap, bootstrap};
+pub use deadline::Deadline;
+pub use error::{
+    CallError, LinkError, ReceiveError, ReplyError, SendError, SendFailure, SendOnceError,
+    SpawnError, SpawnFailure, StatusError, TaskError,
+};
+pub use listen::Listening;
+pub use message::{Descriptor, Message, Notification, Right, Sender};
+pub use port::{Capacity, ReceiveRight};
+pub use right::{SendOnceRight, SendRight};
+pub use rights::census::{Census, Holding, Row};
+pub use spawn::Spawn;
+pub use task::Task;
+//pub use typed::channel;

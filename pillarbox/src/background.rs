@@ -1,0 +1,584 @@
+//! The one background thread of a task.
+//!
+//! It sits in `epoll` on every link's socket and process: deaths, descriptors
+//! and bells come to it, greetings run in it, and what is due at a time is done
+//! by it. It starts with the first link and blocks all signals. It never polls:
+//! when nothing happens it sleeps.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use abi::hello::{Purpose, Refusal};
+use abi::right::Address;
+use abi::{Offence, TaskId, limits};
+use shm::poll::{Epoll, EventFd, Events};
+use shm::socket::{LinkSocket, Listener};
+
+use crate::deadline::Deadline;
+use crate::error::LinkError;
+use crate::greeting::{self, Door, First, Greeting, Offer, Outcome, Role};
+use crate::link::{Join, Link, Parts};
+use crate::message::Right;
+use crate::port::After;
+use crate::right::SendRight;
+use crate::task::TaskCore;
+use crate::wait::parking::lock;
+
+/// What other threads ask of this one.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Greet(Greeting),
+    /// Open a link with the owner of a right we were given.
+    Introduce(Arc<Join>),
+    Listen(u64, Listener, Arc<Vec<(String, SendRight)>>),
+    Unlisten(u64),
+    /// A link has ended.
+    Bury(u32),
+    /// The task ends.
+    Close,
+}
+
+/// The handle other threads have on it.
+#[derive(Debug)]
+pub(crate) struct Background {
+    inbox: Arc<Inbox>,
+    /// Where this task listens for introductions.
+    pub(crate) address: Address,
+}
+
+#[derive(Debug)]
+struct Inbox {
+    jobs: Mutex<Vec<Job>>,
+    bell: EventFd,
+}
+
+impl Background {
+    pub(crate) fn start(core: &Arc<TaskCore>) -> std::io::Result<Background> {
+        let epoll = Epoll::new()?;
+        let inbox = Arc::new(Inbox { jobs: Mutex::default(), bell: EventFd::new()? });
+        // Without a door nobody can be introduced to us; all else works.
+        let (door, address) = match Listener::bind_abstract() {
+            Ok((listener, address)) => (Some(listener), address),
+            Err(_) => (None, Address::default()),
+        };
+        epoll.add(&inbox.bell, Token::Inbox.number())?;
+        if let Some(door) = &door {
+            epoll.add(door, Token::Door.number())?;
+        }
+        let mut worker = Worker {
+            core: Arc::clone(core),
+            epoll,
+            inbox: Arc::clone(&inbox),
+            door,
+            listeners: HashMap::new(),
+            greetings: BTreeMap::new(),
+            links: HashMap::new(),
+            next: 1,
+        };
+        let _ = shm::thread::spawn_quiet("pillarbox", move || worker.run())?;
+        Ok(Background { inbox, address })
+    }
+
+    pub(crate) fn give(&self, job: Job) {
+        lock(&self.inbox.jobs).push(job);
+        self.inbox.bell.raise();
+    }
+
+    pub(crate) fn poke(&self) {
+        self.inbox.bell.raise();
+    }
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    Inbox,
+    Door,
+    Listener(u64),
+    Greeting(u64),
+    Socket(u64),
+    Process(u64),
+}
+
+impl Token {
+    const fn number(self) -> u64 {
+        match self {
+            Token::Inbox => 0,
+            Token::Door => 1,
+            Token::Listener(number) => number << 3 | 2,
+            Token::Greeting(number) => number << 3 | 3,
+            Token::Socket(number) => number << 3 | 4,
+            Token::Process(number) => number << 3 | 5,
+        }
+    }
+
+    const fn from_number(number: u64) -> Option<Token> {
+        match number & 7 {
+            0 => Some(Token::Inbox),
+            1 => Some(Token::Door),
+            2 => Some(Token::Listener(number >> 3)),
+            3 => Some(Token::Greeting(number >> 3)),
+            4 => Some(Token::Socket(number >> 3)),
+            5 => Some(Token::Process(number >> 3)),
+            _ => None,
+        }
+    }
+}
+
+/// How long a welcome may wait for the owners of the rights in it.
+const WELCOME: Duration = Duration::from_millis(100);
+
+struct Worker {
+    core: Arc<TaskCore>,
+    epoll: Epoll,
+    inbox: Arc<Inbox>,
+    door: Option<Listener>,
+    listeners: HashMap<u64, (Listener, Arc<Vec<(String, SendRight)>>)>,
+    /// In the order they came.
+    greetings: BTreeMap<u64, Greeting>,
+    links: HashMap<u64, Arc<Link>>,
+    next: u64,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        let mut events = Events::with_room(64);
+        loop {
+            let due = self.due();
+            if self.epoll.wait(&mut events, due).is_err() || self.core.check().is_err() {
+                return;
+            }
+            let mut rung = Vec::new();
+            let mut ended = Vec::new();
+            let tokens: Vec<_> = events
+                .iter()
+                .filter_map(|event| Some((Token::from_number(event.token)?, event.hangup)))
+                .collect();
+            for (token, hang_up) in tokens {
+                match token {
+                    Token::Inbox => self.inbox.bell.clear(),
+                    Token::Door => self.accept_strangers(),
+                    Token::Listener(number) => self.accept_callers(number),
+                    Token::Greeting(number) => self.greet(number),
+                    Token::Socket(number) | Token::Process(number) => {
+                        let Some(link) = self.links.get(&number) else { continue };
+                        if hang_up || token == Token::Process(number) {
+                            ended.push(Arc::clone(link));
+                        } else {
+                            rung.push(Arc::clone(link));
+                        }
+                    }
+                }
+            }
+            if !rung.is_empty() {
+                self.core.drain_after_bell(&rung);
+            }
+            for link in ended {
+                self.bury(&link);
+            }
+            let jobs = std::mem::take(&mut *lock(&self.inbox.jobs));
+            for job in jobs {
+                if matches!(job, Job::Close) {
+                    self.close();
+                    return;
+                }
+                self.work(job);
+            }
+            self.give_up_late();
+        }
+    }
+
+    /// When something must be done though nothing happens.
+    fn due(&mut self) -> Option<Instant> {
+        let greeting = self.greetings.values().filter_map(|greeting| greeting.due).min();
+        let expiry = self
+            .core
+            .expire()
+            .and_then(|ns| self.core.start().checked_add(Duration::from_nanos(ns)));
+        match (greeting, expiry) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        }
+    }
+
+    fn work(&mut self, job: Job) {
+        match job {
+            Job::Greet(greeting) => {
+                let _ = self.add_greeting(greeting);
+            }
+            Job::Introduce(join) => self.introduce(&join),
+            Job::Listen(number, listener, offer) => {
+                if self.epoll.add(&listener, Token::Listener(number).number()).is_ok() {
+                    self.listeners.insert(number, (listener, offer));
+                }
+            }
+            Job::Unlisten(number) => {
+                if let Some((listener, offer)) = self.listeners.remove(&number) {
+                    let _ = self.epoll.remove(&listener);
+                    drop(offer);
+                }
+            }
+            Job::Bury(number) => {
+                if let Some(link) = self.links.get(&u64::from(number)).cloned() {
+                    self.bury(&link);
+                }
+            }
+            Job::Close => {}
+        }
+    }
+
+    fn close(&mut self) {
+        self.greetings.clear();
+        self.listeners.clear();
+        let links: Vec<_> = self.links.values().cloned().collect();
+        for link in links {
+            link.socket().shutdown();
+            self.bury(&link);
+        }
+    }
+
+    fn bury(&mut self, link: &Arc<Link>) {
+        if self.links.remove(&u64::from(link.number)).is_none() {
+            return;
+        }
+        let _ = self.epoll.remove(link.socket());
+        if let Some(pidfd) = link.pidfd() {
+            let _ = self.epoll.remove(pidfd);
+        }
+        self.core.bury(link);
+    }
+
+    // ---- connections -------------------------------------------------------
+
+    fn accept_strangers(&mut self) {
+        while let Some(Ok(Some(socket))) = self.door.as_ref().map(Listener::accept) {
+            self.add_stranger(socket, Door::Introduction);
+        }
+    }
+
+    fn accept_callers(&mut self, number: u64) {
+        while let Some((listener, offer)) = self.listeners.get(&number) {
+            let door = Door::Path(Arc::clone(offer));
+            let Ok(Some(socket)) = listener.accept() else { return };
+            self.add_stranger(socket, door);
+        }
+    }
+
+    fn add_stranger(&mut self, socket: LinkSocket, door: Door) {
+        let strangers = |greeting: &Greeting| {
+            matches!(greeting.role, Role::Acceptor(Door::Introduction | Door::Path(_)))
+        };
+        if self.greetings.values().filter(|greeting| strangers(greeting)).count()
+            >= limits::STRANGERS
+        {
+            // The one that has been silent longest makes room: a flood of silent
+            // connections keeps nobody out who speaks at once.
+            let oldest =
+                self.greetings.iter().find(|(_, one)| strangers(one)).map(|(number, _)| *number);
+            if let Some(greeting) = oldest.and_then(|number| self.remove_greeting(number)) {
+                refuse(&greeting.socket, Refusal::Busy);
+            }
+        }
+        let due = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
+        let number = self.add_greeting(Greeting {
+            socket,
+            role: Role::Acceptor(door),
+            due: Some(due),
+            outcome: None,
+        });
+        // It has spoken already, most often.
+        if let Some(number) = number {
+            self.greet(number);
+        }
+    }
+
+    fn add_greeting(&mut self, greeting: Greeting) -> Option<u64> {
+        let number = self.next;
+        self.next += 1;
+        match self.epoll.add(&greeting.socket, Token::Greeting(number).number()) {
+            Ok(()) => {
+                self.greetings.insert(number, greeting);
+                Some(number)
+            }
+            Err(error) => {
+                self.fail(greeting, LinkError::System(error));
+                None
+            }
+        }
+    }
+
+    fn remove_greeting(&mut self, number: u64) -> Option<Greeting> {
+        let greeting = self.greetings.remove(&number)?;
+        let _ = self.epoll.remove(&greeting.socket);
+        Some(greeting)
+    }
+
+    fn give_up_late(&mut self) {
+        let now = Instant::now();
+        let late: Vec<_> = self
+            .greetings
+            .iter()
+            .filter(|(_, greeting)| greeting.due.is_some_and(|due| due <= now))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in late {
+            if let Some(greeting) = self.remove_greeting(number) {
+                self.fail(greeting, LinkError::Deadline);
+            }
+        }
+    }
+
+    /// Opens a link with the owner of a right that was given to us.
+    fn introduce(&mut self, join: &Arc<Join>) {
+        let purpose = Purpose::Claim { giver: join.giver, ticket: join.ticket };
+        let opened = LinkSocket::connect(&join.address)
+            .map_err(LinkError::System)
+            .and_then(|socket| {
+                let (own, writer) = greeting::open(&self.core, &socket, purpose)?;
+                Ok((socket, own, writer))
+            });
+        match opened {
+            Ok((socket, own, writer)) => {
+                let due = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
+                let role =
+                    Role::Opener { own, writer, expected: Some(join.owner), offer: None };
+                let _ = self.add_greeting(Greeting {
+                    socket,
+                    role,
+                    due: Some(due),
+                    outcome: None,
+                });
+            }
+            Err(_) => self.meeting_failed(join.owner),
+        }
+    }
+
+    fn meeting_failed(&self, owner: TaskId) {
+        let mut after = After::default();
+        self.core.meeting_failed(owner, &mut after);
+        after.run();
+    }
+
+    /// A greeting came to nothing.
+    fn fail(&self, greeting: Greeting, error: LinkError) {
+        if let Some(outcome) = greeting.outcome {
+            outcome.settle(Err(error));
+        }
+        if let Role::Opener { expected: Some(owner), .. } = greeting.role {
+            self.meeting_failed(owner);
+        }
+    }
+
+    // ---- greetings -----------------------------------------------------------
+
+    fn greet(&mut self, number: u64) {
+        let Some(greeting) = self.greetings.get(&number) else { return };
+        let first = greeting::first(&greeting.socket);
+        if matches!(first, Ok(First::Nothing)) {
+            return;
+        }
+        let Some(greeting) = self.remove_greeting(number) else { return };
+        match first {
+            Ok(First::Nothing) => {}
+            Ok(First::Gone) => self.fail(greeting, LinkError::Died),
+            Ok(First::Refused(refusal, process)) => self.refused(greeting, refusal, process),
+            Err(offence) => {
+                let refusal = match offence {
+                    Offence::VersionUnknown { .. } => Refusal::Version(abi::hello::VERSION),
+                    _ => Refusal::Malformed,
+                };
+                refuse(&greeting.socket, refusal);
+                self.fail(greeting, LinkError::Fault(offence));
+            }
+            Ok(First::Hello(hello, memory, who)) => {
+                let peer = TaskId { process: who.process, number: hello.number };
+                let Greeting { socket, role, due, outcome } = greeting;
+                match role {
+                    Role::Opener { own, writer, expected, offer } => {
+                        if expected.is_some_and(|expected| expected != peer) {
+                            let role = Role::Opener { own, writer, expected, offer };
+                            let greeting = Greeting { socket, role, due, outcome };
+                            self.fail(greeting, LinkError::Fault(Offence::WrongTask));
+                            return;
+                        }
+                        let parts =
+                            greeting::join_halves(socket, own, writer, &hello, memory, who);
+                        match parts {
+                            Ok(parts) => self.link(parts, offer, outcome),
+                            Err(error) => {
+                                if let Some(owner) = expected {
+                                    self.meeting_failed(owner);
+                                }
+                                settle_opening(outcome, error);
+                            }
+                        }
+                    }
+                    Role::Acceptor(door) => match self.may_enter(&door, &hello.purpose, peer) {
+                        Ok(()) => {
+                            let answered = self.answer(socket, &hello, memory, who);
+                            match answered {
+                                Ok(parts) => self.link(parts, offer_of(&door), outcome),
+                                Err(error) => settle_opening(outcome, error),
+                            }
+                        }
+                        Err(refusal) => {
+                            // A caller we are linked with already gets its
+                            // rights on the link there is.
+                            if refusal == Refusal::Duplicate
+                                && let (Some(offer), Some(link)) =
+                                    (offer_of(&door), self.core.link_with(peer))
+                            {
+                                self.welcome(&link, offer);
+                            }
+                            refuse(&socket, refusal);
+                            if let Some(outcome) = outcome {
+                                outcome.settle(Err(LinkError::Refused(refusal)));
+                            }
+                        }
+                    },
+                }
+            }
+        }
+    }
+
+    /// Whether who came through `door` has business here.
+    fn may_enter(&self, door: &Door, purpose: &Purpose, peer: TaskId) -> Result<(), Refusal> {
+        match (door, purpose) {
+            (Door::Parent, Purpose::Child) | (Door::Path(_), Purpose::Named) => {}
+            (Door::Introduction, Purpose::Claim { giver, ticket }) => {
+                if !self.core.knows_give(*giver, peer, *ticket) {
+                    return Err(Refusal::Ticket);
+                }
+            }
+            _ => return Err(Refusal::NotAllowed),
+        }
+        if self.links.len() >= limits::LINKS {
+            return Err(Refusal::Busy);
+        }
+        if self.core.may_accept(peer) { Ok(()) } else { Err(Refusal::Duplicate) }
+    }
+
+    /// Answers a hello with our own.
+    fn answer(
+        &self,
+        socket: LinkSocket,
+        hello: &abi::hello::Hello,
+        memory: std::os::fd::OwnedFd,
+        who: shm::socket::Credentials,
+    ) -> Result<Parts, shm::OpenError> {
+        use std::os::fd::AsFd;
+
+        let (own, writer, answer, ours) =
+            greeting::own_side(&self.core, hello.purpose).map_err(shm::OpenError::System)?;
+        let parts = match greeting::join_halves(socket, own, writer, hello, memory, who) {
+            Ok(parts) => parts,
+            Err(error) => return Err(error),
+        };
+        match parts.socket.send(&answer.encode(), &[ours.as_fd()]) {
+            Ok(()) => Ok(parts),
+            Err(_) => Err(shm::OpenError::System(std::io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn refused(&self, greeting: Greeting, refusal: Refusal, process: u64) {
+        let Greeting { role, outcome, .. } = greeting;
+        let expected = match role {
+            Role::Opener { expected, .. } => expected,
+            Role::Acceptor(_) => None,
+        };
+        if refusal == Refusal::Duplicate {
+            // The other side's connection stays; ours was not needed. What
+            // waits for the link gets it when that one is answered.
+            if let Some(outcome) = outcome {
+                let linked = self.links.values().find(|link| link.peer_task().process == process);
+                outcome.settle(
+                    linked.map(|link| link.peer_task()).ok_or(LinkError::Refused(refusal)),
+                );
+            }
+            return;
+        }
+        if let Some(owner) = expected {
+            self.meeting_failed(owner);
+        }
+        if let Some(outcome) = outcome {
+            outcome.settle(Err(LinkError::Refused(refusal)));
+        }
+    }
+
+    /// Two halves are a link now.
+    fn link(&mut self, parts: Parts, offer: Option<Offer>, outcome: Option<Arc<Outcome>>) {
+        let number = self.next;
+        self.next += 1;
+        let Ok(short) = u32::try_from(number) else { return };
+        let peer = parts.who.sender.task;
+        let link = Link::new(&self.core, short, parts);
+        let Ok(joins) = self.core.add_link(&link) else {
+            // There is one already: this one was never used.
+            link.socket().shutdown();
+            if let Some(outcome) = outcome {
+                outcome.settle(Err(LinkError::Refused(Refusal::Duplicate)));
+            }
+            return;
+        };
+        let watched = self
+            .epoll
+            .add(link.socket(), Token::Socket(number).number())
+            .and_then(|()| match link.pidfd() {
+                Some(pidfd) => self.epoll.add(pidfd, Token::Process(number).number()),
+                None => Ok(()),
+            });
+        self.links.insert(number, Arc::clone(&link));
+        if watched.is_err() {
+            // Nobody would hear of its death.
+            link.socket().shutdown();
+            self.bury(&link);
+        }
+        if let Some(offer) = offer {
+            self.welcome(&link, offer);
+        }
+        let mut after = After::default();
+        for join in joins {
+            link.claim(join, &mut after);
+        }
+        after.run();
+        if let Some(outcome) = outcome {
+            outcome.settle(Ok(peer));
+        }
+        // What came before we listened rang no bell we heard.
+        self.core.drain_after_bell(&[link]);
+    }
+
+    fn welcome(&self, link: &Arc<Link>, offer: Offer) {
+        if let Err((_, message)) =
+            link.send_welcome(offer.into_message(), Deadline::after(WELCOME))
+        {
+            // Without its rights the peer has no use for the link.
+            drop(message);
+            link.socket().shutdown();
+        }
+    }
+}
+
+fn offer_of(door: &Door) -> Option<Offer> {
+    let Door::Path(offered) = door else { return None };
+    let (names, rights) = offered
+        .iter()
+        .map(|(name, right)| (name.clone(), Right::Send(right.clone())))
+        .unzip();
+    Some(Offer { names, rights })
+}
+
+fn settle_opening(outcome: Option<Arc<Outcome>>, error: shm::OpenError) {
+    let Some(outcome) = outcome else { return };
+    outcome.settle(Err(match error {
+        shm::OpenError::Offence(offence) => LinkError::Fault(offence),
+        shm::OpenError::System(error) => LinkError::System(error),
+    }));
+}
+
+
+fn refuse(socket: &LinkSocket, refusal: Refusal) {
+    // It may have gone already.
+    let _ = socket.send(&refusal.encode(), &[]);
+}

@@ -1,0 +1,214 @@
+//! What can go wrong, one small enum per operation.
+//!
+//! What went in comes back: a failed send returns the message with every right
+//! in it. Blame is in the type: an outcome to expect, an [`Offence`] of the
+//! peer's, or the system under us.
+
+use abi::name::NameError;
+use abi::{Offence, TaskId, limits};
+
+use crate::message::Message;
+use crate::right::SendOnceRight;
+
+/// Why a message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendFailure {
+    /// No room before the deadline.
+    #[error("the mailbox is full")]
+    Full,
+    /// The receive right is gone, or its task is.
+    #[error("the receiver is gone")]
+    Dead,
+    /// The receiver broke the protocol, and how.
+    #[error("the receiver broke the protocol: {0}")]
+    Fault(Offence),
+    /// The body is longer than a message may be.
+    #[error("the body is {bytes} bytes long, the limit is {limit}", limit = limits::MESSAGE_BYTES)]
+    TooLong {
+        /// How long it is.
+        bytes: u64,
+    },
+    /// More rights than a message may carry.
+    #[error("the message carries {0} rights, the limit is {limit}", limit = limits::MESSAGE_RIGHTS)]
+    TooManyRights(usize),
+    /// More descriptors than a message may carry.
+    #[error("the message carries {0} descriptors, the limit is {limit}", limit = limits::MESSAGE_DESCRIPTORS)]
+    TooManyDescriptors(usize),
+    /// A descriptor of the message was lost on an earlier way.
+    #[error("a descriptor of the message is lost")]
+    DescriptorLost,
+    /// The user has as many descriptors in flight as the kernel allows.
+    #[error("too many descriptors of this user are in flight")]
+    DescriptorsInFlight,
+    /// A right in the message, or the right it is sent on, was given to us by
+    /// another task and its owner has not confirmed it before the deadline.
+    #[error("the owner of the right, task {0}, has not confirmed it in time")]
+    NotJoined(TaskId),
+    /// The receiver holds as many rights of ours as one link carries.
+    #[error("the receiver holds as many rights as a link carries ({limit})", limit = limits::SLOTS)]
+    RightsExhausted,
+    /// The right belongs to the process this one was forked from.
+    #[error("the right belongs to the parent of this process")]
+    Forked,
+    /// The system refused memory or a descriptor.
+    #[error("the system refused: {0}")]
+    System(std::io::ErrorKind),
+}
+
+/// A message that was not sent, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct SendError {
+    /// Why.
+    pub reason: SendFailure,
+    /// The message, whole, with every right in it.
+    pub message: Box<Message>,
+}
+
+/// A message that was not sent on a send-once right, which is still unused.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct SendOnceError {
+    /// Why.
+    pub reason: SendFailure,
+    /// The message, whole.
+    pub message: Box<Message>,
+    /// The right, to be used again.
+    pub right: SendOnceRight,
+}
+
+/// Why nothing was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// No message before the deadline.
+    #[error("no message came before the deadline")]
+    Deadline,
+    /// The port belongs to the process this one was forked from.
+    #[error("the port belongs to the parent of this process")]
+    Forked,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The request was not sent; it is here, whole.
+    #[error("the request was not sent: {0}")]
+    Unsent(#[from] SendError),
+    /// The request was sent, and no answer came before the deadline. The server
+    /// may still do what was asked.
+    #[error("no answer came before the deadline")]
+    Deadline,
+    /// The server dropped the reply right without using it.
+    #[error("the server dropped the request without an answer")]
+    Dropped,
+    /// The task that held the reply right died before it answered. What was
+    /// asked may or may not have been done.
+    #[error("the server died before it answered")]
+    Died,
+}
+
+/// Why a reply was not sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// The message came without a reply right, or was answered already.
+    #[error("the message asks for no reply")]
+    NoReply(Box<Message>),
+    /// The reply was not sent; both are here.
+    #[error(transparent)]
+    Unsent(#[from] Box<SendOnceError>),
+}
+
+/// Why a right could not be watched or asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatusError {
+    /// The receive right is gone.
+    #[error("the receiver is gone")]
+    Dead,
+    /// The owner did not answer before the deadline.
+    #[error("the owner did not answer before the deadline")]
+    Deadline,
+    /// Too many questions of ours are open at that owner.
+    #[error("too many questions are open")]
+    Busy,
+    /// The right belongs to the process this one was forked from.
+    #[error("the right belongs to the parent of this process")]
+    Forked,
+}
+
+/// Why there is no task.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The task belongs to the process this one was forked from.
+    #[error("the task belongs to the parent of this process")]
+    Forked,
+    /// The system refused memory, a descriptor or a thread.
+    #[error("the system refused: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Why two tasks could not be linked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// Nobody listens there.
+    #[error("nobody listens at {0}")]
+    NobodyThere(std::path::PathBuf),
+    /// The other side refused, and said why.
+    #[error("the other side refused: {0}")]
+    Refused(abi::hello::Refusal),
+    /// The other side broke the protocol.
+    #[error("the other side broke the protocol: {0}")]
+    Fault(Offence),
+    /// The other side went away during the greeting.
+    #[error("the other side went away during the greeting")]
+    Died,
+    /// The other side did not greet before the deadline.
+    #[error("the other side did not greet before the deadline")]
+    Deadline,
+    /// The task belongs to the process this one was forked from.
+    #[error("the task belongs to the parent of this process")]
+    Forked,
+    /// Another task listens at that path.
+    #[error("the socket at {0} is in use")]
+    InUse(std::path::PathBuf),
+    /// The system refused.
+    #[error("the system refused: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Why a child was not started with its rights.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct SpawnError {
+    /// Why.
+    pub reason: SpawnFailure,
+    /// The rights it was to have.
+    pub rights: Vec<(String, crate::Right)>,
+}
+
+/// Why a child was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnFailure {
+    /// A name that is not valid.
+    #[error("the name of a right is not valid: {0}")]
+    Name(#[from] NameError),
+    /// More rights than one message carries.
+    #[error("the child was to have {0} rights, the limit is {limit}", limit = limits::MESSAGE_RIGHTS)]
+    TooManyRights(usize),
+    /// The names are longer together than one message carries.
+    #[error("the names of the rights are too long together")]
+    NamesTooLong,
+    /// The task belongs to the process this one was forked from.
+    #[error("the task belongs to the parent of this process")]
+    Forked,
+    /// The program could not be started.
+    #[error("the program could not be started: {0}")]
+    System(#[from] std::io::Error),
+}

@@ -1,0 +1,293 @@
+//! How two tasks become linked: the first packet each way.
+//!
+//! The side that opened the connection speaks first and says why. Nothing of a
+//! stranger's is mapped before the kernel has said who he is and we know that he
+//! has business here.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use abi::hello::{Hello, Purpose, Refusal};
+use abi::name::NameError;
+use abi::right::Address;
+use abi::{Offence, TaskId, limits};
+use shm::socket::{Credentials, LinkSocket, Received};
+use shm::{LaneWriter, OpenError, OwnPage, PeerPage};
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::background::Job;
+use crate::deadline::Deadline;
+use crate::error::LinkError;
+use crate::link::{Parts, Who};
+use crate::message::{Message, Right, Sender};
+use crate::right::SendRight;
+use crate::task::TaskCore;
+use crate::wait::Waiter;
+use crate::wait::parking::lock;
+
+/// Rights with names, to be given to whom a link is made with.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) names: Vec<String>,
+    pub(crate) rights: Vec<Right>,
+}
+
+impl Offer {
+    pub(crate) fn into_message(self) -> Message {
+        let mut message = Message::new(encode_names(&self.names));
+        message.rights = self.rights;
+        message
+    }
+}
+
+/// Which door a connection came through.
+#[derive(Clone, Debug)]
+pub(crate) enum Door {
+    /// The pair the parent made.
+    Parent,
+    /// Our abstract socket: only who names a good ticket.
+    Introduction,
+    /// A socket in the file system: whoever may connect there.
+    Path(Arc<Vec<(String, SendRight)>>),
+}
+
+/// One connection that is not a link yet.
+#[derive(Debug)]
+pub(crate) struct Greeting {
+    pub(crate) socket: LinkSocket,
+    pub(crate) role: Role,
+    /// When it is given up; `None` for a child, whose death we hear of.
+    pub(crate) due: Option<Instant>,
+    pub(crate) outcome: Option<Arc<Outcome>>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// We have spoken and wait for the answer.
+    Opener { own: Arc<OwnPage>, writer: LaneWriter, expected: Option<TaskId>, offer: Option<Offer> },
+    /// We wait for the other side to speak.
+    Acceptor(Door),
+}
+
+/// What became of a greeting, for the thread that waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    state: Mutex<(Option<Result<TaskId, LinkError>>, Option<Arc<Waiter>>)>,
+}
+
+impl Outcome {
+    pub(crate) fn settle(&self, result: Result<TaskId, LinkError>) {
+        let mut state = lock(&self.state);
+        if state.0.is_none() {
+            state.0 = Some(result);
+        }
+        if let Some(waiter) = state.1.take() {
+            waiter.raise();
+        }
+    }
+
+    fn wait(&self, task: &TaskCore, deadline: Deadline) -> Result<TaskId, LinkError> {
+        task.wait(deadline, None, |waiter| {
+            let mut state = lock(&self.state);
+            state.1 = Some(Arc::clone(waiter));
+            state.0.take()
+        })
+        .unwrap_or(Err(LinkError::Deadline))
+    }
+}
+
+/// A child that was spawned, and the rights it is to have.
+#[derive(Debug)]
+pub(crate) struct Welcome {
+    pub(crate) socket: LinkSocket,
+    pub(crate) own: Arc<OwnPage>,
+    pub(crate) writer: LaneWriter,
+    pub(crate) offer: Offer,
+}
+
+impl Welcome {
+    pub(crate) fn into_greeting(self) -> Greeting {
+        let Welcome { socket, own, writer, offer } = self;
+        let role = Role::Opener { own, writer, expected: None, offer: Some(offer) };
+        Greeting { socket, role, due: None, outcome: None }
+    }
+}
+
+fn due() -> Option<Instant> {
+    Some(Instant::now() + Duration::from_nanos(limits::HELLO_NS))
+}
+
+/// Memory of ours for a new link, and the packet that offers it.
+pub(crate) fn own_side(
+    task: &TaskCore,
+    purpose: Purpose,
+) -> std::io::Result<(Arc<OwnPage>, LaneWriter, Hello, OwnedFd)> {
+    let (own, writer, memory) = OwnPage::create(limits::LANE_BYTES)?;
+    own.set_granted(limits::LINK_QUEUED_BYTES);
+    own.announce(crate::link::FIRST_SLEEP);
+    let address = task.background().map_or(Address::default(), |background| background.address);
+    let hello = Hello {
+        features: 0,
+        number: task.id.number,
+        lane_bytes: limits::LANE_BYTES,
+        purpose,
+        address,
+    };
+    Ok((own, writer, hello, memory))
+}
+
+/// Speaks first on `socket`.
+pub(crate) fn open(
+    task: &TaskCore,
+    socket: &LinkSocket,
+    purpose: Purpose,
+) -> Result<(Arc<OwnPage>, LaneWriter), LinkError> {
+    let (own, writer, hello, memory) = own_side(task, purpose)?;
+    socket.send(&hello.encode(), &[memory.as_fd()]).map_err(|_| LinkError::Died)?;
+    Ok((own, writer))
+}
+
+/// The child's side of the link with its parent.
+pub(crate) fn greet_parent(
+    task: &Arc<TaskCore>,
+    socket: LinkSocket,
+) -> Result<TaskId, LinkError> {
+    task.start_background()?;
+    let outcome = Arc::new(Outcome::default());
+    task.job(Job::Greet(Greeting {
+        socket,
+        role: Role::Acceptor(Door::Parent),
+        due: due(),
+        outcome: Some(Arc::clone(&outcome)),
+    }));
+    outcome.wait(task, Deadline::after(Duration::from_nanos(2 * limits::HELLO_NS)))
+}
+
+/// Connects to a task that listens in the file system.
+pub(crate) fn connect(
+    task: &Arc<TaskCore>,
+    path: &Path,
+    deadline: Deadline,
+) -> Result<TaskId, LinkError> {
+    task.start_background()?;
+    let socket = LinkSocket::connect_path(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+            LinkError::NobodyThere(path.to_path_buf())
+        }
+        _ => LinkError::System(error),
+    })?;
+    let (own, writer) = open(task, &socket, Purpose::Named)?;
+    let outcome = Arc::new(Outcome::default());
+    task.job(Job::Greet(Greeting {
+        socket,
+        role: Role::Opener { own, writer, expected: None, offer: None },
+        due: due(),
+        outcome: Some(Arc::clone(&outcome)),
+    }));
+    outcome.wait(task, deadline)
+}
+
+/// What a first packet brought.
+#[derive(Debug)]
+pub(crate) enum First {
+    /// A hello with its memory, and who sent it.
+    Hello(Hello, OwnedFd, Credentials),
+    /// The other side will not, and which process it is.
+    Refused(Refusal, u64),
+    /// Not yet.
+    Nothing,
+    /// Gone without a word.
+    Gone,
+}
+
+/// Reads the other side's first packet.
+pub(crate) fn first(socket: &LinkSocket) -> Result<First, Offence> {
+    let mut packet = [0; 2 * abi::hello::BYTES];
+    let (bytes, mut descriptors, who) = match socket.receive(&mut packet) {
+        Received::Empty => return Ok(First::Nothing),
+        Received::End | Received::Failed(_) => return Ok(First::Gone),
+        Received::Packet { bytes, descriptors, who, .. } => (bytes, descriptors, who),
+    };
+    let packet = packet.get(..bytes).unwrap_or_default();
+    if let Some(refusal) = Refusal::decode(packet) {
+        return Ok(First::Refused(refusal, who.map_or(0, |who| who.process)));
+    }
+    let hello = Hello::decode(packet)?;
+    let who = who.filter(|who| who.process != 0).ok_or(Offence::CredentialsMissing)?;
+    let memory = descriptors.pop().ok_or(Offence::HelloDescriptors)?;
+    if !descriptors.is_empty() {
+        shm::close::close_later(descriptors);
+        return Err(Offence::HelloDescriptors);
+    }
+    Ok(First::Hello(hello, memory, who))
+}
+
+/// Maps what the hello offers and puts the two halves together.
+pub(crate) fn join_halves(
+    socket: LinkSocket,
+    own: Arc<OwnPage>,
+    writer: LaneWriter,
+    hello: &Hello,
+    memory: OwnedFd,
+    who: Credentials,
+) -> Result<Parts, OpenError> {
+    let (peer, reader) = PeerPage::open(memory, hello.lane_bytes)?;
+    socket.stop_asking();
+    let sender = Sender {
+        task: TaskId { process: who.process, number: hello.number },
+        pid: who.pid,
+        uid: who.uid,
+        gid: who.gid,
+    };
+    let who = Who { sender, address: hello.address, pidfd: who.pidfd };
+    Ok(Parts { own, writer, peer, reader, socket, who })
+}
+
+/// Names as they lie in a welcome: a length byte and the bytes, each.
+fn encode_names(names: &[String]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for name in names {
+        bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        bytes.extend_from_slice(name.as_bytes());
+    }
+    bytes
+}
+
+/// Reads the names of a welcome.
+pub(crate) fn decode_names(mut bytes: &[u8]) -> Result<Vec<String>, Offence> {
+    let mut names = Vec::new();
+    while let Some((&length, rest)) = bytes.split_first() {
+        let name = rest.get(..usize::from(length)).ok_or(Offence::FrameTruncated)?;
+        names.push(abi::name::check(name)?.to_owned());
+        bytes = rest.get(usize::from(length)..).ok_or(Offence::FrameTruncated)?;
+    }
+    Ok(names)
+}
+
+/// Checks the names of an offer and that they fit one message.
+pub(crate) fn check_names<'a>(
+    names: impl Iterator<Item = &'a str>,
+) -> Result<usize, NameError> {
+    let mut bytes = 0;
+    for name in names {
+        abi::name::check(name.as_bytes())?;
+        bytes += name.len() + 1;
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_welcome_come_back() {
+        let names = vec!["a".to_owned(), "com.example.echo".to_owned()];
+        let bytes = encode_names(&names);
+        assert_eq!(decode_names(&bytes), Ok(names));
+        assert_eq!(decode_names(&bytes[..5]), Err(Offence::FrameTruncated));
+        assert_eq!(decode_names(&[0]), Err(Offence::Name(NameError::Empty)));
+        assert_eq!(decode_names(&[1, 0xff]), Err(Offence::Name(NameError::NotUtf8)));
+    }
+}

@@ -1,0 +1,494 @@
+//! Rights on their way into and out of messages.
+//!
+//! A right is in exactly one place (I3). On the way out it is first counted for
+//! the peer, then published, and only then taken from the sender; what fails
+//! before it is published is counted back. On the way in it is the receiver's
+//! from the moment its frame is read.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use abi::board::{Life, State};
+use abi::frame::{Attached, Header, Kind};
+use abi::right::{Kind as RightKind, RightRef};
+use abi::{Offence, Slot, TaskId, Ticket, limits};
+use rights::export::{Exports, Released};
+use rights::give::{GiveName, Given};
+
+use super::{EVERY_TICKET, Join, Link, Turn};
+use crate::deadline::Deadline;
+use crate::error::SendFailure;
+use crate::message::{Message, Notification, Right};
+use crate::port::After;
+use crate::right::{Once, SendOnceRight, SendRight, Settled, Sink};
+use crate::task::HeldGive;
+use crate::wait::parking::lock;
+
+/// What the peer holds of ours, and what it leads to.
+#[derive(Debug, Default)]
+pub(crate) struct Exported {
+    pub(crate) rules: Exports<u64>,
+    sinks: Vec<Option<Sink>>,
+    /// Boards there are beside the first.
+    more_boards: u32,
+}
+
+impl Exported {
+    fn keep(&mut self, slot: Slot, sink: Sink) {
+        let index = slot.index as usize;
+        if self.sinks.len() <= index {
+            self.sinks.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.sinks.get_mut(index) {
+            *place = Some(sink);
+        }
+    }
+
+    pub(crate) fn sink(&self, slot: Slot) -> Option<&Sink> {
+        self.sinks.get(slot.index as usize)?.as_ref()
+    }
+
+    fn take_sink(&mut self, slot: Slot) -> Option<Sink> {
+        self.sinks.get_mut(slot.index as usize)?.take()
+    }
+
+    /// Everything the peer held, for a link that ends. Send-once rights it had
+    /// given on are not among it: their promise is the next holder's.
+    pub(crate) fn take_all(&mut self) -> Vec<(RightKind, Sink)> {
+        let all: Vec<_> =
+            self.rules.iter().map(|(slot, export)| (slot, export.kind, export.given)).collect();
+        self.rules = Exports::default();
+        all.into_iter()
+            .filter_map(|(slot, kind, given)| {
+                let sink = self.take_sink(slot)?;
+                (!given).then_some((kind, sink))
+            })
+            .collect()
+    }
+}
+
+/// A message made ready for one link.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    pub(super) attached: Attached,
+    /// The bytes between header and body.
+    pub(super) extra: Vec<u8>,
+    /// The body, where it is too long for the lane.
+    pub(super) body_fd: Option<OwnedFd>,
+    undo: Vec<Undo>,
+}
+
+#[derive(Debug)]
+enum Undo {
+    Export(Slot),
+    ExportOnce(Slot),
+    Give(Arc<Link>, Slot, Ticket),
+}
+
+impl Load {
+    pub(super) fn descriptors<'a>(&'a self, message: &'a Message) -> Vec<BorrowedFd<'a>> {
+        let body = self.body_fd.iter();
+        let own = message.descriptors.iter().filter_map(|descriptor| descriptor.0.as_ref());
+        body.chain(own).map(AsFd::as_fd).collect()
+    }
+}
+
+impl Message {
+    /// What must hold before anything is sent.
+    pub(crate) fn check_limits(&self) -> Result<(), SendFailure> {
+        let bytes = self.body().len() as u64;
+        if bytes > limits::MESSAGE_BYTES {
+            return Err(SendFailure::TooLong { bytes });
+        }
+        if self.rights.len() > limits::MESSAGE_RIGHTS {
+            return Err(SendFailure::TooManyRights(self.rights.len()));
+        }
+        if self.descriptors.len() > limits::MESSAGE_DESCRIPTORS {
+            return Err(SendFailure::TooManyDescriptors(self.descriptors.len()));
+        }
+        if self.descriptors.iter().any(|descriptor| descriptor.0.is_none()) {
+            return Err(SendFailure::DescriptorLost);
+        }
+        Ok(())
+    }
+}
+
+impl Link {
+    // ---- out -----------------------------------------------------------------
+
+    /// Counts every right of `message` for the peer and names it in its words.
+    pub(super) fn load(
+        self: &Arc<Self>,
+        message: &mut Message,
+        deadline: Deadline,
+    ) -> Result<Load, SendFailure> {
+        let mut load = Load::default();
+        match self.load_all(message, deadline, &mut load) {
+            Ok(()) => Ok(load),
+            Err(reason) => {
+                self.undo(load);
+                Err(reason)
+            }
+        }
+    }
+
+    fn load_all(
+        self: &Arc<Self>,
+        message: &mut Message,
+        deadline: Deadline,
+        load: &mut Load,
+    ) -> Result<(), SendFailure> {
+        if let Some(reply) = &mut message.reply {
+            load.attached.reply = Some(self.name_once(reply, deadline, &mut load.undo)?);
+        }
+        for right in &mut message.rights {
+            let name = match right {
+                Right::Send(right) => self.name_send(right, deadline, &mut load.undo)?,
+                Right::SendOnce(right) => self.name_once(right, deadline, &mut load.undo)?,
+            };
+            load.attached.rights.push(name);
+        }
+        load.attached.descriptors = message.descriptors.len() as u16;
+        if message.body().len() > limits::INLINE_BYTES {
+            let fd = shm::body::Body::create(&[message.body()])
+                .map_err(|error| SendFailure::System(error.kind()))?;
+            load.body_fd = Some(fd);
+            load.attached.descriptors += 1;
+            load.attached.region = message.body().len() as u64;
+        }
+        Ok(())
+    }
+
+    fn name_send(
+        self: &Arc<Self>,
+        right: &SendRight,
+        deadline: Deadline,
+        undo: &mut Vec<Undo>,
+    ) -> Result<RightRef, SendFailure> {
+        if let Settled::Joining(join) = right.settled() {
+            join.wait(deadline)?;
+        }
+        match right.settled() {
+            Settled::Own(port) => {
+                let slot = self.export_send(&Sink::Port(Arc::clone(port)))?;
+                undo.push(Undo::Export(slot));
+                Ok(RightRef::Mine(RightKind::Send, slot))
+            }
+            Settled::Import(entry) if std::ptr::eq(&*entry.link, &**self) => {
+                Ok(RightRef::Yours(RightKind::Send, entry.slot))
+            }
+            Settled::Import(entry) if entry.is_dead() => Ok(RightRef::Dead(RightKind::Send)),
+            Settled::Import(entry) => {
+                self.give(&entry.link, entry.slot, RightKind::Send, deadline, undo)
+            }
+            Settled::Joining(join) => Err(SendFailure::NotJoined(join.owner)),
+            Settled::Dead => Ok(RightRef::Dead(RightKind::Send)),
+        }
+    }
+
+    fn name_once(
+        self: &Arc<Self>,
+        right: &mut SendOnceRight,
+        deadline: Deadline,
+        undo: &mut Vec<Undo>,
+    ) -> Result<RightRef, SendFailure> {
+        if let Some(Once::Joining(join)) = right.settle() {
+            Arc::clone(join).wait(deadline)?;
+        }
+        match right.settle() {
+            Some(Once::Own(sink)) => {
+                let slot = self.export_once(sink)?;
+                undo.push(Undo::ExportOnce(slot));
+                Ok(RightRef::Mine(RightKind::SendOnce, slot))
+            }
+            Some(Once::Import(link, slot)) if std::ptr::eq(&**link, &**self) => {
+                Ok(RightRef::Yours(RightKind::SendOnce, *slot))
+            }
+            Some(Once::Import(link, _)) if link.is_dead() => {
+                Ok(RightRef::Dead(RightKind::SendOnce))
+            }
+            Some(Once::Import(link, slot)) => {
+                let (link, slot) = (Arc::clone(link), *slot);
+                self.give(&link, slot, RightKind::SendOnce, deadline, undo)
+            }
+            Some(Once::Joining(join)) => Err(SendFailure::NotJoined(join.owner)),
+            Some(Once::Dead(_)) | None => Ok(RightRef::Dead(RightKind::SendOnce)),
+        }
+    }
+
+    /// Gives the peer of this link a right whose owner is the peer of `owner`.
+    fn give(
+        self: &Arc<Self>,
+        owner: &Arc<Link>,
+        slot: Slot,
+        kind: RightKind,
+        deadline: Deadline,
+        undo: &mut Vec<Undo>,
+    ) -> Result<RightRef, SendFailure> {
+        let ticket = Ticket(self.task.next_id());
+        let header = Header {
+            flags: if kind == RightKind::SendOnce { abi::frame::flag::ONCE } else { 0 },
+            tag: ticket.0,
+            ..Header::new(Kind::Give, slot)
+        };
+        owner.publish_give(header, self.peer_task(), deadline)?;
+        undo.push(Undo::Give(Arc::clone(owner), slot, ticket));
+        self.note_give_for(owner);
+        Ok(RightRef::Third { kind, owner: owner.peer_task(), address: owner.address(), ticket })
+    }
+
+    fn note_give_for(&self, owner: &Arc<Link>) {
+        let mut gave_for = lock(&self.gave_for);
+        gave_for.retain(|known| known.strong_count() > 0);
+        if !gave_for.iter().any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(owner))) {
+            gave_for.push(Arc::downgrade(owner));
+        }
+    }
+
+    pub(crate) fn export_send(self: &Arc<Self>, sink: &Sink) -> Result<Slot, SendFailure> {
+        let mut exports = lock(&self.exports);
+        if self.is_dead() {
+            return Err(SendFailure::Dead);
+        }
+        let exported =
+            exports.rules.send(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
+        if exported.first {
+            if let Err(failure) = self.make_board(&mut exports.more_boards, exported.slot) {
+                let _ = exports.rules.release(exported.slot, 1);
+                return Err(failure);
+            }
+            exports.keep(exported.slot, sink.clone());
+            if let Sink::Port(port) = sink {
+                // A dead port's slot says so on the board.
+                let _ = port.joined(self, exported.slot);
+            }
+        }
+        Ok(exported.slot)
+    }
+
+    pub(crate) fn export_once(self: &Arc<Self>, sink: &Sink) -> Result<Slot, SendFailure> {
+        let mut exports = lock(&self.exports);
+        if self.is_dead() {
+            return Err(SendFailure::Dead);
+        }
+        let slot =
+            exports.rules.send_once(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
+        if let Err(failure) = self.make_board(&mut exports.more_boards, slot) {
+            let _ = exports.rules.consume(slot);
+            return Err(failure);
+        }
+        exports.keep(slot, sink.clone());
+        Ok(slot)
+    }
+
+    /// Makes sure that `slot` is on a board.
+    fn make_board(&self, more_boards: &mut u32, slot: Slot) -> Result<(), SendFailure> {
+        let (board, _) = abi::board::place(slot.index).ok_or(SendFailure::RightsExhausted)?;
+        while *more_boards < board {
+            let (number, fd) =
+                self.own.add_board().map_err(|error| SendFailure::System(error.kind()))?;
+            *more_boards = number;
+            self.offer_board(number, fd);
+        }
+        Ok(())
+    }
+
+    /// Counts back what was never published.
+    pub(super) fn undo(self: &Arc<Self>, load: Load) {
+        for step in load.undo {
+            match step {
+                Undo::Export(slot) => {
+                    let mut after = After::default();
+                    let _ = self.take_release(slot, 1, &mut after);
+                    after.run();
+                }
+                Undo::ExportOnce(slot) => {
+                    let mut exports = lock(&self.exports);
+                    let _ = exports.rules.consume(slot);
+                    let sink = exports.take_sink(slot);
+                    drop(exports);
+                    drop(sink);
+                }
+                Undo::Give(owner, slot, ticket) => {
+                    let header = Header { tag: ticket.0, ..Header::new(Kind::TakeBack, slot) };
+                    owner.say(header, &self.peer_task().encode());
+                }
+            }
+        }
+    }
+
+    /// The message is published: its rights are no longer ours.
+    pub(super) fn unload(self: &Arc<Self>, mut message: Message) {
+        let once = message.rights.extract_if(.., |right| right.kind() == RightKind::SendOnce);
+        let once: Vec<SendOnceRight> =
+            once.filter_map(|right| right.into_send_once().ok()).collect();
+        for right in once.into_iter().chain(message.reply.take()) {
+            match right.disarm() {
+                Some(Once::Import(link, slot)) => {
+                    link.let_go_once();
+                    // Given to a third task: the owner ends our slot silently.
+                    if !Arc::ptr_eq(&link, self) {
+                        link.say(Header { tag: 1, ..Header::new(Kind::Release, slot) }, &[]);
+                    }
+                }
+                Some(Once::Own(_) | Once::Joining(_) | Once::Dead(_)) | None => {}
+            }
+        }
+        drop(message);
+    }
+
+    // ---- in --------------------------------------------------------------------
+
+    /// A right the peer named in a message, as a right of ours.
+    pub(super) fn take_in(
+        self: &Arc<Self>,
+        name: RightRef,
+        claims: &mut Vec<Arc<Join>>,
+    ) -> Result<Right, Offence> {
+        let task = &self.task;
+        Ok(match name {
+            RightRef::Mine(RightKind::Send, slot) => SendRight::import(self.learn(slot)?).into(),
+            RightRef::Mine(RightKind::SendOnce, slot) => {
+                if slot.generation == 0 || self.peer.life(slot.index).is_none() {
+                    return Err(Offence::NeverExported);
+                }
+                SendOnceRight::import(self, slot).into()
+            }
+            RightRef::Yours(RightKind::Send, slot) => {
+                let exports = lock(&self.exports);
+                if exports.rules.get(slot)?.kind != RightKind::Send {
+                    return Err(Offence::RightKind);
+                }
+                match exports.sink(slot) {
+                    Some(Sink::Port(port)) => SendRight::own(port).into(),
+                    Some(Sink::Reply(_)) | None => SendRight::dead(task).into(),
+                }
+            }
+            RightRef::Yours(RightKind::SendOnce, slot) => {
+                SendOnceRight::own(self.take_once(slot)?).into()
+            }
+            RightRef::Dead(RightKind::Send) => SendRight::dead(task).into(),
+            RightRef::Dead(RightKind::SendOnce) => SendOnceRight::dead(task).into(),
+            RightRef::Third { kind, owner, address, ticket } => {
+                let giver = self.peer_task();
+                let join = Join::new(task, kind, owner, address, giver, ticket);
+                claims.push(Arc::clone(&join));
+                match kind {
+                    RightKind::Send => SendRight::joining(join).into(),
+                    RightKind::SendOnce => SendOnceRight::joining(join).into(),
+                }
+            }
+        })
+    }
+
+    /// Uses up a send-once right of the peer's.
+    pub(super) fn take_once(&self, slot: Slot) -> Result<Sink, Offence> {
+        let mut exports = lock(&self.exports);
+        exports.rules.consume(slot)?;
+        exports.take_sink(slot).ok_or(Offence::NeverExported)
+    }
+
+    /// The peer gives `count` rights back.
+    pub(super) fn take_release(
+        &self,
+        slot: Slot,
+        count: u64,
+        after: &mut After,
+    ) -> Result<Option<Sink>, Offence> {
+        let mut exports = lock(&self.exports);
+        match exports.rules.release(slot, count)? {
+            Released::Held => Ok(None),
+            Released::Last(export) => {
+                let life = Life { generation: slot.generation, state: State::Free };
+                self.own.set_life(slot.index, life);
+                let sink = exports.take_sink(slot);
+                match (export.kind, &sink) {
+                    // Under the lock: the slot's next life must find it gone.
+                    (RightKind::Send, Some(Sink::Port(port))) => port.left(self, after),
+                    // Released though its give came back: broken aloud.
+                    (RightKind::SendOnce, Some(sink)) if !export.given => {
+                        let told = Message::notification_of(Notification::SendOnceDropped);
+                        sink.arrive_once(told, after);
+                    }
+                    _ => {}
+                }
+                Ok(sink)
+            }
+        }
+    }
+
+    /// A right the peer held ends with its link.
+    pub(super) fn end_export(
+        &self,
+        kind: RightKind,
+        sink: Sink,
+        what: Notification,
+        after: &mut After,
+    ) {
+        match (kind, &sink) {
+            (RightKind::Send, Sink::Port(port)) => port.left(self, after),
+            (RightKind::Send, Sink::Reply(_)) => {}
+            (RightKind::SendOnce, _) => {
+                sink.arrive_once(Message::notification_of(what), after);
+            }
+        }
+    }
+
+    /// The peer gives a right of its own to another task.
+    pub(super) fn take_give(&self, header: &Header, to: TaskId) -> Result<(), Offence> {
+        let exports = &mut *lock(&self.exports);
+        let export = exports.rules.give(header.slot)?;
+        let once = header.flags & abi::frame::flag::ONCE != 0;
+        let sink = exports.sink(header.slot).cloned().ok_or(Offence::NeverExported)?;
+        if once != (export.kind == RightKind::SendOnce) {
+            return Err(Offence::RightKind);
+        }
+        let right = match (&sink, export.kind) {
+            // Counted as a sender while it is on its way.
+            (Sink::Port(port), RightKind::Send) => Some(SendRight::own(port)),
+            _ => None,
+        };
+        let name = GiveName { giver: self.peer_task(), to, ticket: Ticket(header.tag) };
+        let given = Given { port: sink.id(), kind: export.kind, slot: header.slot };
+        self.task.note_give(name, given, HeldGive { sink, right })
+    }
+
+    /// A give of the peer's failed on its way.
+    pub(super) fn take_take_back(
+        &self,
+        header: &Header,
+        to: TaskId,
+        after: &mut Turn,
+    ) -> Result<(), Offence> {
+        if header.tag == EVERY_TICKET {
+            let ended = self.task.call_back_gives(to, self.peer_task());
+            after.ended.extend(ended);
+            return Ok(());
+        }
+        let name = GiveName { giver: self.peer_task(), to, ticket: Ticket(header.tag) };
+        // It may have been claimed by a receiver that guessed: then the right
+        // is where it was meant to go.
+        if let Some((given, held)) = self.task.take_give(name) {
+            after.held.push(held);
+            if given.kind == RightKind::SendOnce {
+                lock(&self.exports).rules.take_back(given.slot)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn export_rows(&self) -> Vec<(u64, RightKind, u64)> {
+        lock(&self.exports)
+            .rules
+            .iter()
+            .map(|(_, export)| (export.port, export.kind, export.count))
+            .collect()
+    }
+
+    pub(crate) fn import_rows(&self) -> Vec<(u64, u64)> {
+        self.entries()
+            .iter()
+            .map(|entry| (u64::from(entry.slot.index), entry.handles() as u64))
+            .collect()
+    }
+}

@@ -1,0 +1,246 @@
+//! One right of ours to a port of the peer's.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use abi::Slot;
+use abi::board::State;
+use abi::frame::{Header, Kind, PortStatus};
+use abi::limits;
+use rights::import::Import;
+
+use super::Link;
+use crate::deadline::Deadline;
+use crate::error::StatusError;
+use crate::message::Notification;
+use crate::port::After;
+use crate::right::SendOnceRight;
+use crate::wait::Waiter;
+use crate::wait::parking::lock;
+
+/// What is known of a slot of the peer's.
+#[derive(Debug)]
+pub(crate) enum Imported {
+    /// We hold rights to it.
+    Held(Arc<Entry>),
+    /// We gave back all we had. While the slot's generation lasts, what we had
+    /// sent on it still counts.
+    Rested(Slot, Import),
+}
+
+impl Imported {
+    pub(crate) fn held(&self) -> Option<&Arc<Entry>> {
+        match self {
+            Imported::Held(entry) => Some(entry),
+            Imported::Rested(..) => None,
+        }
+    }
+}
+
+/// A slot of the peer's that we may send to.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) link: Arc<Link>,
+    pub(crate) slot: Slot,
+    /// Send rights in our space that lead here. At zero the entry goes home.
+    handles: AtomicUsize,
+    pub(crate) import: Mutex<Import>,
+    /// The change count the slot was last read under.
+    pub(crate) change_seen: AtomicU64,
+    dead: AtomicBool,
+    /// How often the owner said it is full.
+    pub(crate) fulls: AtomicU64,
+    watchers: Mutex<Vec<SendOnceRight>>,
+}
+
+impl Entry {
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed) || self.link.is_dead() || self.slot_is_dead()
+    }
+
+    fn slot_is_dead(&self) -> bool {
+        self.link.peer.life(self.slot.index).is_none_or(|life| {
+            life.generation != self.slot.generation || life.state != State::Live
+        })
+    }
+
+    pub(crate) fn handles(&self) -> usize {
+        self.handles.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn watch_death(&self, to: SendOnceRight) {
+        let late = {
+            let mut watchers = lock(&self.watchers);
+            if self.dead.load(Ordering::Relaxed) {
+                Some(to)
+            } else {
+                watchers.push(to);
+                None
+            }
+        };
+        let mut after = After::default();
+        if let Some(to) = late {
+            after.fire(to, Notification::DeadName);
+        }
+        self.look(&mut after);
+        after.run();
+    }
+
+    /// Reads the slot and acts on what it says.
+    pub(crate) fn look(&self, after: &mut After) {
+        if self.slot_is_dead() {
+            self.mark_dead(after);
+        }
+    }
+
+    pub(crate) fn mark_dead(&self, after: &mut After) {
+        let told = {
+            let mut watchers = lock(&self.watchers);
+            self.dead.store(true, Ordering::Relaxed);
+            std::mem::take(&mut *watchers)
+        };
+        for to in told {
+            after.fire(to, Notification::DeadName);
+        }
+    }
+
+    pub(crate) fn status(&self, deadline: Deadline) -> Result<PortStatus, StatusError> {
+        if self.is_dead() {
+            return Err(StatusError::Dead);
+        }
+        let cell = Arc::new(StatusCell::default());
+        let question = self.link.task.next_id();
+        {
+            let mut open = lock(&self.link.status);
+            if open.len() >= limits::QUESTIONS as usize / 2 {
+                return Err(StatusError::Busy);
+            }
+            open.insert(question, Arc::clone(&cell));
+        }
+        let header = Header { tag: question, ..Header::new(Kind::Status, self.slot) };
+        self.link.say(header, &[]);
+        let answer = self.link.task.wait(deadline, Some(&self.link), |waiter| {
+            if self.link.is_dead() {
+                return Some(Err(StatusError::Dead));
+            }
+            cell.look(waiter)
+        });
+        lock(&self.link.status).remove(&question);
+        answer.unwrap_or(Err(StatusError::Deadline))
+    }
+}
+
+/// Where the answer to a status question arrives.
+#[derive(Debug, Default)]
+pub(crate) struct StatusCell {
+    state: Mutex<(Option<Result<PortStatus, StatusError>>, Option<Arc<Waiter>>)>,
+}
+
+impl StatusCell {
+    fn look(&self, waiter: &Arc<Waiter>) -> Option<Result<PortStatus, StatusError>> {
+        let mut state = lock(&self.state);
+        state.1 = Some(Arc::clone(waiter));
+        state.0.take()
+    }
+
+    pub(crate) fn answer(&self, answer: Result<PortStatus, StatusError>, after: &mut After) {
+        let mut state = lock(&self.state);
+        state.0 = Some(answer);
+        if let Some(waiter) = state.1.take() {
+            after.wake(waiter);
+        }
+    }
+
+    pub(crate) fn fail(&self, after: &mut After) {
+        self.answer(Err(StatusError::Dead), after);
+    }
+}
+
+/// One send right's share in an entry.
+#[derive(Debug)]
+pub(crate) struct Held(Arc<Entry>);
+
+impl Held {
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.0
+    }
+}
+
+impl Clone for Held {
+    fn clone(&self) -> Self {
+        // Nothing is published by this count: the last drop decides under the
+        // lock of the imports.
+        self.0.handles.fetch_add(1, Ordering::Relaxed);
+        Held(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.0.handles.fetch_sub(1, Ordering::AcqRel) == 1 && self.0.link.task.check().is_ok()
+        {
+            self.0.link.release(&self.0);
+        }
+    }
+}
+
+impl Link {
+    /// The peer gave us a send right to one of its slots.
+    pub(crate) fn learn(self: &Arc<Self>, slot: Slot) -> Result<Held, abi::Offence> {
+        if slot.generation == 0 || self.peer.life(slot.index).is_none() {
+            return Err(abi::Offence::NeverExported);
+        }
+        let mut imports = lock(&self.imports);
+        let mut import = match imports.get(&slot.index) {
+            Some(Imported::Held(entry)) if entry.slot == slot => {
+                lock(&entry.import).learn();
+                entry.handles.fetch_add(1, Ordering::Relaxed);
+                return Ok(Held(Arc::clone(entry)));
+            }
+            Some(Imported::Held(_)) => return Err(abi::Offence::GenerationReused),
+            // The release and a new grant crossed: the slot lives on, and what
+            // was sent on it still counts.
+            Some(Imported::Rested(rested, import)) if *rested == slot => *import,
+            Some(Imported::Rested(..)) | None => Import::default(),
+        };
+        import.learn();
+        let entry = Arc::new(Entry {
+            link: Arc::clone(self),
+            slot,
+            handles: AtomicUsize::new(1),
+            import: Mutex::new(import),
+            change_seen: AtomicU64::new(u64::MAX),
+            dead: AtomicBool::new(false),
+            fulls: AtomicU64::new(0),
+            watchers: Mutex::default(),
+        });
+        imports.insert(slot.index, Imported::Held(Arc::clone(&entry)));
+        Ok(Held(entry))
+    }
+
+    /// The last send right to a slot was dropped: it goes home, with as many
+    /// counts as it came with.
+    fn release(&self, entry: &Arc<Entry>) {
+        {
+            let mut imports = lock(&self.imports);
+            // It may have come once more since its last right was dropped.
+            if entry.handles.load(Ordering::Acquire) > 0 {
+                return;
+            }
+            match imports.get(&entry.slot.index) {
+                Some(Imported::Held(known)) if Arc::ptr_eq(known, entry) => {}
+                _ => return,
+            }
+            let (count, import) = {
+                let mut import = lock(&entry.import);
+                (import.let_go(), *import)
+            };
+            imports.insert(entry.slot.index, Imported::Rested(entry.slot, import));
+            // Said under the lock, so that the right cannot come again and be
+            // released again before this release is written.
+            self.say(Header { tag: count, ..Header::new(Kind::Release, entry.slot) }, &[]);
+        }
+        let unasked = std::mem::take(&mut *lock(&entry.watchers));
+        drop(unasked);
+    }
+}

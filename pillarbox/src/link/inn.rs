@@ -1,0 +1,541 @@
+//! What we read: frames to messages, answers, offences.
+//!
+//! One thread at a time drains a task's links. Nothing of the peer's is
+//! believed: each frame is copied once, decoded, and held against what the peer
+//! may do. The first offence ends the link.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use abi::frame::{Attached, EVERY_SLOT, Header, Kind, PortStatus, flag, task_of};
+use abi::right::Kind as RightKind;
+use abi::{Offence, Slot, TaskId, Ticket, limits};
+use shm::LaneReader;
+use shm::socket::Received;
+
+use super::out::{DESCRIPTORS, charge_of};
+use super::entry::Imported;
+use super::{Charge, Join, Joined, Link};
+use crate::message::{Body, Descriptor, Message, Notification};
+use crate::port::After;
+use crate::right::{SendRight, Sink};
+use crate::task::{HeldGive, end_gives};
+use crate::wait::parking::lock;
+
+/// Frames taken from one link in one turn.
+const TURN: u32 = 64;
+
+/// Packets read from one socket in one turn, bells included.
+const PACKETS: usize = 256;
+
+/// Descriptors that came before their frame.
+#[derive(Debug)]
+struct Packet {
+    number: u32,
+    descriptors: Vec<OwnedFd>,
+    lost: bool,
+}
+
+/// The reading side of a link.
+#[derive(Debug)]
+pub(crate) struct Inn {
+    reader: LaneReader,
+    packets: VecDeque<Packet>,
+    announced: u64,
+}
+
+impl Inn {
+    pub(crate) fn new(reader: LaneReader) -> Self {
+        Inn { reader, packets: VecDeque::new(), announced: 0 }
+    }
+}
+
+/// What one turn of draining leaves to be done without locks.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    pub(crate) after: After,
+    /// Rights that must be claimed from their owners.
+    pub(crate) joins: Vec<Arc<Join>>,
+    /// Claims of peers', to be answered.
+    pub(crate) claims: Vec<(Arc<Link>, TaskId, Ticket)>,
+    pub(crate) held: Vec<HeldGive>,
+    /// Gives that nobody will claim.
+    pub(crate) ended: Vec<HeldGive>,
+    pub(crate) sinks: Vec<Sink>,
+    pub(crate) rights: Vec<SendRight>,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) foreign: Vec<OwnedFd>,
+    pub(crate) refused: Vec<Arc<Join>>,
+}
+
+impl Turn {
+    /// Drops and wakes; claims are the task's to start.
+    pub(crate) fn finish(self) {
+        for join in self.refused {
+            let mut after = After::default();
+            join.settle(Joined::Dead, &mut after);
+            after.run();
+        }
+        self.after.run();
+        end_gives(self.ended, Notification::SendOnceDied);
+        if !self.foreign.is_empty() {
+            shm::close::close_later(self.foreign);
+        }
+    }
+}
+
+/// What was read from the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SocketState {
+    Open,
+    Ended,
+}
+
+impl Link {
+    /// Takes a bounded number of frames. Returns whether there were any.
+    pub(crate) fn drain(self: &Arc<Self>, turn: &mut Turn) -> bool {
+        self.drain_frames(turn, TURN)
+    }
+
+    /// Takes everything the lane shows now.
+    pub(crate) fn drain_all(self: &Arc<Self>, turn: &mut Turn) {
+        // A lane holds no more frames than this: a peer that fills it as fast
+        // as we read does not keep us here.
+        self.drain_frames(turn, limits::LANE_BYTES_MAX / abi::frame::HEADER_BYTES as u32);
+    }
+
+    fn drain_frames(self: &Arc<Self>, turn: &mut Turn, most: u32) -> bool {
+        let mut inn = lock(&self.inn);
+        let mut taken = 0;
+        let goal = self.peer.head();
+        while taken < most && !matches!(self.end(), Some(super::End::Fault(_))) {
+            let header = match inn.reader.next() {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(offence) => {
+                    self.fault(offence);
+                    break;
+                }
+            };
+            taken += 1;
+            let result = self.take_frame(&mut inn, &header, turn);
+            inn.reader.finish(&header);
+            self.position.store(inn.reader.position(), Ordering::Relaxed);
+            if let Err(offence) = result {
+                self.fault(offence);
+                break;
+            }
+            if most != TURN && inn.reader.position() >= goal {
+                break;
+            }
+        }
+        if inn.reader.position() != inn.announced {
+            self.make_room(&mut inn);
+            self.note_use();
+        }
+        taken > 0
+    }
+
+    fn make_room(&self, inn: &mut Inn) {
+        let position = inn.reader.position();
+        self.position.store(position, Ordering::Relaxed);
+        let freed = position - inn.announced;
+        inn.announced = position;
+        self.own.set_tail(position);
+        // Only a peer with a lane well filled can be waiting for room in it.
+        let behind = self.peer.head().saturating_sub(position);
+        if freed + behind >= u64::from(inn.reader.lane_bytes()) / 4 {
+            self.tell_if_wanted();
+        }
+    }
+
+    /// Reads bells and descriptors.
+    pub(crate) fn read_socket(&self, turn: &mut Turn) -> SocketState {
+        let mut inn = lock(&self.inn);
+        self.note_use();
+        match self.read_packets(&mut inn, turn) {
+            Ok(state) => state,
+            Err(offence) => {
+                self.fault(offence);
+                SocketState::Ended
+            }
+        }
+    }
+
+    fn read_packets(&self, inn: &mut Inn, turn: &mut Turn) -> Result<SocketState, Offence> {
+        let mut buffer = [0; 16];
+        for _ in 0..PACKETS {
+            match self.socket.receive(&mut buffer) {
+                Received::Empty => break,
+                Received::End | Received::Failed(_) => return Ok(SocketState::Ended),
+                Received::Packet { bytes: 1, descriptors, lost: false, .. }
+                    if descriptors.is_empty() => {}
+                Received::Packet { bytes: 8, descriptors, lost, .. }
+                    if buffer.starts_with(&DESCRIPTORS) =>
+                {
+                    let number = u32::from_le_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
+                    inn.packets.push_back(Packet { number, descriptors, lost });
+                    if inn.packets.len() > limits::DESCRIPTORS_WAITING {
+                        return Err(Offence::DescriptorsUnowned);
+                    }
+                }
+                Received::Packet { descriptors, .. } => {
+                    turn.foreign.extend(descriptors);
+                    return Err(Offence::PacketMalformed);
+                }
+            }
+        }
+        Ok(SocketState::Open)
+    }
+
+    /// The descriptors of packet `number`. They were sent before the frame that
+    /// speaks of them was published, so they are here.
+    fn packet(&self, inn: &mut Inn, number: u32, turn: &mut Turn) -> Result<Packet, Offence> {
+        for last in [false, true] {
+            while let Some(packet) = inn.packets.pop_front() {
+                if packet.number == number {
+                    return Ok(packet);
+                }
+                // Packets come in the order of their frames; this one's frame
+                // was never published.
+                turn.foreign.extend(packet.descriptors);
+                return Err(Offence::DescriptorsUnowned);
+            }
+            if !last {
+                let _ = self.read_packets(inn, turn)?;
+            }
+        }
+        Err(Offence::DescriptorsMissing)
+    }
+
+    fn take_frame(
+        self: &Arc<Self>,
+        inn: &mut Inn,
+        header: &Header,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        match header.kind {
+            Kind::Skip => Ok(()),
+            Kind::Message => {
+                let message = self.take_message(inn, header, turn)?;
+                self.deliver(header.slot, message, turn)
+            }
+            Kind::Welcome => {
+                let message = self.take_message(inn, header, turn)?;
+                self.task.welcomed(message, &mut turn.after)
+            }
+            Kind::Board => {
+                let number = u32::try_from(header.tag).map_err(|_| Offence::DescriptorsMissing)?;
+                let mut packet = self.packet(inn, number, turn)?;
+                let fd = packet.descriptors.pop().ok_or(Offence::DescriptorsMissing)?;
+                turn.foreign.append(&mut packet.descriptors);
+                match self.peer.add_board(fd) {
+                    Ok(()) => Ok(()),
+                    Err(shm::OpenError::Offence(offence)) => Err(offence),
+                    // We could not map it: its slots stay unknown to us.
+                    Err(shm::OpenError::System(_)) => Ok(()),
+                }
+            }
+            _ => {
+                let mut body = Vec::new();
+                if header.body_bytes() > PortStatus::BYTES {
+                    return Err(Offence::FrameOversized);
+                }
+                inn.reader.body(header, &mut body);
+                self.take_word(header, &body, turn)
+            }
+        }
+    }
+
+    /// Frames about rights.
+    fn take_word(
+        self: &Arc<Self>,
+        header: &Header,
+        body: &[u8],
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        match header.kind {
+            Kind::Skip | Kind::Message | Kind::Welcome | Kind::Board => Err(Offence::FrameKind),
+            Kind::Release => {
+                turn.sinks.extend(self.take_release(header.slot, header.tag, &mut turn.after)?);
+                Ok(())
+            }
+            Kind::Dropped => {
+                let sink = self.take_once(header.slot)?;
+                let told = Message::notification_of(Notification::SendOnceDropped);
+                sink.arrive_once(told, &mut turn.after);
+                turn.sinks.push(sink);
+                Ok(())
+            }
+            Kind::Ask => {
+                if let Sink::Port(port) = self.send_sink(header.slot)? {
+                    port.ask(self, header.id == 1, &mut turn.after);
+                    turn.sinks.push(Sink::Port(port));
+                }
+                Ok(())
+            }
+            Kind::Return => {
+                if let Sink::Port(port) = self.send_sink(header.slot)? {
+                    let stop = header.id == 1;
+                    port.hand_back(self, header.tag, stop, &mut turn.after)?;
+                    turn.sinks.push(Sink::Port(port));
+                }
+                Ok(())
+            }
+            Kind::Look => {
+                self.take_look(header, turn);
+                Ok(())
+            }
+            Kind::Give => self.take_give(header, task_of(body)?),
+            Kind::TakeBack => self.take_take_back(header, task_of(body)?, turn),
+            Kind::Claim => {
+                turn.claims.push((Arc::clone(self), task_of(body)?, Ticket(header.tag)));
+                Ok(())
+            }
+            Kind::Joined => {
+                let once = header.flags & flag::ONCE != 0;
+                self.take_joined(task_of(body)?, Ticket(header.tag), header.slot, once, turn)
+            }
+            Kind::Refused => {
+                let (_, join) = self
+                    .claim_answered(task_of(body)?, Ticket(header.tag), &mut turn.after)
+                    .ok_or(Offence::AnswerUnasked)?;
+                turn.refused.extend(join.upgrade());
+                Ok(())
+            }
+            Kind::Status => {
+                let sink = self.send_sink(header.slot)?;
+                let header = Header { tag: header.tag, ..Header::new(Kind::StatusIs, header.slot) };
+                let answer = match &sink {
+                    Sink::Port(port) if port.is_alive() => port.status().encode().to_vec(),
+                    Sink::Port(_) | Sink::Reply(_) => Vec::new(),
+                };
+                turn.sinks.push(sink);
+                self.say_answer(header, &answer)
+            }
+            Kind::StatusIs => {
+                let cell = lock(&self.status).remove(&header.tag);
+                // Who asked may have stopped waiting: then nobody hears it.
+                if let Some(cell) = cell {
+                    let answer = if body.is_empty() {
+                        Err(crate::error::StatusError::Dead)
+                    } else {
+                        Ok(PortStatus::decode(body)?)
+                    };
+                    cell.answer(answer, &mut turn.after);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn send_sink(&self, slot: Slot) -> Result<Sink, Offence> {
+        let exports = lock(&self.exports);
+        if exports.rules.get(slot)?.kind != RightKind::Send {
+            return Err(Offence::RightKind);
+        }
+        exports.sink(slot).cloned().ok_or(Offence::NeverExported)
+    }
+
+    fn take_message(
+        self: &Arc<Self>,
+        inn: &mut Inn,
+        header: &Header,
+        turn: &mut Turn,
+    ) -> Result<Message, Offence> {
+        let mut attached = Attached::default();
+        if header.extra > 0 {
+            let mut extra = Vec::new();
+            inn.reader.extra(header, &mut extra);
+            attached = Attached::decode(header.flags, &extra)?;
+        }
+        let bytes = charge_of(header, attached.descriptors);
+        let arrived = self.arrived_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let taken = self.taken_bytes.load(Ordering::Relaxed);
+        if arrived.saturating_sub(taken) > limits::LINK_QUEUED_BYTES {
+            return Err(Offence::BytesExceeded);
+        }
+        let mut message = Message::new(Vec::new());
+        message.charge = Some(Charge { link: Arc::clone(self), bytes });
+        message.id = header.id;
+        message.priority = header.priority;
+        message.tag = header.tag;
+        message.sender = Some(self.who.sender);
+        if header.flags & flag::NOTIFICATION != 0 {
+            message.notification = Notification::from_id(header.id);
+        }
+        let result = self.fill(&mut message, inn, header, attached, turn);
+        if let Err(offence) = result {
+            // Its rights are dropped with the link, not under its locks.
+            turn.messages.push(message);
+            return Err(offence);
+        }
+        Ok(message)
+    }
+
+    fn fill(
+        self: &Arc<Self>,
+        message: &mut Message,
+        inn: &mut Inn,
+        header: &Header,
+        attached: Attached,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        if attached.descriptors > 0 {
+            let packet = self.packet(inn, attached.packet, turn)?;
+            let mut due = usize::from(attached.descriptors);
+            let came = packet.descriptors.len();
+            if came > due || (came < due && !packet.lost) {
+                turn.foreign.extend(packet.descriptors);
+                return Err(Offence::DescriptorsMissing);
+            }
+            let mut descriptors = packet.descriptors.into_iter();
+            if attached.region > 0 {
+                due -= 1;
+                match descriptors.next() {
+                    Some(fd) => message.body = open_body(fd, attached.region)?,
+                    None => message.body = Body::Lost,
+                }
+            }
+            // What the kernel could not install arrives as lost in its place.
+            message.descriptors =
+                (0..due).map(|_| Descriptor(descriptors.next())).collect();
+        }
+        if attached.region == 0 {
+            if header.body_bytes() > limits::INLINE_BYTES {
+                return Err(Offence::FrameOversized);
+            }
+            let mut body = Vec::with_capacity(header.body_bytes());
+            inn.reader.body(header, &mut body);
+            message.body = Body::Bytes(body);
+        } else if header.body_bytes() > 0 {
+            return Err(Offence::BodyMalformed);
+        }
+        if let Some(reply) = attached.reply {
+            let right = self.take_in(reply, &mut turn.joins)?;
+            message.reply = right.into_send_once().ok();
+        }
+        for name in attached.rights {
+            message.rights.push(self.take_in(name, &mut turn.joins)?);
+        }
+        Ok(())
+    }
+
+    fn deliver(
+        self: &Arc<Self>,
+        slot: Slot,
+        message: Message,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        let (kind, sink) = {
+            let mut exports = lock(&self.exports);
+            let kind = match exports.rules.get(slot) {
+                Ok(export) => export.kind,
+                Err(offence) => {
+                    turn.messages.push(message);
+                    return Err(offence);
+                }
+            };
+            let sink = match kind {
+                RightKind::Send => exports.sink(slot).cloned(),
+                RightKind::SendOnce => {
+                    drop(exports);
+                    match self.take_once(slot) {
+                        Ok(sink) => Some(sink),
+                        Err(offence) => {
+                            turn.messages.push(message);
+                            return Err(offence);
+                        }
+                    }
+                }
+            };
+            (kind, sink)
+        };
+        match (kind, sink) {
+            (RightKind::Send, Some(Sink::Port(port))) => {
+                let result = port.arrive(self, message, &mut turn.after);
+                turn.sinks.push(Sink::Port(port));
+                result
+            }
+            (RightKind::SendOnce, Some(sink)) => {
+                sink.arrive_once(message, &mut turn.after);
+                turn.sinks.push(sink);
+                Ok(())
+            }
+            (RightKind::Send, Some(Sink::Reply(_)) | None) | (RightKind::SendOnce, None) => {
+                turn.messages.push(message);
+                Err(Offence::NeverExported)
+            }
+        }
+    }
+
+    fn take_look(self: &Arc<Self>, header: &Header, turn: &mut Turn) {
+        if header.slot.index == EVERY_SLOT {
+            for entry in self.entries() {
+                entry.look(&mut turn.after);
+            }
+        } else {
+            let entry = lock(&self.imports).get(&header.slot.index).and_then(Imported::held).cloned();
+            if let Some(entry) = entry.filter(|entry| entry.slot == header.slot) {
+                if header.id == 1 {
+                    entry.fulls.fetch_add(1, Ordering::Relaxed);
+                }
+                entry.look(&mut turn.after);
+            }
+        }
+        self.wake_waiters(&mut turn.after);
+        self.flush_backlog();
+    }
+
+    fn take_joined(
+        self: &Arc<Self>,
+        giver: TaskId,
+        ticket: Ticket,
+        slot: Slot,
+        once: bool,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        let (kind, join) = self
+            .claim_answered(giver, ticket, &mut turn.after)
+            .ok_or(Offence::AnswerUnasked)?;
+        if once != (kind == RightKind::SendOnce) {
+            turn.refused.extend(join.upgrade());
+            return Err(Offence::RightKind);
+        }
+        let join = join.upgrade();
+        match kind {
+            RightKind::Send => {
+                let held = self.learn(slot)?;
+                match join {
+                    Some(join) => join.settle(Joined::Send(held), &mut turn.after),
+                    // The right was dropped meanwhile: it goes home at once.
+                    None => turn.rights.push(SendRight::import(held)),
+                }
+            }
+            RightKind::SendOnce => {
+                self.hold_once();
+                match join {
+                    Some(join) => {
+                        join.settle(Joined::Once(Arc::clone(self), slot), &mut turn.after);
+                    }
+                    None => {
+                        self.let_go_once();
+                        self.say_dropped(slot);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open_body(fd: OwnedFd, bytes: u64) -> Result<Body, Offence> {
+    match shm::body::Body::open(fd, bytes) {
+        Ok(body) => Ok(Body::Sealed(Arc::new(body))),
+        Err(shm::OpenError::Offence(_)) => Err(Offence::BodyMalformed),
+        // We have no room to map it: the message comes without its body.
+        Err(shm::OpenError::System(_)) => Ok(Body::Lost),
+    }
+}

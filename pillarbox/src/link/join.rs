@@ -1,0 +1,257 @@
+//! A right another task gave us, not yet confirmed by its owner.
+//!
+//! The message that brought it names the owner and a ticket. We claim it on our
+//! own link with the owner, which is opened if there is none. Until the owner
+//! has answered, a send on the right waits, and says for whom.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use abi::frame::{Header, Kind};
+use abi::right::{Address, Kind as RightKind};
+use abi::{Slot, TaskId, Ticket, limits};
+
+use super::{Held, Link};
+use crate::deadline::Deadline;
+use crate::error::SendFailure;
+use crate::message::Notification;
+use crate::port::After;
+use crate::right::SendOnceRight;
+use crate::task::TaskCore;
+use crate::wait::parking::lock;
+use crate::wait::{Waiter, forget};
+
+/// What became of a claim.
+#[derive(Debug)]
+pub(crate) enum Joined {
+    /// A send right.
+    Send(Held),
+    /// A send-once right.
+    Once(Arc<Link>, Slot),
+    /// The owner is gone, or knows no such ticket.
+    Dead,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    waiters: Vec<Arc<Waiter>>,
+    watchers: Vec<SendOnceRight>,
+    /// A send-once right that ended before its owner was known.
+    last_word: Option<Notification>,
+}
+
+/// A right on its way to us.
+#[derive(Debug)]
+pub(crate) struct Join {
+    pub(crate) task: Arc<TaskCore>,
+    pub(crate) kind: RightKind,
+    pub(crate) owner: TaskId,
+    pub(crate) address: Address,
+    pub(crate) giver: TaskId,
+    pub(crate) ticket: Ticket,
+    result: OnceLock<Joined>,
+    waiting: Mutex<Waiting>,
+    once_taken: AtomicBool,
+}
+
+impl Join {
+    pub(crate) fn new(
+        task: &Arc<TaskCore>,
+        kind: RightKind,
+        owner: TaskId,
+        address: Address,
+        giver: TaskId,
+        ticket: Ticket,
+    ) -> Arc<Self> {
+        Arc::new(Join {
+            task: Arc::clone(task),
+            kind,
+            owner,
+            address,
+            giver,
+            ticket,
+            result: OnceLock::new(),
+            waiting: Mutex::default(),
+            once_taken: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn result(&self) -> Option<&Joined> {
+        self.result.get()
+    }
+
+    /// Takes the one use of a send-once right.
+    pub(crate) fn take_once(&self) -> bool {
+        !self.once_taken.swap(true, Ordering::Relaxed)
+    }
+
+    /// The owner has answered, or will not.
+    pub(crate) fn settle(&self, result: Joined, after: &mut After) {
+        let (watchers, last_word) = {
+            let mut waiting = lock(&self.waiting);
+            if self.result.set(result).is_err() {
+                return;
+            }
+            for waiter in waiting.waiters.drain(..) {
+                after.wake(waiter);
+            }
+            (std::mem::take(&mut waiting.watchers), waiting.last_word.take())
+        };
+        match self.result.get() {
+            Some(Joined::Send(held)) => {
+                for to in watchers {
+                    held.entry().watch_death(to);
+                }
+            }
+            Some(Joined::Once(link, slot)) => {
+                if let Some(what) = last_word
+                    && self.take_once()
+                {
+                    link.say_last_word(*slot, what);
+                    link.let_go_once();
+                }
+            }
+            Some(Joined::Dead) | None => {
+                for to in watchers {
+                    after.fire(to, Notification::DeadName);
+                }
+            }
+        }
+    }
+
+    /// Waits until the owner has answered.
+    pub(crate) fn wait(&self, deadline: Deadline) -> Result<(), SendFailure> {
+        if self.result.get().is_some() {
+            return Ok(());
+        }
+        let found = self.task.wait(deadline, None, |waiter| {
+            let mut waiting = lock(&self.waiting);
+            forget(&mut waiting.waiters, waiter);
+            if self.result.get().is_some() {
+                return Some(());
+            }
+            waiting.waiters.push(Arc::clone(waiter));
+            None
+        });
+        forget(&mut lock(&self.waiting).waiters, &Waiter::mine());
+        found.ok_or(SendFailure::NotJoined(self.owner))
+    }
+
+    pub(crate) fn watch_death(&self, to: SendOnceRight) {
+        let late = {
+            let mut waiting = lock(&self.waiting);
+            if self.result.get().is_none() {
+                waiting.watchers.push(to);
+                None
+            } else {
+                Some(to)
+            }
+        };
+        match (late, self.result.get()) {
+            (Some(to), Some(Joined::Send(held))) => held.entry().watch_death(to),
+            (Some(to), _) => to.notify(Notification::DeadName),
+            (None, _) => {}
+        }
+    }
+
+    /// A send-once right ended before its owner was known: the owner hears of it
+    /// when it is.
+    pub(crate) fn notify_later(&self, what: Notification) {
+        let mut waiting = lock(&self.waiting);
+        if self.result.get().is_none() {
+            waiting.last_word = Some(what);
+            return;
+        }
+        drop(waiting);
+        if let Some(Joined::Once(link, slot)) = self.result.get()
+            && self.take_once()
+        {
+            link.say_last_word(*slot, what);
+            link.let_go_once();
+        }
+    }
+}
+
+/// The claims of one link.
+#[derive(Debug, Default)]
+pub(crate) struct Joins {
+    open: HashMap<(TaskId, Ticket), Weak<Join>>,
+    /// A right may be dropped while its claim is open; what it was stays known,
+    /// so that the answer can be given back.
+    kinds: HashMap<(TaskId, Ticket), RightKind>,
+    waiting: VecDeque<Arc<Join>>,
+    ended: bool,
+}
+
+impl Joins {
+    pub(crate) fn fail_all(&mut self, after: &mut After) {
+        self.ended = true;
+        for (_, join) in self.open.drain() {
+            if let Some(join) = join.upgrade() {
+                join.settle(Joined::Dead, after);
+            }
+        }
+        for join in self.waiting.drain(..) {
+            join.settle(Joined::Dead, after);
+        }
+        self.kinds.clear();
+    }
+}
+
+impl Link {
+    /// Claims a right from its owner. At most [`limits::QUESTIONS`] claims are
+    /// open; further ones wait for an answer to one of them.
+    pub(crate) fn claim(&self, join: Arc<Join>, after: &mut After) {
+        let mut joins = lock(&self.joins);
+        if joins.ended || self.is_dead() {
+            drop(joins);
+            join.settle(Joined::Dead, after);
+            return;
+        }
+        if joins.open.len() >= limits::QUESTIONS as usize / 2 {
+            joins.waiting.push_back(join);
+            return;
+        }
+        let key = (join.giver, join.ticket);
+        joins.kinds.insert(key, join.kind);
+        joins.open.insert(key, Arc::downgrade(&join));
+        drop(joins);
+        let no_slot = Slot { index: 0, generation: 0 };
+        let header = Header { tag: join.ticket.0, ..Header::new(Kind::Claim, no_slot) };
+        self.say(header, &join.giver.encode());
+    }
+
+    /// An answer to a claim has come: takes the claim, and sends the next.
+    /// `None` for an answer to no question.
+    pub(crate) fn claim_answered(
+        &self,
+        giver: TaskId,
+        ticket: Ticket,
+        after: &mut After,
+    ) -> Option<(RightKind, Weak<Join>)> {
+        let (answered, next) = {
+            let mut joins = lock(&self.joins);
+            let join = joins.open.remove(&(giver, ticket))?;
+            let kind = joins.kinds.remove(&(giver, ticket))?;
+            ((kind, join), joins.waiting.pop_front())
+        };
+        if let Some(next) = next {
+            self.claim(next, after);
+        }
+        Some(answered)
+    }
+
+    pub(crate) fn open_claims(&self) -> usize {
+        let joins = lock(&self.joins);
+        joins.open.len() + joins.waiting.len()
+    }
+
+    /// The end of a send-once right, said on the slot it turned out to be.
+    pub(crate) fn say_last_word(&self, slot: Slot, what: Notification) {
+        match what {
+            Notification::SendOnceDropped => self.say_dropped(slot),
+            other => self.say_notification(slot, other),
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Two tasks that talk: a socket for descriptors and death, two lanes, one each
+//! way, and what each holds of the other's.
+//!
+//! | module    | holds                                                    |
+//! |-----------|----------------------------------------------------------|
+//! | [`out`]   | what we write: messages, the protocol's own frames, bells|
+//! | [`inn`]   | what we read: frames to messages, answers, offences      |
+//! | [`carry`] | rights on their way into and out of messages             |
+//! | [`entry`] | one right of ours to a port of the peer's                |
+//! | [`join`]  | a right another task gave us, not yet confirmed          |
+//!
+//! Locks are taken in this order and none is held while waiting: `inn`, then
+//! `imports` or `exports`, then a port, then `out`. No right and no message is
+//! dropped under a lock: what falls away is collected and dropped after.
+
+mod carry;
+mod entry;
+mod inn;
+mod join;
+mod out;
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use abi::frame::{Header, Kind};
+use abi::page::Sleep;
+use abi::right::Address;
+use abi::{Offence, Slot, TaskId, limits};
+use shm::socket::LinkSocket;
+use shm::{LaneReader, LaneWriter, OwnPage, PeerPage};
+
+pub(crate) use self::entry::{Entry, Held, StatusCell};
+use self::entry::Imported;
+pub(crate) use self::inn::Turn;
+pub(crate) use self::join::{Join, Joined};
+
+use self::carry::Exported;
+use self::inn::Inn;
+use self::join::Joins;
+use self::out::Out;
+use crate::error::SendFailure;
+use crate::message::{Notification, Sender};
+use crate::port::After;
+use crate::task::TaskCore;
+use crate::wait::parking::lock;
+use crate::wait::{Waiter, forget};
+
+/// Why a link has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The peer's process is gone, or has closed the link.
+    Died,
+    /// The peer broke the protocol.
+    Fault(Offence),
+}
+
+impl End {
+    pub(crate) const fn as_send_failure(self) -> SendFailure {
+        match self {
+            End::Died => SendFailure::Dead,
+            End::Fault(offence) => SendFailure::Fault(offence),
+        }
+    }
+}
+
+/// What a link is announced as before any thread of its task has slept: the
+/// background thread hears the bell.
+pub(crate) const FIRST_SLEEP: Sleep = Sleep::Bell(0);
+
+/// Sleeps a link stays active after its last frame.
+const ACTIVE_SLEEPS: u32 = 16;
+
+/// Who is at the other end.
+#[derive(Debug)]
+pub(crate) struct Who {
+    pub(crate) sender: Sender,
+    pub(crate) address: Address,
+    pub(crate) pidfd: Option<OwnedFd>,
+}
+
+/// What a greeting has brought together.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) own: Arc<OwnPage>,
+    pub(crate) writer: LaneWriter,
+    pub(crate) peer: Arc<PeerPage>,
+    pub(crate) reader: LaneReader,
+    pub(crate) socket: LinkSocket,
+    pub(crate) who: Who,
+}
+
+/// The link with one peer.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) number: u32,
+    pub(crate) task: Arc<TaskCore>,
+    own: Arc<OwnPage>,
+    peer: Arc<PeerPage>,
+    who: Who,
+    socket: LinkSocket,
+    out: Mutex<Out>,
+    inn: Mutex<Inn>,
+    exports: Mutex<Exported>,
+    imports: Mutex<HashMap<u32, Imported>>,
+    joins: Mutex<Joins>,
+    status: Mutex<HashMap<u64, Arc<StatusCell>>>,
+    /// Threads that wait for room, a place, or an answer on this link.
+    waiters: Mutex<Vec<Arc<Waiter>>>,
+    end: OnceLock<End>,
+    /// Our reader's count, for a look without its lock.
+    position: AtomicU64,
+    /// The number of the peer's sleep that was rung last.
+    rung: AtomicU64,
+    active: AtomicU32,
+    announced: AtomicU64,
+    /// A frame or a bell came since the last announcement.
+    stale: AtomicBool,
+    arrived_bytes: AtomicU64,
+    taken_bytes: AtomicU64,
+    want_seen: AtomicU64,
+    once_held: AtomicU64,
+    /// Owners of rights we gave the peer, who may hold them for it still.
+    gave_for: Mutex<Vec<Weak<Link>>>,
+}
+
+impl Link {
+    pub(crate) fn new(task: &Arc<TaskCore>, number: u32, parts: Parts) -> Arc<Self> {
+        let Parts { own, writer, peer, reader, socket, who } = parts;
+        Arc::new(Link {
+            number,
+            task: Arc::clone(task),
+            own,
+            peer,
+            who,
+            socket,
+            out: Mutex::new(Out::new(writer)),
+            inn: Mutex::new(Inn::new(reader)),
+            exports: Mutex::default(),
+            imports: Mutex::default(),
+            joins: Mutex::default(),
+            status: Mutex::default(),
+            waiters: Mutex::default(),
+            end: OnceLock::new(),
+            position: AtomicU64::new(0),
+            rung: AtomicU64::new(0),
+            active: AtomicU32::new(ACTIVE_SLEEPS),
+            announced: AtomicU64::new(FIRST_SLEEP.encode()),
+            stale: AtomicBool::new(true),
+            arrived_bytes: AtomicU64::new(0),
+            taken_bytes: AtomicU64::new(0),
+            want_seen: AtomicU64::new(0),
+            once_held: AtomicU64::new(0),
+            gave_for: Mutex::default(),
+        })
+    }
+
+    // ---- who and whether -------------------------------------------------
+
+    pub(crate) fn peer_task(&self) -> TaskId {
+        self.who.sender.task
+    }
+
+    pub(crate) fn peer(&self) -> Sender {
+        self.who.sender
+    }
+
+    pub(crate) fn pidfd(&self) -> Option<&OwnedFd> {
+        self.who.pidfd.as_ref()
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        self.who.address
+    }
+
+    pub(crate) fn socket(&self) -> &LinkSocket {
+        &self.socket
+    }
+
+    pub(crate) fn own_page(&self) -> &Arc<OwnPage> {
+        &self.own
+    }
+
+    pub(crate) fn peer_page(&self) -> &PeerPage {
+        &self.peer
+    }
+
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end.get().copied()
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.end.get().is_some()
+    }
+
+    // ---- the sentinel's part ------------------------------------------------
+
+    pub(crate) fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn has_frames(&self) -> bool {
+        !self.is_dead() && self.peer.head() != self.position()
+    }
+
+    /// Whether the link had frames in one of the last sleeps.
+    pub(crate) fn used_lately(&self) -> bool {
+        let active = self.active.load(Ordering::Relaxed);
+        self.active.store(active.saturating_sub(1), Ordering::Relaxed);
+        active > 0 && !self.is_dead()
+    }
+
+    pub(crate) fn announce(&self, sleep: Sleep) {
+        self.stale.store(false, Ordering::Relaxed);
+        self.announced.store(sleep.encode(), Ordering::Relaxed);
+        self.own.announce(sleep);
+    }
+
+    /// An idle link stays announced as it is: its number is still unrung.
+    pub(crate) fn announce_bell(&self, number: u64) {
+        let before = Sleep::decode(self.announced.load(Ordering::Relaxed));
+        if self.stale.load(Ordering::Relaxed) || !matches!(before, Sleep::Bell(_)) {
+            self.announce(Sleep::Bell(number));
+        }
+    }
+
+    fn note_use(&self) {
+        self.active.store(ACTIVE_SLEEPS, Ordering::Relaxed);
+        self.stale.store(true, Ordering::Relaxed);
+    }
+
+    // ---- waiting on this link ------------------------------------------------
+
+    pub(crate) fn add_waiter(&self, waiter: &Arc<Waiter>) {
+        lock(&self.waiters).push(Arc::clone(waiter));
+    }
+
+    pub(crate) fn remove_waiter(&self, waiter: &Arc<Waiter>) {
+        forget(&mut lock(&self.waiters), waiter);
+    }
+
+    fn wake_waiters(&self, after: &mut After) {
+        for waiter in lock(&self.waiters).iter() {
+            after.wake(Arc::clone(waiter));
+        }
+    }
+
+    // ---- bytes given back ------------------------------------------------------
+
+    fn return_bytes(&self, bytes: u64) {
+        let taken = self.taken_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.own.set_granted(taken.saturating_add(limits::LINK_QUEUED_BYTES));
+        // Only a peer near the end of its window can be waiting for bytes.
+        let waiting = self.arrived_bytes.load(Ordering::Relaxed).saturating_sub(taken) + bytes;
+        if waiting >= limits::LINK_QUEUED_BYTES / 4 {
+            self.tell_if_wanted();
+        }
+    }
+
+    /// The writer raises `want`, fences, looks for room; we make room, fence,
+    /// look for `want`.
+    fn tell_if_wanted(&self) {
+        shm::full_fence(); // pairs: lane.want
+        let want = self.peer.want();
+        if self.want_seen.swap(want, Ordering::Relaxed) != want {
+            self.say_look(Slot { index: abi::frame::EVERY_SLOT, generation: 0 });
+        }
+    }
+
+    // ---- send-once rights held ---------------------------------------------------
+
+    pub(crate) fn hold_once(&self) {
+        self.once_held.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn let_go_once(&self) {
+        self.once_held.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn once_held(&self) -> u64 {
+        self.once_held.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn slot_is_dead(&self, slot: Slot) -> bool {
+        self.peer.life(slot.index).is_some_and(|life| {
+            life.generation == slot.generation && life.state == abi::board::State::Dead
+        })
+    }
+
+    /// Every slot of the peer's that we hold rights to.
+    fn entries(&self) -> Vec<Arc<Entry>> {
+        lock(&self.imports).values().filter_map(Imported::held).cloned().collect()
+    }
+
+    // ---- the end ---------------------------------------------------------------------
+
+    /// The peer broke the protocol: this link ends, nothing else does.
+    pub(crate) fn fault(&self, offence: Offence) {
+        if self.end.set(End::Fault(offence)).is_ok() {
+            self.socket.shutdown();
+            self.task.bury_soon(self.number);
+        }
+    }
+
+    /// Ends everything that hangs on this link. Runs once, on the background
+    /// thread, after the last frame of the peer's has been read.
+    pub(crate) fn bury(&self, end: End, after: &mut After) {
+        let _ = self.end.set(end);
+        let what_was_out = lock(&self.exports).take_all();
+        for (kind, sink) in what_was_out {
+            self.end_export(kind, sink, Notification::SendOnceDied, after);
+        }
+        let entries = self.entries();
+        for entry in entries {
+            entry.mark_dead(after);
+        }
+        lock(&self.joins).fail_all(after);
+        for (_, cell) in lock(&self.status).drain() {
+            cell.fail(after);
+        }
+        // What was given to the dead and never claimed comes back.
+        for owner in lock(&self.gave_for).drain(..).filter_map(|owner| owner.upgrade()) {
+            let header = Header { tag: EVERY_TICKET, ..Header::new(Kind::TakeBack, NO_SLOT) };
+            owner.say(header, &self.peer_task().encode());
+        }
+        self.wake_waiters(after);
+    }
+}
+
+/// In a take-back: whatever was given to that task. No ticket has this number.
+pub(crate) const EVERY_TICKET: u64 = 0;
+
+/// For frames that are about no slot.
+pub(crate) const NO_SLOT: Slot = Slot { index: 0, generation: 0 };
+
+/// What a queued message counts against its sender's link. Dropping it gives
+/// the bytes back.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    link: Arc<Link>,
+    bytes: u64,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if self.link.task.check().is_ok() {
+            self.link.return_bytes(self.bytes);
+        }
+    }
+}

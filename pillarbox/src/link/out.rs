@@ -1,0 +1,595 @@
+//! What we write: messages, the protocol's own frames, bells.
+//!
+//! One thread at a time writes a lane, under `out`. The protocol's own frames
+//! never wait: what finds no room goes to the backlog, which is written before
+//! anything else. A message waits, without the lock, until its deadline.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use abi::frame::{Attached, EVERY_SLOT, Header, Kind, flag};
+use abi::page::Sleep;
+use abi::{Offence, Slot, limits};
+use shm::socket::SendPacketError;
+use shm::{LaneWriter, WriteError};
+
+use super::carry::Load;
+use super::{End, Entry, Link};
+use crate::deadline::Deadline;
+use crate::error::SendFailure;
+use crate::message::{Message, Notification};
+use crate::right::WORD;
+use crate::wait::parking::lock;
+
+/// What a packet of descriptors begins with.
+pub(super) const DESCRIPTORS: [u8; 4] = *b"desc";
+
+/// A protocol frame that found no room.
+#[derive(Debug)]
+struct Late {
+    header: Header,
+    body: Vec<u8>,
+}
+
+/// A board the peer does not have yet.
+#[derive(Debug)]
+struct NewBoard {
+    number: u32,
+    /// Until it has been sent.
+    fd: Option<OwnedFd>,
+    packet: u32,
+}
+
+/// The writing side of a link.
+#[derive(Debug)]
+pub(crate) struct Out {
+    writer: LaneWriter,
+    backlog: VecDeque<Late>,
+    look_all: bool,
+    boards: VecDeque<NewBoard>,
+    packet: u32,
+    sent_bytes: u64,
+    published: u64,
+    fault: Option<Offence>,
+}
+
+impl Out {
+    pub(crate) fn new(writer: LaneWriter) -> Self {
+        Out {
+            writer,
+            backlog: VecDeque::new(),
+            look_all: false,
+            boards: VecDeque::new(),
+            packet: 0,
+            sent_bytes: 0,
+            published: 0,
+            fault: None,
+        }
+    }
+}
+
+/// Why a message cannot be written now.
+#[derive(Debug)]
+enum Blocked {
+    /// The lane, the byte window or the socket is full.
+    Room,
+    /// The port has granted no place.
+    Grant,
+    /// It will never be.
+    Fail(SendFailure),
+}
+
+/// What a send still has to undo or may still do.
+#[derive(Debug, Default)]
+struct Attempt {
+    asked: bool,
+    waiting: bool,
+}
+
+impl Link {
+    // ---- messages ----------------------------------------------------------
+
+    /// Sends a message on a send right.
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        message: Message,
+        deadline: Deadline,
+    ) -> Result<(), (SendFailure, Message)> {
+        let header = Header::new(Kind::Message, entry.slot);
+        self.send_message(header, Some(entry), message, deadline)
+    }
+
+    /// Sends a message on a send-once right.
+    pub(crate) fn send_once(
+        self: &Arc<Self>,
+        slot: Slot,
+        message: Message,
+        deadline: Deadline,
+    ) -> Result<(), (SendFailure, Message)> {
+        self.send_message(Header::new(Kind::Message, slot), None, message, deadline)
+    }
+
+    /// Sends the rights the peer begins with: the body holds their names.
+    pub(crate) fn send_welcome(
+        self: &Arc<Self>,
+        message: Message,
+        deadline: Deadline,
+    ) -> Result<(), (SendFailure, Message)> {
+        let header = Header::new(Kind::Welcome, Slot { index: 0, generation: 0 });
+        self.send_message(header, None, message, deadline)
+    }
+
+    fn send_message(
+        self: &Arc<Self>,
+        mut header: Header,
+        entry: Option<&Arc<Entry>>,
+        mut message: Message,
+        deadline: Deadline,
+    ) -> Result<(), (SendFailure, Message)> {
+        if let Some(end) = self.end() {
+            return Err((end.as_send_failure(), message));
+        }
+        header.priority = message.priority;
+        header.id = message.id;
+        header.tag = message.tag;
+        let mut load = match self.load(&mut message, deadline) {
+            Ok(load) => load,
+            Err(reason) => return Err((reason, message)),
+        };
+        let sent = match self.try_send(&header, entry, &message, &mut load) {
+            Ok(()) => Ok(()),
+            Err(Blocked::Fail(reason)) => Err(reason),
+            Err(Blocked::Room | Blocked::Grant) => {
+                self.send_when_possible(&header, entry, &message, &mut load, deadline)
+            }
+        };
+        match sent {
+            Ok(()) => {
+                self.unload(message);
+                Ok(())
+            }
+            Err(reason) => {
+                self.undo(load);
+                Err((reason, message))
+            }
+        }
+    }
+
+    fn send_when_possible(
+        self: &Arc<Self>,
+        header: &Header,
+        entry: Option<&Arc<Entry>>,
+        message: &Message,
+        load: &mut Load,
+        deadline: Deadline,
+    ) -> Result<(), SendFailure> {
+        let mut attempt = Attempt::default();
+        let fulls = entry.map_or(0, |entry| entry.fulls.load(Ordering::Relaxed));
+        let now_or_never = deadline == Deadline::Now;
+        // Who may not wait still asks the owner once and takes its word.
+        let until = if now_or_never { Deadline::after(WORD) } else { deadline };
+        let sent = self.task.wait(until, Some(self), |waiter| {
+            if !attempt.waiting {
+                attempt.waiting = true;
+                self.add_waiter(waiter);
+            }
+            match self.try_send(header, entry, message, load) {
+                Ok(()) => return Some(Ok(())),
+                Err(Blocked::Fail(reason)) => return Some(Err(reason)),
+                Err(Blocked::Grant) => {
+                    let entry = entry?;
+                    if !attempt.asked {
+                        attempt.asked = true;
+                        let id = i32::from(now_or_never);
+                        let ask = Header { id, ..Header::new(Kind::Ask, entry.slot) };
+                        self.say(ask, &[]);
+                    } else if now_or_never && entry.fulls.load(Ordering::Relaxed) != fulls {
+                        return Some(Err(SendFailure::Full));
+                    }
+                }
+                Err(Blocked::Room) => {
+                    // Raise, fence, look; the reader makes room, fences, looks.
+                    let _ = self.own.raise_want();
+                    shm::full_fence(); // pairs: lane.want
+                }
+            }
+            match self.try_send(header, entry, message, load) {
+                Ok(()) => Some(Ok(())),
+                Err(Blocked::Fail(reason)) => Some(Err(reason)),
+                Err(Blocked::Room | Blocked::Grant) => None,
+            }
+        });
+        if attempt.waiting {
+            self.remove_waiter(&crate::wait::Waiter::mine());
+        }
+        let sent = sent.unwrap_or(Err(SendFailure::Full));
+        if let (true, Err(_), Some(entry)) = (attempt.asked, &sent, entry) {
+            self.stop_asking(entry);
+        }
+        sent
+    }
+
+    /// A sender that leaves hands back what it was granted meanwhile.
+    fn stop_asking(&self, entry: &Entry) {
+        let unused = {
+            let mut import = lock(&entry.import);
+            import.look(self.peer.grant(entry.slot.index).unwrap_or(0));
+            import.hand_back()
+        };
+        let header = Header { id: 1, tag: unused, ..Header::new(Kind::Return, entry.slot) };
+        self.say(header, &[]);
+    }
+
+    fn try_send(
+        self: &Arc<Self>,
+        header: &Header,
+        entry: Option<&Arc<Entry>>,
+        message: &Message,
+        load: &mut Load,
+    ) -> Result<(), Blocked> {
+        let mut out = lock(&self.out);
+        let result = self.try_send_locked(&mut out, header, entry, message, load);
+        self.publish(out);
+        result
+    }
+
+    fn try_send_locked(
+        self: &Arc<Self>,
+        out: &mut Out,
+        header: &Header,
+        entry: Option<&Arc<Entry>>,
+        message: &Message,
+        load: &mut Load,
+    ) -> Result<(), Blocked> {
+        if let Some(end) = self.end() {
+            return Err(Blocked::Fail(end.as_send_failure()));
+        }
+        if let Some(entry) = entry {
+            self.may_send(entry)?;
+        }
+        if !self.flush(out) {
+            return Err(Blocked::Room);
+        }
+        let (mut flags, body): (u8, &[u8]) = match load.body_fd {
+            Some(_) => (0, &[]),
+            None => (0, message.body()),
+        };
+        load.extra.clear();
+        if !load.attached.is_plain() {
+            load.attached.packet = out.packet;
+            flags |= load.attached.encode(&mut load.extra);
+        }
+        if message.notification.is_some() {
+            flags |= flag::NOTIFICATION;
+        }
+        let header = Header {
+            length: (abi::frame::HEADER_BYTES + load.extra.len() + body.len()) as u32,
+            flags,
+            extra: load.extra.len() as u32,
+            ..*header
+        };
+        let charge = charge_of(&header, load.attached.descriptors);
+        if out.sent_bytes + charge > self.peer.granted() {
+            return Err(Blocked::Room);
+        }
+        match out.writer.make_room(header.length, limits::LANE_RESERVE, &self.peer) {
+            Ok(()) => {}
+            Err(error) => return Err(self.not_written(out, error)),
+        }
+        if load.attached.descriptors > 0 {
+            // Before the frame that owns them, so that they are there when it
+            // is seen.
+            let fds = load.descriptors(message);
+            self.send_descriptors(out.packet, &fds)?;
+            out.packet = out.packet.wrapping_add(1);
+        }
+        match out.writer.write(&header, &[&load.extra, body], limits::LANE_RESERVE, &self.peer) {
+            Ok(()) => {}
+            Err(error) => return Err(self.not_written(out, error)),
+        }
+        out.sent_bytes += charge;
+        if let Some(entry) = entry {
+            lock(&entry.import).sent();
+        }
+        Ok(())
+    }
+
+    /// Whether the port lives and has granted a place.
+    fn may_send(&self, entry: &Entry) -> Result<(), Blocked> {
+        let change = self.peer.change();
+        if entry.change_seen.load(Ordering::Relaxed) != change {
+            entry.change_seen.store(change, Ordering::Relaxed);
+            let mut after = crate::port::After::default();
+            entry.look(&mut after);
+            if entry.is_dead() {
+                // The watchers are told by whoever reads the look that follows.
+                self.task.run_later(after);
+                return Err(Blocked::Fail(SendFailure::Dead));
+            }
+        }
+        let mut import = lock(&entry.import);
+        if import.may_send() {
+            return Ok(());
+        }
+        import.look(self.peer.grant(entry.slot.index).unwrap_or(0));
+        if import.may_send() {
+            return Ok(());
+        }
+        drop(import);
+        if entry.is_dead() { Err(Blocked::Fail(SendFailure::Dead)) } else { Err(Blocked::Grant) }
+    }
+
+    fn send_descriptors(&self, packet: u32, fds: &[BorrowedFd<'_>]) -> Result<(), Blocked> {
+        match self.socket.send(&descriptor_packet(packet), fds) {
+            Ok(()) => Ok(()),
+            Err(SendPacketError::Full) => Err(Blocked::Room),
+            Err(SendPacketError::TooManyInFlight) => {
+                Err(Blocked::Fail(SendFailure::DescriptorsInFlight))
+            }
+            Err(SendPacketError::Gone) => Err(Blocked::Fail(SendFailure::Dead)),
+            Err(SendPacketError::System(error)) => {
+                Err(Blocked::Fail(SendFailure::System(error.kind())))
+            }
+        }
+    }
+
+    fn not_written(&self, out: &mut Out, error: WriteError) -> Blocked {
+        match error {
+            WriteError::Offence(offence) => {
+                out.fault = Some(offence);
+                Blocked::Fail(End::Fault(offence).as_send_failure())
+            }
+            WriteError::Forked => Blocked::Fail(SendFailure::Forked),
+            WriteError::NoRoom => Blocked::Room,
+            WriteError::Length => {
+                debug_assert!(false, "a frame of ours is of an impossible length");
+                Blocked::Room
+            }
+        }
+    }
+
+    /// Tells the owner of a right, in its own lane, that the peer of another
+    /// link may claim it. Waits for room: the message that names the ticket may
+    /// only follow what is published.
+    pub(crate) fn publish_give(
+        self: &Arc<Self>,
+        header: Header,
+        to: abi::TaskId,
+        deadline: Deadline,
+    ) -> Result<(), SendFailure> {
+        let header = Header { length: (abi::frame::HEADER_BYTES + 16) as u32, ..header };
+        let mut waiting = false;
+        let given = self.task.wait(deadline, Some(self), |waiter| {
+            if !waiting {
+                waiting = true;
+                self.add_waiter(waiter);
+            }
+            if let Some(end) = self.end() {
+                return Some(Err(end.as_send_failure()));
+            }
+            for last in [false, true] {
+                let mut out = lock(&self.out);
+                let written = self.flush(&mut out) && self.write(&mut out, &header, &to.encode());
+                self.publish(out);
+                if written {
+                    return Some(Ok(()));
+                }
+                if !last {
+                    let _ = self.own.raise_want();
+                    shm::full_fence(); // pairs: lane.want
+                }
+            }
+            None
+        });
+        if waiting {
+            self.remove_waiter(&crate::wait::Waiter::mine());
+        }
+        given.unwrap_or(Err(SendFailure::Full))
+    }
+
+    // ---- the protocol's own frames ---------------------------------------------
+
+    /// Writes a protocol frame, now or when there is room. Never waits.
+    pub(crate) fn say(&self, header: Header, body: &[u8]) {
+        if self.is_dead() {
+            return;
+        }
+        let header = Header {
+            length: (abi::frame::HEADER_BYTES + body.len()) as u32,
+            ..header
+        };
+        let mut out = lock(&self.out);
+        if !self.flush(&mut out) || !self.write(&mut out, &header, body) {
+            out.backlog.push_back(Late { header, body: body.to_vec() });
+            let _ = self.own.raise_want();
+            shm::full_fence(); // pairs: lane.want
+            self.flush(&mut out);
+        }
+        self.publish(out);
+    }
+
+    /// An answer to a question of the peer's. One that asks more than it may and
+    /// does not read the answers commits an offence.
+    pub(crate) fn say_answer(&self, header: Header, body: &[u8]) -> Result<(), Offence> {
+        if lock(&self.out).backlog.len() > 4 * limits::QUESTIONS as usize {
+            return Err(Offence::QuestionsExceeded);
+        }
+        self.say(header, body);
+        Ok(())
+    }
+
+    /// The peer should look at `slot` on our board.
+    pub(crate) fn say_look(&self, slot: Slot) {
+        if self.is_dead() {
+            return;
+        }
+        let header = Header::new(Kind::Look, slot);
+        let mut out = lock(&self.out);
+        if !self.flush(&mut out) || !self.write(&mut out, &header, &[]) {
+            // One look always has room: the one that means every slot.
+            out.look_all = true;
+            let _ = self.own.raise_want();
+            shm::full_fence(); // pairs: lane.want
+            self.flush(&mut out);
+        }
+        self.publish(out);
+    }
+
+    /// The port of `slot` has no place for one who would not wait.
+    pub(crate) fn say_full(&self, slot: Slot) {
+        self.say(Header { id: 1, ..Header::new(Kind::Look, slot) }, &[]);
+    }
+
+    pub(crate) fn say_dropped(&self, slot: Slot) {
+        self.say(Header::new(Kind::Dropped, slot), &[]);
+    }
+
+    /// A notification on a send-once right of the peer's.
+    pub(crate) fn say_notification(&self, slot: Slot, what: Notification) {
+        let header = Header {
+            flags: flag::NOTIFICATION,
+            id: what.id(),
+            ..Header::new(Kind::Message, slot)
+        };
+        self.say(header, &[]);
+    }
+
+    /// A board for the peer to map, before the first frame that speaks of it.
+    pub(super) fn offer_board(&self, number: u32, fd: OwnedFd) {
+        let mut out = lock(&self.out);
+        out.boards.push_back(NewBoard { number, fd: Some(fd), packet: 0 });
+    }
+
+    /// Writes what had no room. False where some of it still has none.
+    fn flush(&self, out: &mut Out) -> bool {
+        while let Some(board) = out.boards.front_mut() {
+            if let Some(fd) = &board.fd {
+                if self.socket.send(&descriptor_packet(out.packet), &[fd.as_fd()]).is_err() {
+                    return false;
+                }
+                board.fd = None;
+                board.packet = out.packet;
+                out.packet = out.packet.wrapping_add(1);
+            }
+            let index = abi::board::board_start(board.number);
+            let header = Header {
+                tag: u64::from(board.packet),
+                ..Header::new(Kind::Board, Slot { index, generation: 0 })
+            };
+            if !self.write(out, &header, &[]) {
+                return false;
+            }
+            out.boards.pop_front();
+        }
+        while let Some(late) = out.backlog.pop_front() {
+            if !self.write(out, &late.header, &late.body) {
+                out.backlog.push_front(late);
+                return false;
+            }
+        }
+        if out.look_all {
+            let header = Header::new(Kind::Look, Slot { index: EVERY_SLOT, generation: 0 });
+            if !self.write(out, &header, &[]) {
+                return false;
+            }
+            out.look_all = false;
+        }
+        true
+    }
+
+    fn write(&self, out: &mut Out, header: &Header, body: &[u8]) -> bool {
+        // Messages that notify are the peer's to count like any other.
+        let charge = if header.kind == Kind::Message { charge_of(header, 0) } else { 0 };
+        match out.writer.write(header, &[body], 0, &self.peer) {
+            Ok(()) => {
+                out.sent_bytes += charge;
+                true
+            }
+            Err(WriteError::Offence(offence)) => {
+                out.fault = Some(offence);
+                false
+            }
+            Err(WriteError::NoRoom | WriteError::Length | WriteError::Forked) => false,
+        }
+    }
+
+    /// Announces what was written, lets the lane go, and rings if the reader
+    /// sleeps.
+    fn publish(&self, mut out: std::sync::MutexGuard<'_, Out>) {
+        let fault = out.fault.take();
+        let news = out.writer.head() != out.published;
+        if news {
+            out.writer.publish();
+            out.published = out.writer.head();
+        }
+        drop(out);
+        if let Some(offence) = fault {
+            self.fault(offence);
+        }
+        if news {
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        // Publish, fence, look; the reader announces, fences, looks.
+        shm::full_fence(); // pairs: lane.sleep
+        let (number, bell) = match self.peer.sleep() {
+            Sleep::Awake => return,
+            Sleep::Asleep(number) => (number, false),
+            Sleep::Bell(number) => (number, true),
+        };
+        let mark = number << 1 | u64::from(bell);
+        if self.rung.swap(mark, Ordering::Relaxed) == mark {
+            return;
+        }
+        if bell {
+            self.socket.ring();
+        } else {
+            self.own.wake_head();
+        }
+    }
+
+    /// Rings whatever the peer announced: that reaches a task whose threads are
+    /// all busy.
+    pub(crate) fn ring_now(&self) {
+        self.own.wake_head();
+        self.socket.ring();
+    }
+
+    pub(crate) fn flush_backlog(&self) {
+        let mut out = lock(&self.out);
+        self.flush(&mut out);
+        self.publish(out);
+    }
+}
+
+/// What a frame with so many descriptors counts against the byte window. Both
+/// sides count alike.
+pub(super) fn charge_of(header: &Header, descriptors: u16) -> u64 {
+    u64::from(header.room()) + u64::from(descriptors) * limits::DESCRIPTOR_CHARGE
+}
+
+fn descriptor_packet(number: u32) -> [u8; 8] {
+    let mut packet = [0; 8];
+    packet[..4].copy_from_slice(&DESCRIPTORS);
+    packet[4..].copy_from_slice(&number.to_le_bytes());
+    packet
+}
+
+/// Whether there is anything between header and body.
+trait Plain {
+    fn is_plain(&self) -> bool;
+}
+
+impl Plain for Attached {
+    fn is_plain(&self) -> bool {
+        self.reply.is_none()
+            && self.rights.is_empty()
+            && self.descriptors == 0
+            && self.region == 0
+    }
+}

@@ -1,0 +1,360 @@
+//! What is sent: a body, a few numbers, rights and descriptors.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use abi::{TaskId, right::Kind};
+
+use crate::deadline::Deadline;
+use crate::error::ReplyError;
+use crate::link::Charge;
+use crate::right::{SendOnceRight, SendRight};
+
+/// A right in a message or in a space.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Right {
+    /// A send right.
+    Send(SendRight),
+    /// A send-once right.
+    SendOnce(SendOnceRight),
+}
+
+impl Right {
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Right::Send(_) => Kind::Send,
+            Right::SendOnce(_) => Kind::SendOnce,
+        }
+    }
+
+    /// The send right, or the right back.
+    ///
+    /// # Errors
+    /// The right itself, where it is another kind.
+    pub fn into_send(self) -> Result<SendRight, Right> {
+        match self {
+            Right::Send(right) => Ok(right),
+            other => Err(other),
+        }
+    }
+
+    /// The send-once right, or the right back.
+    ///
+    /// # Errors
+    /// The right itself, where it is another kind.
+    pub fn into_send_once(self) -> Result<SendOnceRight, Right> {
+        match self {
+            Right::SendOnce(right) => Ok(right),
+            other => Err(other),
+        }
+    }
+}
+
+impl From<SendRight> for Right {
+    fn from(right: SendRight) -> Self {
+        Right::Send(right)
+    }
+}
+
+impl From<SendOnceRight> for Right {
+    fn from(right: SendOnceRight) -> Self {
+        Right::SendOnce(right)
+    }
+}
+
+/// Who sent a message: the kernel's word, as of the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sender {
+    /// The task.
+    pub task: TaskId,
+    /// Its process, in our own pid namespace; 0 where it has none there.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+/// What became of something we asked to be told about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Notification {
+    /// The port of a send right of ours is gone.
+    DeadName,
+    /// Nobody can send to a port of ours any more.
+    NoSenders,
+    /// A send-once right was dropped unused.
+    SendOnceDropped,
+    /// The task that held a send-once right died before it used it.
+    SendOnceDied,
+}
+
+impl Notification {
+    pub(crate) const fn id(self) -> i32 {
+        match self {
+            Notification::DeadName => 1,
+            Notification::NoSenders => 2,
+            Notification::SendOnceDropped => 3,
+            Notification::SendOnceDied => 4,
+        }
+    }
+
+    pub(crate) const fn from_id(id: i32) -> Option<Self> {
+        match id {
+            1 => Some(Notification::DeadName),
+            2 => Some(Notification::NoSenders),
+            3 => Some(Notification::SendOnceDropped),
+            4 => Some(Notification::SendOnceDied),
+            _ => None,
+        }
+    }
+}
+
+/// A descriptor in a message.
+///
+/// One that could not be installed here, because the table of descriptors was
+/// full, arrives as lost in its place.
+#[derive(Debug)]
+pub struct Descriptor(pub(crate) Option<OwnedFd>);
+
+impl Descriptor {
+    /// The descriptor, or `None` where it was lost on the way.
+    pub fn take(self) -> Option<OwnedFd> {
+        self.0
+    }
+
+    /// Whether it was lost on the way.
+    pub const fn is_lost(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl From<OwnedFd> for Descriptor {
+    fn from(fd: OwnedFd) -> Self {
+        Descriptor(Some(fd))
+    }
+}
+
+/// The bytes of a message: short ones are copied, long ones are sealed memory
+/// that is read where it lies.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Bytes(Vec<u8>),
+    Sealed(Arc<shm::body::Body>),
+    /// It was sealed memory that could not be mapped here.
+    Lost,
+}
+
+impl Body {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Body::Bytes(bytes) => bytes,
+            Body::Sealed(body) => body,
+            Body::Lost => &[],
+        }
+    }
+}
+
+/// A message: on its way out or received.
+///
+/// # Examples
+/// ```
+/// use pillarbox::Message;
+/// let message = Message::new("count these words").with_id(7);
+/// assert_eq!(message.body(), b"count these words");
+/// assert_eq!(message.id(), 7);
+/// ```
+#[derive(Debug)]
+pub struct Message {
+    pub(crate) id: i32,
+    pub(crate) priority: u16,
+    pub(crate) tag: u64,
+    pub(crate) body: Body,
+    pub(crate) rights: Vec<Right>,
+    pub(crate) descriptors: Vec<Descriptor>,
+    pub(crate) reply: Option<SendOnceRight>,
+    pub(crate) sender: Option<Sender>,
+    pub(crate) notification: Option<Notification>,
+    pub(crate) sequence: u64,
+    /// What it counts against its sender's link while it waits.
+    pub(crate) charge: Option<Charge>,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Message::new(Vec::new())
+    }
+}
+
+impl Message {
+    /// A message with this body and nothing else.
+    pub fn new(body: impl Into<Vec<u8>>) -> Self {
+        Message {
+            id: 0,
+            priority: 0,
+            tag: 0,
+            body: Body::Bytes(body.into()),
+            rights: Vec::new(),
+            descriptors: Vec::new(),
+            reply: None,
+            sender: None,
+            notification: None,
+            sequence: 0,
+            charge: None,
+        }
+    }
+
+    pub(crate) fn notification_of(what: Notification) -> Self {
+        let mut message = Message::new(Vec::new()).with_id(what.id());
+        message.notification = Some(what);
+        message
+    }
+
+    /// The same message with this id.
+    #[must_use]
+    pub fn with_id(mut self, id: i32) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// The same message with this priority. It is carried; queues are in the
+    /// order sent.
+    #[must_use]
+    pub fn with_priority(mut self, priority: u16) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// The same message with this tag: a number free for the user.
+    #[must_use]
+    pub fn with_tag(mut self, tag: u64) -> Self {
+        self.tag = tag;
+        self
+    }
+
+    /// The same message carrying one right more. The right is the message's
+    /// from now on: to keep a send right, clone it first.
+    #[must_use]
+    pub fn with_right(mut self, right: impl Into<Right>) -> Self {
+        self.rights.push(right.into());
+        self
+    }
+
+    /// The same message carrying one descriptor more.
+    #[must_use]
+    pub fn with_descriptor(mut self, fd: OwnedFd) -> Self {
+        self.descriptors.push(fd.into());
+        self
+    }
+
+    /// The same message asking for a reply on this right.
+    #[must_use]
+    pub fn with_reply(mut self, reply: SendOnceRight) -> Self {
+        self.reply = Some(reply);
+        self
+    }
+
+    /// The id.
+    pub const fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// The priority.
+    pub const fn priority(&self) -> u16 {
+        self.priority
+    }
+
+    /// The tag.
+    pub const fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// The body. Long bodies lie in sealed memory, which nobody can write any
+    /// more, not even the sender.
+    pub fn body(&self) -> &[u8] {
+        self.body.as_slice()
+    }
+
+    /// Whether the body was lost: it was long, and this process had no
+    /// descriptor or address space left to map it.
+    pub const fn is_body_lost(&self) -> bool {
+        matches!(self.body, Body::Lost)
+    }
+
+    /// The body, taken out; copied only where it lies in sealed memory.
+    pub fn into_body(self) -> Vec<u8> {
+        match self.body {
+            Body::Bytes(bytes) => bytes,
+            Body::Sealed(body) => body.to_vec(),
+            Body::Lost => Vec::new(),
+        }
+    }
+
+    /// The rights, in the order they were put in.
+    pub fn rights(&self) -> &[Right] {
+        &self.rights
+    }
+
+    /// The rights, taken out.
+    pub fn take_rights(&mut self) -> Vec<Right> {
+        std::mem::take(&mut self.rights)
+    }
+
+    /// The descriptors, in the order they were put in.
+    pub fn descriptors(&self) -> &[Descriptor] {
+        &self.descriptors
+    }
+
+    /// The descriptors, taken out.
+    pub fn take_descriptors(&mut self) -> Vec<Descriptor> {
+        std::mem::take(&mut self.descriptors)
+    }
+
+    /// Whether the sender waits for a reply.
+    pub const fn wants_reply(&self) -> bool {
+        self.reply.is_some()
+    }
+
+    /// The reply right, taken out, to be used later or given on.
+    pub fn take_reply(&mut self) -> Option<SendOnceRight> {
+        self.reply.take()
+    }
+
+    /// Who sent it. `None` for a message that was not received yet, and for
+    /// notifications the library made itself.
+    pub const fn sender(&self) -> Option<Sender> {
+        self.sender
+    }
+
+    /// The notification this message is. What another task *says* is a
+    /// notification has a [`Message::sender`] too.
+    pub const fn notification(&self) -> Option<Notification> {
+        self.notification
+    }
+
+    /// Which message of its port this was, counted from 1.
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Answers the message. It can be answered once.
+    ///
+    /// # Rights
+    /// Consumes the reply right of the message, and gives away every right in
+    /// `answer`.
+    ///
+    /// # Errors
+    /// [`ReplyError::NoReply`] where the message asks for none. On a failed send
+    /// the answer comes back and the reply right is the message's again.
+    ///
+    /// # Blocking
+    /// Waits for room in the lane until `deadline`; a reply never waits for room
+    /// in a queue.
+    pub fn reply(&mut self, answer: Message, deadline: Deadline) -> Result<(), ReplyError> {
+        let Some(right) = self.reply.take() else {
+            return Err(ReplyError::NoReply(Box::new(answer)));
+        };
+        right.send(answer, deadline).map_err(|error| ReplyError::Unsent(Box::new(error)))
+    }
+}

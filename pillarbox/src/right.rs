@@ -1,0 +1,471 @@
+//! Send rights and send-once rights.
+//!
+//! Ownership is the protocol: a right that is moved into a message is given
+//! away, a clone is a copy, a drop gives it back. A send-once right that is
+//! dropped unused speaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use abi::frame::PortStatus;
+use abi::{Slot, TaskId};
+
+use crate::call::ReplyCell;
+use crate::deadline::Deadline;
+use crate::error::{CallError, SendError, SendFailure, SendOnceError, StatusError};
+use crate::link::{Entry, Held, Join, Joined, Link};
+use crate::message::{Message, Notification};
+use crate::port::{After, PortCore};
+use crate::task::TaskCore;
+
+/// What a right of our own task leads to.
+#[derive(Clone, Debug)]
+pub(crate) enum Sink {
+    Port(Arc<PortCore>),
+    Reply(Arc<ReplyCell>),
+}
+
+impl Sink {
+    pub(crate) fn id(&self) -> u64 {
+        match self {
+            Sink::Port(port) => port.id,
+            Sink::Reply(cell) => cell.id,
+        }
+    }
+
+    pub(crate) fn task(&self) -> &Arc<TaskCore> {
+        match self {
+            Sink::Port(port) => &port.task,
+            Sink::Reply(cell) => &cell.task,
+        }
+    }
+
+    /// The one message, or the one notification, of a send-once right.
+    pub(crate) fn arrive_once(&self, message: Message, after: &mut After) {
+        match self {
+            Sink::Port(port) => port.arrive_once(message, after),
+            Sink::Reply(cell) => cell.arrive(message, after),
+        }
+    }
+}
+
+/// What a send right leads to.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// A port of this task.
+    Own(Arc<PortCore>),
+    /// A slot on a peer's board.
+    Import(Held),
+    /// A port of a task that has not confirmed the right yet.
+    Joining(Arc<Join>),
+    /// Nothing any more.
+    Dead(Arc<TaskCore>),
+}
+
+/// Where a send right leads once it is settled.
+pub(crate) enum Settled<'a> {
+    Own(&'a Arc<PortCore>),
+    Import(&'a Arc<Entry>),
+    Joining(&'a Arc<Join>),
+    Dead,
+}
+
+/// The right to send to a port, any number of times. A clone is a right of its
+/// own.
+#[derive(Debug)]
+pub struct SendRight {
+    target: Target,
+}
+
+impl SendRight {
+    pub(crate) fn own(port: &Arc<PortCore>) -> Self {
+        port.add_sender();
+        SendRight { target: Target::Own(Arc::clone(port)) }
+    }
+
+    pub(crate) fn import(held: Held) -> Self {
+        SendRight { target: Target::Import(held) }
+    }
+
+    pub(crate) fn joining(join: Arc<Join>) -> Self {
+        SendRight { target: Target::Joining(join) }
+    }
+
+    pub(crate) fn dead(task: &Arc<TaskCore>) -> Self {
+        SendRight { target: Target::Dead(Arc::clone(task)) }
+    }
+
+    pub(crate) fn task(&self) -> &Arc<TaskCore> {
+        match &self.target {
+            Target::Own(port) => &port.task,
+            Target::Import(held) => &held.entry().link.task,
+            Target::Joining(join) => &join.task,
+            Target::Dead(task) => task,
+        }
+    }
+
+    pub(crate) fn settled(&self) -> Settled<'_> {
+        match &self.target {
+            Target::Own(port) => Settled::Own(port),
+            Target::Import(held) => Settled::Import(held.entry()),
+            Target::Dead(_) => Settled::Dead,
+            Target::Joining(join) => match join.result() {
+                None => Settled::Joining(join),
+                Some(Joined::Send(held)) => Settled::Import(held.entry()),
+                Some(Joined::Once(..) | Joined::Dead) => Settled::Dead,
+            },
+        }
+    }
+
+    /// Sends `message` and gives away every right it carries.
+    ///
+    /// Messages from one task to one port arrive in the order sent; nothing is
+    /// promised between two senders. Once this returns `Ok` the message is
+    /// accepted: it reaches the mailbox even if this process is killed the next
+    /// instant.
+    ///
+    /// # Rights
+    /// Borrows the send right. Rights in the message leave this space only once
+    /// the send has succeeded.
+    ///
+    /// # Errors
+    /// On any error nothing was sent and the message comes back whole. See
+    /// [`SendFailure`].
+    ///
+    /// # Blocking
+    /// Waits for room until `deadline`. With [`Deadline::Now`] to another task's
+    /// port it asks that task once whether there is room and takes its word,
+    /// for at most 50 ms.
+    pub fn send(&self, message: Message, deadline: Deadline) -> Result<(), SendError> {
+        let fail = |reason, message| Err(SendError { reason, message: Box::new(message) });
+        let task = self.task();
+        if task.check().is_err() {
+            return fail(SendFailure::Forked, message);
+        }
+        if let Err(reason) = message.check_limits() {
+            return fail(reason, message);
+        }
+        if let Settled::Joining(join) = self.settled()
+            && let Err(reason) = join.wait(deadline)
+        {
+            return fail(reason, message);
+        }
+        let sent = match self.settled() {
+            Settled::Own(port) => {
+                let mut message = message;
+                message.sender = Some(task.own_identity());
+                message.notification = None;
+                port.send_own(message, deadline)
+            }
+            Settled::Import(entry) => entry.link.send(entry, message, deadline),
+            Settled::Joining(join) => Err((SendFailure::NotJoined(join.owner), message)),
+            Settled::Dead => Err((SendFailure::Dead, message)),
+        };
+        sent.or_else(|(reason, message)| fail(reason, message))
+    }
+
+    /// Sends `request` with a reply right and waits for the answer.
+    ///
+    /// # Rights
+    /// As [`SendRight::send`]; the rights in the answer are this task's.
+    ///
+    /// # Errors
+    /// See [`CallError`]: it tells whether the request was sent, and what became
+    /// of the promise of a reply.
+    ///
+    /// # Blocking
+    /// Waits for room and for the answer until `deadline`. A server that dies
+    /// ends the wait.
+    pub fn call(&self, mut request: Message, deadline: Deadline) -> Result<Message, CallError> {
+        let task = self.task();
+        if task.check().is_err() {
+            let message = Box::new(request);
+            return Err(SendError { reason: SendFailure::Forked, message }.into());
+        }
+        let cell = ReplyCell::new(task);
+        let before = request.reply.replace(SendOnceRight::own(Sink::Reply(Arc::clone(&cell))));
+        if let Err(mut error) = self.send(request, deadline) {
+            // The caller gets back what it put in, not the reply right we made.
+            cell.close();
+            error.message.reply = before;
+            return Err(error.into());
+        }
+        drop(before);
+        let link = match self.settled() {
+            Settled::Import(entry) => Some(&*entry.link),
+            _ => None,
+        };
+        cell.wait(deadline, link)
+    }
+
+    /// Tells `to`, with [`Notification::DeadName`], when the port is gone; at
+    /// once where it is gone already.
+    ///
+    /// The news comes after everything the dead task had sent to this one.
+    ///
+    /// # Errors
+    /// [`SendFailure::Forked`] in a forked child.
+    pub fn notify_dead(&self, to: SendOnceRight) -> Result<(), SendFailure> {
+        self.task().check().map_err(|_| SendFailure::Forked)?;
+        match self.settled() {
+            Settled::Own(port) => port.watch_death(to),
+            Settled::Import(entry) => entry.watch_death(to),
+            Settled::Joining(join) => join.watch_death(to),
+            Settled::Dead => to.notify(Notification::DeadName),
+        }
+        Ok(())
+    }
+
+    /// Whether the port is known to be gone.
+    pub fn is_dead(&self) -> bool {
+        match self.settled() {
+            Settled::Own(port) => !port.is_alive(),
+            Settled::Import(entry) => entry.is_dead(),
+            Settled::Joining(_) => false,
+            Settled::Dead => true,
+        }
+    }
+
+    /// Asks the owner how full the port is. The library answers for the owner,
+    /// whatever its own threads are doing.
+    ///
+    /// # Errors
+    /// See [`StatusError`].
+    ///
+    /// # Blocking
+    /// Waits for the owner until `deadline`.
+    pub fn status(&self, deadline: Deadline) -> Result<PortStatus, StatusError> {
+        self.task().check().map_err(|_| StatusError::Forked)?;
+        if let Settled::Joining(join) = self.settled()
+            && join.wait(deadline).is_err()
+        {
+            return Err(StatusError::Deadline);
+        }
+        match self.settled() {
+            Settled::Own(port) if port.is_alive() => Ok(port.status()),
+            Settled::Import(entry) => entry.status(deadline),
+            Settled::Joining(_) => Err(StatusError::Deadline),
+            Settled::Own(_) | Settled::Dead => Err(StatusError::Dead),
+        }
+    }
+
+    /// The task that owns the port, where it is known.
+    pub fn owner(&self) -> Option<TaskId> {
+        match self.settled() {
+            Settled::Own(port) => Some(port.task.id),
+            Settled::Import(entry) => Some(entry.link.peer_task()),
+            Settled::Joining(join) => Some(join.owner),
+            Settled::Dead => None,
+        }
+    }
+
+    /// Whether both rights lead to the same port.
+    pub fn same_port(&self, other: &SendRight) -> bool {
+        match (self.settled(), other.settled()) {
+            (Settled::Own(one), Settled::Own(two)) => Arc::ptr_eq(one, two),
+            (Settled::Import(one), Settled::Import(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
+}
+
+impl Clone for SendRight {
+    fn clone(&self) -> Self {
+        let target = match &self.target {
+            Target::Own(port) => {
+                if port.task.check().is_ok() {
+                    port.add_sender();
+                }
+                Target::Own(Arc::clone(port))
+            }
+            Target::Import(held) => Target::Import(held.clone()),
+            Target::Joining(join) => Target::Joining(Arc::clone(join)),
+            Target::Dead(task) => Target::Dead(Arc::clone(task)),
+        };
+        SendRight { target }
+    }
+}
+
+impl Drop for SendRight {
+    fn drop(&mut self) {
+        // What a forked child inherited is not its own to give back.
+        if let Target::Own(port) = &self.target
+            && port.task.check().is_ok()
+        {
+            port.remove_sender();
+        }
+    }
+}
+
+/// What a send-once right leads to.
+#[derive(Debug)]
+pub(crate) enum Once {
+    Own(Sink),
+    Import(Arc<Link>, Slot),
+    Joining(Arc<Join>),
+    Dead(Arc<TaskCore>),
+}
+
+/// The right to send one message. It ends in exactly one message, or in one
+/// notification that it was dropped or that its holder died.
+#[derive(Debug)]
+pub struct SendOnceRight {
+    target: Option<Once>,
+}
+
+impl SendOnceRight {
+    pub(crate) fn own(sink: Sink) -> Self {
+        SendOnceRight { target: Some(Once::Own(sink)) }
+    }
+
+    pub(crate) fn import(link: &Arc<Link>, slot: Slot) -> Self {
+        link.hold_once();
+        SendOnceRight { target: Some(Once::Import(Arc::clone(link), slot)) }
+    }
+
+    pub(crate) fn joining(join: Arc<Join>) -> Self {
+        SendOnceRight { target: Some(Once::Joining(join)) }
+    }
+
+    pub(crate) fn dead(task: &Arc<TaskCore>) -> Self {
+        SendOnceRight { target: Some(Once::Dead(Arc::clone(task))) }
+    }
+
+    /// What it leads to now.
+    pub(crate) fn settle(&mut self) -> Option<&Once> {
+        if let Some(Once::Joining(join)) = &self.target
+            && let Some(result) = join.result()
+        {
+            let task = Arc::clone(&join.task);
+            self.target = Some(match result {
+                Joined::Once(link, slot) if join.take_once() => {
+                    Once::Import(Arc::clone(link), *slot)
+                }
+                Joined::Once(..) | Joined::Send(_) | Joined::Dead => Once::Dead(task),
+            });
+        }
+        self.target.as_ref()
+    }
+
+    /// Ends the right without a word: its promise has gone elsewhere.
+    pub(crate) fn disarm(mut self) -> Option<Once> {
+        self.target.take()
+    }
+
+    /// Sends `message` and uses the right up.
+    ///
+    /// # Rights
+    /// Consumes the right and gives away every right in the message.
+    ///
+    /// # Errors
+    /// On any error nothing was sent; the message and the unused right come
+    /// back. See [`SendFailure`].
+    ///
+    /// # Blocking
+    /// Waits for room in the lane until `deadline`, never for room in the queue.
+    pub fn send(mut self, message: Message, deadline: Deadline) -> Result<(), SendOnceError> {
+        let fail = |right, reason, message| {
+            Err(SendOnceError { reason, message: Box::new(message), right })
+        };
+        if self.task().is_none_or(|task| task.check().is_err()) {
+            return fail(self, SendFailure::Forked, message);
+        }
+        if let Err(reason) = message.check_limits() {
+            return fail(self, reason, message);
+        }
+        if let Some(Once::Joining(join)) = self.settle() {
+            let join = Arc::clone(join);
+            if let Err(reason) = join.wait(deadline) {
+                return fail(self, reason, message);
+            }
+        }
+        let sent = match self.settle() {
+            Some(Once::Own(sink)) => {
+                let sink = sink.clone();
+                let mut message = message;
+                message.sender = Some(sink.task().own_identity());
+                message.notification = None;
+                let mut after = After::default();
+                sink.arrive_once(message, &mut after);
+                after.run();
+                Ok(())
+            }
+            Some(Once::Import(link, slot)) => link.send_once(*slot, message, deadline),
+            Some(Once::Joining(join)) => Err((SendFailure::NotJoined(join.owner), message)),
+            Some(Once::Dead(_)) | None => Err((SendFailure::Dead, message)),
+        };
+        match sent {
+            Ok(()) => {
+                if let Some(Once::Import(link, _)) = self.target.take() {
+                    link.let_go_once();
+                }
+                Ok(())
+            }
+            Err((reason, message)) => fail(self, reason, message),
+        }
+    }
+
+    /// Ends the right in a notification. Never waits.
+    pub(crate) fn notify(mut self, what: Notification) {
+        self.settle();
+        match self.target.take() {
+            Some(Once::Own(sink)) => {
+                let mut after = After::default();
+                sink.arrive_once(Message::notification_of(what), &mut after);
+                after.run();
+            }
+            Some(Once::Import(link, slot)) => {
+                link.say_notification(slot, what);
+                link.let_go_once();
+            }
+            Some(Once::Joining(join)) => join.notify_later(what),
+            Some(Once::Dead(_)) | None => {}
+        }
+    }
+
+    pub(crate) fn task(&self) -> Option<&Arc<TaskCore>> {
+        Some(match self.target.as_ref()? {
+            Once::Own(sink) => sink.task(),
+            Once::Import(link, _) => &link.task,
+            Once::Joining(join) => &join.task,
+            Once::Dead(task) => task,
+        })
+    }
+
+    /// Whether whoever waits for this right is known to be gone.
+    pub fn is_dead(&mut self) -> bool {
+        match self.settle() {
+            Some(Once::Own(Sink::Port(port))) => !port.is_alive(),
+            Some(Once::Own(Sink::Reply(cell))) => cell.is_closed(),
+            Some(Once::Import(link, slot)) => link.is_dead() || link.slot_is_dead(*slot),
+            Some(Once::Joining(_)) => false,
+            Some(Once::Dead(_)) | None => true,
+        }
+    }
+}
+
+impl Drop for SendOnceRight {
+    fn drop(&mut self) {
+        if self.task().is_none_or(|task| task.check().is_err()) {
+            return;
+        }
+        self.settle();
+        match self.target.take() {
+            Some(Once::Own(sink)) => {
+                let mut after = After::default();
+                let told = Message::notification_of(Notification::SendOnceDropped);
+                sink.arrive_once(told, &mut after);
+                after.run();
+            }
+            Some(Once::Import(link, slot)) => {
+                link.say_dropped(slot);
+                link.let_go_once();
+            }
+            Some(Once::Joining(join)) => join.notify_later(Notification::SendOnceDropped),
+            Some(Once::Dead(_)) | None => {}
+        }
+    }
+}
+
+/// How long a send that may not wait waits for the owner's word.
+pub(crate) const WORD: Duration = Duration::from_millis(50);

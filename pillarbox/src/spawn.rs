@@ -1,0 +1,101 @@
+//! Starting a child with exactly the rights it should have.
+
+use std::process::{Child, Command};
+
+use abi::hello::Purpose;
+use abi::limits;
+use shm::socket::LinkSocket;
+
+use crate::error::{LinkError, SpawnError, SpawnFailure};
+use crate::greeting::{self, Offer, Welcome};
+use crate::message::Right;
+use crate::task::Task;
+
+/// A program to start, and the rights it is given.
+///
+/// The child finds them with [`Task::inherited`]. It needs no bootstrap server
+/// and no name in the file system, and it can reach nothing else through this
+/// library.
+///
+/// # Examples
+/// ```no_run
+/// use std::process::Command;
+/// use pillarbox::{Capacity, Spawn, Task};
+/// let log = Task::current()?.port(Capacity::Bounded(64));
+/// let mut child = Spawn::new(Command::new("worker")).right("log", log.make_send()?).spawn()?;
+/// child.wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Spawn {
+    command: Command,
+    rights: Vec<(String, Right)>,
+}
+
+impl Spawn {
+    /// The program, with its arguments, environment and standard streams.
+    pub fn new(command: Command) -> Self {
+        Spawn { command, rights: Vec::new() }
+    }
+
+    /// Gives the child `right` under `name`.
+    #[must_use]
+    pub fn right(mut self, name: impl Into<String>, right: impl Into<Right>) -> Self {
+        self.rights.push((name.into(), right.into()));
+        self
+    }
+
+    /// Starts the child as a child of [`Task::current`].
+    ///
+    /// # Rights
+    /// The child's, once it is started. If it ends before it has taken them they
+    /// end as any right of a dead task does.
+    ///
+    /// # Errors
+    /// No child was started; the rights come back.
+    ///
+    /// # Blocking
+    /// As `std::process::Command::spawn`: until the program is loaded.
+    pub fn spawn(self) -> Result<Child, SpawnError> {
+        match Task::current() {
+            Ok(task) => self.spawn_from(&task),
+            Err(_) => Err(SpawnError { reason: SpawnFailure::Forked, rights: self.rights }),
+        }
+    }
+
+    /// Starts the child as a child of `task`.
+    ///
+    /// # Errors
+    /// As [`Spawn::spawn`].
+    pub fn spawn_from(mut self, task: &Task) -> Result<Child, SpawnError> {
+        match self.start(task) {
+            Ok(child) => Ok(child),
+            Err(reason) => Err(SpawnError { reason, rights: self.rights }),
+        }
+    }
+
+    fn start(&mut self, task: &Task) -> Result<Child, SpawnFailure> {
+        task.core.check().map_err(|_| SpawnFailure::Forked)?;
+        if self.rights.len() > limits::MESSAGE_RIGHTS {
+            return Err(SpawnFailure::TooManyRights(self.rights.len()));
+        }
+        let bytes = greeting::check_names(self.rights.iter().map(|(name, _)| name.as_str()))?;
+        if bytes > limits::INLINE_BYTES {
+            return Err(SpawnFailure::NamesTooLong);
+        }
+        let _ = task.core.start_background()?;
+        let (socket, theirs) = LinkSocket::pair()?;
+        // Our hello lies in the socket before the child exists.
+        let (own, writer) =
+            greeting::open(&task.core, &socket, Purpose::Child).map_err(|error| match error {
+                LinkError::System(error) => SpawnFailure::System(error),
+                _ => SpawnFailure::System(std::io::ErrorKind::BrokenPipe.into()),
+            })?;
+        let child = shm::spawn::spawn(&mut self.command, theirs)?;
+        let (names, rights) = std::mem::take(&mut self.rights).into_iter().unzip();
+        // Past this point the rights are the child's: if its link cannot be
+        // watched they end with it.
+        let _ = task.offer(Welcome { socket, own, writer, offer: Offer { names, rights } });
+        Ok(child)
+    }
+}

@@ -1,0 +1,233 @@
+//! How a thread waits for something another task may bring.
+//!
+//! Whoever waits also drains: it takes what lies in the lanes, finds perhaps
+//! what it waits for, and only then sleeps. Of several sleepers one, the
+//! *sentinel*, sleeps on the heads of the active lanes; the others sleep on
+//! words of their own. A sentinel that leaves wakes one of them, which takes
+//! the seat when it goes back to sleep.
+//!
+//! No wait has a condition of its own to be woken by: every waker raises a
+//! word, every waiter looks again. A wake too many costs a look.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use abi::limits;
+use abi::page::Sleep;
+use parking::lock;
+use shm::wait::WakeWord;
+
+use crate::deadline::Deadline;
+use crate::link::Link;
+use crate::task::TaskCore;
+
+pub(crate) mod parking {
+    //! Locks that outlive a panic of whoever held them.
+
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    /// Locks, whether or not an earlier holder panicked: our own invariants are
+    /// kept by statements, not by unwinding.
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks if nobody holds it.
+    pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+        match mutex.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// The word one thread sleeps on. It belongs to the thread, not to a wait.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    word: WakeWord,
+}
+
+thread_local! {
+    static MINE: Arc<Waiter> = Arc::new(Waiter { word: WakeWord::new() });
+}
+
+impl Waiter {
+    pub(crate) fn mine() -> Arc<Waiter> {
+        MINE.with(Arc::clone)
+    }
+
+    /// Makes its thread look again.
+    pub(crate) fn raise(&self) {
+        self.word.raise();
+    }
+}
+
+/// Takes `waiter` out of a list it may stand in.
+pub(crate) fn forget(list: &mut Vec<Arc<Waiter>>, waiter: &Arc<Waiter>) {
+    list.retain(|other| !Arc::ptr_eq(other, waiter));
+}
+
+/// How many lanes a sentinel sleeps on; the others ring the bell.
+const HEADS: usize = 3;
+
+/// The most turns of the spin loop before a sleep.
+const SPIN_MOST: u32 = 1 << 11;
+
+/// The sleeping threads of one task.
+#[derive(Debug, Default)]
+pub(crate) struct Sleepers {
+    seat: std::sync::Mutex<Seat>,
+    followers: AtomicUsize,
+    spin: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+struct Seat {
+    sentinel: Option<Arc<Waiter>>,
+    followers: Vec<Arc<Waiter>>,
+    /// A number no earlier sleep had.
+    number: u64,
+}
+
+impl TaskCore {
+    /// Waits until `look` finds something, or until `deadline`.
+    ///
+    /// `look` must leave the waiter where its waker will find it. Where `peer`
+    /// is named, its bell is rung once after [`limits::PATIENCE_NS`].
+    pub(crate) fn wait<T>(
+        &self,
+        deadline: Deadline,
+        peer: Option<&Link>,
+        mut look: impl FnMut(&Arc<Waiter>) -> Option<T>,
+    ) -> Option<T> {
+        let waiter = Waiter::mine();
+        let mut patience = None;
+        let mut rung = peer.is_none();
+        loop {
+            let seen = waiter.word.now();
+            if let Some(found) = look(&waiter) {
+                self.leave_wait();
+                return Some(found);
+            }
+            let drained = self.drain();
+            if deadline.has_passed() {
+                let found = if drained { look(&waiter) } else { None };
+                self.leave_wait();
+                return found;
+            }
+            if drained || self.spin(&waiter, seen) {
+                continue;
+            }
+            let until = if rung {
+                deadline.instant()
+            } else {
+                let now = Instant::now();
+                let patient =
+                    *patience.get_or_insert(now + Duration::from_nanos(limits::PATIENCE_NS));
+                if now >= patient {
+                    rung = true;
+                    if let Some(link) = peer {
+                        link.ring_now();
+                    }
+                    continue;
+                }
+                Some(deadline.instant_or(patient))
+            };
+            self.sleep(&waiter, seen, until);
+        }
+    }
+
+    /// Looks a bounded while whether something comes by itself. How long it
+    /// looks follows how often that helped.
+    fn spin(&self, waiter: &Waiter, seen: u32) -> bool {
+        if !self.may_spin {
+            return false;
+        }
+        let budget = self.sleepers.spin.load(Ordering::Relaxed).clamp(SPIN_MOST / 64, SPIN_MOST);
+        let links = self.links();
+        for _ in 0..budget {
+            if waiter.word.now() != seen || links.iter().any(|link| link.has_frames()) {
+                self.sleepers.spin.store((budget * 2).min(SPIN_MOST), Ordering::Relaxed);
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        self.sleepers.spin.store(budget / 2, Ordering::Relaxed);
+        false
+    }
+
+    fn sleep(&self, waiter: &Arc<Waiter>, seen: u32, until: Option<Instant>) {
+        let number = {
+            let mut seat = lock(&self.sleepers.seat);
+            if seat.sentinel.is_some() {
+                seat.followers.push(Arc::clone(waiter));
+                self.sleepers.followers.store(seat.followers.len(), Ordering::Relaxed);
+                None
+            } else {
+                seat.sentinel = Some(Arc::clone(waiter));
+                seat.number += 1;
+                Some(seat.number)
+            }
+        };
+        match number {
+            None => {
+                shm::wait::sleep(&waiter.word, seen, &[], until);
+                let mut seat = lock(&self.sleepers.seat);
+                forget(&mut seat.followers, waiter);
+                self.sleepers.followers.store(seat.followers.len(), Ordering::Relaxed);
+            }
+            Some(number) => {
+                self.sleep_on_heads(waiter, seen, until, number);
+                lock(&self.sleepers.seat).sentinel = None;
+            }
+        }
+    }
+
+    fn sleep_on_heads(&self, waiter: &Waiter, seen: u32, until: Option<Instant>, number: u64) {
+        let links = self.links();
+        let on_heads = if shm::wait::can_wait_on_heads() { HEADS } else { 0 };
+        let mut active: Vec<&Arc<Link>> = Vec::with_capacity(HEADS);
+        for link in links.iter() {
+            if active.len() < on_heads && link.used_lately() {
+                active.push(link);
+                link.announce(Sleep::Asleep(number));
+            } else {
+                link.announce_bell(number);
+            }
+        }
+        // Announce, fence, look; the writer publishes, fences, looks.
+        shm::full_fence(); // pairs: lane.sleep
+        if !links.iter().any(|link| link.has_frames()) {
+            let heads: Vec<_> =
+                active.iter().map(|link| (link.peer_page(), link.position())).collect();
+            shm::wait::sleep(&waiter.word, seen, &heads, until);
+        }
+        for link in active {
+            link.announce(Sleep::Awake);
+        }
+    }
+
+    /// Makes the sentinel announce its sleep anew: after a bell, whose number is
+    /// used up, and for a link it does not know of yet.
+    pub(crate) fn wake_sentinel(&self) {
+        if let Some(sentinel) = &lock(&self.sleepers.seat).sentinel {
+            sentinel.raise();
+        }
+    }
+
+    /// Ends a wait: if threads sleep and none of them sits on the heads, one is
+    /// woken to take the seat.
+    fn leave_wait(&self) {
+        if self.sleepers.followers.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let seat = lock(&self.sleepers.seat);
+        if seat.sentinel.is_none()
+            && let Some(next) = seat.followers.first()
+        {
+            next.raise();
+        }
+    }
+}
