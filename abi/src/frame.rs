@@ -32,6 +32,10 @@ pub const ATTACHED_BYTES: usize = 16;
 /// The slot index in a *look* that means every slot.
 pub const EVERY_SLOT: u32 = u32::MAX;
 
+/// The ticket in a *take back* that means every ticket given to that task: it
+/// has died, and the owner of the rights may not know it.
+pub const EVERY_TICKET: u64 = u64::MAX;
+
 /// Bits of `flags`.
 pub mod flag {
     /// A reply right follows the header.
@@ -64,7 +68,7 @@ pub enum Kind {
     Look = 6,
     /// I give my right in your slot to another task.
     Give = 7,
-    /// A give whose message failed.
+    /// A give whose message failed; with [`EVERY_TICKET`] all to a task that died.
     TakeBack = 8,
     /// I hold a ticket to a port of yours.
     Claim = 9,
@@ -179,7 +183,11 @@ impl Header {
         if (length as usize) < HEADER_BYTES {
             return Err(SHORT);
         }
-        if kind != Kind::Skip && length as usize > limits::FRAME_BYTES {
+        let most = match kind {
+            Kind::Skip => limits::LANE_BYTES_MAX as usize,
+            _ => limits::FRAME_BYTES,
+        };
+        if length as usize > most {
             return Err(Offence::FrameOversized);
         }
         if flags & !kind.flags_allowed() != 0 {

@@ -50,7 +50,7 @@ pub struct Exported {
 }
 
 /// Everything one peer holds of ours.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Exports<P> {
     table: Table<Export<P>>,
     by_port: HashMap<P, Slot>,
@@ -115,17 +115,16 @@ impl<P: Copy + Eq + Hash> Exports<P> {
 
     /// Takes `count` rights back.
     ///
-    /// A send-once right comes back this way only after it was given on: then
-    /// the promise lives elsewhere and the slot ends silently.
+    /// A send-once right comes back this way after it was given on. While it is
+    /// [`Export::given`] the promise lives elsewhere and the slot ends silently.
+    /// Where the give has come back in between (its receiver died) the promise
+    /// is in this slot again, and this release breaks it aloud.
     ///
     /// # Errors
-    /// [`Offence::ReleasedTooMany`], [`Offence::RightKind`], and those of
-    /// [`Exports::get`]. Nothing has changed then.
+    /// [`Offence::ReleasedTooMany`] and those of [`Exports::get`]. Nothing has
+    /// changed then.
     pub fn release(&mut self, slot: Slot, count: u64) -> Result<Released<P>, Offence> {
         let export = self.table.get_mut(slot)?;
-        if export.kind == Kind::SendOnce && !export.given {
-            return Err(Offence::RightKind);
-        }
         if count == 0 || count > export.count {
             return Err(Offence::ReleasedTooMany);
         }
@@ -234,7 +233,6 @@ mod tests {
     fn a_send_once_right_is_used_once() {
         let mut exports = Exports::default();
         let slot = exports.send_once('r').unwrap();
-        assert_eq!(exports.release(slot, 1), Err(Offence::RightKind));
         assert_eq!(exports.consume(slot), Ok('r'));
         assert_eq!(exports.consume(slot), Err(Offence::GenerationStale));
     }
@@ -251,6 +249,18 @@ mod tests {
         let slot = exports.send_once('s').unwrap();
         exports.give(slot).unwrap();
         assert!(matches!(exports.release(slot, 1), Ok(Released::Last(_))));
+    }
+
+    #[test]
+    fn a_release_after_the_give_came_back_breaks_the_promise_aloud() {
+        let mut exports = Exports::default();
+        let slot = exports.send_once('r').unwrap();
+        exports.give(slot).unwrap();
+        exports.take_back(slot).unwrap();
+        let Ok(Released::Last(export)) = exports.release(slot, 1) else {
+            panic!()
+        };
+        assert!(!export.given);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use abi::right::Kind;
 use abi::{Offence, Slot, TaskId, Ticket, limits};
 
 /// What names a give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GiveName {
     /// Who gave.
     pub giver: TaskId,
@@ -32,7 +32,7 @@ pub struct Given<P> {
     pub slot: Slot,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry<P> {
     given: Given<P>,
     /// When its giver died.
@@ -40,7 +40,7 @@ struct Entry<P> {
 }
 
 /// All gives that nobody has claimed yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gives<P> {
     entries: HashMap<GiveName, Entry<P>>,
     by_giver: HashMap<TaskId, usize>,
@@ -89,6 +89,29 @@ impl<P: Copy> Gives<P> {
             }
         }
         Some(entry.given)
+    }
+
+    /// What was given to `to` and will not be claimed comes back: `to` is dead,
+    /// or its giver, if one is named, says so. We may never have had a link
+    /// with `to`, so its giver is the only one who can tell us.
+    ///
+    /// A send-once right goes back into its giver's slot while the giver has
+    /// that slot ([`Exports::take_back`](crate::export::Exports::take_back)):
+    /// whether its message was sent, only the giver knows. Else its promise is
+    /// broken now.
+    #[must_use = "a right that comes back is still counted"]
+    pub fn come_back(&mut self, to: TaskId, giver: Option<TaskId>) -> Vec<(GiveName, Given<P>)> {
+        let mut names: Vec<GiveName> = self
+            .entries
+            .keys()
+            .filter(|name| name.to == to && giver.is_none_or(|giver| name.giver == giver))
+            .copied()
+            .collect();
+        names.sort_unstable();
+        names
+            .into_iter()
+            .filter_map(|name| self.take(name).map(|given| (name, given)))
+            .collect()
     }
 
     /// A task has died: what was given *to* it comes back, what was given *by*
@@ -199,6 +222,21 @@ mod tests {
         assert!(gives.expire(6).is_empty());
         assert_eq!(gives.expire(5 + limits::ORPHAN_GIVE_NS), [GIVEN]);
         assert!(gives.is_empty());
+    }
+
+    #[test]
+    fn a_giver_calls_back_what_nobody_will_claim() {
+        let mut gives = Gives::default();
+        gives.give(name(1, 2, 1), GIVEN).unwrap();
+        gives.give(name(1, 2, 2), GIVEN).unwrap();
+        gives.give(name(3, 2, 1), GIVEN).unwrap();
+        gives.give(name(1, 4, 1), GIVEN).unwrap();
+        assert_eq!(
+            gives.come_back(task(2), Some(task(1))),
+            [(name(1, 2, 1), GIVEN), (name(1, 2, 2), GIVEN)]
+        );
+        assert_eq!(gives.come_back(task(2), None), [(name(3, 2, 1), GIVEN)]);
+        assert_eq!(gives.len(), 1);
     }
 
     #[test]

@@ -4,6 +4,12 @@
 ///
 /// The owner's board says how many messages we may have sent in all; we say
 /// nothing and count. The board is read when what we saw there is used up.
+///
+/// What we counted belongs to the slot's life, not to our holding it. A release
+/// may cross the same right coming anew: then the slot lives on, with its grant
+/// and its count of arrivals, and so must our count of what we sent. So an
+/// import that was let go is kept, with no count, until its slot is seen in
+/// another generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Import {
     /// How many times the right came to us and was not given back.
@@ -18,6 +24,12 @@ impl Import {
     /// The right came once more.
     pub fn learn(&mut self) {
         self.count += 1;
+    }
+
+    /// We hold the right no more: how many times it came, to be released.
+    #[must_use = "the owner must be told how many rights come back"]
+    pub fn let_go(&mut self) -> u64 {
+        std::mem::take(&mut self.count)
     }
 
     /// Whether one more message may be sent by what was seen so far.
@@ -52,6 +64,21 @@ impl Import {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_sent_is_counted_beyond_the_letting_go() {
+        let mut import = Import::default();
+        import.learn();
+        import.learn();
+        import.look(1);
+        import.sent();
+        assert_eq!(import.let_go(), 2);
+        // The release crossed the same right: the slot is in the same life.
+        import.learn();
+        import.look(1);
+        assert!(!import.may_send());
+        assert_eq!(import.let_go(), 1);
+    }
 
     #[test]
     fn a_grant_never_shrinks_and_unused_places_go_back() {

@@ -8,7 +8,7 @@ use abi::Offence;
 use crate::window::{Capacity, Raise, Window};
 
 /// A message in a queue, and whom its place is charged to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Queued<M, K> {
     message: M,
     place: Place<K>,
@@ -26,7 +26,7 @@ enum Place<K> {
 }
 
 /// The queue of one port.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Port<M, K> {
     /// Who may send.
     pub window: Window<K>,

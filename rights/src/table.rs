@@ -11,14 +11,14 @@ pub struct TableFull {
 }
 
 /// Values under names that are never used twice.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Table<T> {
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
     limit: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry<T> {
     generation: u32,
     value: Option<T>,

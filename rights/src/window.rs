@@ -39,7 +39,7 @@ pub struct Raise<K> {
     pub asked: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Holder {
     granted: u64,
     arrived: u64,
@@ -53,15 +53,21 @@ impl Holder {
     fn unused(&self) -> u64 {
         self.granted - self.arrived
     }
+
+    /// Places that are neither used nor written off.
+    fn ready(&self) -> u64 {
+        self.unused() - self.written_off
+    }
 }
 
 /// The window of one port.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Window<K> {
     capacity: Capacity,
     queued: u64,
     promised: u64,
     receivers: u64,
+    own_waiting: u64,
     holders: HashMap<K, Holder>,
     asking: VecDeque<K>,
 }
@@ -74,6 +80,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
             queued: 0,
             promised: 0,
             receivers: 0,
+            own_waiting: 0,
             holders: HashMap::new(),
             asking: VecDeque::new(),
         }
@@ -97,6 +104,20 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// How many holders wait for a place.
     pub fn asking(&self) -> usize {
         self.asking.len()
+    }
+
+    /// Places written off whose messages may still come, beside the queue.
+    pub fn written_off(&self) -> u64 {
+        self.holders.values().map(|entry| entry.written_off).sum()
+    }
+
+    /// Whether a holder asks who may be given a place.
+    fn anyone_waits(&self) -> bool {
+        self.asking.iter().any(|asker| {
+            self.holders
+                .get(asker)
+                .is_some_and(|entry| entry.written_off == 0)
+        })
     }
 
     fn places(&self) -> u64 {
@@ -146,7 +167,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
             self.asking.retain(|&asker| asker != holder);
         }
         if self.capacity != Capacity::Unbounded {
-            self.promised -= gone.unused() - gone.written_off;
+            self.promised -= gone.ready();
         }
     }
 
@@ -165,7 +186,13 @@ impl<K: Copy + Eq + Hash> Window<K> {
             && !entry.asking
         {
             entry.asking = true;
-            self.asking.push_back(holder);
+            // Its question crossed a place it was given unasked. It sleeps and
+            // must be told, and that needs no free place: it goes first.
+            if entry.ready() > 0 {
+                self.asking.push_front(holder);
+            } else {
+                self.asking.push_back(holder);
+            }
         }
     }
 
@@ -185,10 +212,14 @@ impl<K: Copy + Eq + Hash> Window<K> {
         }
         if limited {
             entry.arrived += places;
-            entry.asked_since = None;
             let forgiven = places.min(entry.written_off);
             entry.written_off -= forgiven;
             self.promised -= places - forgiven;
+            // A hand-back may cross a grant. The place it has not seen is still
+            // one it asked for, and may be written off.
+            if entry.ready() == 0 {
+                entry.asked_since = None;
+            }
         }
         if stop && entry.asking {
             entry.asking = false;
@@ -225,10 +256,10 @@ impl<K: Copy + Eq + Hash> Window<K> {
     }
 
     /// A sender of our own task takes a place at once, if one is free and
-    /// nobody was there before it.
+    /// nobody was there before it. One who lets a place lie is not before it.
     #[must_use = "without a place nothing may be queued"]
     pub fn enter(&mut self) -> bool {
-        let may = self.free() > 0 && self.asking.is_empty();
+        let may = self.free() > 0 && !self.anyone_waits();
         if may {
             self.queued += 1;
         }
@@ -245,6 +276,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
             && share > 0
             && let Some(entry) = self.holders.get(&holder)
             && entry.unused() < share
+            && entry.written_off == 0
             && !entry.asking
             && self.free() > 1
         {
@@ -262,25 +294,38 @@ impl<K: Copy + Eq + Hash> Window<K> {
         self.receivers = receivers;
     }
 
+    /// So many senders of our own task wait for a place: a place that lies
+    /// unused is written off for them as well.
+    pub fn set_own_waiting(&mut self, senders: u64) {
+        self.own_waiting = senders;
+    }
+
     /// Gives free places to those who ask, in the order they asked.
     pub fn hand_out(&mut self, now_ns: u64, raises: &mut Vec<Raise<K>>) {
         let mut looked_at = self.asking.len();
-        while self.free() > 0 && looked_at > 0 {
+        while looked_at > 0 {
             looked_at -= 1;
             let Some(holder) = self.asking.pop_front() else {
                 return;
             };
-            let places = self.share().min(self.free() / 2).max(1);
+            let free = self.free();
+            let mut places = self.share().min(free / 2).max(1);
             let Some(entry) = self.holders.get_mut(&holder) else {
                 continue;
             };
+            if entry.ready() > 0 {
+                places = 0;
+            } else if free == 0 {
+                self.asking.push_front(holder);
+                return;
+            }
             // One who let a place lie gets no other before it has used it.
             if entry.written_off > 0 {
                 self.asking.push_back(holder);
                 continue;
             }
             entry.asking = false;
-            entry.asked_since = Some(now_ns);
+            entry.asked_since.get_or_insert(now_ns);
             let grant = self.promise(holder, places);
             raises.push(Raise {
                 holder,
@@ -294,12 +339,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// wait, and hands it out. Returns when to look again, if ever.
     #[must_use = "somebody must look again at that time"]
     pub fn expire(&mut self, now_ns: u64, raises: &mut Vec<Raise<K>>) -> Option<u64> {
-        let waiting = self.asking.iter().any(|asker| {
-            self.holders
-                .get(asker)
-                .is_some_and(|entry| entry.written_off == 0)
-        });
-        if !waiting {
+        if self.own_waiting == 0 && !self.anyone_waits() {
             return None;
         }
         let mut next: Option<u64> = None;
@@ -312,7 +352,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
                 next = Some(next.map_or(due, |earlier| earlier.min(due)));
                 continue;
             }
-            let lost = entry.unused() - entry.written_off;
+            let lost = entry.ready();
             entry.written_off += lost;
             entry.asked_since = None;
             self.promised -= lost;
@@ -328,117 +368,4 @@ impl<K: Copy + Eq + Hash> Window<K> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn raised(raises: &mut Vec<Raise<char>>) -> Vec<(char, u64)> {
-        raises
-            .drain(..)
-            .map(|raise| (raise.holder, raise.grant))
-            .collect()
-    }
-
-    #[test]
-    fn a_small_port_keeps_no_reserves_and_is_filled_exactly() {
-        let mut window = Window::new(Capacity::Bounded(5));
-        let mut raises = Vec::new();
-        assert_eq!(window.join('a'), 0);
-        assert_eq!(window.join('i'), 0);
-        for sent in 1..=5 {
-            window.ask('a');
-            window.hand_out(0, &mut raises);
-            assert_eq!(raised(&mut raises), [('a', sent)]);
-            window.arrive('a').unwrap();
-        }
-        window.ask('a');
-        window.hand_out(0, &mut raises);
-        assert!(raises.is_empty());
-        assert_eq!(window.queued(), 5);
-        window.take(Some('a'), 0, &mut raises);
-        assert_eq!(raised(&mut raises), [('a', 6)]);
-    }
-
-    #[test]
-    fn a_message_that_was_not_granted_is_an_offence() {
-        let mut window = Window::new(Capacity::Bounded(64));
-        let grant = window.join('a');
-        for _ in 0..grant {
-            window.arrive('a').unwrap();
-        }
-        assert_eq!(window.arrive('a'), Err(Offence::WindowExceeded));
-        assert_eq!(window.arrive('x'), Err(Offence::WindowExceeded));
-        assert_eq!(
-            window.hand_back('a', 1, false),
-            Err(Offence::WindowExceeded)
-        );
-    }
-
-    #[test]
-    fn reserves_never_take_the_last_place() {
-        let mut window = Window::new(Capacity::Bounded(16));
-        for holder in 'a'..='z' {
-            let _ = window.join(holder);
-            assert!(window.promised() < 16);
-        }
-        assert!(window.enter());
-    }
-
-    #[test]
-    fn an_unused_place_is_written_off_while_others_wait() {
-        let mut window = Window::new(Capacity::Bounded(1));
-        let mut raises = Vec::new();
-        let _ = window.join('s');
-        let _ = window.join('h');
-        window.ask('s');
-        window.hand_out(0, &mut raises);
-        assert_eq!(raised(&mut raises), [('s', 1)]);
-        assert_eq!(window.expire(limits::GRANT_IDLE_NS * 2, &mut raises), None);
-        window.ask('h');
-        window.hand_out(0, &mut raises);
-        assert!(raises.is_empty());
-        assert_eq!(window.expire(1, &mut raises), Some(limits::GRANT_IDLE_NS));
-        let _ = window.expire(limits::GRANT_IDLE_NS, &mut raises);
-        assert_eq!(raised(&mut raises), [('h', 1)]);
-        // The late one still comes, and gets no other place before.
-        window.ask('s');
-        window.arrive('h').unwrap();
-        window.arrive('s').unwrap();
-        assert_eq!(window.queued(), 2);
-        window.take(Some('h'), 0, &mut raises);
-        assert!(raises.is_empty());
-        window.take(Some('s'), 0, &mut raises);
-        assert_eq!(raised(&mut raises), [('s', 2)]);
-    }
-
-    #[test]
-    fn a_rendezvous_grants_when_a_receiver_waits() {
-        let mut window = Window::new(Capacity::Rendezvous);
-        let mut raises = Vec::new();
-        assert_eq!(window.join('s'), 0);
-        window.ask('s');
-        window.hand_out(0, &mut raises);
-        assert!(raises.is_empty());
-        assert!(!window.enter());
-        window.set_receivers(1);
-        window.hand_out(0, &mut raises);
-        assert_eq!(raised(&mut raises), [('s', 1)]);
-        assert!(!window.enter());
-    }
-
-    #[test]
-    fn who_leaves_frees_its_places() {
-        let mut window = Window::new(Capacity::Bounded(1));
-        let mut raises = Vec::new();
-        let _ = window.join('a');
-        let _ = window.join('b');
-        window.ask('a');
-        window.hand_out(0, &mut raises);
-        window.ask('b');
-        raises.clear();
-        window.leave('a');
-        window.hand_out(0, &mut raises);
-        assert_eq!(raised(&mut raises), [('b', 1)]);
-        window.hand_back('b', 1, true).unwrap();
-        assert!(window.enter());
-    }
-}
+mod tests;

@@ -1,1 +1,73 @@
 //! The memory.
+//!
+//! Two tasks share one link: a socket and two memories, each written by one of
+//! them. Everything here is a thing of that link or a way to wait for it. What a
+//! message or a right is, this crate does not know.
+//!
+//! | module     | holds                                                       |
+//! |------------|-------------------------------------------------------------|
+//! | [`fork`]   | which life of the process this is; descriptors              |
+//! | [`memory`] | memfds: made and sealed, or checked and mapped              |
+//! | [`page`]   | the outbound page and its boards, ours and the peer's       |
+//! | [`word`]   | loads, stores, fences                                       |
+//! | [`ring`]   | the lane's counting and copying, over any words             |
+//! | [`lane`]   | the lane over two mapped memories                           |
+//! | [`wait`]   | sleeping on a word of our own and on peers' heads           |
+//! | [`poll`]   | waiting for descriptors                                     |
+//! | [`socket`] | packets, descriptors, who sent them, death                  |
+//! | [`body`]   | sealed regions                                              |
+//! | [`spawn`]  | children born with a link                                   |
+//! | [`thread`] | threads no signal reaches                                   |
+//! | [`close`]  | closing what may block                                      |
+//!
+//! # Invariants
+//!
+//! This is the one crate that may say `unsafe`. Each such place names the
+//! invariant that makes it sound; `docs/soundness.md` argues each at length.
+//!
+//! | id  | says                                             | upheld by   | attacked by          |
+//! |-----|--------------------------------------------------|-------------|----------------------|
+//! | M1  | no access outside a mapping, or after it is gone | `memory.rs` | `tests/hostile.rs`   |
+//! | M2  | our memory is written by us alone, word by word  | `memory.rs` | `tests/hostile.rs`   |
+//! | M3  | a peer's memory is only loaded from, relaxed, 8 bytes at most | `memory.rs`, `word.rs` | `tests/hostile.rs`, `tests/loom.rs` |
+//! | M4  | bytes behind a `&[u8]` never change or vanish    | `memory.rs` | `tests/hostile.rs`   |
+//! | M5  | a forked child touches no mapping it inherited   | `fork.rs`, `memory.rs` | `tests/fork.rs` |
+//! | M6  | a descriptor is closed once, by its owner, in its own life | `fork.rs`, `packet.rs` | `tests/fork.rs` |
+//! | M7  | nobody sleeps on a peer's word alone             | `wait.rs`   | `tests/hostile.rs`   |
+//! | M8  | a thread's signal mask is put back as it was     | `thread.rs` | its own tests        |
+//! | M9  | what a static points at is never freed           | `close.rs`, `fork.rs` | `tests/fork.rs` |
+//! | M10 | the kernel is given buffers as long as it is told | `packet.rs` | `tests/hostile.rs`  |
+//! | M11 | between fork and exec: no lock, no memory, one system call | `spawn.rs` | `tests/two_processes.rs` |
+
+pub mod body;
+pub mod close;
+pub mod fork;
+pub mod lane;
+pub mod memory;
+mod packet;
+pub mod page;
+pub mod poll;
+pub mod ring;
+pub mod socket;
+pub mod spawn;
+pub mod thread;
+pub mod wait;
+mod who;
+pub mod word;
+
+pub use body::Body;
+pub use close::close_later;
+pub use fork::Epoch;
+pub use lane::{LaneReader, LaneWriter};
+pub use memory::OpenError;
+pub use page::{OwnPage, PeerPage};
+pub use poll::{Epoll, EventFd};
+pub use ring::WriteError;
+pub use socket::{Credentials, LinkSocket, Listener, Received, SendPacketError};
+pub use wait::{WakeWord, Woke, sleep};
+pub use word::full_fence;
+
+const _: () = assert!(
+    usize::BITS == 64,
+    "offsets into memories and the layout of control data are 64 bits"
+);

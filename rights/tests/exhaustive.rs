@@ -1,0 +1,89 @@
+//! Every short sequence of operations; after each one the census holds.
+//!
+//! Two worlds, each as small as it can be and still hold every rule once:
+//! *transfer* (rights on their way between two and three tasks, with deaths and
+//! gives) and *windows* (who may send how many messages to one port). Messages
+//! in transit are explicit: one first-in-first-out lane per ordered pair.
+//!
+//! A sequence is every choice among what can happen next, in every order.
+//! Sequences that lead to the same state are counted each and walked once. In
+//! every state the census is taken, and a copy of the world is run until
+//! nothing more can happen, to see that it ends as it must.
+//!
+//! `PILLARBOX_DEEPER=n` goes `n` operations further than the default.
+#![forbid(unsafe_code)]
+
+#[path = "exhaustive/search.rs"]
+mod search;
+#[path = "exhaustive/transfer.rs"]
+mod transfer;
+#[path = "exhaustive/transfer_census.rs"]
+mod transfer_census;
+#[path = "exhaustive/transfer_deliver.rs"]
+mod transfer_deliver;
+#[path = "exhaustive/windows.rs"]
+mod windows;
+
+use rights::window::Capacity;
+use search::{deeper, search};
+
+#[test]
+fn rights_between_two_tasks_are_each_in_one_place() {
+    search(
+        "transfer, two tasks",
+        &transfer::World::new(2),
+        10 + deeper(),
+    );
+}
+
+#[test]
+fn rights_between_three_tasks_are_each_in_one_place() {
+    search(
+        "transfer, three tasks",
+        &transfer::World::new(3),
+        7 + deeper(),
+    );
+}
+
+#[test]
+fn places_of_small_ports_are_never_promised_twice() {
+    for (capacity, depth) in [
+        (Capacity::Bounded(1), 7),
+        (Capacity::Bounded(2), 7),
+        (Capacity::Rendezvous, 7),
+    ] {
+        let world = windows::World::new(2, capacity);
+        search(
+            &format!("windows, two holders, {capacity:?}"),
+            &world,
+            depth + deeper(),
+        );
+    }
+    let world = windows::World::new(3, Capacity::Bounded(1));
+    search("windows, three holders, Bounded(1)", &world, 6 + deeper());
+}
+
+#[test]
+fn reserves_of_larger_ports_are_never_promised_twice() {
+    for capacity in [Capacity::Bounded(12), Capacity::Unbounded] {
+        let world = windows::World::new(2, capacity);
+        search(
+            &format!("windows, two holders, {capacity:?}"),
+            &world,
+            6 + deeper(),
+        );
+    }
+}
+
+/// The checks check: each broken rule is found within the default length.
+#[test]
+fn a_broken_rule_is_found() {
+    for fault in transfer::Fault::ALL {
+        let world = transfer::World {
+            fault: Some(fault),
+            ..transfer::World::new(3)
+        };
+        let found = (1..=6).find_map(|depth| search::look(&world, depth).err());
+        assert!(found.is_some(), "{fault:?} went unseen");
+    }
+}

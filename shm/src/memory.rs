@@ -1,0 +1,348 @@
+//! Memory that leaves the process, and memory that comes in.
+//!
+//! Ours: a memfd, wholly allocated and touched, mapped for writing, then sealed
+//! so that nobody else can ever map it for writing. A peer's: a descriptor that
+//! says it is such a memory, checked before it is believed, mapped read-only.
+//!
+//! No reference into a mapping leaves this crate, and none of plain bytes is
+//! ever made here: only words, loaded and stored one by one (M1, M2).
+#![allow(
+    unsafe_code,
+    reason = "maps, unmaps, and turns offsets into words (M1-M5)"
+)]
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use abi::Offence;
+use rustix::fs::{FallocateFlags, FileType, MemfdFlags, SealFlags, SeekFrom};
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
+
+use crate::fork::{Epoch, epoch_to_create_in};
+use crate::word::{Look, Shown};
+
+/// Why memory that a peer passed was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The memory is not what it must be: the peer's doing.
+    #[error("the peer's memory was refused: {0}")]
+    Offence(#[from] Offence),
+    /// The system could not map it: not the peer's doing.
+    #[error("the peer's memory could not be mapped")]
+    System(#[from] io::Error),
+}
+
+impl From<Errno> for OpenError {
+    fn from(errno: Errno) -> Self {
+        OpenError::System(errno.into())
+    }
+}
+
+/// Seals of an outbound memory when it leaves.
+const OUTBOUND: SealFlags = SealFlags::SHRINK
+    .union(SealFlags::GROW)
+    .union(SealFlags::FUTURE_WRITE)
+    .union(SealFlags::SEAL);
+
+/// Seals of a body when it leaves.
+const BODY: SealFlags = SealFlags::SHRINK
+    .union(SealFlags::GROW)
+    .union(SealFlags::WRITE)
+    .union(SealFlags::SEAL);
+
+/// Seals a peer's outbound memory must have. `FUTURE_WRITE` also keeps its owner
+/// from punching holes, as `WRITE` does for a body.
+const OUTBOUND_NEEDED: SealFlags = OUTBOUND.difference(SealFlags::SEAL);
+
+/// Seals a peer's body must have.
+const BODY_NEEDED: SealFlags = BODY.difference(SealFlags::SEAL);
+
+/// `f_type` of tmpfs, which is what a memfd lies on.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+
+/// A range of addresses that is ours while `self` lives and the epoch lasts.
+struct Mapping {
+    base: NonNull<u8>,
+    bytes: usize,
+    epoch: Epoch,
+}
+
+// SAFETY: M2: the range is shared memory by nature; all access to it is by
+// atomic words, or to bytes that never change (M4).
+unsafe impl Send for Mapping {}
+// SAFETY: M2: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `bytes` of `fd`.
+    ///
+    /// Born without any right and not inherited by a child; only then made
+    /// readable or writable. So a fork in between hands on nothing (M5).
+    fn new(
+        fd: BorrowedFd<'_>,
+        bytes: usize,
+        kind: MapFlags,
+        access: MprotectFlags,
+    ) -> Result<Mapping, Errno> {
+        let epoch = epoch_to_create_in().map_err(|_| Errno::NOTSUP)?;
+        // SAFETY: a fresh mapping at an address the kernel chooses.
+        let base =
+            unsafe { rustix::mm::mmap(ptr::null_mut(), bytes, ProtFlags::empty(), kind, fd, 0) }?;
+        let base = NonNull::new(base.cast::<u8>()).ok_or(Errno::NOMEM)?;
+        let mapping = Mapping { base, bytes, epoch };
+        let start = mapping.base.as_ptr().cast();
+        // SAFETY: the range is the mapping just made.
+        unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxDontFork) }?;
+        // SAFETY: the range is the mapping just made, and nothing points into it.
+        unsafe { rustix::mm::mprotect(start, bytes, access) }?;
+        Ok(mapping)
+    }
+
+    /// The address of `count` words at offset `at`, if they lie in the mapping
+    /// and the mapping is there.
+    #[inline(always)]
+    fn words_at(&self, at: usize, count: usize) -> Option<*mut u8> {
+        let bytes = count.checked_mul(8)?;
+        let end = at.checked_add(bytes)?;
+        if !at.is_multiple_of(8) || end > self.bytes || !self.epoch.is_current() {
+            return None;
+        }
+        // SAFETY: M1: `at` lies within the mapping.
+        Some(unsafe { self.base.as_ptr().add(at) })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // In a forked child the addresses may be somebody else's by now (M5).
+        if self.epoch.is_current() {
+            // SAFETY: M1: the range is ours, and every reference into it
+            // borrowed `self`.
+            let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.bytes) };
+        }
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Memory we alone write.
+#[derive(Debug)]
+pub(crate) struct OwnMemory(Mapping);
+
+impl OwnMemory {
+    /// Makes a memory of `bytes` zeros and the descriptor a peer maps it by.
+    ///
+    /// `fill` writes what must be there before the seal.
+    pub(crate) fn create(
+        bytes: usize,
+        fill: impl FnOnce(&OwnMemory),
+    ) -> io::Result<(OwnMemory, OwnedFd)> {
+        let fd = memfd()?;
+        allocate(&fd, bytes)?;
+        let access = MprotectFlags::READ | MprotectFlags::WRITE;
+        let mapping = Mapping::new(fd.as_fd(), bytes, MapFlags::SHARED, access)?;
+        // Every page touched now, on our account. The peer looks for pages that
+        // are not, and a first lap through the lane takes no faults.
+        let start = mapping.base.as_ptr().cast();
+        // SAFETY: M1: the range is the mapping just made; its bytes stay zero.
+        unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxPopulateWrite) }?;
+        let memory = OwnMemory(mapping);
+        fill(&memory);
+        // The last step before the descriptor exists for anybody else: who
+        // holds one early could seal `SEAL` and keep us from this.
+        rustix::fs::fcntl_add_seals(&fd, OUTBOUND)?;
+        Ok((memory, fd))
+    }
+
+    /// The word at offset `at`. `None` past the end, and in a forked child.
+    #[inline(always)]
+    pub(crate) fn word(&self, at: usize) -> Option<&AtomicU64> {
+        let word = self.0.words_at(at, 1)?;
+        // SAFETY: M1, M2: eight bytes of a writable mapping, aligned, accessed
+        // by nobody else but through loads.
+        Some(unsafe { AtomicU64::from_ptr(word.cast()) })
+    }
+
+    /// `count` words from offset `at`. `None` past the end, and in a forked
+    /// child.
+    #[inline(always)]
+    pub(crate) fn words(&self, at: usize, count: usize) -> Option<&[AtomicU64]> {
+        let words = self.0.words_at(at, count)?;
+        // SAFETY: M1, M2: as in `word`, for each of them.
+        Some(unsafe { std::slice::from_raw_parts(words.cast(), count) })
+    }
+
+    /// Wakes every thread, of any process, that sleeps on the low half of the
+    /// word at `at`. Errors mean that nobody can be woken so, and are ignored:
+    /// a peer can make this fail, and only its own threads sleep here.
+    pub(crate) fn wake(&self, at: usize) {
+        use rustix::thread::futex;
+        let Some(word) = self.0.words_at(at, 1) else {
+            return;
+        };
+        // SAFETY: M1, M2: in bounds and aligned. Only the kernel uses it, by its
+        // address; no load or store of four bytes is ever made through it.
+        let half = unsafe { AtomicU32::from_ptr(word.cast()) };
+        let _ = futex::wake(half, futex::Flags::empty(), i32::MAX as u32);
+    }
+}
+
+/// Memory a peer writes and we only read.
+#[derive(Debug)]
+pub(crate) struct PeerMemory(Mapping);
+
+impl PeerMemory {
+    /// Checks and maps a peer's outbound memory of exactly `bytes`.
+    pub(crate) fn open(fd: OwnedFd, bytes: usize) -> Result<PeerMemory, OpenError> {
+        verify(fd.as_fd(), OUTBOUND_NEEDED, bytes as u64)?;
+        let mapping = map_foreign(fd.as_fd(), bytes, MapFlags::SHARED)?;
+        Ok(PeerMemory(mapping))
+    }
+
+    /// What the word at offset `at` says. `None` past the end, and in a forked
+    /// child.
+    #[inline(always)]
+    pub(crate) fn load(&self, at: usize) -> Option<u64> {
+        let word = self.0.words_at(at, 1)?;
+        // SAFETY: M1, M3: eight bytes of a readable mapping, aligned; only
+        // relaxed loads are made through a `Shown`.
+        let word = unsafe { &*word.cast::<Shown>() };
+        Some(u64::from_le(word.look()))
+    }
+
+    /// `count` words from offset `at`. `None` past the end, and in a forked
+    /// child.
+    #[inline(always)]
+    pub(crate) fn words(&self, at: usize, count: usize) -> Option<&[Shown]> {
+        let words = self.0.words_at(at, count)?;
+        // SAFETY: M1, M3: as in `load`, for each of them.
+        Some(unsafe { std::slice::from_raw_parts(words.cast(), count) })
+    }
+
+    /// The address a thread can sleep on: the low half of the word at `at`.
+    pub(crate) fn sleep_address(&self, at: usize) -> Option<*mut libc::c_void> {
+        self.0.words_at(at, 1).map(|word| word.cast())
+    }
+}
+
+/// Bytes that nobody can change any more.
+pub(crate) struct SealedMemory(Mapping);
+
+impl SealedMemory {
+    /// Checks and maps a sealed memory of exactly `bytes`, which is not zero.
+    pub(crate) fn open(fd: OwnedFd, bytes: u64) -> Result<SealedMemory, OpenError> {
+        verify(fd.as_fd(), BODY_NEEDED, bytes)?;
+        let bytes = usize::try_from(bytes).map_err(|_| Offence::MemorySize)?;
+        // Private: an unwritten page of a private mapping is the file's page,
+        // and older kernels refuse any shared mapping of a write-sealed file.
+        let mapping = map_foreign(fd.as_fd(), bytes, MapFlags::PRIVATE)?;
+        Ok(SealedMemory(mapping))
+    }
+
+    /// The bytes; none in a forked child, where they are not mapped.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if !self.0.epoch.is_current() {
+            return &[];
+        }
+        // SAFETY: M1, M4: the mapping is this long, and its file is sealed
+        // against writing, shrinking and holes, so the bytes never change.
+        unsafe { std::slice::from_raw_parts(self.0.base.as_ptr(), self.0.bytes) }
+    }
+}
+
+/// Makes a sealed memory that holds `parts`, one after another.
+pub(crate) fn create_sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
+    let total: usize = parts.iter().map(|part| part.len()).sum();
+    if total == 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let fd = memfd()?;
+    allocate(&fd, total)?;
+    let mut at = 0;
+    for part in parts {
+        let mut rest = *part;
+        while !rest.is_empty() {
+            let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(&fd, rest, at))?;
+            at += written as u64;
+            rest = rest.get(written..).unwrap_or_default();
+        }
+    }
+    rustix::fs::fcntl_add_seals(&fd, BODY)?;
+    Ok(fd)
+}
+
+/// A fresh, empty memfd: closed on exec, sealable, not executable where the
+/// kernel knows how to say so.
+fn memfd() -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    match rustix::fs::memfd_create(c"pillarbox", flags | MemfdFlags::NOEXEC_SEAL) {
+        // Before Linux 6.3.
+        Err(Errno::INVAL) => Ok(rustix::fs::memfd_create(c"pillarbox", flags)?),
+        made => Ok(made?),
+    }
+}
+
+/// Makes `fd` as long as `bytes`, every page of it allocated now and not when it
+/// is first touched.
+fn allocate(fd: &OwnedFd, bytes: usize) -> Result<(), Errno> {
+    let whole = || rustix::fs::fallocate(fd, FallocateFlags::empty(), 0, bytes as u64);
+    rustix::io::retry_on_intr(whole)
+}
+
+/// Checks that `fd` is memory as it must be: a file on tmpfs with the `needed`
+/// seals, of exactly `bytes`, without holes.
+///
+/// Huge pages are refused with the rest: a hole in them kills its reader, and
+/// the kernel does not say where one is.
+fn verify(fd: BorrowedFd<'_>, needed: SealFlags, bytes: u64) -> Result<(), OpenError> {
+    let stat = rustix::fs::fstat(fd)?;
+    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if !regular || rustix::fs::fstatfs(fd)?.f_type as u64 != TMPFS_MAGIC {
+        return Err(Offence::MemoryKind.into());
+    }
+    let seals = match rustix::fs::fcntl_get_seals(fd) {
+        Ok(seals) => seals,
+        // A name without a file (O_PATH), or a file that knows no seals.
+        Err(Errno::BADF | Errno::INVAL) => return Err(Offence::MemoryKind.into()),
+        Err(errno) => return Err(errno.into()),
+    };
+    if !seals.contains(needed) {
+        return Err(Offence::SealMissing.into());
+    }
+    // Only now do size and blocks stand still: the seals hold them. What was
+    // seen before the seals were may have changed, so it is looked at again.
+    let stat = rustix::fs::fstat(fd)?;
+    if stat.st_size as u64 != bytes {
+        return Err(Offence::MemorySize.into());
+    }
+    let allocated = (stat.st_blocks as u64).saturating_mul(512);
+    // Blocks may lie past the end, where they fill no hole, so the count is not
+    // enough. A page that was allocated and never touched counts as a hole here.
+    if allocated < bytes || rustix::fs::seek(fd, SeekFrom::Hole(0)) != Ok(bytes) {
+        return Err(Offence::MemoryHoles.into());
+    }
+    Ok(())
+}
+
+/// Maps a peer's memory, read-only.
+fn map_foreign(fd: BorrowedFd<'_>, bytes: usize, kind: MapFlags) -> Result<Mapping, OpenError> {
+    match Mapping::new(fd, bytes, kind, MprotectFlags::READ) {
+        Ok(mapping) => Ok(mapping),
+        // Opened for writing only, or for nothing.
+        Err(Errno::ACCESS | Errno::BADF | Errno::NODEV | Errno::PERM) => {
+            Err(Offence::MemoryKind.into())
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}

@@ -1,0 +1,243 @@
+//! The socket of a link: bells, descriptors, who is there, and death.
+//!
+//! `SOCK_SEQPACKET`, never blocking, closed on exec and in a forked child. Both
+//! ends ask the kernel to say who sent each packet before anything is sent; a
+//! peer cannot say it itself.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use abi::limits;
+use abi::right::Address;
+use rustix::io::{Errno, IoSlice};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType,
+};
+
+use crate::fork::Fd;
+use crate::packet;
+pub use crate::packet::Received;
+pub use crate::who::{Credentials, own_credentials, own_process};
+
+/// Descriptors one packet carries: those of a message, its body, one to spare.
+pub(crate) const PACKET_DESCRIPTORS: usize = limits::MESSAGE_DESCRIPTORS + 2;
+
+/// The packet that is only a bell.
+pub const BELL: [u8; 1] = [0];
+
+const BIRTH: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+
+/// Our end of the socket of one link.
+#[derive(Debug)]
+pub struct LinkSocket {
+    fd: Fd,
+}
+
+/// Why a packet was not sent. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum SendPacketError {
+    /// The peer's queue is full now.
+    #[error("the peer's socket is full")]
+    Full,
+    /// Too many descriptors of our user are on their way somewhere. The kernel
+    /// counts them per user, so this need not be our doing.
+    #[error("too many descriptors of this user are in flight")]
+    TooManyInFlight,
+    /// The peer has closed its end, or is dead.
+    #[error("the peer is gone")]
+    Gone,
+    /// The system could not send it.
+    #[error("the packet could not be sent")]
+    System(#[source] io::Error),
+}
+
+impl LinkSocket {
+    /// Makes a connected pair: our end, and the one for a child.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn pair() -> io::Result<(LinkSocket, OwnedFd)> {
+        let (ours, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, BIRTH, None)?;
+        packet::ask_who(ours.as_fd())?;
+        packet::ask_who(theirs.as_fd())?;
+        Ok((LinkSocket { fd: Fd::new(ours)? }, theirs))
+    }
+
+    /// Connects to a task that listens at `address`, an abstract name.
+    ///
+    /// # Errors
+    /// What the system says: `ConnectionRefused` where nobody listens,
+    /// `WouldBlock` where too many wait to be accepted.
+    pub fn connect(address: &Address) -> io::Result<LinkSocket> {
+        LinkSocket::connect_to(&SocketAddrUnix::new_abstract_name(address.name())?)
+    }
+
+    /// Connects to a task that listens at a place in the file system.
+    ///
+    /// # Errors
+    /// As for [`connect`](LinkSocket::connect), and `NotFound`.
+    pub fn connect_path(path: &Path) -> io::Result<LinkSocket> {
+        LinkSocket::connect_to(&SocketAddrUnix::new(path)?)
+    }
+
+    fn connect_to(address: &SocketAddrUnix) -> io::Result<LinkSocket> {
+        let fd = unconnected()?;
+        rustix::io::retry_on_intr(|| rustix::net::connect(&fd, address))?;
+        Ok(LinkSocket { fd: Fd::new(fd)? })
+    }
+
+    /// Takes a connected socket that was made elsewhere. What was sent to it
+    /// before this, unless its maker had asked, came from nobody.
+    ///
+    /// # Errors
+    /// `InvalidInput` where it is not a `SOCK_SEQPACKET` UNIX socket.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<LinkSocket> {
+        let right = rustix::net::sockopt::socket_domain(&fd) == Ok(AddressFamily::UNIX)
+            && rustix::net::sockopt::socket_type(&fd) == Ok(SocketType::SEQPACKET);
+        if !right {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        packet::ask_who(fd.as_fd())?;
+        Ok(LinkSocket { fd: Fd::new(fd)? })
+    }
+
+    /// Sends one packet, with `fds` if there are any; all of it or nothing.
+    ///
+    /// # Errors
+    /// * `Full`: the peer has not read enough.
+    /// * `TooManyInFlight`: the kernel takes no more descriptors of our user.
+    /// * `Gone`: nobody will read it.
+    /// * `System`: anything else; also more than a message's worth of
+    ///   descriptors.
+    pub fn send(&self, packet: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), SendPacketError> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PACKET_DESCRIPTORS))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+            return Err(SendPacketError::System(io::ErrorKind::InvalidInput.into()));
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let sent = rustix::io::retry_on_intr(|| {
+            rustix::net::sendmsg(&self.fd, &[IoSlice::new(packet)], &mut ancillary, flags)
+        });
+        match sent {
+            Ok(_) => Ok(()),
+            Err(Errno::AGAIN) => Err(SendPacketError::Full),
+            Err(Errno::TOOMANYREFS) => Err(SendPacketError::TooManyInFlight),
+            Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN | Errno::CONNREFUSED) => {
+                Err(SendPacketError::Gone)
+            }
+            Err(errno) => Err(SendPacketError::System(errno.into())),
+        }
+    }
+
+    /// Rings the peer's bell: a packet of one byte. Errors are ignored; a full
+    /// queue is bell enough, and of a death we hear otherwise.
+    pub fn ring(&self) {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let _ = rustix::io::retry_on_intr(|| rustix::net::send(&self.fd, &BELL, flags));
+    }
+
+    /// Ends the connection both ways: the peer sees us hang up, and what it
+    /// sends is refused.
+    pub fn shutdown(&self) {
+        // Errors mean that it has ended already.
+        let _ = rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Both);
+    }
+
+    /// Takes one packet, if one is there.
+    pub fn receive(&self, buf: &mut [u8]) -> Received {
+        packet::receive(self.fd.as_fd(), buf)
+    }
+
+    /// Asks the kernel no more to open a pidfd for every packet: for when we
+    /// know who is there. Packets still come with pid, uid and gid, and
+    /// [`Credentials::process`] zero.
+    pub fn stop_asking(&self) {
+        packet::ask_for_pidfd(self.fd.as_fd(), false);
+    }
+}
+
+impl AsFd for LinkSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// A socket that others connect to.
+#[derive(Debug)]
+pub struct Listener {
+    fd: Fd,
+}
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 128;
+
+impl Listener {
+    /// Listens under an abstract name that the kernel chooses. Nothing lies in
+    /// the file system, and nothing is left when we end.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn bind_abstract() -> io::Result<(Listener, Address)> {
+        // Bound to no name at all, a socket gets one.
+        let listener = Listener::bind(&SocketAddrUnix::new_unnamed())?;
+        let name = SocketAddrUnix::try_from(rustix::net::getsockname(&listener.fd)?)?;
+        let address = name.abstract_name().and_then(Address::new);
+        match address {
+            Some(address) => Ok((listener, address)),
+            None => Err(io::ErrorKind::AddrNotAvailable.into()),
+        }
+    }
+
+    /// Listens at a place in the file system. The file is there until somebody
+    /// removes it; who may connect is whom its mode lets write.
+    ///
+    /// # Errors
+    /// What the system says: `AddrInUse` where something lies there already.
+    pub fn bind_path(path: &Path) -> io::Result<Listener> {
+        Listener::bind(&SocketAddrUnix::new(path)?)
+    }
+
+    fn bind(address: &SocketAddrUnix) -> io::Result<Listener> {
+        let fd = unconnected()?;
+        rustix::net::bind(&fd, address)?;
+        rustix::net::listen(&fd, BACKLOG)?;
+        Ok(Listener { fd: Fd::new(fd)? })
+    }
+
+    /// Takes one connection, if one waits.
+    ///
+    /// # Errors
+    /// What the system says; most often that the process has no descriptor
+    /// left.
+    pub fn accept(&self) -> io::Result<Option<LinkSocket>> {
+        match rustix::io::retry_on_intr(|| rustix::net::accept_with(&self.fd, BIRTH)) {
+            Ok(fd) => {
+                // Inherited from the listener; said again in case it was not.
+                packet::ask_who(fd.as_fd())?;
+                Ok(Some(LinkSocket { fd: Fd::new(fd)? }))
+            }
+            Err(Errno::AGAIN | Errno::CONNABORTED) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// A socket that will say who sent what, and is not connected yet.
+fn unconnected() -> io::Result<OwnedFd> {
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, BIRTH, None)?;
+    packet::ask_who(fd.as_fd())?;
+    Ok(fd)
+}

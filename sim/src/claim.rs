@@ -1,0 +1,309 @@
+//! Gives and claims: how a right goes from one peer of its owner to another.
+//!
+//! A claim whose give is not there yet is *parked*: the giver's lane shows the
+//! give, or it will never come. We note how far that lane is filled, go on
+//! reading, and answer when it is read so far. We never read one lane in the
+//! midst of reading another: two claims that wait for each other's lanes would
+//! never end.
+
+use abi::frame::{EVERY_TICKET, Header, Kind, flag};
+use abi::right::Kind as RightKind;
+use abi::{Offence, Slot, TaskId, Ticket, limits};
+use rights::give::{GiveName, Given};
+
+use crate::control::NO_SLOT;
+use crate::fault::Fault;
+use crate::lane::Frame;
+use crate::task::{Lead, Parked, Right, TaskNumber};
+use crate::world::World;
+
+fn with_task(kind: Kind, slot: Slot, task: TaskId, ticket: u64) -> Frame {
+    let header = Header {
+        tag: ticket,
+        ..Header::new(kind, slot)
+    };
+    Frame::new(header, task.encode().to_vec())
+}
+
+fn once(mut frame: Frame, kind: RightKind) -> Frame {
+    if kind == RightKind::SendOnce {
+        frame.header.flags |= flag::ONCE;
+    }
+    frame
+}
+
+pub(crate) fn give(slot: Slot, to: TaskId, ticket: Ticket, kind: RightKind) -> Frame {
+    once(with_task(Kind::Give, slot, to, ticket.0), kind)
+}
+
+pub(crate) fn take_back(slot: Slot, to: TaskId, ticket: Ticket) -> Frame {
+    with_task(Kind::TakeBack, slot, to, ticket.0)
+}
+
+/// The receiver of all these gives is dead, and the owner may not know it.
+pub(crate) fn take_back_every(to: TaskId) -> Frame {
+    with_task(Kind::TakeBack, NO_SLOT, to, EVERY_TICKET)
+}
+
+impl World {
+    /// A peer gives its right to another task.
+    pub(crate) fn given(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        slot: Slot,
+        to: TaskId,
+        ticket: u64,
+        kind: RightKind,
+    ) -> Result<(), Offence> {
+        if to == World::id(me) || to == World::id(peer) {
+            return Err(Offence::WrongTask);
+        }
+        let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
+        let export = *link.exports.get(slot)?;
+        if export.kind != kind {
+            return Err(Offence::RightKind);
+        }
+        if export.given {
+            // Robbed of it; its claim will be refused.
+            return Ok(());
+        }
+        link.exports.give(slot)?;
+        let name = GiveName {
+            giver: World::id(peer),
+            to,
+            ticket: Ticket(ticket),
+        };
+        let given = Given {
+            port: export.port,
+            kind,
+            slot,
+        };
+        if let (RightKind::Send, Some(port)) = (kind, self.port(me, export.port.port)) {
+            port.senders.add();
+        }
+        match self.tasks[me].gives.give(name, given) {
+            Ok(()) => {}
+            // Too many wait, and that may be the doing of a receiver who does
+            // not claim: the give is refused, its giver is not to blame.
+            Err(Offence::GivesExceeded) => self.comes_back(me, name, given),
+            Err(offence) => {
+                self.comes_back(me, name, given);
+                return Err(offence);
+            }
+        }
+        let unreachable = self.find(to).is_none_or(|to| {
+            let links = &self.tasks[me].links;
+            links.get(&to).is_some_and(|link| link.ended)
+        });
+        if unreachable && let Some(given) = self.tasks[me].gives.take(name) {
+            self.comes_back(me, name, given);
+        }
+        Ok(())
+    }
+
+    /// The giver takes one give back, or all to one task.
+    pub(crate) fn taken_back(
+        &mut self,
+        me: TaskNumber,
+        giver: TaskNumber,
+        to: TaskId,
+        ticket: Option<u64>,
+    ) {
+        let giver = World::id(giver);
+        let gives = &mut self.tasks[me].gives;
+        let back = match ticket {
+            None => gives.come_back(to, Some(giver)),
+            Some(ticket) => {
+                let name = GiveName {
+                    giver,
+                    to,
+                    ticket: Ticket(ticket),
+                };
+                gives.take(name).map(|given| (name, given)).into_iter().collect()
+            }
+        };
+        for (name, given) in back {
+            self.comes_back(me, name, given);
+        }
+    }
+
+    /// A give nobody will claim: the right is its giver's again, while the
+    /// giver has its slot, else it ends.
+    pub(crate) fn comes_back(&mut self, me: TaskNumber, name: GiveName, given: Given<Lead>) {
+        if given.kind == RightKind::Send {
+            return self.sender_gone(me, given.port.port);
+        }
+        if let Some(giver) = self.find(name.giver)
+            && let Some(link) = self.tasks[me].link(giver)
+            && link.exports.get(given.slot).is_ok_and(|export| export.given)
+            && link.exports.take_back(given.slot).is_ok()
+        {
+            return;
+        }
+        self.promise_ends(me, given.port, None);
+    }
+
+    /// Asks the owner for a right that was given to us.
+    pub(crate) fn claim(
+        &mut self,
+        me: TaskNumber,
+        owner: TaskNumber,
+        giver: TaskNumber,
+        ticket: Ticket,
+    ) {
+        let Some(link) = self.tasks[me].link(owner) else {
+            return;
+        };
+        if link.claims_open >= limits::QUESTIONS {
+            link.claims_waiting.push_back((giver, ticket));
+            return;
+        }
+        link.claims_open += 1;
+        let frame = with_task(Kind::Claim, NO_SLOT, World::id(giver), ticket.0);
+        self.say(me, owner, frame);
+    }
+
+    /// A peer claims what it says `giver` gave it.
+    pub(crate) fn claimed(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        giver: TaskId,
+        ticket: u64,
+    ) -> Result<(), Offence> {
+        let open = self.tasks[me].parked.iter().filter(|parked| parked.from == peer).count();
+        let unsent = self.tasks[me].link(peer).map_or(0, |link| {
+            let answers = link.control.iter().filter(|frame| {
+                matches!(frame.header.kind, Kind::Joined | Kind::Refused)
+            });
+            answers.count()
+        });
+        if open + unsent >= limits::QUESTIONS as usize {
+            return Err(Offence::QuestionsExceeded);
+        }
+        let Some(number) = self.find(giver) else {
+            self.answer(me, peer, giver, ticket, None);
+            return Ok(());
+        };
+        let parked = Parked {
+            from: peer,
+            giver: number,
+            ticket: Ticket(ticket),
+            shown: self.outbound(number, me).lane.head(),
+        };
+        self.tasks[me].parked.push(parked);
+        self.answer_parked(me, number);
+        Ok(())
+    }
+
+    /// Answers the claims that waited for what `giver`'s lane shows.
+    pub(crate) fn answer_parked(&mut self, me: TaskNumber, giver: TaskNumber) {
+        if self.tasks[me].parked.is_empty() {
+            return;
+        }
+        let read = self.outbound(giver, me).lane.tail();
+        let linked = self.tasks[me].has_link(giver);
+        let hasty = self.is(Fault::RefusedTooEarly);
+        for parked in std::mem::take(&mut self.tasks[me].parked) {
+            let name = GiveName {
+                giver: World::id(parked.giver),
+                to: World::id(parked.from),
+                ticket: parked.ticket,
+            };
+            if parked.giver != giver {
+                self.tasks[me].parked.push(parked);
+            } else if let Some(given) = self.tasks[me].gives.take(name) {
+                self.answer(me, parked.from, name.giver, parked.ticket.0, Some(given));
+            } else if read >= parked.shown || !linked || hasty {
+                // Nobody is to blame: whether giver or claimer lies, we cannot
+                // tell, and one of them is honest.
+                self.answer(me, parked.from, name.giver, parked.ticket.0, None);
+            } else {
+                self.tasks[me].parked.push(parked);
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        me: TaskNumber,
+        to: TaskNumber,
+        giver: TaskId,
+        ticket: u64,
+        given: Option<Given<Lead>>,
+    ) {
+        let refused = with_task(Kind::Refused, NO_SLOT, giver, ticket);
+        let Some(given) = given else {
+            return self.say(me, to, refused);
+        };
+        let alive = self.port(me, given.port.port).is_some();
+        let slot = alive
+            .then(|| self.export(me, to, given.port, given.kind))
+            .flatten();
+        if given.kind == RightKind::Send {
+            self.sender_gone(me, given.port.port);
+        } else if slot.is_none() {
+            self.promise_ends(me, given.port, None);
+        }
+        let frame = match slot {
+            Some(slot) => once(with_task(Kind::Joined, slot, giver, ticket), given.kind),
+            None => refused,
+        };
+        self.say(me, to, frame);
+    }
+
+    /// The owner has answered our claim.
+    pub(crate) fn joined(
+        &mut self,
+        me: TaskNumber,
+        owner: TaskNumber,
+        giver: TaskId,
+        ticket: u64,
+        right: Option<(RightKind, Slot)>,
+    ) -> Result<(), Offence> {
+        let giver = self.find(giver).ok_or(Offence::AnswerUnasked)?;
+        let ours = |right: &Right| match *right {
+            Right::Joining {
+                giver: from,
+                owner: of,
+                ticket: named,
+                ..
+            } => from == giver && of == owner && named.0 == ticket,
+            _ => false,
+        };
+        let task = &mut self.tasks[me];
+        let number = task
+            .rights
+            .iter()
+            .find_map(|(&number, right)| ours(right).then_some(number))
+            .ok_or(Offence::AnswerUnasked)?;
+        let said = match task.rights.get(&number) {
+            Some(&Right::Joining { kind, .. }) => kind,
+            _ => RightKind::Send,
+        };
+        let next = task.link(owner).and_then(|link| {
+            link.claims_open = link.claims_open.saturating_sub(1);
+            link.claims_waiting.pop_front()
+        });
+        if let Some((giver, ticket)) = next {
+            self.claim(me, owner, giver, ticket);
+        }
+        let mut joined = Right::Dead(said);
+        if let Some((kind, slot)) = right {
+            joined = self.learn(me, owner, kind, slot)?;
+            if kind != said {
+                // The giver lied about what it gave: what came is let go.
+                let other = self.tasks[me].keep(joined);
+                self.let_go(me, other);
+                joined = Right::Dead(said);
+            }
+        }
+        let task = &mut self.tasks[me];
+        task.rights.insert(number, joined);
+        if task.unwanted.remove(&number) {
+            self.let_go(me, number);
+        }
+        Ok(())
+    }
+}

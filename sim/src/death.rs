@@ -1,0 +1,101 @@
+//! What a task does when a peer is gone.
+
+use abi::right::Kind;
+
+use crate::claim::take_back_every;
+use crate::fault::Fault;
+use crate::task::{Right, TaskNumber};
+use crate::world::World;
+
+impl World {
+    /// The kernel says that `peer` hung up: one last look at its lane, all of
+    /// it, and then it is mourned.
+    pub(crate) fn notice(&mut self, me: TaskNumber, peer: TaskNumber) {
+        if !self.is(Fault::DeadLaneUnread) {
+            self.drain(me, peer, u64::MAX);
+        }
+        self.mourn(me, peer);
+    }
+
+    /// Ends our end of the link: what the peer held comes back, what we held
+    /// of it is dead, and those who need to know are told.
+    pub(crate) fn mourn(&mut self, me: TaskNumber, peer: TaskNumber) {
+        let now_ns = self.now_ns;
+        let task = &mut self.tasks[me];
+        let Some(link) = task.link(peer) else {
+            return;
+        };
+        link.ended = true;
+        link.control.clear();
+        link.imports.clear();
+        let exports = std::mem::take(&mut link.exports);
+        let gave_of = std::mem::take(&mut link.gave_of);
+        task.parked.retain(|parked| parked.from != peer);
+        for right in task.rights.values_mut() {
+            *right = match *right {
+                Right::PeerSend(of, _) if of == peer => Right::Dead(Kind::Send),
+                Right::PeerOnce(of, _) if of == peer => Right::Dead(Kind::SendOnce),
+                Right::Joining { owner, kind, .. } if owner == peer => Right::Dead(kind),
+                other => other,
+            };
+        }
+        let unwanted = std::mem::take(&mut task.unwanted);
+        for waiting in &mut task.waiting {
+            waiting.asleep = false;
+        }
+        for number in unwanted {
+            self.let_go(me, number);
+        }
+        for (slot, export) in exports.iter() {
+            match export.kind {
+                Kind::Send => {
+                    if let Some(port) = self.port(me, export.port.port) {
+                        port.queue.window.leave((peer, slot));
+                    }
+                    self.sender_gone(me, export.port.port);
+                    self.serve(me, export.port.port);
+                }
+                Kind::SendOnce if export.given || self.is(Fault::SilentPromise) => {}
+                Kind::SendOnce => self.promise_ends(me, export.port, None),
+            }
+        }
+        for (name, given) in self.tasks[me].gives.come_back(World::id(peer), None) {
+            self.comes_back(me, name, given);
+        }
+        let back = self.tasks[me].gives.task_died(World::id(peer), now_ns);
+        debug_assert!(back.is_empty(), "all of it came back before");
+        self.answer_parked(me, peer);
+        // The owner of what we gave it may have no link with it.
+        if !self.is(Fault::DeathUntold) {
+            for owner in gave_of {
+                self.say(me, owner, take_back_every(World::id(peer)));
+            }
+        }
+        self.excuse_lost(me, peer);
+    }
+
+    /// Ends the gives of dead givers that waited long enough.
+    pub(crate) fn expire_gives(&mut self, me: TaskNumber) {
+        let now_ns = self.now_ns;
+        let mut ended = self.tasks[me].gives.expire(now_ns);
+        ended.sort_unstable_by_key(|given| (given.port, given.slot));
+        for given in ended {
+            match given.kind {
+                Kind::Send => self.sender_gone(me, given.port.port),
+                Kind::SendOnce => self.promise_ends(me, given.port, None),
+            }
+        }
+    }
+
+    /// What we sent to a task that is dead, or lies, has nobody to read it.
+    fn excuse_lost(&mut self, me: TaskNumber, peer: TaskNumber) {
+        if self.tasks[peer].alive && self.tasks[peer].honest() {
+            return;
+        }
+        for fact in self.mail.values_mut() {
+            if fact.from == me && fact.to == peer && fact.fate == crate::world::Fate::Accepted {
+                fact.fate = crate::world::Fate::Excused;
+            }
+        }
+    }
+}

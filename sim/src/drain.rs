@@ -1,0 +1,225 @@
+//! Reading a lane: each frame is decoded, believed as far as the tables say,
+//! and acted on. What a table refuses is the peer's offence.
+
+use abi::frame::{Attached, EVERY_SLOT, EVERY_TICKET, Kind, flag, task_of};
+use abi::right::Kind as RightKind;
+use abi::{Offence, Slot};
+
+use crate::lane::Frame;
+use crate::task::{Mail, Right, TaskNumber};
+use crate::world::{Fact, Fate, World};
+
+impl World {
+    /// Reads up to `limit` frames of what `peer` wrote for us.
+    pub(crate) fn drain(&mut self, me: TaskNumber, peer: TaskNumber, limit: u64) {
+        for _ in 0..limit {
+            if !self.tasks[me].has_link(peer) || !self.tasks[me].alive {
+                return;
+            }
+            let outcome = match self.outbound(peer, me).lane.take() {
+                Ok(None) => return,
+                Ok(Some(frame)) => self.read(me, peer, &frame),
+                Err(offence) => Err(offence),
+            };
+            match outcome {
+                Ok(()) => self.answer_parked(me, peer),
+                Err(offence) => return self.offended(me, peer, offence),
+            }
+        }
+    }
+
+    fn read(&mut self, me: TaskNumber, peer: TaskNumber, frame: &Frame) -> Result<(), Offence> {
+        let header = frame.header;
+        let slot = header.slot;
+        match header.kind {
+            Kind::Skip | Kind::Status => Ok(()),
+            Kind::Message => self.message(me, peer, frame),
+            Kind::Welcome => self.welcome(me, peer, frame),
+            Kind::Release => self.unexport(me, peer, slot, header.tag),
+            Kind::Dropped => match self.consume(me, peer, slot)? {
+                Some(lead) => {
+                    self.promise_ends(me, lead, None);
+                    Ok(())
+                }
+                None => Ok(()),
+            },
+            Kind::Ask => {
+                let port = self.send_slot(me, peer, slot)?;
+                if let Some(state) = self.port(me, port) {
+                    state.queue.window.ask((peer, slot));
+                    self.serve(me, port);
+                } else {
+                    self.say(me, peer, crate::control::about(Kind::Look, slot, 0));
+                }
+                Ok(())
+            }
+            Kind::Return => {
+                let port = self.send_slot(me, peer, slot)?;
+                if let Some(state) = self.port(me, port) {
+                    let stop = header.id == 1;
+                    let window = &mut state.queue.window;
+                    window.hand_back((peer, slot), header.tag, stop)?;
+                    self.serve(me, port);
+                }
+                Ok(())
+            }
+            Kind::Look => {
+                self.told_to_look(me, peer, slot);
+                Ok(())
+            }
+            Kind::Give => {
+                let kind = kind_of(header.flags);
+                self.given(me, peer, slot, task_of(&frame.rest)?, header.tag, kind)
+            }
+            Kind::TakeBack => {
+                let to = task_of(&frame.rest)?;
+                let ticket = (header.tag != EVERY_TICKET).then_some(header.tag);
+                self.taken_back(me, peer, to, ticket);
+                Ok(())
+            }
+            Kind::Claim => self.claimed(me, peer, task_of(&frame.rest)?, header.tag),
+            Kind::Joined => {
+                let kind = kind_of(header.flags);
+                self.joined(me, peer, task_of(&frame.rest)?, header.tag, Some((kind, slot)))
+            }
+            Kind::Refused => self.joined(me, peer, task_of(&frame.rest)?, header.tag, None),
+            Kind::Board => Err(Offence::BoardOrder),
+            Kind::StatusIs => Err(Offence::AnswerUnasked),
+        }
+    }
+
+    /// The port a send slot leads to.
+    fn send_slot(&mut self, me: TaskNumber, peer: TaskNumber, slot: Slot) -> Result<u32, Offence> {
+        let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
+        let export = link.exports.get(slot)?;
+        if export.kind == RightKind::SendOnce {
+            return Err(Offence::RightKind);
+        }
+        Ok(export.port.port)
+    }
+
+    /// Uses a send-once slot up. `None` for one that its giver was robbed of:
+    /// it had given the right on, its message failed, and somebody had claimed
+    /// the ticket by guess. That is no offence of the giver's.
+    pub(crate) fn consume(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        slot: Slot,
+    ) -> Result<Option<crate::task::Lead>, Offence> {
+        let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
+        let export = *link.exports.get(slot)?;
+        if export.given {
+            self.unexport(me, peer, slot, 1)?;
+            return Ok(None);
+        }
+        let lead = link.exports.consume(slot)?;
+        self.outbound(me, peer).board.free(slot);
+        Ok(Some(lead))
+    }
+
+    fn told_to_look(&mut self, me: TaskNumber, peer: TaskNumber, slot: Slot) {
+        let forgotten = self.is(crate::Fault::WaitingForgotten);
+        let task = &mut self.tasks[me];
+        let Some(link) = task.link(peer) else {
+            return;
+        };
+        let every = slot.index == EVERY_SLOT;
+        for imported in link.imports.values_mut() {
+            if every || imported.slot == slot {
+                imported.asked = false;
+            }
+        }
+        let rights = &task.rights;
+        let looks = |over| match rights.get(&over) {
+            Some(&Right::PeerSend(of, named)) => of == peer && (every || named == slot),
+            _ => false,
+        };
+        if forgotten {
+            task.waiting.retain(|waiting| !looks(waiting.out.over));
+        }
+        for waiting in &mut task.waiting {
+            if looks(waiting.out.over) {
+                waiting.asleep = false;
+            }
+        }
+    }
+
+    fn welcome(&mut self, me: TaskNumber, peer: TaskNumber, frame: &Frame) -> Result<(), Offence> {
+        let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
+        if std::mem::replace(&mut link.welcomed, true) {
+            return Err(Offence::NeverExported);
+        }
+        let attached = Attached::decode(frame.header.flags, frame.parts().0)?;
+        let rights = self.accept(me, peer, &attached)?;
+        self.tasks[me].space.extend(rights);
+        Ok(())
+    }
+
+    fn message(&mut self, me: TaskNumber, peer: TaskNumber, frame: &Frame) -> Result<(), Offence> {
+        let slot = frame.header.slot;
+        let (attached, body) = frame.parts();
+        let attached = Attached::decode(frame.header.flags, attached)?;
+        let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
+        let kind = link.exports.get(slot)?.kind;
+        let number = body.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        // A liar's number may be anything: its mail is given one nobody has.
+        let number = if self.tasks[peer].honest() {
+            number
+        } else {
+            self.liars_number(me, peer)
+        };
+        let rights = self.accept(me, peer, &attached)?;
+        let mail = Mail { number, rights };
+        if kind == RightKind::SendOnce {
+            match self.consume(me, peer, slot) {
+                Ok(Some(lead)) => self.promise_ends(me, lead, Some(mail)),
+                Ok(None) => self.excuse(me, mail),
+                Err(offence) => {
+                    self.excuse(me, mail);
+                    return Err(offence);
+                }
+            }
+            return Ok(());
+        }
+        let port = self.send_slot(me, peer, slot)?;
+        let Some(state) = self.port(me, port) else {
+            self.excuse(me, mail);
+            return Ok(());
+        };
+        let before = state.queue.window.written_off();
+        match state.queue.arrive((peer, slot), mail) {
+            Ok(()) => {
+                state.charged.insert(number);
+                if state.queue.window.written_off() < before {
+                    state.late.insert(number);
+                }
+                self.serve(me, port);
+                Ok(())
+            }
+            Err((offence, mail)) => {
+                self.excuse(me, mail);
+                Err(offence)
+            }
+        }
+    }
+
+    fn liars_number(&mut self, me: TaskNumber, peer: TaskNumber) -> u64 {
+        let number = self.number();
+        let fact = Fact {
+            from: peer,
+            to: me,
+            fate: Fate::Accepted,
+        };
+        self.mail.insert(number, fact);
+        number
+    }
+}
+
+const fn kind_of(flags: u8) -> RightKind {
+    if flags & flag::ONCE != 0 {
+        RightKind::SendOnce
+    } else {
+        RightKind::Send
+    }
+}

@@ -1,0 +1,51 @@
+//! Rules broken on purpose, to see that the checkers see.
+
+/// One broken rule of the simulated task. The machines in `rights` are never
+/// broken: what is broken is how a task acts on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A failed message does not take its gives back.
+    TakeBackForgotten,
+    /// A failed message leaves its exports behind.
+    ExportLeftBehind,
+    /// A dead peer's lane is not read to its end.
+    DeadLaneUnread,
+    /// Promises a dead peer held are not broken aloud.
+    SilentPromise,
+    /// Messages leave the queue in another order.
+    OrderTurned,
+    /// A sender that asked is not told of its place.
+    LookForgotten,
+    /// What was sent is forgotten with the last right.
+    SentForgotten,
+    /// A sender of the port's own task does not wait for a place.
+    NoPlaceNeeded,
+    /// The owner of a given right does not hear that its receiver is dead.
+    DeathUntold,
+    /// A moved right is released one time, however often it came.
+    ReleaseOne,
+    /// A claim that came before its give is refused.
+    RefusedTooEarly,
+    /// A message that waits for a place is forgotten when its sender learns of
+    /// room.
+    WaitingForgotten,
+}
+
+impl Fault {
+    /// Each of them.
+    pub const ALL: [Fault; 12] = [
+        Fault::TakeBackForgotten,
+        Fault::ExportLeftBehind,
+        Fault::DeadLaneUnread,
+        Fault::SilentPromise,
+        Fault::OrderTurned,
+        Fault::LookForgotten,
+        Fault::SentForgotten,
+        Fault::NoPlaceNeeded,
+        Fault::DeathUntold,
+        Fault::ReleaseOne,
+        Fault::RefusedTooEarly,
+        Fault::WaitingForgotten,
+    ];
+}

@@ -1,0 +1,217 @@
+//! Ports: their queues, their windows, and who is told what.
+
+use std::collections::BTreeSet;
+
+use abi::frame::Kind;
+use rights::port::Port;
+use rights::senders::{NoSenders, Senders};
+use rights::window::{Capacity, Raise};
+
+use crate::control::about;
+use crate::fault::Fault;
+use crate::task::{Holder, Lead, Mail, PortState, Right, RightNumber, TaskNumber};
+use crate::world::{Fate, World};
+
+impl World {
+    /// Makes a port with one send right to it.
+    pub(crate) fn make_port(&mut self, me: TaskNumber, capacity: Capacity, armed: bool) -> RightNumber {
+        let port = self.number() as u32;
+        let mut senders = Senders::default();
+        senders.add();
+        if armed {
+            assert_eq!(senders.arm(), NoSenders::Quiet, "there is a sender");
+        }
+        let state = PortState {
+            queue: Port::new(capacity),
+            alive: true,
+            senders,
+            armed,
+            charged: BTreeSet::new(),
+            late: BTreeSet::new(),
+            look_at: None,
+        };
+        self.tasks[me].ports.insert(port, state);
+        let right = self.tasks[me].keep(Right::OwnSend(port));
+        self.tasks[me].space.insert(right);
+        right
+    }
+
+    /// The port, while it lives.
+    pub(crate) fn port(&mut self, me: TaskNumber, port: u32) -> Option<&mut PortState> {
+        self.tasks[me].ports.get_mut(&port).filter(|state| state.alive)
+    }
+
+    /// Makes a send-once right to one of our ports.
+    pub(crate) fn make_promise(&mut self, me: TaskNumber, port: u32) -> RightNumber {
+        let promise = self.number();
+        self.promises.insert(promise, 0);
+        self.tasks[me].promises.insert(promise);
+        self.tasks[me].keep(Right::OwnOnce(Lead { port, promise }))
+    }
+
+    /// A promise ends, kept (with a message) or broken (without).
+    pub(crate) fn promise_ends(&mut self, me: TaskNumber, lead: Lead, mail: Option<Mail>) {
+        self.tasks[me].promises.remove(&lead.promise);
+        if let Some(ends) = self.promises.get_mut(&lead.promise) {
+            *ends += 1;
+            if *ends > 1 {
+                let what = format!("promise {} of task {me} ended {ends} times", lead.promise);
+                self.violated("I7", what);
+            }
+        }
+        let mail = mail.unwrap_or(Mail {
+            number: 0,
+            rights: Vec::new(),
+        });
+        match self.port(me, lead.port) {
+            Some(state) => state.queue.enter_beyond(mail),
+            None => self.excuse(me, mail),
+        }
+    }
+
+    /// A message that has no port any more.
+    pub(crate) fn excuse(&mut self, me: TaskNumber, mail: Mail) {
+        if let Some(fact) = self.mail.get_mut(&mail.number) {
+            fact.fate = Fate::Excused;
+        }
+        for right in mail.rights {
+            self.let_go(me, right);
+        }
+    }
+
+    /// One send right to our port has ended, wherever it was.
+    pub(crate) fn sender_gone(&mut self, me: TaskNumber, port: u32) {
+        let Some(state) = self.port(me, port) else {
+            return;
+        };
+        if state.senders.remove() == NoSenders::Fires {
+            state.armed = false;
+            state.queue.enter_beyond(Mail {
+                number: 0,
+                rights: Vec::new(),
+            });
+        }
+    }
+
+    /// Grants what can be granted, writes off what must be, and notes when to
+    /// look again. To be called after all that frees a place or asks for one.
+    pub(crate) fn serve(&mut self, me: TaskNumber, port: u32) {
+        let now_ns = self.now_ns;
+        let Some(state) = self.port(me, port) else {
+            return;
+        };
+        let mut raises = Vec::new();
+        state.queue.window.hand_out(now_ns, &mut raises);
+        state.look_at = state.queue.window.expire(now_ns, &mut raises);
+        self.raise(me, raises);
+    }
+
+    pub(crate) fn raise(&mut self, me: TaskNumber, raises: Vec<Raise<Holder>>) {
+        for raise in raises {
+            let (peer, slot) = raise.holder;
+            self.outbound(me, peer).board.raise(slot, raise.grant);
+            if raise.asked && !self.is(Fault::LookForgotten) {
+                self.say(me, peer, about(Kind::Look, slot, 0));
+            }
+        }
+    }
+
+    /// Takes one message, or waits for one at a rendezvous.
+    pub(crate) fn receive(&mut self, me: TaskNumber, port: u32) {
+        let now_ns = self.now_ns;
+        let turned = self.is(Fault::OrderTurned);
+        let Some(state) = self.port(me, port) else {
+            return;
+        };
+        let rendezvous = state.queue.window.capacity() == Capacity::Rendezvous;
+        let mut raises = Vec::new();
+        let mut taken = Vec::new();
+        for _ in 0..if turned { 2 } else { 1 } {
+            if let Some((_, mail)) = state.queue.take(now_ns, &mut raises) {
+                state.charged.remove(&mail.number);
+                state.late.remove(&mail.number);
+                taken.insert(0, mail);
+            }
+        }
+        if rendezvous {
+            let receivers = u64::from(taken.is_empty());
+            state.queue.window.set_receivers(receivers);
+        }
+        self.raise(me, raises);
+        self.serve(me, port);
+        for mail in taken {
+            self.received(me, port, mail);
+        }
+    }
+
+    fn received(&mut self, me: TaskNumber, port: u32, mail: Mail) {
+        self.tasks[me].space.extend(mail.rights);
+        let Some(fact) = self.mail.get_mut(&mail.number) else {
+            return;
+        };
+        if fact.fate != Fate::Accepted {
+            let what = format!("message {} was received twice", mail.number);
+            return self.violated("I4", what);
+        }
+        fact.fate = Fate::Received;
+        let from = fact.from;
+        let last = self.order.entry((from, me, port)).or_default();
+        if *last > mail.number {
+            let what = format!(
+                "message {} of task {from} came after {last} at port {port} of task {me}",
+                mail.number
+            );
+            self.violated("I5", what);
+        } else {
+            *last = mail.number;
+        }
+    }
+
+    /// The receive right ends: the board says so, the queue's rights go.
+    pub(crate) fn end_port(&mut self, me: TaskNumber, port: u32) {
+        let Some(state) = self.port(me, port) else {
+            return;
+        };
+        state.alive = false;
+        state.look_at = None;
+        state.charged.clear();
+        state.late.clear();
+        let mails: Vec<Mail> = state.queue.drain().collect();
+        let task = &mut self.tasks[me];
+        let mut ended = Vec::new();
+        for right in task.rights.values_mut() {
+            match *right {
+                Right::OwnSend(of) if of == port => *right = Right::Dead(abi::right::Kind::Send),
+                Right::OwnOnce(lead) if lead.port == port => {
+                    ended.push(lead.promise);
+                    *right = Right::Dead(abi::right::Kind::SendOnce);
+                }
+                _ => {}
+            }
+        }
+        let given = task.gives.iter().map(|(_, given)| given.port);
+        ended.extend(given.filter(|lead| lead.port == port).map(|lead| lead.promise));
+        let mut told = Vec::new();
+        for (&peer, link) in &task.links {
+            for (slot, export) in link.exports.iter().filter(|(_, export)| export.port.port == port) {
+                ended.push(export.port.promise);
+                told.push((peer, slot));
+            }
+        }
+        for (peer, slot) in told {
+            self.outbound(me, peer).board.die(slot);
+            self.say(me, peer, about(Kind::Look, slot, 0));
+        }
+        // Nobody is there to hear how these end.
+        for promise in ended {
+            self.tasks[me].promises.remove(&promise);
+            self.promises.remove(&promise);
+        }
+        for waiting in &mut self.tasks[me].waiting {
+            waiting.asleep = false;
+        }
+        for mail in mails {
+            self.excuse(me, mail);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What a simulated task has: its rights, ports, links and what waits.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use abi::right::Kind;
+use abi::{Slot, TaskId, Ticket};
+use rights::export::Exports;
+use rights::give::Gives;
+use rights::import::Import;
+use rights::port::Port;
+use rights::senders::Senders;
+
+use crate::lane::Frame;
+
+/// A task, by its place in the world.
+pub(crate) type TaskNumber = usize;
+/// A right in one task, wherever in it.
+pub(crate) type RightNumber = u64;
+
+/// What an exported right leads to: a port, and for a send-once right which
+/// promise (a send right makes none: zero).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Lead {
+    pub(crate) port: u32,
+    pub(crate) promise: u64,
+}
+
+/// Who sends to a port: a peer's slot.
+pub(crate) type Holder = (TaskNumber, Slot);
+
+/// One right of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    OwnSend(u32),
+    OwnOnce(Lead),
+    PeerSend(TaskNumber, Slot),
+    PeerOnce(TaskNumber, Slot),
+    Joining {
+        giver: TaskNumber,
+        owner: TaskNumber,
+        ticket: Ticket,
+        kind: Kind,
+    },
+    Dead(Kind),
+}
+
+/// A message in a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Mail {
+    /// Which message; zero for a notification.
+    pub(crate) number: u64,
+    pub(crate) rights: Vec<RightNumber>,
+}
+
+/// A port and what its owner counts.
+#[derive(Debug)]
+pub(crate) struct PortState {
+    pub(crate) queue: Port<Mail, Holder>,
+    pub(crate) alive: bool,
+    pub(crate) senders: Senders,
+    /// Whether somebody asked to be told of no senders.
+    pub(crate) armed: bool,
+    /// Messages in the queue that are charged to the capacity.
+    pub(crate) charged: BTreeSet<u64>,
+    /// Those of them whose place had been written off.
+    pub(crate) late: BTreeSet<u64>,
+    /// When to look for places that lie unused.
+    pub(crate) look_at: Option<u64>,
+}
+
+/// What we know of one slot of a peer's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Imported {
+    pub(crate) slot: Slot,
+    pub(crate) kind: Kind,
+    pub(crate) import: Import,
+    /// How many rights of ours name it.
+    pub(crate) rights: u64,
+    /// Whether we asked for a place and wait to be told.
+    pub(crate) asked: bool,
+}
+
+/// One end of a link.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    pub(crate) exports: Exports<Lead>,
+    pub(crate) imports: BTreeMap<u32, Imported>,
+    /// Frames of the protocol's own that found no room yet.
+    pub(crate) control: VecDeque<Frame>,
+    /// Claims asked and not answered, and those that wait to be asked.
+    pub(crate) claims_open: u32,
+    pub(crate) claims_waiting: VecDeque<(TaskNumber, Ticket)>,
+    /// Owners of rights that we gave to this peer.
+    pub(crate) gave_of: BTreeSet<TaskNumber>,
+    pub(crate) welcomed: bool,
+    /// We have mourned the peer: the link is no more.
+    pub(crate) ended: bool,
+}
+
+/// A claim that waits until its giver's lane is read so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parked {
+    pub(crate) from: TaskNumber,
+    pub(crate) giver: TaskNumber,
+    pub(crate) ticket: Ticket,
+    pub(crate) shown: u64,
+}
+
+/// A message on its way out.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) number: u64,
+    pub(crate) over: RightNumber,
+    pub(crate) rights: Vec<RightNumber>,
+    pub(crate) reply: Option<RightNumber>,
+    pub(crate) deadline_ns: u64,
+}
+
+/// A message that waits for a place or for room.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) out: Outgoing,
+    /// Sleeps until it is told to look.
+    pub(crate) asleep: bool,
+}
+
+/// Who acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nature {
+    Honest,
+    Hostile,
+}
+
+/// One task.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) id: TaskId,
+    pub(crate) nature: Nature,
+    pub(crate) alive: bool,
+    pub(crate) paused_until: u64,
+    pub(crate) rights: BTreeMap<RightNumber, Right>,
+    /// What the user has.
+    pub(crate) space: BTreeSet<RightNumber>,
+    /// What the user let go before it was joined.
+    pub(crate) unwanted: BTreeSet<RightNumber>,
+    pub(crate) ports: BTreeMap<u32, PortState>,
+    /// Promises of ours that are neither kept nor broken yet.
+    pub(crate) promises: BTreeSet<u64>,
+    pub(crate) links: BTreeMap<TaskNumber, Link>,
+    pub(crate) gives: Gives<Lead>,
+    pub(crate) parked: Vec<Parked>,
+    pub(crate) waiting: Vec<Waiting>,
+    pub(crate) tickets: u64,
+    pub(crate) names: u64,
+    /// What a hostile task has seen and may try.
+    pub(crate) seen: Vec<(TaskNumber, Slot)>,
+}
+
+impl Task {
+    pub(crate) fn new(number: TaskNumber, nature: Nature) -> Self {
+        Task {
+            id: id(number),
+            nature,
+            alive: true,
+            paused_until: 0,
+            rights: BTreeMap::new(),
+            space: BTreeSet::new(),
+            unwanted: BTreeSet::new(),
+            ports: BTreeMap::new(),
+            promises: BTreeSet::new(),
+            links: BTreeMap::new(),
+            gives: Gives::default(),
+            parked: Vec::new(),
+            waiting: Vec::new(),
+            tickets: 0,
+            names: 0,
+            seen: Vec::new(),
+        }
+    }
+
+    pub(crate) fn honest(&self) -> bool {
+        self.nature == Nature::Honest
+    }
+
+    /// Keeps a right that is not yet anywhere.
+    pub(crate) fn keep(&mut self, right: Right) -> RightNumber {
+        self.names += 1;
+        self.rights.insert(self.names, right);
+        self.names
+    }
+
+    /// The link with `peer`, while there is one.
+    pub(crate) fn link(&mut self, peer: TaskNumber) -> Option<&mut Link> {
+        self.links.get_mut(&peer).filter(|link| !link.ended)
+    }
+
+    pub(crate) fn has_link(&self, peer: TaskNumber) -> bool {
+        self.links.get(&peer).is_some_and(|link| !link.ended)
+    }
+
+    /// Whether a waiting message goes over this right.
+    pub(crate) fn is_busy(&self, right: RightNumber) -> bool {
+        self.waiting.iter().any(|waiting| waiting.out.over == right)
+    }
+}
+
+/// The id of the task at a place of the world.
+pub(crate) const fn id(number: TaskNumber) -> TaskId {
+    TaskId {
+        process: 1000 + number as u64,
+        number: 0,
+    }
+}

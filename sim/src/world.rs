@@ -1,0 +1,209 @@
+//! All tasks, the memory between them, one clock and one stream of chance.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use abi::{Offence, Slot, TaskId};
+
+use crate::board::Board;
+use crate::fault::Fault;
+use crate::lane::Lane;
+use crate::seed::Chance;
+use crate::task::{Link, Nature, Task, TaskNumber, id};
+
+/// What one task writes for one other.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outbound {
+    pub(crate) lane: Lane,
+    pub(crate) board: Board,
+}
+
+/// A rule that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which invariant.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub what: String,
+}
+
+/// What a run counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Steps taken.
+    pub steps: u64,
+    /// Messages accepted.
+    pub messages: u64,
+    /// Rights that went with them.
+    pub rights: u64,
+    /// Tasks killed.
+    pub kills: u64,
+    /// Offences found.
+    pub offences: u64,
+    /// Links opened because a right was claimed.
+    pub introductions: u64,
+}
+
+/// Where an accepted message is known to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Accepted: in a lane or a queue.
+    Accepted,
+    /// A receiver has it.
+    Received,
+    /// Its port or its receiver is gone, or it was sent to a liar.
+    Excused,
+}
+
+/// What the world knows of a message, and no task does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fact {
+    pub(crate) from: TaskNumber,
+    pub(crate) to: TaskNumber,
+    pub(crate) fate: Fate,
+}
+
+/// The whole system.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) memory: BTreeMap<(TaskNumber, TaskNumber), Outbound>,
+    /// Links that one end has closed while both live.
+    pub(crate) closed: BTreeSet<(TaskNumber, TaskNumber)>,
+    pub(crate) chance: Chance,
+    pub(crate) now_ns: u64,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) figures: Figures,
+    pub(crate) violation: Option<Violation>,
+    pub(crate) mail: BTreeMap<u64, Fact>,
+    /// Promises made, and how often each ended.
+    pub(crate) promises: BTreeMap<u64, u32>,
+    /// The last message each port took of each sender.
+    pub(crate) order: BTreeMap<(TaskNumber, TaskNumber, u32), u64>,
+    pub(crate) numbers: u64,
+    /// No more surprises: the run is being wound down.
+    pub(crate) calm: bool,
+}
+
+const fn pair(one: TaskNumber, other: TaskNumber) -> (TaskNumber, TaskNumber) {
+    if one < other { (one, other) } else { (other, one) }
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, tasks: usize, fault: Option<Fault>) -> Self {
+        let mut chance = Chance::new(seed);
+        // The first is always honest, and in half of all runs everybody is.
+        let liars = chance.below(2) == 0;
+        let tasks = (0..tasks)
+            .map(|number| {
+                let liar = liars && number > 1 && chance.below(3) == 0;
+                let nature = if liar {
+                    Nature::Hostile
+                } else {
+                    Nature::Honest
+                };
+                Task::new(number, nature)
+            })
+            .collect();
+        World {
+            tasks,
+            memory: BTreeMap::new(),
+            closed: BTreeSet::new(),
+            chance,
+            now_ns: 1,
+            fault,
+            figures: Figures::default(),
+            violation: None,
+            mail: BTreeMap::new(),
+            promises: BTreeMap::new(),
+            order: BTreeMap::new(),
+            numbers: 0,
+            calm: false,
+        }
+    }
+
+    /// A number nothing else has. Numbers grow, so they also say what came
+    /// first.
+    pub(crate) const fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    pub(crate) fn violated(&mut self, invariant: &'static str, what: String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation { invariant, what });
+        }
+    }
+
+    pub(crate) fn is(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    /// The task of an id, if it is one of this world.
+    pub(crate) fn find(&self, id: TaskId) -> Option<TaskNumber> {
+        self.tasks.iter().position(|task| task.id == id)
+    }
+
+    /// What `from` writes for `to`.
+    pub(crate) fn outbound(&mut self, from: TaskNumber, to: TaskNumber) -> &mut Outbound {
+        self.memory.entry((from, to)).or_default()
+    }
+
+    /// What the board of `owner` says about a slot `peer` was given.
+    pub(crate) fn look(
+        &self,
+        owner: TaskNumber,
+        peer: TaskNumber,
+        slot: Slot,
+    ) -> (abi::board::State, u64) {
+        self.memory
+            .get(&(owner, peer))
+            .map_or((abi::board::State::Dead, 0), |out| out.board.read(slot))
+    }
+
+    /// Whether the kernel says that the other end of the link is gone.
+    pub(crate) fn hung_up(&self, peer: TaskNumber, me: TaskNumber) -> bool {
+        !self.tasks[peer].alive || self.closed.contains(&pair(me, peer))
+    }
+
+    /// Opens a link, unless there is or was one. Says whether there is one now.
+    pub(crate) fn open(&mut self, me: TaskNumber, other: TaskNumber) -> bool {
+        if self.tasks[me].links.contains_key(&other) {
+            return self.tasks[me].has_link(other);
+        }
+        if me == other || !self.tasks[me].alive || !self.tasks[other].alive {
+            return false;
+        }
+        for (from, to) in [(me, other), (other, me)] {
+            self.tasks[from].links.insert(to, Link::default());
+            self.memory.insert((from, to), Outbound::default());
+        }
+        true
+    }
+
+    /// One end hangs up.
+    pub(crate) fn close(&mut self, me: TaskNumber, peer: TaskNumber) {
+        self.closed.insert(pair(me, peer));
+    }
+
+    /// A peer broke the protocol: its link ends, and nothing else.
+    pub(crate) fn offended(&mut self, me: TaskNumber, peer: TaskNumber, offence: Offence) {
+        self.figures.offences += 1;
+        if self.tasks[peer].honest() {
+            self.violated("I2", format!("task {me} blames honest task {peer}: {offence}"));
+        }
+        self.close(me, peer);
+        self.mourn(me, peer);
+    }
+
+    /// The kernel ends a task where it stands. Its memory stays.
+    pub(crate) fn kill(&mut self, victim: TaskNumber) {
+        if std::mem::replace(&mut self.tasks[victim].alive, false) {
+            self.figures.kills += 1;
+        }
+    }
+
+    /// Task ids of this world are told apart by their number.
+    pub(crate) const fn id(number: TaskNumber) -> TaskId {
+        id(number)
+    }
+}

@@ -1,0 +1,219 @@
+//! The steps of `cargo xtask check`, in order.
+//!
+//! A new step is a function here (or in a file of its own) and a row in
+//! [`STEPS`].
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::child::count;
+use crate::step::{Bench, Broken, Ending, Outcome, Step};
+use crate::{as_user, fuzz, loom, sim, tidy};
+
+/// How long an example, or the commands of the README, may take.
+const SHORT: Duration = Duration::from_secs(120);
+
+/// The other machine whose types and layouts are checked.
+const CROSS: &str = "aarch64-unknown-linux-gnu";
+
+/// Every step, in the order in which they run: what is quick to fail first.
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        about: "cargo fmt --all --check, also for fuzz/",
+        run: format,
+    },
+    Step {
+        name: "lint",
+        about: "cargo clippy --workspace --all-targets, warnings are errors",
+        run: lint,
+    },
+    Step {
+        name: "tidy",
+        about: "the house rules: cargo xtask tidy",
+        run: tidy::step,
+    },
+    Step {
+        name: "build",
+        about: "the command pillarbox as users get it",
+        run: build,
+    },
+    Step {
+        name: "test",
+        about: "cargo test --workspace: every target and doc example",
+        run: test,
+    },
+    Step {
+        name: "examples",
+        about: "every example runs and ends well",
+        run: examples,
+    },
+    Step {
+        name: "readme",
+        about: "the commands of README.md do what it says",
+        run: readme,
+    },
+    Step {
+        name: "as-user",
+        about: "tests with several processes, and README.md, without privileges",
+        run: as_user::step,
+    },
+    Step {
+        name: "doc",
+        about: "cargo doc --workspace --no-deps, warnings are errors",
+        run: doc,
+    },
+    Step {
+        name: "loom",
+        about: "every interleaving of the memory's models",
+        run: loom::step,
+    },
+    Step {
+        name: "sim",
+        about: "the simulator, 200 seeds",
+        run: sim::step,
+    },
+    Step {
+        name: "fuzz",
+        about: "every fuzz target, briefly",
+        run: fuzz::step,
+    },
+    Step {
+        name: "deny",
+        about: "licences, duplicates and sources of dependencies",
+        run: deny,
+    },
+    Step {
+        name: "cross",
+        about: "cargo check --workspace for aarch64",
+        run: cross,
+    },
+];
+
+fn passed() -> Ending {
+    Ok(Outcome::Passed(String::new()))
+}
+
+fn format(bench: &mut Bench) -> Ending {
+    if !bench.has_cargo("fmt") {
+        return Ok(Outcome::Skipped("rustup component add rustfmt".into()));
+    }
+    let mut command = bench.cargo("fmt --all --check");
+    bench.must(&mut command)?;
+    let mut command = bench.cargo("fmt --manifest-path fuzz/Cargo.toml --check");
+    bench.must(&mut command)?;
+    passed()
+}
+
+fn lint(bench: &mut Bench) -> Ending {
+    if !bench.has_cargo("clippy") {
+        return Ok(Outcome::Skipped("rustup component add clippy".into()));
+    }
+    let mut command = bench.cargo("clippy --workspace --all-targets --locked -- -D warnings");
+    bench.must(&mut command)?;
+    passed()
+}
+
+fn build(bench: &mut Bench) -> Ending {
+    let mut command = bench.cargo("build --release --locked -p pillarbox-cli");
+    bench.must(&mut command)?;
+    passed()
+}
+
+fn test(bench: &mut Bench) -> Ending {
+    let mut command = bench.cargo("test --workspace --locked --no-fail-fast");
+    let tally = bench.test(&mut command)?;
+    Ok(Outcome::Passed(count(tally.passed, "test")))
+}
+
+/// The rule is simple: an example takes no arguments, ends by itself and ends
+/// well. One that is in a folder `examples` and that cargo does not know is an
+/// error, since nobody would notice when it breaks.
+fn examples(bench: &mut Bench) -> Ending {
+    let mut known = Vec::new();
+    for package in &bench.workspace.packages {
+        for target in &package.targets {
+            if target.kind == "example" {
+                known.push((package.name.clone(), target.clone()));
+            }
+        }
+    }
+    for file in tidy::example_files(bench.root())? {
+        if known.iter().all(|(_, target)| target.source != file) {
+            return Err(Broken::new(format!(
+                "{file} is an example of no crate: name it under [[example]] in a Cargo.toml"
+            )));
+        }
+    }
+    for (package, target) in &known {
+        let mut command = bench.cargo("run --quiet --locked");
+        command.args(["-p", package, "--example", &target.name]);
+        if !target.features.is_empty() {
+            command.args(["--features", &target.features.join(",")]);
+        }
+        bench.must_within(&mut command, SHORT)?;
+    }
+    Ok(Outcome::Passed(count(known.len(), "example")))
+}
+
+fn readme(bench: &mut Bench) -> Ending {
+    let cli = bench.workspace.cli();
+    let root = bench.root().to_owned();
+    bench.must_within(&mut demo(&cli, &root)?, SHORT)?;
+    passed()
+}
+
+/// The command that runs what `README.md` in `dir` says, and looks at what
+/// comes out.
+pub(crate) fn demo(cli: &Path, dir: &Path) -> Result<Command, Broken> {
+    for needed in [cli, &dir.join("README.md")] {
+        if !needed.exists() {
+            let name = needed.strip_prefix(dir).unwrap_or(needed);
+            return Err(Broken::new(format!("there is no {}", name.display())));
+        }
+    }
+    let mut command = Command::new(cli);
+    command.args(["demo", "README.md"]).current_dir(dir);
+    Ok(command)
+}
+
+fn doc(bench: &mut Bench) -> Ending {
+    let mut command = bench.cargo("doc --workspace --no-deps --locked");
+    let output = bench.must(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    // Cargo's own warnings know no flag: two crates that document themselves
+    // under one name overwrite each other.
+    match output.lines().find(|line| line.starts_with("warning:")) {
+        None => passed(),
+        Some(line) => Err(Broken {
+            why: line.to_owned(),
+            output,
+        }),
+    }
+}
+
+/// No `advisories`: the database cannot be fetched everywhere, and a check that
+/// changes its mind overnight does not belong in front of a commit.
+fn deny(bench: &mut Bench) -> Ending {
+    if !bench.has_cargo("deny") {
+        return Ok(Outcome::Skipped("cargo install cargo-deny --locked".into()));
+    }
+    let mut command = bench.cargo("deny --offline check --hide-inclusion-graph");
+    bench.must(command.args(["licenses", "bans", "sources"]))?;
+    passed()
+}
+
+/// The standard library of another target comes from rustup alone, never from
+/// a package registry; so its absence is told and is nobody's omission.
+fn cross(bench: &mut Bench) -> Ending {
+    let mut command = Command::new("rustc");
+    command.args(["--print", "target-libdir", "--target", CROSS]);
+    let output = command.current_dir(bench.root()).output()?;
+    let dir = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !Path::new(&dir).is_dir() {
+        return Ok(Outcome::NotHere(format!("target {CROSS} not installed")));
+    }
+    let mut command = bench.cargo("check --workspace --locked --target");
+    bench.must(command.arg(CROSS))?;
+    passed()
+}
