@@ -1,1 +1,445 @@
-//! x
+//! Names for rights: the client side of the bootstrap server.
+//!
+//! A bootstrap right is a send right to a server that keeps names. Which server
+//! that is depends on who gave the right: a parent may be the server of its own
+//! children, a machine may have one at a path in the file system. What a task
+//! can look up is what its server lets it see.
+//!
+//! The server is asked by messages; [`Request`] and [`Answer`] are their bodies,
+//! in postcard's format. It is in no message's way afterwards.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+use crate::error::{CallError, LinkError, SendFailure, TaskError};
+use crate::message::{Message, Right};
+use crate::port::ReceiveRight;
+use crate::right::SendRight;
+use crate::task::Task;
+
+/// The name under which a parent or a socket offers a bootstrap right.
+pub const BOOTSTRAP: &str = "bootstrap";
+
+/// The variable that names the server's socket.
+pub const SOCKET_VARIABLE: &str = "PILLARBOX_SOCKET";
+
+/// What can be asked of a bootstrap server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Request {
+    /// A service is ready: the message carries a send right to its port.
+    CheckIn {
+        /// The name it provides.
+        name: String,
+    },
+    /// The right in the message shall be found under this name.
+    Register {
+        /// The name.
+        name: String,
+    },
+    /// The name shall be free again.
+    Unregister {
+        /// The name.
+        name: String,
+    },
+    /// A send right, please.
+    LookUp {
+        /// The name.
+        name: String,
+        /// Start the service if it can be started, and wait until it is ready.
+        start: bool,
+        /// How long the server should wait; `None` for as long as it takes.
+        wait_ns: Option<u64>,
+    },
+    /// Which names are there? At most 256 after `after`; the answer carries a
+    /// send right for each that is running.
+    List {
+        /// Names after this one, in order.
+        after: Option<String>,
+    },
+    /// The server shall end.
+    Stop,
+}
+
+/// What a bootstrap server answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// The message carries the right.
+    Right,
+    /// Some names, in order, and whether there are more.
+    Names {
+        /// The names.
+        names: Vec<Service>,
+        /// Whether to ask again.
+        more: bool,
+    },
+    /// It is not.
+    Refused(Refused),
+}
+
+/// What is known of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// The name.
+    pub name: String,
+    /// What it is doing.
+    pub state: ServiceState,
+    /// The process that checked in, as the server sees it.
+    pub pid: Option<i32>,
+    /// Its user.
+    pub uid: Option<u32>,
+}
+
+/// What a service is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ServiceState {
+    /// It has checked in.
+    Running,
+    /// It was started and has not checked in yet.
+    Starting,
+    /// It is started when somebody looks it up.
+    OnDemand,
+}
+
+/// Why a bootstrap server did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Nobody has this name.
+    #[error("no such name")]
+    NoSuchName,
+    /// Somebody else has this name.
+    #[error("the name is in use")]
+    InUse,
+    /// Not for this caller.
+    #[error("not allowed")]
+    NotAllowed,
+    /// The text is not a name.
+    #[error("not a valid name")]
+    BadName,
+    /// The program could not be started, or ended before it checked in.
+    #[error("the service did not start: {0}")]
+    NotStarted(String),
+    /// It did not check in in time.
+    #[error("the service was not ready in time")]
+    Deadline,
+    /// The message was not a request.
+    #[error("the server did not understand the request")]
+    BadRequest,
+    /// The server keeps as many names as it may.
+    #[error("the server has no room for another name")]
+    NoRoom,
+}
+
+/// Why a bootstrap server was not reached or did not help.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BootstrapError {
+    /// There is none: no parent gave one, and nobody listens at this path.
+    #[error("no bootstrap server at {0}")]
+    NoServer(PathBuf),
+    /// The server refused, and why.
+    #[error("{name}: {reason}")]
+    Refused {
+        /// The name that was asked about.
+        name: String,
+        /// Why.
+        reason: Refused,
+    },
+    /// The text is not a name.
+    #[error("not a valid name: {0}")]
+    Name(#[from] abi::name::NameError),
+    /// The server did not answer before the deadline.
+    #[error("the bootstrap server did not answer before the deadline")]
+    Deadline,
+    /// The server is gone.
+    #[error("the bootstrap server is gone")]
+    Died,
+    /// The server gave no answer that we understand.
+    #[error("the bootstrap server gave an answer that makes no sense")]
+    BadAnswer,
+    /// The request could not be sent.
+    #[error("the bootstrap server could not be asked: {0}")]
+    Unsent(SendFailure),
+    /// The server could not be linked with.
+    #[error("the bootstrap server could not be reached: {0}")]
+    Link(#[from] LinkError),
+    /// There is no task to ask for.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+}
+
+/// Where the bootstrap server of this user listens: `$PILLARBOX_SOCKET`, else
+/// `$XDG_RUNTIME_DIR/pillarbox/boot.sock`, else
+/// `/tmp/pillarbox-UID/boot.sock`.
+pub fn socket_path() -> PathBuf {
+    if let Some(path) = std::env::var_os(SOCKET_VARIABLE).filter(|path| !path.is_empty()) {
+        return path.into();
+    }
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
+    match runtime {
+        Some(runtime) => PathBuf::from(runtime).join("pillarbox/boot.sock"),
+        None => {
+            let (_, uid, _) = shm::socket::own_credentials();
+            PathBuf::from(format!("/tmp/pillarbox-{uid}/boot.sock"))
+        }
+    }
+}
+
+/// The bootstrap right of this process: what its parent gave it under the name
+/// `bootstrap`, else that of the server at [`socket_path`].
+///
+/// # Errors
+/// See [`BootstrapError`].
+///
+/// # Blocking
+/// Waits for the parent or the server until `deadline`.
+///
+/// # Examples
+/// ```no_run
+/// use pillarbox::{Deadline, Message, bootstrap};
+/// let server = bootstrap(Deadline::Never)?;
+/// let echo = server.look_up("com.example.echo", Deadline::Never)?;
+/// echo.send(Message::new("hello"), Deadline::Never)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn bootstrap(deadline: Deadline) -> Result<Bootstrap, BootstrapError> {
+    let task = Task::current()?;
+    if let Some(right) = task.inherited_bootstrap(deadline) {
+        return Ok(Bootstrap { right });
+    }
+    Bootstrap::at(socket_path(), deadline)
+}
+
+/// A bootstrap right, and what it can be asked.
+#[derive(Clone, Debug)]
+pub struct Bootstrap {
+    right: SendRight,
+}
+
+impl Bootstrap {
+    /// Takes a send right that leads to a bootstrap server.
+    pub fn new(right: SendRight) -> Self {
+        Bootstrap { right }
+    }
+
+    /// The server that listens at `path`.
+    ///
+    /// # Errors
+    /// [`BootstrapError::NoServer`], [`BootstrapError::Link`].
+    pub fn at(path: impl Into<PathBuf>, deadline: Deadline) -> Result<Self, BootstrapError> {
+        let path = path.into();
+        let mut offered = Task::current()?.connect(&path, deadline).map_err(|error| match error {
+            LinkError::NobodyThere(path) => BootstrapError::NoServer(path),
+            LinkError::Deadline => BootstrapError::Deadline,
+            other => BootstrapError::Link(other),
+        })?;
+        match offered.remove(BOOTSTRAP) {
+            Some(Right::Send(right)) => Ok(Bootstrap { right }),
+            Some(Right::SendOnce(_)) | None => Err(BootstrapError::BadAnswer),
+        }
+    }
+
+    /// The send right itself, to be given to a child under the name
+    /// [`BOOTSTRAP`].
+    pub fn right(&self) -> &SendRight {
+        &self.right
+    }
+
+    /// Says that the service `name` is ready and reads `port`. The name is free
+    /// again when the port is gone.
+    ///
+    /// # Errors
+    /// [`Refused::InUse`] where another task has the name.
+    pub fn check_in(
+        &self,
+        name: &str,
+        port: &ReceiveRight,
+        deadline: Deadline,
+    ) -> Result<(), BootstrapError> {
+        abi::name::check(name.as_bytes())?;
+        let right = port.make_send().map_err(BootstrapError::Unsent)?;
+        let request = Request::CheckIn { name: name.to_owned() };
+        self.ask_done(name, &request, Some(right), deadline)
+    }
+
+    /// Puts any send right under a name.
+    ///
+    /// # Errors
+    /// [`Refused::InUse`] where another task has the name.
+    pub fn register(
+        &self,
+        name: &str,
+        right: SendRight,
+        deadline: Deadline,
+    ) -> Result<(), BootstrapError> {
+        abi::name::check(name.as_bytes())?;
+        let request = Request::Register { name: name.to_owned() };
+        self.ask_done(name, &request, Some(right), deadline)
+    }
+
+    /// Frees a name that this task checked in or registered.
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchName`], [`Refused::NotAllowed`].
+    pub fn unregister(&self, name: &str, deadline: Deadline) -> Result<(), BootstrapError> {
+        abi::name::check(name.as_bytes())?;
+        let request = Request::Unregister { name: name.to_owned() };
+        self.ask_done(name, &request, None, deadline)
+    }
+
+    /// A send right to the service `name`. One that can be started is started,
+    /// and waited for.
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchName`], [`Refused::NotStarted`], [`Refused::Deadline`].
+    ///
+    /// # Blocking
+    /// Waits until the service has checked in, at most until `deadline`.
+    pub fn look_up(&self, name: &str, deadline: Deadline) -> Result<SendRight, BootstrapError> {
+        self.find(name, true, deadline)
+    }
+
+    /// A send right to the service `name` if it is running now.
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchName`].
+    pub fn look_up_running(
+        &self,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<SendRight, BootstrapError> {
+        self.find(name, false, deadline)
+    }
+
+    fn find(
+        &self,
+        name: &str,
+        start: bool,
+        deadline: Deadline,
+    ) -> Result<SendRight, BootstrapError> {
+        abi::name::check(name.as_bytes())?;
+        let wait_ns = deadline.left().map(|left| {
+            u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)
+        });
+        let request = Request::LookUp { name: name.to_owned(), start, wait_ns };
+        // The server keeps the deadline; we give it a little longer to say so.
+        let patient = match deadline.left() {
+            Some(left) => Deadline::after(left + Duration::from_millis(200)),
+            None => Deadline::Never,
+        };
+        match self.ask(name, &request, None, patient)? {
+            (Answer::Right, mut rights) if rights.len() == 1 => {
+                match rights.pop().map(Right::into_send) {
+                    Some(Ok(right)) => Ok(right),
+                    Some(Err(_)) | None => Err(BootstrapError::BadAnswer),
+                }
+            }
+            _ => Err(BootstrapError::BadAnswer),
+        }
+    }
+
+    /// Every name this right can see, in order, with a send right to each that
+    /// is running.
+    ///
+    /// # Errors
+    /// See [`BootstrapError`].
+    pub fn list(
+        &self,
+        deadline: Deadline,
+    ) -> Result<Vec<(Service, Option<SendRight>)>, BootstrapError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let request = Request::List { after: after.clone() };
+            let (answer, rights) = self.ask("", &request, None, deadline)?;
+            let Answer::Names { names, more } = answer else {
+                return Err(BootstrapError::BadAnswer);
+            };
+            let last = names.last().map(|service| service.name.clone());
+            let mut rights = rights.into_iter();
+            for service in names {
+                let right = match service.state {
+                    ServiceState::Running => rights.next().and_then(|right| right.into_send().ok()),
+                    ServiceState::Starting | ServiceState::OnDemand => None,
+                };
+                all.push((service, right));
+            }
+            // Names come in order: one that does not go on is no answer.
+            if !more || last.is_none() || last <= after {
+                return Ok(all);
+            }
+            after = last;
+        }
+    }
+
+    /// Asks the server to end.
+    ///
+    /// # Errors
+    /// [`Refused::NotAllowed`] for another user's server.
+    pub fn stop(&self, deadline: Deadline) -> Result<(), BootstrapError> {
+        self.ask_done("", &Request::Stop, None, deadline)
+    }
+
+    fn ask_done(
+        &self,
+        name: &str,
+        request: &Request,
+        right: Option<SendRight>,
+        deadline: Deadline,
+    ) -> Result<(), BootstrapError> {
+        match self.ask(name, request, right, deadline)? {
+            (Answer::Done, _) => Ok(()),
+            _ => Err(BootstrapError::BadAnswer),
+        }
+    }
+
+    fn ask(
+        &self,
+        name: &str,
+        request: &Request,
+        right: Option<SendRight>,
+        deadline: Deadline,
+    ) -> Result<(Answer, Vec<Right>), BootstrapError> {
+        let body = postcard::to_stdvec(request).map_err(|_| BootstrapError::BadAnswer)?;
+        let mut message = Message::new(body);
+        if let Some(right) = right {
+            message = message.with_right(right);
+        }
+        let mut answer = self.right.call(message, deadline).map_err(|error| match error {
+            CallError::Unsent(error) if error.reason == SendFailure::Dead => BootstrapError::Died,
+            CallError::Unsent(error) => BootstrapError::Unsent(error.reason),
+            CallError::Deadline => BootstrapError::Deadline,
+            CallError::Dropped | CallError::Died => BootstrapError::Died,
+        })?;
+        let rights = answer.take_rights();
+        match postcard::from_bytes(answer.body()) {
+            Ok(Answer::Refused(reason)) => {
+                Err(BootstrapError::Refused { name: name.to_owned(), reason })
+            }
+            Ok(answer) => Ok((answer, rights)),
+            Err(_) => Err(BootstrapError::BadAnswer),
+        }
+    }
+}
+
+/// Reads a request, for a server.
+///
+/// # Errors
+/// [`Refused::BadRequest`].
+pub fn decode_request(message: &Message) -> Result<Request, Refused> {
+    postcard::from_bytes(message.body()).map_err(|_| Refused::BadRequest)
+}
+
+/// An answer as a message, for a server. Rights are added by the caller.
+pub fn encode_answer(answer: &Answer) -> Message {
+    // The only error is a sequence of unknown length, and there is none.
+    Message::new(postcard::to_stdvec(answer).unwrap_or_default())
+}

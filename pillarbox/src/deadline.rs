@@ -38,6 +38,15 @@ impl Deadline {
         }
     }
 
+    /// How long is left; `None` for [`Deadline::Never`].
+    pub fn left(self) -> Option<Duration> {
+        match self {
+            Deadline::Never => None,
+            Deadline::Now => Some(Duration::ZERO),
+            Deadline::At(when) => Some(when.saturating_duration_since(Instant::now())),
+        }
+    }
+
     /// The earlier of this deadline and `when`.
     pub(crate) fn instant_or(self, when: Instant) -> Instant {
         match self {

@@ -266,11 +266,9 @@ pub(crate) fn decode_names(mut bytes: &[u8]) -> Result<Vec<String>, Offence> {
 }
 
 /// Checks the names of an offer and that they fit one message.
-pub(crate) fn check_names<'a>(
-    names: impl Iterator<Item = &'a str>,
-) -> Result<usize, NameError> {
+pub(crate) fn check_names(rights: &[(String, Right)]) -> Result<usize, NameError> {
     let mut bytes = 0;
-    for name in names {
+    for (name, _) in rights {
         abi::name::check(name.as_bytes())?;
         bytes += name.len() + 1;
     }

@@ -50,7 +50,7 @@ pub use abi::frame::PortStatus;
 pub use abi::hello::Refusal;
 pub use abi::name::NameError;
 pub use abi::{Offence, TaskId, limits};
-//pub use bootstrap::{Bootstrap, bootstrap};
+pub use bootstrap::{Bootstrap, bootstrap};
 pub use deadline::Deadline;
 pub use error::{
     CallError, LinkError, ReceiveError, ReplyError, SendError, SendFailure, SendOnceError,

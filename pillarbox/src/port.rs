@@ -142,11 +142,6 @@ impl PortCore {
         lock(&self.state).once += 1;
     }
 
-    pub(crate) fn remove_once(&self) {
-        let mut state = lock(&self.state);
-        state.once = state.once.saturating_sub(1);
-    }
-
     pub(crate) fn is_alive(&self) -> bool {
         lock(&self.state).alive
     }

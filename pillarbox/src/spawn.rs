@@ -79,7 +79,7 @@ impl Spawn {
         if self.rights.len() > limits::MESSAGE_RIGHTS {
             return Err(SpawnFailure::TooManyRights(self.rights.len()));
         }
-        let bytes = greeting::check_names(self.rights.iter().map(|(name, _)| name.as_str()))?;
+        let bytes = greeting::check_names(&self.rights)?;
         if bytes > limits::INLINE_BYTES {
             return Err(SpawnFailure::NamesTooLong);
         }

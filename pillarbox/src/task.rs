@@ -529,10 +529,6 @@ impl TaskCore {
         self.job(Job::Bury(number));
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
     // ---- rights that came with a link -------------------------------------------------
 
     /// The first message on a link: named rights.
@@ -773,6 +769,19 @@ impl Task {
             came.get_mut(&parent).map(|rights| rights.remove(name))
         };
         self.core.wait_welcome(parent, deadline, take).flatten()
+    }
+
+    /// A copy of the bootstrap right the parent gave.
+    pub(crate) fn inherited_bootstrap(&self, deadline: Deadline) -> Option<SendRight> {
+        let parent = (*self.core.parent.get()?)?;
+        let copy = |came: &mut HashMap<TaskId, HashMap<String, Right>>| {
+            let right = came.get(&parent)?.get(crate::bootstrap::BOOTSTRAP);
+            Some(match right {
+                Some(Right::Send(right)) => Some(right.clone()),
+                Some(Right::SendOnce(_)) | None => None,
+            })
+        };
+        self.core.wait_welcome(parent, deadline, copy).flatten()
     }
 
     /// The names of the rights the parent gave, those taken left out.

@@ -430,7 +430,7 @@ impl Link {
         turn: &mut Turn,
     ) -> Result<(), Offence> {
         let (kind, sink) = {
-            let mut exports = lock(&self.exports);
+            let exports = lock(&self.exports);
             let kind = match exports.rules.get(slot) {
                 Ok(export) => export.kind,
                 Err(offence) => {
