@@ -59,10 +59,7 @@ impl Life {
             1 => State::Live,
             _ => State::Dead,
         };
-        Life {
-            generation: word as u32,
-            state,
-        }
+        Life { generation: word as u32, state }
     }
 }
 
@@ -83,20 +80,12 @@ pub const fn place(index: u32) -> Option<(u32, u32)> {
 
 /// The index of the first slot on `board`.
 pub const fn board_start(board: u32) -> u32 {
-    if board == 0 {
-        0
-    } else {
-        limits::BOARD_SLOTS << (board - 1)
-    }
+    if board == 0 { 0 } else { limits::BOARD_SLOTS << (board - 1) }
 }
 
 /// How many slots `board` has.
 pub const fn board_slots(board: u32) -> u32 {
-    if board == 0 {
-        limits::BOARD_SLOTS
-    } else {
-        limits::BOARD_SLOTS << (board - 1)
-    }
+    if board == 0 { limits::BOARD_SLOTS } else { limits::BOARD_SLOTS << (board - 1) }
 }
 
 #[cfg(test)]
@@ -119,10 +108,7 @@ mod tests {
     #[test]
     fn life_words_come_back() {
         for state in [State::Free, State::Live, State::Dead] {
-            let life = Life {
-                generation: 0xfeed_f00d,
-                state,
-            };
+            let life = Life { generation: 0xfeed_f00d, state };
             assert_eq!(Life::decode(life.encode()), life);
         }
         assert_eq!(Life::decode(9 << 32).state, State::Dead);

@@ -175,9 +175,7 @@ impl Header {
         const SHORT: Offence = Offence::FrameTruncated;
         let length = u32_at(bytes, 0).ok_or(SHORT)?;
         let number = bytes[4];
-        let kind = *Kind::ALL
-            .get(usize::from(number))
-            .ok_or(Offence::FrameKind)?;
+        let kind = *Kind::ALL.get(usize::from(number)).ok_or(Offence::FrameKind)?;
         let flags = bytes[5];
         let extra = u32_at(bytes, 20).ok_or(SHORT)?;
         if (length as usize) < HEADER_BYTES {
@@ -307,11 +305,7 @@ impl Attached {
                 bytes = bytes.get(used..).ok_or(SHORT)?;
             }
         }
-        if bytes.is_empty() {
-            Ok(attached)
-        } else {
-            Err(Offence::FrameOversized)
-        }
+        if bytes.is_empty() { Ok(attached) } else { Err(Offence::FrameOversized) }
     }
 }
 
@@ -368,10 +362,7 @@ mod tests {
     use crate::Ticket;
     use crate::right::{Address, Kind as RightKind};
 
-    const SLOT: Slot = Slot {
-        index: 3,
-        generation: 9,
-    };
+    const SLOT: Slot = Slot { index: 3, generation: 9 };
 
     #[test]
     fn every_header_comes_back() {
@@ -400,19 +391,13 @@ mod tests {
         assert_eq!(with(|bytes| bytes[0] = 31), Err(Offence::FrameTruncated));
         assert_eq!(with(|bytes| bytes[2] = 0xff), Err(Offence::FrameOversized));
         assert_eq!(with(|bytes| bytes[4] = 99), Err(Offence::FrameKind));
-        assert_eq!(
-            with(|bytes| bytes[5] = flag::ONCE),
-            Err(Offence::FrameFlags)
-        );
+        assert_eq!(with(|bytes| bytes[5] = flag::ONCE), Err(Offence::FrameFlags));
         assert_eq!(with(|bytes| bytes[20] = 1), Err(Offence::FrameTruncated));
     }
 
     #[test]
     fn attachments_come_back() {
-        let owner = TaskId {
-            process: 1,
-            number: 2,
-        };
+        let owner = TaskId { process: 1, number: 2 };
         let third = RightRef::Third {
             kind: RightKind::Send,
             owner,
@@ -430,26 +415,17 @@ mod tests {
         let flags = attached.encode(&mut bytes);
         assert_eq!(Attached::decode(flags, &bytes), Ok(attached));
         for end in 0..bytes.len() {
-            assert_eq!(
-                Attached::decode(flags, &bytes[..end]),
-                Err(Offence::FrameTruncated)
-            );
+            assert_eq!(Attached::decode(flags, &bytes[..end]), Err(Offence::FrameTruncated));
         }
         bytes.push(0);
-        assert_eq!(
-            Attached::decode(flags, &bytes),
-            Err(Offence::FrameOversized)
-        );
+        assert_eq!(Attached::decode(flags, &bytes), Err(Offence::FrameOversized));
     }
 
     #[test]
     fn a_reply_right_that_could_be_used_twice_is_an_offence() {
         let mut bytes = Vec::new();
         RightRef::Mine(RightKind::Send, SLOT).encode(&mut bytes);
-        assert_eq!(
-            Attached::decode(flag::REPLY, &bytes),
-            Err(Offence::RightKind)
-        );
+        assert_eq!(Attached::decode(flag::REPLY, &bytes), Err(Offence::RightKind));
     }
 
     #[test]

@@ -57,22 +57,8 @@ impl Hello {
     /// The packet.
     pub fn encode(&self) -> [u8; BYTES] {
         let (purpose, giver, ticket) = match self.purpose {
-            Purpose::Child => (
-                1_u32,
-                TaskId {
-                    process: 0,
-                    number: 0,
-                },
-                Ticket(0),
-            ),
-            Purpose::Named => (
-                2,
-                TaskId {
-                    process: 0,
-                    number: 0,
-                },
-                Ticket(0),
-            ),
+            Purpose::Child => (1_u32, TaskId { process: 0, number: 0 }, Ticket(0)),
+            Purpose::Named => (2, TaskId { process: 0, number: 0 }, Ticket(0)),
             Purpose::Claim { giver, ticket } => (3, giver, ticket),
         };
         let mut bytes = Vec::with_capacity(BYTES);
@@ -203,18 +189,12 @@ mod tests {
     use super::*;
 
     fn sample() -> Hello {
-        let giver = TaskId {
-            process: 5,
-            number: 1,
-        };
+        let giver = TaskId { process: 5, number: 1 };
         Hello {
             features: 0x8000_0000_0000_0001,
             number: 3,
             lane_bytes: limits::LANE_BYTES,
-            purpose: Purpose::Claim {
-                giver,
-                ticket: Ticket(77),
-            },
+            purpose: Purpose::Claim { giver, ticket: Ticket(77) },
             address: Address::new(b"0001c").unwrap_or_default(),
         }
     }
@@ -222,10 +202,7 @@ mod tests {
     #[test]
     fn a_hello_comes_back() {
         for purpose in [Purpose::Child, Purpose::Named, sample().purpose] {
-            let hello = Hello {
-                purpose,
-                ..sample()
-            };
+            let hello = Hello { purpose, ..sample() };
             assert_eq!(Hello::decode(&hello.encode()), Ok(hello));
         }
     }
@@ -242,14 +219,8 @@ mod tests {
     #[test]
     fn a_lane_outside_the_limits_is_an_offence() {
         for lane_bytes in [0, 100_000, 1 << 30] {
-            let hello = Hello {
-                lane_bytes,
-                ..sample()
-            };
-            assert_eq!(
-                Hello::decode(&hello.encode()),
-                Err(Offence::LaneSize(lane_bytes))
-            );
+            let hello = Hello { lane_bytes, ..sample() };
+            assert_eq!(Hello::decode(&hello.encode()), Err(Offence::LaneSize(lane_bytes)));
         }
     }
 
@@ -264,12 +235,7 @@ mod tests {
 
     #[test]
     fn refusals_come_back() {
-        for refusal in [
-            Refusal::Version(4),
-            Refusal::Ticket,
-            Refusal::Duplicate,
-            Refusal::Busy,
-        ] {
+        for refusal in [Refusal::Version(4), Refusal::Ticket, Refusal::Duplicate, Refusal::Busy] {
             assert_eq!(Refusal::decode(&refusal.encode()), Some(refusal));
         }
         assert_eq!(Refusal::decode(&sample().encode()), None);

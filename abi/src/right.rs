@@ -39,11 +39,7 @@ impl Address {
 
     /// The name without its padding.
     pub fn name(&self) -> &[u8] {
-        let end = self
-            .0
-            .iter()
-            .position(|&byte| byte == 0)
-            .unwrap_or(self.0.len());
+        let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
         self.0.get(..end).unwrap_or_default()
     }
 }
@@ -98,12 +94,7 @@ impl RightRef {
                 out.extend_from_slice(&slot.index.to_le_bytes());
                 out.extend_from_slice(&slot.generation.to_le_bytes());
             }
-            RightRef::Third {
-                owner,
-                address,
-                ticket,
-                ..
-            } => {
+            RightRef::Third { owner, address, ticket, .. } => {
                 out.extend_from_slice(&ticket.0.to_le_bytes());
                 out.extend_from_slice(&owner.encode());
                 out.extend_from_slice(&address.0);
@@ -133,23 +124,11 @@ impl RightRef {
             DEAD => Ok((RightRef::Dead(kind), REF_BYTES)),
             THIRD => {
                 let ticket = Ticket(u64_at(bytes, 8).ok_or(Offence::FrameTruncated)?);
-                let rest = bytes
-                    .get(16..REF_BYTES_MAX)
-                    .ok_or(Offence::FrameTruncated)?;
+                let rest = bytes.get(16..REF_BYTES_MAX).ok_or(Offence::FrameTruncated)?;
                 let owner = TaskId::decode(rest)?;
                 let mut address = Address::default();
-                address
-                    .0
-                    .copy_from_slice(rest.get(16..31).ok_or(Offence::FrameTruncated)?);
-                Ok((
-                    RightRef::Third {
-                        kind,
-                        owner,
-                        address,
-                        ticket,
-                    },
-                    REF_BYTES_MAX,
-                ))
+                address.0.copy_from_slice(rest.get(16..31).ok_or(Offence::FrameTruncated)?);
+                Ok((RightRef::Third { kind, owner, address, ticket }, REF_BYTES_MAX))
             }
             _ => Err(Offence::RightKind),
         }
@@ -162,34 +141,20 @@ mod tests {
 
     #[test]
     fn every_reference_comes_back() {
-        let slot = Slot {
-            index: 7,
-            generation: 3,
-        };
-        let owner = TaskId {
-            process: 0x1122_3344,
-            number: 2,
-        };
+        let slot = Slot { index: 7, generation: 3 };
+        let owner = TaskId { process: 0x1122_3344, number: 2 };
         let address = Address::new(b"00af3").unwrap_or_default();
         for right in [
             RightRef::Mine(Kind::SendOnce, slot),
             RightRef::Yours(Kind::Send, slot),
-            RightRef::Third {
-                kind: Kind::Send,
-                owner,
-                address,
-                ticket: Ticket(9),
-            },
+            RightRef::Third { kind: Kind::Send, owner, address, ticket: Ticket(9) },
             RightRef::Dead(Kind::SendOnce),
         ] {
             let mut bytes = Vec::new();
             right.encode(&mut bytes);
             assert_eq!(RightRef::decode(&bytes), Ok((right, bytes.len())));
             for end in 0..bytes.len() {
-                assert_eq!(
-                    RightRef::decode(&bytes[..end]),
-                    Err(Offence::FrameTruncated)
-                );
+                assert_eq!(RightRef::decode(&bytes[..end]), Err(Offence::FrameTruncated));
             }
         }
         assert_eq!(address.name(), b"00af3");
@@ -198,10 +163,7 @@ mod tests {
     #[test]
     fn an_unknown_kind_of_right_is_an_offence() {
         assert_eq!(RightRef::decode(&[9; 16]), Err(Offence::RightKind));
-        assert_eq!(
-            RightRef::decode(&[MINE, 2, 0, 0, 0, 0, 0, 0]),
-            Err(Offence::RightKind)
-        );
+        assert_eq!(RightRef::decode(&[MINE, 2, 0, 0, 0, 0, 0, 0]), Err(Offence::RightKind));
         assert_eq!(RightRef::decode(&[9, 0].repeat(8)), Err(Offence::RightKind));
     }
 }

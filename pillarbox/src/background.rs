@@ -332,23 +332,16 @@ impl Worker {
     /// Opens a link with the owner of a right that was given to us.
     fn introduce(&mut self, join: &Arc<Join>) {
         let purpose = Purpose::Claim { giver: join.giver, ticket: join.ticket };
-        let opened = LinkSocket::connect(&join.address)
-            .map_err(LinkError::System)
-            .and_then(|socket| {
+        let opened =
+            LinkSocket::connect(&join.address).map_err(LinkError::System).and_then(|socket| {
                 let (own, writer) = greeting::open(&self.core, &socket, purpose)?;
                 Ok((socket, own, writer))
             });
         match opened {
             Ok((socket, own, writer)) => {
                 let due = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
-                let role =
-                    Role::Opener { own, writer, expected: Some(join.owner), offer: None };
-                let _ = self.add_greeting(Greeting {
-                    socket,
-                    role,
-                    due: Some(due),
-                    outcome: None,
-                });
+                let role = Role::Opener { own, writer, expected: Some(join.owner), offer: None };
+                let _ = self.add_greeting(Greeting { socket, role, due: Some(due), outcome: None });
             }
             Err(_) => self.meeting_failed(join.owner),
         }
@@ -402,8 +395,7 @@ impl Worker {
                             self.fail(greeting, LinkError::Fault(Offence::WrongTask));
                             return;
                         }
-                        let parts =
-                            greeting::join_halves(socket, own, writer, &hello, memory, who);
+                        let parts = greeting::join_halves(socket, own, writer, &hello, memory, who);
                         match parts {
                             Ok(parts) => self.link(parts, offer, outcome),
                             Err(error) => {
@@ -492,9 +484,8 @@ impl Worker {
             // waits for the link gets it when that one is answered.
             if let Some(outcome) = outcome {
                 let linked = self.links.values().find(|link| link.peer_task().process == process);
-                outcome.settle(
-                    linked.map(|link| link.peer_task()).ok_or(LinkError::Refused(refusal)),
-                );
+                outcome
+                    .settle(linked.map(|link| link.peer_task()).ok_or(LinkError::Refused(refusal)));
             }
             return;
         }
@@ -521,10 +512,10 @@ impl Worker {
             }
             return;
         };
-        let watched = self
-            .epoll
-            .add(link.socket(), Token::Socket(number).number())
-            .and_then(|()| match link.pidfd() {
+        let watched =
+            self.epoll.add(link.socket(), Token::Socket(number).number()).and_then(|()| match link
+                .pidfd()
+            {
                 Some(pidfd) => self.epoll.add(pidfd, Token::Process(number).number()),
                 None => Ok(()),
             });
@@ -550,8 +541,7 @@ impl Worker {
     }
 
     fn welcome(&self, link: &Arc<Link>, offer: Offer) {
-        if let Err((_, message)) =
-            link.send_welcome(offer.into_message(), Deadline::after(WELCOME))
+        if let Err((_, message)) = link.send_welcome(offer.into_message(), Deadline::after(WELCOME))
         {
             // Without its rights the peer has no use for the link.
             drop(message);
@@ -562,10 +552,8 @@ impl Worker {
 
 fn offer_of(door: &Door) -> Option<Offer> {
     let Door::Path(offered) = door else { return None };
-    let (names, rights) = offered
-        .iter()
-        .map(|(name, right)| (name.clone(), Right::Send(right.clone())))
-        .unzip();
+    let (names, rights) =
+        offered.iter().map(|(name, right)| (name.clone(), Right::Send(right.clone()))).unzip();
     Some(Offer { names, rights })
 }
 
@@ -576,7 +564,6 @@ fn settle_opening(outcome: Option<Arc<Outcome>>, error: shm::OpenError) {
         shm::OpenError::System(error) => LinkError::System(error),
     }));
 }
-
 
 fn refuse(socket: &LinkSocket, refusal: Refusal) {
     // It may have gone already.

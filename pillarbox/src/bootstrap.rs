@@ -236,11 +236,12 @@ impl Bootstrap {
     /// [`BootstrapError::NoServer`], [`BootstrapError::Link`].
     pub fn at(path: impl Into<PathBuf>, deadline: Deadline) -> Result<Self, BootstrapError> {
         let path = path.into();
-        let mut offered = Task::current()?.connect(&path, deadline).map_err(|error| match error {
-            LinkError::NobodyThere(path) => BootstrapError::NoServer(path),
-            LinkError::Deadline => BootstrapError::Deadline,
-            other => BootstrapError::Link(other),
-        })?;
+        let mut offered =
+            Task::current()?.connect(&path, deadline).map_err(|error| match error {
+                LinkError::NobodyThere(path) => BootstrapError::NoServer(path),
+                LinkError::Deadline => BootstrapError::Deadline,
+                other => BootstrapError::Link(other),
+            })?;
         match offered.remove(BOOTSTRAP) {
             Some(Right::Send(right)) => Ok(Bootstrap { right }),
             Some(Right::SendOnce(_)) | None => Err(BootstrapError::BadAnswer),
@@ -326,9 +327,8 @@ impl Bootstrap {
         deadline: Deadline,
     ) -> Result<SendRight, BootstrapError> {
         abi::name::check(name.as_bytes())?;
-        let wait_ns = deadline.left().map(|left| {
-            u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)
-        });
+        let wait_ns =
+            deadline.left().map(|left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
         let request = Request::LookUp { name: name.to_owned(), start, wait_ns };
         // The server keeps the deadline; we give it a little longer to say so.
         let patient = match deadline.left() {

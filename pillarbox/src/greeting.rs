@@ -149,10 +149,7 @@ pub(crate) fn open(
 }
 
 /// The child's side of the link with its parent.
-pub(crate) fn greet_parent(
-    task: &Arc<TaskCore>,
-    socket: LinkSocket,
-) -> Result<TaskId, LinkError> {
+pub(crate) fn greet_parent(task: &Arc<TaskCore>, socket: LinkSocket) -> Result<TaskId, LinkError> {
     task.start_background()?;
     let outcome = Arc::new(Outcome::default());
     task.job(Job::Greet(Greeting {

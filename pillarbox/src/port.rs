@@ -452,7 +452,9 @@ impl PortCore {
             for watcher in state.dead_name.drain(..) {
                 after.fire.push((watcher, Notification::DeadName));
             }
-            after.fire.extend(state.no_senders.take().map(|to| (to, Notification::SendOnceDropped)));
+            after
+                .fire
+                .extend(state.no_senders.take().map(|to| (to, Notification::SendOnceDropped)));
         }
         self.task.forget_port(self.id);
         after.run();
@@ -589,10 +591,10 @@ impl ReceiveRight {
     pub fn receive(&self, deadline: Deadline) -> Result<Message, ReceiveError> {
         self.core.task.check().map_err(|_| ReceiveError::Forked)?;
         let mut waiting = false;
-        let found =
-            self.core.task.wait(deadline, None, |waiter| {
-                self.core.poll_receive(waiter, &mut waiting)
-            });
+        let found = self
+            .core
+            .task
+            .wait(deadline, None, |waiter| self.core.poll_receive(waiter, &mut waiting));
         if waiting {
             self.core.stop_receiving(&Waiter::mine());
         }

@@ -337,9 +337,8 @@ impl TaskCore {
         if !links.iter().any(|other| Arc::ptr_eq(other, link)) {
             return false;
         }
-        *links = Arc::new(
-            links.iter().filter(|other| !Arc::ptr_eq(other, link)).cloned().collect(),
-        );
+        *links =
+            Arc::new(links.iter().filter(|other| !Arc::ptr_eq(other, link)).cloned().collect());
         true
     }
 
@@ -680,12 +679,7 @@ impl Task {
                 return Ok(task.clone());
             }
             // Ours is the parent's: this process was forked since.
-            let _ = DEPTH.compare_exchange(
-                depth,
-                depth + 1,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+            let _ = DEPTH.compare_exchange(depth, depth + 1, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 

@@ -41,7 +41,9 @@ fn a_call_is_answered_by_another_process() {
     assert_ne!(ready.sender().unwrap().pid, std::process::id() as i32);
     let echo = ready.take_rights().remove(0).into_send().unwrap();
     for turn in 0..1000 {
-        let answer = echo.call(Message::new("hello").with_id(turn), long()).unwrap_or_else(|e| panic!("{turn}: {e}"));
+        let answer = echo
+            .call(Message::new("hello").with_id(turn), long())
+            .unwrap_or_else(|e| panic!("{turn}: {e}"));
         assert_eq!(answer.body(), b"HELLO");
         assert_eq!(answer.id(), turn);
     }
@@ -63,7 +65,10 @@ fn a_call_is_answered_by_another_process() {
     use std::io::{Read, Write};
     std::fs::File::from(write).write_all(b"through").unwrap();
     let mut text = String::new();
-    { let mut read = read; read.read_to_string(&mut text).unwrap(); }
+    {
+        let mut read = read;
+        read.read_to_string(&mut text).unwrap();
+    }
     assert_eq!(text, "through");
     // The child ends: its port is dead.
     echo.send(Message::new("").with_id(-1), long()).unwrap();

@@ -70,11 +70,7 @@ pub struct Census {
 impl Census {
     /// How many of one sort there are in all.
     pub fn count(&self, holding: Holding) -> u64 {
-        self.rows
-            .iter()
-            .filter(|row| row.holding == holding)
-            .map(|row| row.count)
-            .sum()
+        self.rows.iter().filter(|row| row.holding == holding).map(|row| row.count).sum()
     }
 
     /// How many of one sort concern `peer`.

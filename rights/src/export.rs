@@ -58,10 +58,7 @@ pub struct Exports<P> {
 
 impl<P: Copy + Eq + Hash> Default for Exports<P> {
     fn default() -> Self {
-        Exports {
-            table: Table::new(limits::SLOTS),
-            by_port: HashMap::new(),
-        }
+        Exports { table: Table::new(limits::SLOTS), by_port: HashMap::new() }
     }
 }
 
@@ -77,12 +74,7 @@ impl<P: Copy + Eq + Hash> Exports<P> {
             export.count += 1;
             return Ok(Exported { slot, first: false });
         }
-        let slot = self.table.insert(Export {
-            port,
-            kind: Kind::Send,
-            count: 1,
-            given: false,
-        })?;
+        let slot = self.table.insert(Export { port, kind: Kind::Send, count: 1, given: false })?;
         self.by_port.insert(port, slot);
         Ok(Exported { slot, first: true })
     }
@@ -92,12 +84,7 @@ impl<P: Copy + Eq + Hash> Exports<P> {
     /// # Errors
     /// [`TableFull`].
     pub fn send_once(&mut self, port: P) -> Result<Slot, TableFull> {
-        self.table.insert(Export {
-            port,
-            kind: Kind::SendOnce,
-            count: 1,
-            given: false,
-        })
+        self.table.insert(Export { port, kind: Kind::SendOnce, count: 1, given: false })
     }
 
     /// What `slot` stands for.
@@ -209,14 +196,9 @@ mod tests {
         assert_eq!(first.slot, second.slot);
         assert!(first.first && !second.first);
         assert_eq!(exports.release(first.slot, 1), Ok(Released::Held));
-        let Ok(Released::Last(export)) = exports.release(first.slot, 1) else {
-            panic!()
-        };
+        let Ok(Released::Last(export)) = exports.release(first.slot, 1) else { panic!() };
         assert_eq!(export.port, 'p');
-        assert_eq!(
-            exports.release(first.slot, 1),
-            Err(Offence::GenerationStale)
-        );
+        assert_eq!(exports.release(first.slot, 1), Err(Offence::GenerationStale));
         assert!(exports.is_empty());
     }
 
@@ -257,9 +239,7 @@ mod tests {
         let slot = exports.send_once('r').unwrap();
         exports.give(slot).unwrap();
         exports.take_back(slot).unwrap();
-        let Ok(Released::Last(export)) = exports.release(slot, 1) else {
-            panic!()
-        };
+        let Ok(Released::Last(export)) = exports.release(slot, 1) else { panic!() };
         assert!(!export.given);
     }
 

@@ -48,10 +48,7 @@ pub struct Gives<P> {
 
 impl<P> Default for Gives<P> {
     fn default() -> Self {
-        Gives {
-            entries: HashMap::new(),
-            by_giver: HashMap::new(),
-        }
+        Gives { entries: HashMap::new(), by_giver: HashMap::new() }
     }
 }
 
@@ -69,13 +66,7 @@ impl<P: Copy> Gives<P> {
             return Err(Offence::GivesExceeded);
         }
         *open += 1;
-        self.entries.insert(
-            name,
-            Entry {
-                given,
-                orphan_since: None,
-            },
-        );
+        self.entries.insert(name, Entry { given, orphan_since: None });
         Ok(())
     }
 
@@ -108,10 +99,7 @@ impl<P: Copy> Gives<P> {
             .copied()
             .collect();
         names.sort_unstable();
-        names
-            .into_iter()
-            .filter_map(|name| self.take(name).map(|given| (name, given)))
-            .collect()
+        names.into_iter().filter_map(|name| self.take(name).map(|given| (name, given))).collect()
     }
 
     /// A task has died: what was given *to* it comes back, what was given *by*
@@ -153,17 +141,12 @@ impl<P: Copy> Gives<P> {
             .filter(|(name, entry)| choose(name, entry))
             .map(|(name, _)| *name)
             .collect();
-        names
-            .into_iter()
-            .filter_map(|name| self.take(name))
-            .collect()
+        names.into_iter().filter_map(|name| self.take(name)).collect()
     }
 
     /// Every give that waits.
     pub fn iter(&self) -> impl Iterator<Item = (GiveName, Given<P>)> {
-        self.entries
-            .iter()
-            .map(|(name, entry)| (*name, entry.given))
+        self.entries.iter().map(|(name, entry)| (*name, entry.given))
     }
 
     /// How many gives wait.
@@ -185,21 +168,11 @@ mod tests {
         TaskId { process, number: 0 }
     }
 
-    const GIVEN: Given<char> = Given {
-        port: 'p',
-        kind: Kind::Send,
-        slot: Slot {
-            index: 0,
-            generation: 1,
-        },
-    };
+    const GIVEN: Given<char> =
+        Given { port: 'p', kind: Kind::Send, slot: Slot { index: 0, generation: 1 } };
 
     fn name(giver: u64, to: u64, ticket: u64) -> GiveName {
-        GiveName {
-            giver: task(giver),
-            to: task(to),
-            ticket: Ticket(ticket),
-        }
+        GiveName { giver: task(giver), to: task(to), ticket: Ticket(ticket) }
     }
 
     #[test]
@@ -245,10 +218,7 @@ mod tests {
         for ticket in 0..limits::GIVES as u64 {
             gives.give(name(1, 2, ticket), GIVEN).unwrap();
         }
-        assert_eq!(
-            gives.give(name(1, 2, u64::MAX), GIVEN),
-            Err(Offence::GivesExceeded)
-        );
+        assert_eq!(gives.give(name(1, 2, u64::MAX), GIVEN), Err(Offence::GivesExceeded));
         gives.give(name(4, 2, 0), GIVEN).unwrap();
         let _ = gives.take(name(1, 2, 0));
         gives.give(name(1, 2, u64::MAX), GIVEN).unwrap();

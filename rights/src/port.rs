@@ -37,11 +37,7 @@ pub struct Port<M, K> {
 impl<M, K: Copy + Eq + Hash> Port<M, K> {
     /// An empty queue.
     pub fn new(capacity: Capacity) -> Self {
-        Port {
-            window: Window::new(capacity),
-            queue: VecDeque::new(),
-            sequence: 0,
-        }
+        Port { window: Window::new(capacity), queue: VecDeque::new(), sequence: 0 }
     }
 
     /// How many messages wait.
@@ -62,10 +58,7 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
         if let Err(offence) = self.window.arrive(holder) {
             return Err((offence, message));
         }
-        self.queue.push_back(Queued {
-            message,
-            place: Place::Holder(holder),
-        });
+        self.queue.push_back(Queued { message, place: Place::Holder(holder) });
         Ok(())
     }
 
@@ -77,19 +70,13 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
         if !self.window.enter() {
             return Err(message);
         }
-        self.queue.push_back(Queued {
-            message,
-            place: Place::Own,
-        });
+        self.queue.push_back(Queued { message, place: Place::Own });
         Ok(())
     }
 
     /// Queues a message that took its place when its right was made.
     pub fn enter_beyond(&mut self, message: M) {
-        self.queue.push_back(Queued {
-            message,
-            place: Place::Beyond,
-        });
+        self.queue.push_back(Queued { message, place: Place::Beyond });
     }
 
     /// Takes the first message, with the number of its turn.
@@ -102,6 +89,11 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
         }
         self.sequence += 1;
         Some((self.sequence, message))
+    }
+
+    /// The messages that wait, the first first.
+    pub fn iter(&self) -> impl Iterator<Item = &M> {
+        self.queue.iter().map(|queued| &queued.message)
     }
 
     /// Empties the queue, for a port that ends.

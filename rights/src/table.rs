@@ -27,11 +27,7 @@ struct Entry<T> {
 impl<T> Table<T> {
     /// An empty table of at most `limit` entries.
     pub const fn new(limit: u32) -> Self {
-        Table {
-            entries: Vec::new(),
-            free: Vec::new(),
-            limit,
-        }
+        Table { entries: Vec::new(), free: Vec::new(), limit }
     }
 
     /// How many entries there are.
@@ -53,23 +49,14 @@ impl<T> Table<T> {
             && let Some(entry) = self.entries.get_mut(index as usize)
         {
             entry.value = Some(value);
-            return Ok(Slot {
-                index,
-                generation: entry.generation,
-            });
+            return Ok(Slot { index, generation: entry.generation });
         }
         let index = self.entries.len() as u32;
         if index >= self.limit {
             return Err(TableFull { limit: self.limit });
         }
-        self.entries.push(Entry {
-            generation: 1,
-            value: Some(value),
-        });
-        Ok(Slot {
-            index,
-            generation: 1,
-        })
+        self.entries.push(Entry { generation: 1, value: Some(value) });
+        Ok(Slot { index, generation: 1 })
     }
 
     /// The value under `slot`.
@@ -78,10 +65,7 @@ impl<T> Table<T> {
     /// [`Offence::NeverExported`] for an index no entry ever had,
     /// [`Offence::GenerationStale`] for a name from another life of its slot.
     pub fn get(&self, slot: Slot) -> Result<&T, Offence> {
-        let entry = self
-            .entries
-            .get(slot.index as usize)
-            .ok_or(Offence::NeverExported)?;
+        let entry = self.entries.get(slot.index as usize).ok_or(Offence::NeverExported)?;
         match &entry.value {
             Some(value) if entry.generation == slot.generation => Ok(value),
             _ => Err(Offence::GenerationStale),
@@ -93,10 +77,7 @@ impl<T> Table<T> {
     /// # Errors
     /// As [`Table::get`].
     pub fn get_mut(&mut self, slot: Slot) -> Result<&mut T, Offence> {
-        let entry = self
-            .entries
-            .get_mut(slot.index as usize)
-            .ok_or(Offence::NeverExported)?;
+        let entry = self.entries.get_mut(slot.index as usize).ok_or(Offence::NeverExported)?;
         match &mut entry.value {
             Some(value) if entry.generation == slot.generation => Ok(value),
             _ => Err(Offence::GenerationStale),
@@ -109,10 +90,7 @@ impl<T> Table<T> {
     /// As [`Table::get`].
     pub fn remove(&mut self, slot: Slot) -> Result<T, Offence> {
         self.get(slot)?;
-        let entry = self
-            .entries
-            .get_mut(slot.index as usize)
-            .ok_or(Offence::NeverExported)?;
+        let entry = self.entries.get_mut(slot.index as usize).ok_or(Offence::NeverExported)?;
         let value = entry.value.take().ok_or(Offence::GenerationStale)?;
         // A slot whose generations are used up is retired, not wrapped.
         if let Some(next) = entry.generation.checked_add(1) {
@@ -124,16 +102,10 @@ impl<T> Table<T> {
 
     /// Every name with its value.
     pub fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
-        self.entries
-            .iter()
-            .enumerate()
-            .filter_map(|(index, entry)| {
-                let slot = Slot {
-                    index: index as u32,
-                    generation: entry.generation,
-                };
-                entry.value.as_ref().map(|value| (slot, value))
-            })
+        self.entries.iter().enumerate().filter_map(|(index, entry)| {
+            let slot = Slot { index: index as u32, generation: entry.generation };
+            entry.value.as_ref().map(|value| (slot, value))
+        })
     }
 }
 
@@ -150,13 +122,7 @@ mod tests {
         assert_eq!(first.index, second.index);
         assert_ne!(first.generation, second.generation);
         assert_eq!(table.get(first), Err(Offence::GenerationStale));
-        assert_eq!(
-            table.get(Slot {
-                index: 9,
-                generation: 1
-            }),
-            Err(Offence::NeverExported)
-        );
+        assert_eq!(table.get(Slot { index: 9, generation: 1 }), Err(Offence::NeverExported));
         table.insert('c').unwrap();
         assert_eq!(table.insert('d'), Err(TableFull { limit: 2 }));
         assert_eq!(table.iter().count(), 2);

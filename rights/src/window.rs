@@ -113,11 +113,9 @@ impl<K: Copy + Eq + Hash> Window<K> {
 
     /// Whether a holder asks who may be given a place.
     fn anyone_waits(&self) -> bool {
-        self.asking.iter().any(|asker| {
-            self.holders
-                .get(asker)
-                .is_some_and(|entry| entry.written_off == 0)
-        })
+        self.asking
+            .iter()
+            .any(|asker| self.holders.get(asker).is_some_and(|entry| entry.written_off == 0))
     }
 
     fn places(&self) -> u64 {
@@ -129,9 +127,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     }
 
     fn free(&self) -> u64 {
-        self.places()
-            .saturating_sub(self.queued)
-            .saturating_sub(self.promised)
+        self.places().saturating_sub(self.queued).saturating_sub(self.promised)
     }
 
     /// How many places each holder may keep in reserve.
@@ -146,10 +142,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// A new holder comes. Returns its first grant.
     pub fn join(&mut self, holder: K) -> u64 {
         if self.capacity == Capacity::Unbounded {
-            let unlimited = Holder {
-                granted: u64::MAX,
-                ..Holder::default()
-            };
+            let unlimited = Holder { granted: u64::MAX, ..Holder::default() };
             self.holders.insert(holder, unlimited);
             return u64::MAX;
         }
@@ -203,10 +196,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// [`Offence::WindowExceeded`]: it hands back more than it had.
     pub fn hand_back(&mut self, holder: K, places: u64, stop: bool) -> Result<(), Offence> {
         let limited = self.capacity != Capacity::Unbounded;
-        let entry = self
-            .holders
-            .get_mut(&holder)
-            .ok_or(Offence::WindowExceeded)?;
+        let entry = self.holders.get_mut(&holder).ok_or(Offence::WindowExceeded)?;
         if places > entry.unused() {
             return Err(Offence::WindowExceeded);
         }
@@ -233,10 +223,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// # Errors
     /// [`Offence::WindowExceeded`]: it was not granted.
     pub fn arrive(&mut self, holder: K) -> Result<(), Offence> {
-        let entry = self
-            .holders
-            .get_mut(&holder)
-            .ok_or(Offence::WindowExceeded)?;
+        let entry = self.holders.get_mut(&holder).ok_or(Offence::WindowExceeded)?;
         if self.capacity == Capacity::Unbounded {
             self.queued += 1;
             return Ok(());
@@ -281,11 +268,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
             && self.free() > 1
         {
             let grant = self.promise(holder, 1);
-            raises.push(Raise {
-                holder,
-                grant,
-                asked: false,
-            });
+            raises.push(Raise { holder, grant, asked: false });
         }
     }
 
@@ -327,11 +310,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
             entry.asking = false;
             entry.asked_since.get_or_insert(now_ns);
             let grant = self.promise(holder, places);
-            raises.push(Raise {
-                holder,
-                grant,
-                asked: true,
-            });
+            raises.push(Raise { holder, grant, asked: true });
         }
     }
 

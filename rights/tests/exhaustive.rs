@@ -29,35 +29,21 @@ use search::{deeper, search};
 
 #[test]
 fn rights_between_two_tasks_are_each_in_one_place() {
-    search(
-        "transfer, two tasks",
-        &transfer::World::new(2),
-        10 + deeper(),
-    );
+    search("transfer, two tasks", &transfer::World::new(2), 10 + deeper());
 }
 
 #[test]
 fn rights_between_three_tasks_are_each_in_one_place() {
-    search(
-        "transfer, three tasks",
-        &transfer::World::new(3),
-        7 + deeper(),
-    );
+    search("transfer, three tasks", &transfer::World::new(3), 7 + deeper());
 }
 
 #[test]
 fn places_of_small_ports_are_never_promised_twice() {
-    for (capacity, depth) in [
-        (Capacity::Bounded(1), 7),
-        (Capacity::Bounded(2), 7),
-        (Capacity::Rendezvous, 7),
-    ] {
+    for (capacity, depth) in
+        [(Capacity::Bounded(1), 7), (Capacity::Bounded(2), 7), (Capacity::Rendezvous, 7)]
+    {
         let world = windows::World::new(2, capacity);
-        search(
-            &format!("windows, two holders, {capacity:?}"),
-            &world,
-            depth + deeper(),
-        );
+        search(&format!("windows, two holders, {capacity:?}"), &world, depth + deeper());
     }
     let world = windows::World::new(3, Capacity::Bounded(1));
     search("windows, three holders, Bounded(1)", &world, 6 + deeper());
@@ -67,11 +53,7 @@ fn places_of_small_ports_are_never_promised_twice() {
 fn reserves_of_larger_ports_are_never_promised_twice() {
     for capacity in [Capacity::Bounded(12), Capacity::Unbounded] {
         let world = windows::World::new(2, capacity);
-        search(
-            &format!("windows, two holders, {capacity:?}"),
-            &world,
-            6 + deeper(),
-        );
+        search(&format!("windows, two holders, {capacity:?}"), &world, 6 + deeper());
     }
 }
 
@@ -79,10 +61,7 @@ fn reserves_of_larger_ports_are_never_promised_twice() {
 #[test]
 fn a_broken_rule_is_found() {
     for fault in transfer::Fault::ALL {
-        let world = transfer::World {
-            fault: Some(fault),
-            ..transfer::World::new(3)
-        };
+        let world = transfer::World { fault: Some(fault), ..transfer::World::new(3) };
         let found = (1..=6).find_map(|depth| search::look(&world, depth).err());
         assert!(found.is_some(), "{fault:?} went unseen");
     }

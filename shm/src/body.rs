@@ -35,9 +35,7 @@ impl Body {
         if bytes == 0 || bytes > abi::limits::MESSAGE_BYTES {
             return Err(abi::Offence::MemorySize.into());
         }
-        Ok(Body {
-            memory: SealedMemory::open(fd, bytes)?,
-        })
+        Ok(Body { memory: SealedMemory::open(fd, bytes)? })
     }
 }
 

@@ -4,10 +4,7 @@
 //! file system in user space, a tape, a lingering socket. So it is done by a
 //! thread that nothing waits for. It is started when first needed, sleeps when
 //! there is nothing to close, and stays.
-#![allow(
-    unsafe_code,
-    reason = "one pointer to a value that is never freed (M9)"
-)]
+#![allow(unsafe_code, reason = "one pointer to a value that is never freed (M9)")]
 
 use std::os::fd::OwnedFd;
 use std::ptr;

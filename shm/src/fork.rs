@@ -15,10 +15,7 @@
 //! handler did not. What is not covered: a descriptor that another thread has
 //! made and not yet noted when the fork comes. It is lost to the child until
 //! the child executes another program.
-#![allow(
-    unsafe_code,
-    reason = "maps the wiped page, hooks fork, closes by number (M5, M6)"
-)]
+#![allow(unsafe_code, reason = "maps the wiped page, hooks fork, closes by number (M5, M6)")]
 
 use std::fmt;
 use std::io;
@@ -261,10 +258,7 @@ impl Fd {
         // Relaxed: the thread that forks sees its own notes, and others' as far
         // as they have come; no more is promised.
         word.fetch_or(bit, Relaxed);
-        Ok(Fd {
-            raw: fd.into_raw_fd(),
-            epoch,
-        })
+        Ok(Fd { raw: fd.into_raw_fd(), epoch })
     }
 }
 
@@ -331,10 +325,7 @@ mod tests {
 
     #[test]
     fn an_epoch_that_never_was_is_never_current() {
-        let never = Epoch {
-            word: word(),
-            number: NEVER,
-        };
+        let never = Epoch { word: word(), number: NEVER };
         assert!(!never.is_current());
         assert_eq!(format!("{never:?}"), "Epoch(forked)");
     }

@@ -22,11 +22,7 @@ pub struct LaneWriter {
 
 impl LaneWriter {
     pub(crate) fn new(page: Arc<OwnPage>, bytes: u32) -> LaneWriter {
-        LaneWriter {
-            page,
-            bytes,
-            filler: Filler::new(bytes),
-        }
+        LaneWriter { page, bytes, filler: Filler::new(bytes) }
     }
 
     /// Fills in a frame: `header`, then `parts` one after another.
@@ -71,8 +67,7 @@ impl LaneWriter {
         let (Some(lane), Some(head)) = (page.lane(self.bytes), page.head_word()) else {
             return Err(WriteError::Forked);
         };
-        self.filler
-            .make_room(lane, head, length, keep, || peer.tail())
+        self.filler.make_room(lane, head, length, keep, || peer.tail())
     }
 
     /// Announces everything filled in so far.
@@ -107,11 +102,7 @@ pub struct LaneReader {
 
 impl LaneReader {
     pub(crate) fn new(page: Arc<PeerPage>, bytes: u32) -> LaneReader {
-        LaneReader {
-            page,
-            bytes,
-            emptier: Emptier::new(bytes),
-        }
+        LaneReader { page, bytes, emptier: Emptier::new(bytes) }
     }
 
     /// The header of the next frame, if there is one. The frame stays until

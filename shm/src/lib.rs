@@ -25,18 +25,18 @@
 //! This is the one crate that may say `unsafe`. Each such place names the
 //! invariant that makes it sound; `docs/soundness.md` argues each at length.
 //!
-//! | id  | says                                             | upheld by   | attacked by          |
-//! |-----|--------------------------------------------------|-------------|----------------------|
-//! | M1  | no access outside a mapping, or after it is gone | `memory.rs` | `tests/hostile.rs`   |
-//! | M2  | our memory is written by us alone, word by word  | `memory.rs` | `tests/hostile.rs`   |
+//! | id  | says | upheld by | attacked by |
+//! |-----|------|-----------|-------------|
+//! | M1  | no access outside a mapping, or after it is gone | `memory.rs` | `tests/hostile.rs` |
+//! | M2  | our memory is written by us alone, word by word | `memory.rs` | `tests/hostile.rs` |
 //! | M3  | a peer's memory is only loaded from, relaxed, 8 bytes at most | `memory.rs`, `word.rs` | `tests/hostile.rs`, `tests/loom.rs` |
-//! | M4  | bytes behind a `&[u8]` never change or vanish    | `memory.rs` | `tests/hostile.rs`   |
-//! | M5  | a forked child touches no mapping it inherited   | `fork.rs`, `memory.rs` | `tests/fork.rs` |
+//! | M4  | bytes behind a `&[u8]` never change or vanish | `memory.rs` | `tests/hostile.rs` |
+//! | M5  | a forked child touches no mapping it inherited | `fork.rs`, `memory.rs` | `tests/fork.rs` |
 //! | M6  | a descriptor is closed once, by its owner, in its own life | `fork.rs`, `packet.rs` | `tests/fork.rs` |
-//! | M7  | nobody sleeps on a peer's word alone             | `wait.rs`   | `tests/hostile.rs`   |
-//! | M8  | a thread's signal mask is put back as it was     | `thread.rs` | its own tests        |
-//! | M9  | what a static points at is never freed           | `close.rs`, `fork.rs` | `tests/fork.rs` |
-//! | M10 | the kernel is given buffers as long as it is told | `packet.rs` | `tests/hostile.rs`  |
+//! | M7  | nobody sleeps on a peer's word alone | `wait.rs` | `tests/hostile.rs` |
+//! | M8  | a thread's signal mask is put back as it was | `thread.rs` | its own test |
+//! | M9  | what a static points at is never freed | `close.rs`, `fork.rs` | `tests/fork.rs` |
+//! | M10 | the kernel is given buffers as long as it is told | `packet.rs` | `tests/hostile_packets.rs` |
 //! | M11 | between fork and exec: no lock, no memory, one system call | `spawn.rs` | `tests/two_processes.rs` |
 
 pub mod body;
@@ -67,7 +67,5 @@ pub use socket::{Credentials, LinkSocket, Listener, Received, SendPacketError};
 pub use wait::{WakeWord, Woke, sleep};
 pub use word::full_fence;
 
-const _: () = assert!(
-    usize::BITS == 64,
-    "offsets into memories and the layout of control data are 64 bits"
-);
+const _: () =
+    assert!(usize::BITS == 64, "offsets into memories and the layout of control data are 64 bits");

@@ -6,10 +6,7 @@
 //!
 //! No reference into a mapping leaves this crate, and none of plain bytes is
 //! ever made here: only words, loaded and stored one by one (M1, M2).
-#![allow(
-    unsafe_code,
-    reason = "maps, unmaps, and turns offsets into words (M1-M5)"
-)]
+#![allow(unsafe_code, reason = "maps, unmaps, and turns offsets into words (M1-M5)")]
 
 use std::fmt;
 use std::io;
@@ -43,16 +40,12 @@ impl From<Errno> for OpenError {
 }
 
 /// Seals of an outbound memory when it leaves.
-const OUTBOUND: SealFlags = SealFlags::SHRINK
-    .union(SealFlags::GROW)
-    .union(SealFlags::FUTURE_WRITE)
-    .union(SealFlags::SEAL);
+const OUTBOUND: SealFlags =
+    SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::FUTURE_WRITE).union(SealFlags::SEAL);
 
 /// Seals of a body when it leaves.
-const BODY: SealFlags = SealFlags::SHRINK
-    .union(SealFlags::GROW)
-    .union(SealFlags::WRITE)
-    .union(SealFlags::SEAL);
+const BODY: SealFlags =
+    SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE).union(SealFlags::SEAL);
 
 /// Seals a peer's outbound memory must have. `FUTURE_WRITE` also keeps its owner
 /// from punching holes, as `WRITE` does for a body.
@@ -129,9 +122,7 @@ impl Drop for Mapping {
 
 impl fmt::Debug for Mapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mapping")
-            .field("bytes", &self.bytes)
-            .finish_non_exhaustive()
+        f.debug_struct("Mapping").field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 
@@ -154,8 +145,11 @@ impl OwnMemory {
         // Every page touched now, on our account. The peer looks for pages that
         // are not, and a first lap through the lane takes no faults.
         let start = mapping.base.as_ptr().cast();
-        // SAFETY: M1: the range is the mapping just made; its bytes stay zero.
-        unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxPopulateWrite) }?;
+        let touch = || {
+            // SAFETY: M1: the range is the mapping just made; its bytes stay zero.
+            unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxPopulateWrite) }
+        };
+        rustix::io::retry_on_intr(touch)?;
         let memory = OwnMemory(mapping);
         fill(&memory);
         // The last step before the descriptor exists for anybody else: who
@@ -296,6 +290,11 @@ fn memfd() -> io::Result<OwnedFd> {
 /// Makes `fd` as long as `bytes`, every page of it allocated now and not when it
 /// is first touched.
 fn allocate(fd: &OwnedFd, bytes: usize) -> Result<(), Errno> {
+    // Beyond this limit the kernel would send SIGXFSZ, which ends the host.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+    if limit.current.is_some_and(|limit| limit < bytes as u64) {
+        return Err(Errno::FBIG);
+    }
     let whole = || rustix::fs::fallocate(fd, FallocateFlags::empty(), 0, bytes as u64);
     rustix::io::retry_on_intr(whole)
 }

@@ -120,10 +120,7 @@ fn receive_once(
     buf: &mut [u8],
     control: &mut [u64; CONTROL_WORDS],
 ) -> io::Result<Received> {
-    let mut piece = libc::iovec {
-        iov_base: buf.as_mut_ptr().cast(),
-        iov_len: buf.len(),
-    };
+    let mut piece = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
     // SAFETY: M10: integers and null pointers, for which zero is a value.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     message.msg_iov = &raw mut piece;

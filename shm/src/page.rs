@@ -49,10 +49,7 @@ impl OwnPage {
                 word.store(page::MAGIC.to_le(), Relaxed);
             }
         })?;
-        let own = Arc::new(OwnPage {
-            memory,
-            boards: [const { OnceLock::new() }; FURTHER],
-        });
+        let own = Arc::new(OwnPage { memory, boards: [const { OnceLock::new() }; FURTHER] });
         let writer = LaneWriter::new(Arc::clone(&own), lane_bytes);
         Ok((own, writer, fd))
     }
@@ -202,10 +199,7 @@ impl PeerPage {
         if memory.load(page::MAGIC_AT) != Some(page::MAGIC) {
             return Err(Offence::PageMalformed.into());
         }
-        let peer = Arc::new(PeerPage {
-            memory,
-            boards: [const { OnceLock::new() }; FURTHER],
-        });
+        let peer = Arc::new(PeerPage { memory, boards: [const { OnceLock::new() }; FURTHER] });
         let reader = LaneReader::new(Arc::clone(&peer), lane_bytes);
         Ok((peer, reader))
     }
@@ -371,10 +365,7 @@ mod tests {
     #[test]
     fn slots_are_there_once_their_board_is() {
         let (own, peer) = pair();
-        let life = Life {
-            generation: 9,
-            state: State::Live,
-        };
+        let life = Life { generation: 9, state: State::Live };
         let mut known = limits::BOARD_SLOTS;
         for board in 1..limits::BOARDS {
             let last = known - 1;

@@ -38,9 +38,7 @@ pub struct Events {
 impl Events {
     /// Room for `room` events, at least one.
     pub fn with_room(room: usize) -> Events {
-        Events {
-            list: Vec::with_capacity(room.max(1)),
-        }
+        Events { list: Vec::with_capacity(room.max(1)) }
     }
 
     /// What the last wait brought.
@@ -123,10 +121,7 @@ impl Epoll {
 }
 
 /// As long as the kernel counts.
-const FAR: rustix::time::Timespec = rustix::time::Timespec {
-    tv_sec: i64::MAX,
-    tv_nsec: 0,
-};
+const FAR: rustix::time::Timespec = rustix::time::Timespec { tv_sec: i64::MAX, tv_nsec: 0 };
 
 /// A bell of our own, for a thread that waits in [`Epoll`].
 #[derive(Debug)]
@@ -179,11 +174,7 @@ mod tests {
         assert!(events.is_empty());
         bell.raise();
         bell.raise();
-        let told = Event {
-            token: 42,
-            readable: true,
-            hangup: false,
-        };
+        let told = Event { token: 42, readable: true, hangup: false };
         for _ in 0..2 {
             epoll.wait(&mut events, None).unwrap();
             assert_eq!(events.iter().collect::<Vec<_>>(), [told]);

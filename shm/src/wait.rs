@@ -37,10 +37,7 @@ pub struct WakeWord {
 impl WakeWord {
     /// A word nobody has raised.
     pub const fn new() -> WakeWord {
-        WakeWord {
-            count: AtomicU32::new(0),
-            sleepers: AtomicU32::new(0),
-        }
+        WakeWord { count: AtomicU32::new(0), sleepers: AtomicU32::new(0) }
     }
 
     /// The count. Read it before looking for work, and sleep with what was read.
@@ -198,13 +195,8 @@ mod tests {
         assert_eq!(sleep(&own, seen, &[], None), Woke::Maybe);
         let (_page, mut writer, fd) = OwnPage::create(LANE).unwrap();
         let (peer, reader) = PeerPage::open(fd, LANE).unwrap();
-        let slot = abi::Slot {
-            index: 0,
-            generation: 1,
-        };
-        writer
-            .write(&Header::new(Kind::Ask, slot), &[], 0, &peer)
-            .unwrap();
+        let slot = abi::Slot { index: 0, generation: 1 };
+        writer.write(&Header::new(Kind::Ask, slot), &[], 0, &peer).unwrap();
         writer.publish();
         let heads = [(&*peer, reader.position())];
         assert_eq!(sleep(&own, own.now(), &heads, None), Woke::Maybe);

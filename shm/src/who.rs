@@ -42,16 +42,8 @@ impl Credentials {
             None if !kernel_sends_pidfds => open_process(pid),
             came => came,
         };
-        let process = pidfd
-            .as_ref()
-            .map_or(0, |pidfd| process_of(pidfd.as_fd(), pid));
-        Credentials {
-            pid,
-            uid,
-            gid,
-            process,
-            pidfd,
-        }
+        let process = pidfd.as_ref().map_or(0, |pidfd| process_of(pidfd.as_fd(), pid));
+        Credentials { pid, uid, gid, process, pidfd }
     }
 }
 
@@ -69,11 +61,7 @@ impl fmt::Debug for Credentials {
 /// This process as a receiver of ours would see it: pid, uid, gid.
 pub fn own_credentials() -> (i32, u32, u32) {
     let pid = getpid().as_raw_nonzero().get();
-    (
-        pid,
-        rustix::process::geteuid().as_raw(),
-        rustix::process::getegid().as_raw(),
-    )
+    (pid, rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
 /// What names this process, by the rule of [`Credentials::process`]. Zero only
@@ -100,9 +88,7 @@ fn pid_and_start(pid: i32) -> u64 {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return 0;
     };
-    start_time(&stat).map_or(0, |ticks| {
-        MARK | ticks << 22 | u64::from(pid.unsigned_abs())
-    })
+    start_time(&stat).map_or(0, |ticks| MARK | ticks << 22 | u64::from(pid.unsigned_abs()))
 }
 
 /// The 22nd field of `/proc/<pid>/stat`. The second is the program's name in

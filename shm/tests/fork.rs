@@ -86,21 +86,11 @@ fn link() -> Link {
     let (peer, reader) = PeerPage::open(fd, LANE).unwrap();
     let (socket, far) = LinkSocket::pair().unwrap();
     let far = LinkSocket::from_fd(far).unwrap();
-    Link {
-        own,
-        writer,
-        peer,
-        reader,
-        socket,
-        far,
-    }
+    Link { own, writer, peer, reader, socket, far }
 }
 
 fn header() -> Header {
-    let slot = Slot {
-        index: 1,
-        generation: 1,
-    };
+    let slot = Slot { index: 1, generation: 1 };
     Header::new(Kind::Ask, slot)
 }
 
@@ -151,9 +141,7 @@ fn every_life_of_a_line_has_a_number_of_its_own() {
 fn what_a_child_inherits_does_nothing() {
     let _alone = alone();
     let mut link = link();
-    link.writer
-        .write(&header(), &[], 0, &link.peer)
-        .expect("an empty lane");
+    link.writer.write(&header(), &[], 0, &link.peer).expect("an empty lane");
     link.writer.publish();
     let body = Body::open(Body::create(&[b"sealed"]).unwrap(), 6).unwrap();
     for how in [How::Fork, How::Clone] {
@@ -163,10 +151,7 @@ fn what_a_child_inherits_does_nothing() {
             link.own.bump_change();
             link.own.wake_head();
             link.writer.publish();
-            let life = Life {
-                generation: 1,
-                state: State::Live,
-            };
+            let life = Life { generation: 1, state: State::Live };
             let nowhere = !link.own.set_life(0, life) && link.own.raise_want() == 0;
             let refused = link.writer.write(&header(), &[], 0, &link.peer);
             let mut buf = [0; 8];
@@ -180,10 +165,7 @@ fn what_a_child_inherits_does_nothing() {
                 && link.own.add_board().is_err()
                 && OwnPage::create(LANE).is_err()
                 && EventFd::new().is_err()
-                && matches!(
-                    link.socket.receive(&mut buf),
-                    Received::Failed(_) | Received::End
-                )
+                && matches!(link.socket.receive(&mut buf), Received::Failed(_) | Received::End)
                 && link.socket.send(b"x", &[]).is_err()
         }));
     }

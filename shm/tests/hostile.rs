@@ -22,12 +22,8 @@ use shm::{Body, LaneReader, LinkSocket, OpenError, OwnPage, PeerPage, WakeWord, 
 
 const LANE: u32 = limits::LANE_BYTES_MIN;
 const BYTES: u64 = page::memory_bytes(LANE) as u64;
-const OUTBOUND: SealFlags = SealFlags::SHRINK
-    .union(SealFlags::GROW)
-    .union(SealFlags::FUTURE_WRITE);
-const SEALED: SealFlags = SealFlags::SHRINK
-    .union(SealFlags::GROW)
-    .union(SealFlags::WRITE);
+const OUTBOUND: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::FUTURE_WRITE);
+const SEALED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE);
 
 /// A memfd before any seal.
 fn memfd(bytes: u64) -> OwnedFd {
@@ -95,11 +91,7 @@ impl Hostile {
             )
         };
         seal(&fd, OUTBOUND);
-        Hostile {
-            base: base.unwrap().cast(),
-            bytes,
-            fd,
-        }
+        Hostile { base: base.unwrap().cast(), bytes, fd }
     }
 
     fn open(&self) -> (Arc<PeerPage>, LaneReader) {
@@ -141,14 +133,8 @@ impl Drop for Hostile {
 }
 
 fn header(kind: Kind, length: u32) -> Header {
-    let slot = Slot {
-        index: 1,
-        generation: 1,
-    };
-    Header {
-        length,
-        ..Header::new(kind, slot)
-    }
+    let slot = Slot { index: 1, generation: 1 };
+    Header { length, ..Header::new(kind, slot) }
 }
 
 #[test]
@@ -362,10 +348,7 @@ fn a_frame_that_lies_is_an_offence() {
         (with(|bytes| bytes[5] = 0xf0), Offence::FrameFlags),
         (header(Kind::Skip, 32).encode(), Offence::FrameOversized),
         (header(Kind::Skip, LANE).encode(), Offence::FrameOversized),
-        (
-            header(Kind::Skip, u32::MAX).encode(),
-            Offence::FrameOversized,
-        ),
+        (header(Kind::Skip, u32::MAX).encode(), Offence::FrameOversized),
     ];
     for (bytes, offence) in lies {
         let hostile = Hostile::new();
@@ -413,7 +396,7 @@ impl Random {
 /// furthest; sometimes anything anywhere.
 fn scribble(hostile: &Hostile, random: &mut Random, near: u64) {
     let lane = u64::from(LANE);
-    match random.below(32) {
+    match random.below(128) {
         0 => hostile.say(random.below(BYTES / 8) as usize * 8, random.next()),
         1 => hostile.say(page::HEAD_AT, near + random.below(lane + 64) / 8 * 8),
         2 => hostile.say(page::HEAD_AT, random.next()),
@@ -434,7 +417,9 @@ fn scribble(hostile: &Hostile, random: &mut Random, near: u64) {
                 _ => 32 + random.below(256),
             } as u32;
             let mut frame = header(kind, length);
-            frame.extra = random.below(u64::from(length.max(1))) as u32;
+            let slack = if random.below(16) == 0 { 8 } else { 0 };
+            let most = u64::from(length.saturating_sub(32)) + slack;
+            frame.extra = random.below(most + 1) as u32;
             if near % lane + 32 <= lane {
                 hostile.put(near % lane, &frame.encode());
             }
@@ -562,14 +547,7 @@ fn a_head_that_cannot_be_woken_is_no_matter_of_ours() {
     let bytes = BYTES as usize;
     // SAFETY: a fresh read-only mapping, as a peer has it.
     let base = unsafe {
-        rustix::mm::mmap(
-            ptr::null_mut(),
-            bytes,
-            ProtFlags::READ,
-            MapFlags::SHARED,
-            &fd,
-            0,
-        )
+        rustix::mm::mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::SHARED, &fd, 0)
     };
     let base = base.unwrap() as usize;
     let target = AtomicU32::new(0);
@@ -577,11 +555,7 @@ fn a_head_that_cannot_be_woken_is_no_matter_of_ours() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-            let until = now
-                + rustix::time::Timespec {
-                    tv_sec: 0,
-                    tv_nsec: 50_000_000,
-                };
+            let until = now + rustix::time::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
             waiting.store(true, Relaxed);
             // SAFETY: valid addresses; the call ends at its time at the latest.
             unsafe {
@@ -606,9 +580,7 @@ fn a_head_that_cannot_be_woken_is_no_matter_of_ours() {
         }
         own.wake_head();
     });
-    writer
-        .write(&header(Kind::Ask, 32), &[], 0, &peer)
-        .expect("the lane is as good as before");
+    writer.write(&header(Kind::Ask, 32), &[], 0, &peer).expect("the lane is as good as before");
 }
 
 /// KERNEL-FACTS: what the seals keep everybody from, the owner included.
@@ -642,11 +614,7 @@ fn nobody_else_can_write_what_we_passed_on() {
     let mode = rustix::fs::fstat(&fd).unwrap().st_mode;
     let seals = rustix::fs::fcntl_get_seals(&fd).unwrap();
     assert!(!seals.contains(SealFlags::EXEC) || mode & 0o111 == 0);
-    assert!(
-        rustix::io::fcntl_getfd(&fd)
-            .unwrap()
-            .contains(rustix::io::FdFlags::CLOEXEC)
-    );
+    assert!(rustix::io::fcntl_getfd(&fd).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
     drop(own);
 }
 

@@ -19,20 +19,14 @@ fn descriptors_that_do_not_fit_are_counted_lost() {
     // By hand: our own `send` refuses so many.
     let null = std::fs::File::open("/dev/null").unwrap();
     let many = vec![null.as_fd(); 200];
-    assert!(matches!(
-        near.send(b"x", &many),
-        Err(SendPacketError::System(_))
-    ));
+    assert!(matches!(near.send(b"x", &many), Err(SendPacketError::System(_))));
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(200))];
     let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
     assert!(ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&many)));
     let piece = [rustix::io::IoSlice::new(b"x")];
     let flags = rustix::net::SendFlags::NOSIGNAL;
     rustix::net::sendmsg(near.as_fd(), &piece, &mut ancillary, flags).unwrap();
-    let Received::Packet {
-        descriptors, lost, ..
-    } = far.receive(&mut [0; 8])
-    else {
+    let Received::Packet { descriptors, lost, .. } = far.receive(&mut [0; 8]) else {
         panic!("no packet");
     };
     assert!(lost && descriptors.len() < 200);
@@ -69,22 +63,8 @@ fn a_packet_without_bytes_is_not_the_end() {
     near.send(&[], &[]).unwrap();
     near.send(b"longer than the buffer", &[]).unwrap();
     let mut buf = [0; 6];
-    assert!(matches!(
-        far.receive(&mut buf),
-        Received::Packet {
-            bytes: 0,
-            cut: false,
-            ..
-        }
-    ));
-    assert!(matches!(
-        far.receive(&mut buf),
-        Received::Packet {
-            bytes: 6,
-            cut: true,
-            ..
-        }
-    ));
+    assert!(matches!(far.receive(&mut buf), Received::Packet { bytes: 0, cut: false, .. }));
+    assert!(matches!(far.receive(&mut buf), Received::Packet { bytes: 6, cut: true, .. }));
     assert_eq!(&buf, b"longer");
     assert!(matches!(far.receive(&mut buf), Received::Empty));
     drop(near);
@@ -104,10 +84,7 @@ fn what_a_peer_sent_before_it_died_is_received() {
     near.ring();
     drop(far);
     let mut buf = [0; 16];
-    let Received::Packet {
-        bytes, descriptors, ..
-    } = near.receive(&mut buf)
-    else {
+    let Received::Packet { bytes, descriptors, .. } = near.receive(&mut buf) else {
         panic!("lost");
     };
     assert_eq!((bytes, descriptors.len()), (10, 1));
@@ -128,10 +105,7 @@ fn a_full_socket_says_so() {
     near.ring();
     let mut buf = [0; 1000];
     for _ in 0..sent {
-        assert!(matches!(
-            far.receive(&mut buf),
-            Received::Packet { bytes: 1000, .. }
-        ));
+        assert!(matches!(far.receive(&mut buf), Received::Packet { bytes: 1000, .. }));
     }
     near.send(b"room again", &[]).unwrap();
 }

@@ -10,8 +10,10 @@
 //! the model can see what the fence is for.
 //!
 //! What the model does not have: loom holds `fence(SeqCst)` for a little more
-//! than it is (every such fence synchronises with every earlier one), and each
-//! word keeps only its last few stores.
+//! than it is (every such fence synchronises with every earlier one); each word
+//! keeps only its last few stores; and no load sees a store of its future, so
+//! that race 2 cannot fail here for want of a fence. `docs/soundness.md` argues
+//! that one.
 //!
 //! Run: `RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p
 //! pillarbox-shm --test loom --release`
@@ -52,18 +54,13 @@ impl Link {
 
     fn write(&self, filler: &mut Filler, tag: u64, parts: &[&[u8]]) -> Result<(), WriteError> {
         let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        let slot = Slot {
-            index: 1,
-            generation: 1,
-        };
+        let slot = Slot { index: 1, generation: 1 };
         let header = Header {
             length: (HEADER_BYTES + bytes) as u32,
             tag,
             ..Header::new(Kind::Message, slot)
         };
-        filler.write(&self.lane, &self.head, &header, parts, 0, || {
-            Look::look(&self.tail)
-        })
+        filler.write(&self.lane, &self.head, &header, parts, 0, || Look::look(&self.tail))
     }
 
     /// Takes a frame, whole, or panics at what an honest writer never shows.
@@ -222,8 +219,7 @@ fn reader_sleeps_while_writer_publishes(fenced: bool) {
         }
         if !emptier.pending(|| Look::look(&link.head)) {
             // R3, R4
-            link.bell
-                .wait(|| emptier.pending(|| Look::look(&link.head)));
+            link.bell.wait(|| emptier.pending(|| Look::look(&link.head)));
         }
         link.sleep.set(0);
         writer.join().unwrap();

@@ -62,16 +62,7 @@ impl Link {
         socket.send(b"hello", &[fd.as_fd()]).unwrap();
         let (descriptor, who) = wait_for_packet(&socket, b"hello");
         let (peer, reader) = PeerPage::open(descriptor.unwrap(), LANE).unwrap();
-        Link {
-            socket,
-            own,
-            writer,
-            peer,
-            reader,
-            who,
-            rung: 0,
-            sleeps: 0,
-        }
+        Link { socket, own, writer, peer, reader, who, rung: 0, sleeps: 0 }
     }
 
     /// Starts a child for `role` and links with it.
@@ -84,18 +75,14 @@ impl Link {
     /// Writes frame `number`, whose length and bytes follow from the number.
     fn write(&mut self, number: u64) -> Result<(), WriteError> {
         let body = body_of(number);
-        let slot = Slot {
-            index: 1,
-            generation: 1,
-        };
+        let slot = Slot { index: 1, generation: 1 };
         let header = Header {
             length: (HEADER_BYTES + body.len()) as u32,
             tag: number,
             ..Header::new(Kind::Message, slot)
         };
         let (front, back) = body.split_at(body.len() / 3);
-        self.writer
-            .write(&header, &[front, back], limits::LANE_RESERVE, &self.peer)?;
+        self.writer.write(&header, &[front, back], limits::LANE_RESERVE, &self.peer)?;
         self.writer.publish();
         Ok(())
     }
@@ -180,12 +167,7 @@ fn wait_for_packet(socket: &LinkSocket, expected: &[u8]) -> (Option<OwnedFd>, Cr
     let mut buf = [0; 64];
     loop {
         match socket.receive(&mut buf) {
-            Received::Packet {
-                bytes,
-                mut descriptors,
-                who,
-                ..
-            } => {
+            Received::Packet { bytes, mut descriptors, who, .. } => {
                 assert_eq!(&buf[..bytes], expected);
                 return (descriptors.pop(), who.unwrap());
             }
@@ -235,6 +217,7 @@ fn role() {
             return;
         }
         "residue" => return leave_nothing_behind(),
+        "small files" => return make_what_is_too_large(),
         _ => {}
     }
     let socket = shm::spawn::inherited().expect("a link from the parent");
@@ -249,6 +232,17 @@ fn role() {
         "in flight" => send_too_many(&socket),
         other => panic!("no such role: {other}"),
     }
+}
+
+fn make_what_is_too_large() {
+    let mut limit = rustix::process::getrlimit(Resource::Fsize);
+    limit.current = Some(8192);
+    rustix::process::setrlimit(Resource::Fsize, limit).unwrap();
+    let page = OwnPage::create(LANE).map_err(|error| error.kind());
+    assert_eq!(page.err(), Some(std::io::ErrorKind::FileTooLarge));
+    let body = Body::create(&[&[1; 8193]]).map_err(|error| error.kind());
+    assert_eq!(body.err(), Some(std::io::ErrorKind::FileTooLarge));
+    Body::create(&[&[1; 8192]]).unwrap();
 }
 
 fn inherit_once(socket: &LinkSocket) {
@@ -332,12 +326,7 @@ fn receive_with_a_full_table(socket: &LinkSocket) {
     loop {
         match socket.receive(&mut buf) {
             Received::Empty => std::thread::yield_now(),
-            Received::Packet {
-                bytes: 4,
-                lost: true,
-                descriptors,
-                ..
-            } => {
+            Received::Packet { bytes: 4, lost: true, descriptors, .. } => {
                 assert!(descriptors.len() < 32);
                 break;
             }
@@ -382,6 +371,22 @@ fn a_child_has_its_link_once_and_its_own_children_have_not() {
 }
 
 #[test]
+fn a_child_that_cannot_be_started_leaves_no_link() {
+    let (socket, childs) = LinkSocket::pair().unwrap();
+    let mut command = Command::new("/nowhere/at/all");
+    let refused = shm::spawn::spawn(&mut command, childs).map_err(|error| error.kind());
+    assert_eq!(refused.err(), Some(std::io::ErrorKind::NotFound));
+    assert!(matches!(socket.receive(&mut [0; 8]), Received::End));
+}
+
+/// The kernel ends a process that makes a file beyond its limit; we are told
+/// no instead.
+#[test]
+fn a_limit_on_files_is_an_error_and_not_the_end() {
+    assert!(again("small files").status().unwrap().success());
+}
+
+#[test]
 fn a_packet_says_which_process_sent_it() {
     let (socket, childs) = LinkSocket::pair().unwrap();
     let mut child = shm::spawn::spawn(&mut again("who"), childs).unwrap();
@@ -390,12 +395,7 @@ fn a_packet_says_which_process_sent_it() {
     let mut events = Events::with_room(4);
     epoll.wait(&mut events, Some(lost())).unwrap();
     let mut buf = [0; 8];
-    let Received::Packet {
-        bytes: 8,
-        who: Some(first),
-        ..
-    } = socket.receive(&mut buf)
-    else {
+    let Received::Packet { bytes: 8, who: Some(first), .. } = socket.receive(&mut buf) else {
         panic!("nobody");
     };
     assert_eq!(first.process, u64::from_le_bytes(buf));
@@ -465,10 +465,7 @@ fn a_writer_without_a_reader_hears_of_it_and_of_no_offence() {
         assert_eq!(refused, WriteError::NoRoom);
         link.own.wake_head();
         link.socket.ring();
-        assert!(matches!(
-            link.socket.send(b"x", &[]),
-            Err(SendPacketError::Gone)
-        ));
+        assert!(matches!(link.socket.send(b"x", &[]), Err(SendPacketError::Gone)));
     }
 }
 
@@ -528,19 +525,13 @@ fn too_many_descriptors_in_flight_fail_the_send_whole() {
     loop {
         let mut buf = [0; 16];
         match socket.receive(&mut buf) {
-            Received::Packet {
-                bytes: 11,
-                descriptors,
-                ..
-            } => {
+            Received::Packet { bytes: 11, descriptors, .. } => {
                 assert_eq!(descriptors.len(), 16);
                 packets += 1;
             }
-            Received::Packet {
-                bytes: 7,
-                descriptors,
-                ..
-            } => break assert!(descriptors.is_empty()),
+            Received::Packet { bytes: 7, descriptors, .. } => {
+                break assert!(descriptors.is_empty());
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -610,8 +601,6 @@ fn closing() -> bool {
 
 fn mentions_us(path: &str) -> bool {
     std::fs::read_dir(path).is_ok_and(|entries| {
-        entries
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().contains("pillarbox"))
+        entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains("pillarbox"))
     })
 }

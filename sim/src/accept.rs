@@ -59,12 +59,7 @@ impl World {
                 Some(lead) if self.port(me, lead.port).is_some() => Right::OwnOnce(lead),
                 Some(_) | None => Right::Dead(Kind::SendOnce),
             },
-            RightRef::Third {
-                kind,
-                owner,
-                ticket,
-                ..
-            } => {
+            RightRef::Third { kind, owner, ticket, .. } => {
                 if owner == World::id(me) || owner == World::id(peer) {
                     return Err(Offence::WrongTask);
                 }
@@ -85,19 +80,11 @@ impl World {
         ticket: Ticket,
         kind: Kind,
     ) -> Result<RightNumber, Offence> {
-        let right = Right::Joining {
-            giver,
-            owner,
-            ticket,
-            kind,
-        };
+        let right = Right::Joining { giver, owner, ticket, kind };
         let same = |joining: &Right| match *joining {
-            Right::Joining {
-                giver: from,
-                owner: of,
-                ticket: named,
-                ..
-            } => from == giver && of == owner && named == ticket,
+            Right::Joining { giver: from, owner: of, ticket: named, .. } => {
+                from == giver && of == owner && named == ticket
+            }
             _ => false,
         };
         if self.tasks[me].rights.values().any(same) {
@@ -125,13 +112,7 @@ impl World {
             return Err(Offence::NeverExported);
         }
         let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
-        let fresh = Imported {
-            slot,
-            kind,
-            import: Import::default(),
-            rights: 0,
-            asked: false,
-        };
+        let fresh = Imported { slot, kind, import: Import::default(), rights: 0, asked: false };
         let imported = link.imports.entry(slot.index).or_insert(fresh);
         if imported.slot != slot {
             if imported.rights > 0 {

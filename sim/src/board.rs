@@ -14,10 +14,7 @@ pub(crate) struct Board {
 
 impl Board {
     pub(crate) fn set(&mut self, slot: Slot, state: State, grant: u64) {
-        let life = Life {
-            generation: slot.generation,
-            state,
-        };
+        let life = Life { generation: slot.generation, state };
         self.slots.insert(slot.index, (life.encode(), grant));
     }
 

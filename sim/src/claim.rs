@@ -18,10 +18,7 @@ use crate::task::{Lead, Parked, Right, TaskNumber};
 use crate::world::World;
 
 fn with_task(kind: Kind, slot: Slot, task: TaskId, ticket: u64) -> Frame {
-    let header = Header {
-        tag: ticket,
-        ..Header::new(kind, slot)
-    };
+    let header = Header { tag: ticket, ..Header::new(kind, slot) };
     Frame::new(header, task.encode().to_vec())
 }
 
@@ -69,16 +66,8 @@ impl World {
             return Ok(());
         }
         link.exports.give(slot)?;
-        let name = GiveName {
-            giver: World::id(peer),
-            to,
-            ticket: Ticket(ticket),
-        };
-        let given = Given {
-            port: export.port,
-            kind,
-            slot,
-        };
+        let name = GiveName { giver: World::id(peer), to, ticket: Ticket(ticket) };
+        let given = Given { port: export.port, kind, slot };
         if let (RightKind::Send, Some(port)) = (kind, self.port(me, export.port.port)) {
             port.senders.add();
         }
@@ -115,11 +104,7 @@ impl World {
         let back = match ticket {
             None => gives.come_back(to, Some(giver)),
             Some(ticket) => {
-                let name = GiveName {
-                    giver,
-                    to,
-                    ticket: Ticket(ticket),
-                };
+                let name = GiveName { giver, to, ticket: Ticket(ticket) };
                 gives.take(name).map(|given| (name, given)).into_iter().collect()
             }
         };
@@ -174,9 +159,10 @@ impl World {
     ) -> Result<(), Offence> {
         let open = self.tasks[me].parked.iter().filter(|parked| parked.from == peer).count();
         let unsent = self.tasks[me].link(peer).map_or(0, |link| {
-            let answers = link.control.iter().filter(|frame| {
-                matches!(frame.header.kind, Kind::Joined | Kind::Refused)
-            });
+            let answers = link
+                .control
+                .iter()
+                .filter(|frame| matches!(frame.header.kind, Kind::Joined | Kind::Refused));
             answers.count()
         });
         if open + unsent >= limits::QUESTIONS as usize {
@@ -238,9 +224,7 @@ impl World {
             return self.say(me, to, refused);
         };
         let alive = self.port(me, given.port.port).is_some();
-        let slot = alive
-            .then(|| self.export(me, to, given.port, given.kind))
-            .flatten();
+        let slot = alive.then(|| self.export(me, to, given.port, given.kind)).flatten();
         if given.kind == RightKind::Send {
             self.sender_gone(me, given.port.port);
         } else if slot.is_none() {
@@ -264,12 +248,9 @@ impl World {
     ) -> Result<(), Offence> {
         let giver = self.find(giver).ok_or(Offence::AnswerUnasked)?;
         let ours = |right: &Right| match *right {
-            Right::Joining {
-                giver: from,
-                owner: of,
-                ticket: named,
-                ..
-            } => from == giver && of == owner && named.0 == ticket,
+            Right::Joining { giver: from, owner: of, ticket: named, .. } => {
+                from == giver && of == owner && named.0 == ticket
+            }
             _ => false,
         };
         let task = &mut self.tasks[me];

@@ -10,18 +10,12 @@ use crate::world::World;
 
 /// A frame about a slot, with a number.
 pub(crate) fn about(kind: Kind, slot: Slot, tag: u64) -> Frame {
-    let header = Header {
-        tag,
-        ..Header::new(kind, slot)
-    };
+    let header = Header { tag, ..Header::new(kind, slot) };
     Frame::new(header, Vec::new())
 }
 
 /// A slot for frames that are about none.
-pub(crate) const NO_SLOT: Slot = Slot {
-    index: 0,
-    generation: 0,
-};
+pub(crate) const NO_SLOT: Slot = Slot { index: 0, generation: 0 };
 
 impl World {
     /// Says `frame` to `peer`, now or as soon as there is room.

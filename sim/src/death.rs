@@ -92,10 +92,6 @@ impl World {
         if self.tasks[peer].alive && self.tasks[peer].honest() {
             return;
         }
-        for fact in self.mail.values_mut() {
-            if fact.from == me && fact.to == peer && fact.fate == crate::world::Fate::Accepted {
-                fact.fate = crate::world::Fate::Excused;
-            }
-        }
+        self.mail.retain(|_, fact| fact.from != me || fact.to != peer);
     }
 }

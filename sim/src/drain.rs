@@ -7,7 +7,7 @@ use abi::{Offence, Slot};
 
 use crate::lane::Frame;
 use crate::task::{Mail, Right, TaskNumber};
-use crate::world::{Fact, Fate, World};
+use crate::world::{Fact, World};
 
 impl World {
     /// Reads up to `limit` frames of what `peer` wrote for us.
@@ -163,13 +163,9 @@ impl World {
         let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
         let kind = link.exports.get(slot)?.kind;
         let number = body.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        // A liar's number may be anything: its mail is given one nobody has.
-        let number = if self.tasks[peer].honest() {
-            number
-        } else {
-            self.liars_number(me, peer)
-        };
         let rights = self.accept(me, peer, &attached)?;
+        // A liar's number may be anything: its mail is given one nobody has.
+        let number = if self.tasks[peer].honest() { number } else { self.liars_number(me, peer) };
         let mail = Mail { number, rights };
         if kind == RightKind::SendOnce {
             match self.consume(me, peer, slot) {
@@ -206,20 +202,12 @@ impl World {
 
     fn liars_number(&mut self, me: TaskNumber, peer: TaskNumber) -> u64 {
         let number = self.number();
-        let fact = Fact {
-            from: peer,
-            to: me,
-            fate: Fate::Accepted,
-        };
+        let fact = Fact { from: peer, to: me };
         self.mail.insert(number, fact);
         number
     }
 }
 
 const fn kind_of(flags: u8) -> RightKind {
-    if flags & flag::ONCE != 0 {
-        RightKind::SendOnce
-    } else {
-        RightKind::Send
-    }
+    if flags & flag::ONCE != 0 { RightKind::SendOnce } else { RightKind::Send }
 }

@@ -40,9 +40,7 @@ impl Frame {
 
     /// The bytes that name rights, and the body.
     pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
-        self.rest
-            .split_at_checked(self.header.extra as usize)
-            .unwrap_or((&self.rest, &[]))
+        self.rest.split_at_checked(self.header.extra as usize).unwrap_or((&self.rest, &[]))
     }
 }
 
@@ -65,17 +63,9 @@ impl Lane {
         self.tail
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     /// Whether so many bytes have room; the protocol's own may use the reserve.
     pub(crate) fn has_room(&self, bytes: usize, own: bool) -> bool {
-        let end = if own {
-            LANE_BYTES
-        } else {
-            LANE_BYTES - RESERVE_BYTES
-        };
+        let end = if own { LANE_BYTES } else { LANE_BYTES - RESERVE_BYTES };
         self.bytes.len() + bytes <= end
     }
 
@@ -113,20 +103,13 @@ fn read(bytes: &[u8]) -> Result<Option<Frame>, Offence> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let head = bytes
-        .first_chunk::<HEADER_BYTES>()
-        .ok_or(Offence::HeadImpossible)?;
+    let head = bytes.first_chunk::<HEADER_BYTES>().ok_or(Offence::HeadImpossible)?;
     let header = Header::decode(head)?;
     if header.room() as usize > bytes.len() {
         return Err(Offence::HeadImpossible);
     }
-    let rest = bytes
-        .get(HEADER_BYTES..header.length as usize)
-        .ok_or(Offence::FrameTruncated)?;
-    Ok(Some(Frame {
-        header,
-        rest: rest.to_vec(),
-    }))
+    let rest = bytes.get(HEADER_BYTES..header.length as usize).ok_or(Offence::FrameTruncated)?;
+    Ok(Some(Frame { header, rest: rest.to_vec() }))
 }
 
 #[cfg(test)]
@@ -135,10 +118,7 @@ mod tests {
     use abi::Slot;
     use abi::frame::Kind;
 
-    const SLOT: Slot = Slot {
-        index: 1,
-        generation: 1,
-    };
+    const SLOT: Slot = Slot { index: 1, generation: 1 };
 
     #[test]
     fn frames_come_out_as_they_went_in() {
@@ -151,7 +131,7 @@ mod tests {
         assert_eq!(lane.take().unwrap().unwrap().rest, []);
         assert_eq!(lane.take().unwrap().unwrap().rest, [7]);
         assert_eq!(lane.take().unwrap().unwrap().rest, [7; 8]);
-        assert!(lane.is_empty() && lane.head() == lane.tail());
+        assert_eq!(lane.head(), lane.tail());
     }
 
     #[test]

@@ -1,2 +1,58 @@
 //! The whole system in one thread under one seed.
+//!
+//! Tasks are made of the same machines as the library (`rights`) and write the
+//! same bytes (`abi`) into lanes and boards that are plain memory: what is
+//! published is seen at once, and stays readable when its writer is dead. A
+//! stream of chance picks who acts, who dies, who pauses and what a liar
+//! writes. After every step the checkers look at everything.
+//!
+//! What is not here: sleeping and ringing (a task acts when it is picked),
+//! byte windows, descriptors and regions, the handshake (a link is there at
+//! once), two tasks that connect to each other at the same time, and the moving
+//! of receive rights.
+//!
+//! | module         | idea                                                     |
+//! |----------------|----------------------------------------------------------|
+//! | `world`        | tasks, the memory between them, a clock, chance          |
+//! | `lane`, `board`| memory that one task writes                              |
+//! | `task`         | what a task has                                          |
+//! | `send`         | rights are named, gives published, then the message      |
+//! | `drain`        | frames are decoded, believed as far as the tables say    |
+//! | `accept`       | rights in a message that came                            |
+//! | `claim`        | gives and claims                                         |
+//! | `control`      | the protocol's own frames                                |
+//! | `port`         | queues, windows, notifications                           |
+//! | `letting_go`   | how a right ends                                         |
+//! | `waiting`      | messages that wait for a place                           |
+//! | `death`        | what a task does when a peer is gone                     |
+//! | `hostile`      | a peer that lies                                         |
+//! | `schedule`     | who does what next                                       |
+//! | `calm`         | the end of a run                                         |
+//! | `check`        | what must hold after every step                          |
+//! | [`fault`]      | rules broken on purpose                                  |
 #![forbid(unsafe_code)]
+
+mod accept;
+mod board;
+mod calm;
+mod check;
+mod claim;
+mod control;
+mod death;
+mod drain;
+pub mod fault;
+mod hostile;
+mod lane;
+mod letting_go;
+mod port;
+mod run;
+mod schedule;
+mod seed;
+mod send;
+mod task;
+mod waiting;
+mod world;
+
+pub use fault::Fault;
+pub use run::{Failure, Size, run};
+pub use world::{Figures, Violation};

@@ -10,11 +10,16 @@ use rights::window::{Capacity, Raise};
 use crate::control::about;
 use crate::fault::Fault;
 use crate::task::{Holder, Lead, Mail, PortState, Right, RightNumber, TaskNumber};
-use crate::world::{Fate, World};
+use crate::world::World;
 
 impl World {
     /// Makes a port with one send right to it.
-    pub(crate) fn make_port(&mut self, me: TaskNumber, capacity: Capacity, armed: bool) -> RightNumber {
+    pub(crate) fn make_port(
+        &mut self,
+        me: TaskNumber,
+        capacity: Capacity,
+        armed: bool,
+    ) -> RightNumber {
         let port = self.number() as u32;
         let mut senders = Senders::default();
         senders.add();
@@ -59,10 +64,7 @@ impl World {
                 self.violated("I7", what);
             }
         }
-        let mail = mail.unwrap_or(Mail {
-            number: 0,
-            rights: Vec::new(),
-        });
+        let mail = mail.unwrap_or(Mail { number: 0, rights: Vec::new() });
         match self.port(me, lead.port) {
             Some(state) => state.queue.enter_beyond(mail),
             None => self.excuse(me, mail),
@@ -71,9 +73,7 @@ impl World {
 
     /// A message that has no port any more.
     pub(crate) fn excuse(&mut self, me: TaskNumber, mail: Mail) {
-        if let Some(fact) = self.mail.get_mut(&mail.number) {
-            fact.fate = Fate::Excused;
-        }
+        self.mail.remove(&mail.number);
         for right in mail.rights {
             self.let_go(me, right);
         }
@@ -86,10 +86,7 @@ impl World {
         };
         if state.senders.remove() == NoSenders::Fires {
             state.armed = false;
-            state.queue.enter_beyond(Mail {
-                number: 0,
-                rights: Vec::new(),
-            });
+            state.queue.enter_beyond(Mail { number: 0, rights: Vec::new() });
         }
     }
 
@@ -146,14 +143,13 @@ impl World {
 
     fn received(&mut self, me: TaskNumber, port: u32, mail: Mail) {
         self.tasks[me].space.extend(mail.rights);
-        let Some(fact) = self.mail.get_mut(&mail.number) else {
+        if mail.number == 0 {
             return;
-        };
-        if fact.fate != Fate::Accepted {
+        }
+        let Some(fact) = self.mail.remove(&mail.number) else {
             let what = format!("message {} was received twice", mail.number);
             return self.violated("I4", what);
-        }
-        fact.fate = Fate::Received;
+        };
         let from = fact.from;
         let last = self.order.entry((from, me, port)).or_default();
         if *last > mail.number {
@@ -193,7 +189,8 @@ impl World {
         ended.extend(given.filter(|lead| lead.port == port).map(|lead| lead.promise));
         let mut told = Vec::new();
         for (&peer, link) in &task.links {
-            for (slot, export) in link.exports.iter().filter(|(_, export)| export.port.port == port) {
+            for (slot, export) in link.exports.iter().filter(|(_, export)| export.port.port == port)
+            {
                 ended.push(export.port.promise);
                 told.push((peer, slot));
             }

@@ -11,7 +11,7 @@ use crate::control::about;
 use crate::fault::Fault;
 use crate::lane::Frame;
 use crate::task::{Lead, Mail, Outgoing, Right, RightNumber, TaskNumber};
-use crate::world::{Fact, Fate, World};
+use crate::world::{Fact, World};
 
 /// Bytes of a body: which message it is.
 const BODY_BYTES: usize = 8;
@@ -53,10 +53,7 @@ impl World {
             Right::OwnOnce(lead) => {
                 let number = self.accepted(me, me, out);
                 self.tasks[me].rights.remove(&out.over);
-                let mail = Mail {
-                    number,
-                    rights: out.carried(),
-                };
+                let mail = Mail { number, rights: out.carried() };
                 self.promise_ends(me, lead, Some(mail));
                 Sent::Done
             }
@@ -84,10 +81,7 @@ impl World {
     fn send_home(&mut self, me: TaskNumber, port: u32, out: &Outgoing) -> Sent {
         let careless = self.is(Fault::NoPlaceNeeded);
         let number = self.number();
-        let mail = Mail {
-            number,
-            rights: out.carried(),
-        };
+        let mail = Mail { number, rights: out.carried() };
         let Some(state) = self.port(me, port) else {
             return Sent::Dead;
         };
@@ -110,12 +104,9 @@ impl World {
     fn note(&mut self, number: u64, from: TaskNumber, to: TaskNumber, out: &Outgoing) {
         self.figures.messages += 1;
         self.figures.rights += out.carried().len() as u64;
-        let fate = if self.tasks[to].honest() {
-            Fate::Accepted
-        } else {
-            Fate::Excused
-        };
-        self.mail.insert(number, Fact { from, to, fate });
+        if self.tasks[to].honest() {
+            self.mail.insert(number, Fact { from, to });
+        }
     }
 
     /// Whether everything that must be said first, and the message, has room.
@@ -175,18 +166,14 @@ impl World {
             self.kill(me);
             return Sent::Done;
         }
-        if self.surprise(20) {
+        if self.surprise(30) {
             self.undo(me, peer, &named);
             return Sent::Failed;
         }
         let number = self.accepted(me, peer, out);
         let mut rest = Vec::new();
         let flags = attached.encode(&mut rest);
-        let header = Header {
-            flags,
-            extra: rest.len() as u32,
-            ..Header::new(Kind::Message, slot)
-        };
+        let header = Header { flags, extra: rest.len() as u32, ..Header::new(Kind::Message, slot) };
         rest.extend_from_slice(&number.to_le_bytes());
         let bytes = Frame::new(header, rest).encode();
         self.outbound(me, peer).lane.publish(&bytes);
@@ -236,9 +223,7 @@ impl World {
             Some(Right::PeerOnce(owner, slot)) if owner == peer => {
                 (RightRef::Yours(RightKind::SendOnce, slot), Named::Nothing)
             }
-            Some(Right::PeerSend(owner, slot)) => {
-                self.give(me, owner, slot, peer, RightKind::Send)
-            }
+            Some(Right::PeerSend(owner, slot)) => self.give(me, owner, slot, peer, RightKind::Send),
             Some(Right::PeerOnce(owner, slot)) => {
                 self.give(me, owner, slot, peer, RightKind::SendOnce)
             }
@@ -256,6 +241,7 @@ impl World {
         to: TaskNumber,
         kind: RightKind,
     ) -> (RightRef, Named) {
+        self.figures.gives += 1;
         self.tasks[me].tickets += 1;
         let ticket = Ticket(self.tasks[me].tickets);
         if let Some(link) = self.tasks[me].link(to) {
@@ -263,12 +249,8 @@ impl World {
         }
         let give = crate::claim::give(slot, World::id(to), ticket, kind);
         self.outbound(me, owner).lane.publish(&give.encode());
-        let third = RightRef::Third {
-            kind,
-            owner: World::id(owner),
-            address: Address::default(),
-            ticket,
-        };
+        let third =
+            RightRef::Third { kind, owner: World::id(owner), address: Address::default(), ticket };
         (third, Named::Give(owner, slot, ticket))
     }
 

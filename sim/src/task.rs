@@ -35,12 +35,7 @@ pub(crate) enum Right {
     OwnOnce(Lead),
     PeerSend(TaskNumber, Slot),
     PeerOnce(TaskNumber, Slot),
-    Joining {
-        giver: TaskNumber,
-        owner: TaskNumber,
-        ticket: Ticket,
-        kind: Kind,
-    },
+    Joining { giver: TaskNumber, owner: TaskNumber, ticket: Ticket, kind: Kind },
     Dead(Kind),
 }
 
@@ -109,7 +104,6 @@ pub(crate) struct Parked {
 /// A message on its way out.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
-    pub(crate) number: u64,
     pub(crate) over: RightNumber,
     pub(crate) rights: Vec<RightNumber>,
     pub(crate) reply: Option<RightNumber>,
@@ -206,8 +200,5 @@ impl Task {
 
 /// The id of the task at a place of the world.
 pub(crate) const fn id(number: TaskNumber) -> TaskId {
-    TaskId {
-        process: 1000 + number as u64,
-        number: 0,
-    }
+    TaskId { process: 1000 + number as u64, number: 0 }
 }

@@ -8,7 +8,7 @@ use crate::board::Board;
 use crate::fault::Fault;
 use crate::lane::Lane;
 use crate::seed::Chance;
-use crate::task::{Link, Nature, Task, TaskNumber, id};
+use crate::task::{Link, Task, TaskNumber, id};
 
 /// What one task writes for one other.
 #[derive(Clone, Debug, Default)]
@@ -39,33 +39,26 @@ pub struct Figures {
     pub kills: u64,
     /// Offences found.
     pub offences: u64,
+    /// Rights of third tasks among them.
+    pub gives: u64,
     /// Links opened because a right was claimed.
     pub introductions: u64,
 }
 
-/// Where an accepted message is known to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Accepted: in a lane or a queue.
-    Accepted,
-    /// A receiver has it.
-    Received,
-    /// Its port or its receiver is gone, or it was sent to a liar.
-    Excused,
-}
-
-/// What the world knows of a message, and no task does.
+/// What the world knows of an accepted message that nobody has received yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fact {
     pub(crate) from: TaskNumber,
     pub(crate) to: TaskNumber,
-    pub(crate) fate: Fate,
 }
 
 /// The whole system.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) tasks: Vec<Task>,
+    /// How many tasks there are to be at a time.
+    pub(crate) crowd: usize,
+    pub(crate) liars: bool,
     pub(crate) memory: BTreeMap<(TaskNumber, TaskNumber), Outbound>,
     /// Links that one end has closed while both live.
     pub(crate) closed: BTreeSet<(TaskNumber, TaskNumber)>,
@@ -74,6 +67,8 @@ pub(crate) struct World {
     pub(crate) fault: Option<Fault>,
     pub(crate) figures: Figures,
     pub(crate) violation: Option<Violation>,
+    /// Messages accepted and neither received nor excused: a message is excused
+    /// when its port or its receiver is gone. What a liar is sent is its own.
     pub(crate) mail: BTreeMap<u64, Fact>,
     /// Promises made, and how often each ended.
     pub(crate) promises: BTreeMap<u64, u32>,
@@ -91,21 +86,11 @@ const fn pair(one: TaskNumber, other: TaskNumber) -> (TaskNumber, TaskNumber) {
 impl World {
     pub(crate) fn new(seed: u64, tasks: usize, fault: Option<Fault>) -> Self {
         let mut chance = Chance::new(seed);
-        // The first is always honest, and in half of all runs everybody is.
         let liars = chance.below(2) == 0;
-        let tasks = (0..tasks)
-            .map(|number| {
-                let liar = liars && number > 1 && chance.below(3) == 0;
-                let nature = if liar {
-                    Nature::Hostile
-                } else {
-                    Nature::Honest
-                };
-                Task::new(number, nature)
-            })
-            .collect();
         World {
-            tasks,
+            tasks: Vec::new(),
+            crowd: tasks,
+            liars,
             memory: BTreeMap::new(),
             closed: BTreeSet::new(),
             chance,

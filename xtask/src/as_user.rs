@@ -97,10 +97,7 @@ fn without_privileges(broken: Broken, program: &Path) -> Broken {
         Some((_, status)) => format!("ended with {status}"),
         None => broken.why,
     };
-    Broken {
-        why: format!("{} as user {NOBODY}: {how}", name.display()),
-        output: broken.output,
-    }
+    Broken { why: format!("{} as user {NOBODY}: {how}", name.display()), output: broken.output }
 }
 
 /// Builds the tests and says where they are. All of the workspace's, as the
@@ -109,10 +106,7 @@ fn build(bench: &mut Bench, root: &Path, target: Option<&Path>) -> Result<Vec<Pr
     let mut command = bench.cargo("test --no-run --workspace --locked --message-format=json");
     command.current_dir(root);
     if let Some(target) = target {
-        command
-            .arg("--manifest-path")
-            .arg(root.join("Cargo.toml"))
-            .env("CARGO_TARGET_DIR", target);
+        command.arg("--manifest-path").arg(root.join("Cargo.toml")).env("CARGO_TARGET_DIR", target);
     }
     let output = bench.must(&mut command)?;
     Ok(programs(&output, root))
@@ -135,10 +129,7 @@ fn programs(output: &str, root: &Path) -> Vec<Program> {
             && let Some(dir) = manifest.and_then(Path::parent)
             && dirs.iter().any(|known| known == dir)
         {
-            found.push(Program {
-                file: file.into(),
-                dir: dir.to_owned(),
-            });
+            found.push(Program { file: file.into(), dir: dir.to_owned() });
         }
     }
     found
@@ -181,11 +172,7 @@ impl Home {
 
     /// `program` run by the user, who knows nothing of our environment.
     fn command(&self, program: &Path, cli: &Path) -> Command {
-        let mut path = cli
-            .parent()
-            .unwrap_or(Path::new("/"))
-            .as_os_str()
-            .to_owned();
+        let mut path = cli.parent().unwrap_or(Path::new("/")).as_os_str().to_owned();
         path.push(":/usr/local/bin:/usr/bin:/bin");
         let mut command = Command::new("setpriv");
         command
@@ -222,10 +209,7 @@ mod tests {
 {"manifest_path":"/r/abi/Cargo.toml","profile":{"test":true},"executable":"/t/abi-1","target":{"name":"abi"}}
 {"reason":"build-finished","success":true}
 "#;
-        let two = Program {
-            file: "/t/two-1".into(),
-            dir: "/r/shm".into(),
-        };
+        let two = Program { file: "/t/two-1".into(), dir: "/r/shm".into() };
         assert_eq!(programs(output, Path::new("/r")), [two]);
     }
 }

@@ -72,10 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let verdict = verdict(&lines, strict);
     summarize(&lines, strict);
     say("");
-    say(format_args!(
-        "{} passed, {} failed",
-        tally.passed, tally.failed
-    ));
+    say(format_args!("{} passed, {} failed", tally.passed, tally.failed));
     Ok(verdict)
 }
 
@@ -103,11 +100,7 @@ fn one(step: &Step, workspace: &Workspace, tally: &mut Tally) -> Line {
             if !broken.output.trim().is_empty() {
                 say(tail(&broken.output, TAIL_LINES));
             }
-            say(format_args!(
-                "failed: {name} after {}: {}",
-                seconds(time),
-                broken.why
-            ));
+            say(format_args!("failed: {name} after {}: {}", seconds(time), broken.why));
             if bench.log.exists() {
                 let log = bench.log.strip_prefix(bench.root()).unwrap_or(&bench.log);
                 say(format_args!("whole output: {}", log.display()));
@@ -142,11 +135,7 @@ fn summarize(lines: &[Line], strict: bool) {
             Fate::Done(Outcome::Skipped(how)) => format!("skipped ({how})"),
             Fate::Done(Outcome::NotHere(why)) => format!("not checked here ({why})"),
         };
-        say(format_args!(
-            "{:<9} {:>13}  {end}",
-            line.name,
-            seconds(line.time)
-        ));
+        say(format_args!("{:<9} {:>13}  {end}", line.name, seconds(line.time)));
     }
     say(format_args!("{:<9} {:>13}", "", seconds(whole)));
 }
@@ -156,11 +145,7 @@ mod tests {
     use super::*;
 
     fn line(fate: Fate) -> Line {
-        Line {
-            name: "x",
-            time: Duration::ZERO,
-            fate,
-        }
+        Line { name: "x", time: Duration::ZERO, fate }
     }
 
     #[test]

@@ -70,9 +70,7 @@ pub(crate) fn finish(command: &mut Command, bound: Duration, log: &Path) -> Resu
             kill(member.0);
         }
     }
-    let status = waiter
-        .join()
-        .map_err(|_| anyhow::anyhow!("the waiting thread died"))??;
+    let status = waiter.join().map_err(|_| anyhow::anyhow!("the waiting thread died"))??;
     let trouble = if !hanging.is_empty() {
         let names: Vec<_> = hanging.iter().map(|member| member.1.as_str()).collect();
         let bound = seconds(bound);
@@ -82,10 +80,7 @@ pub(crate) fn finish(command: &mut Command, bound: Duration, log: &Path) -> Resu
     } else {
         Some(format!("{line} ended with {status}"))
     };
-    Ok(Ended {
-        trouble,
-        output: read_from(log, before)?,
-    })
+    Ok(Ended { trouble, output: read_from(log, before)? })
 }
 
 fn read_from(log: &Path, start: u64) -> Result<String> {
@@ -163,11 +158,7 @@ pub(crate) fn tail(output: &str, lines: usize) -> String {
     }
     let left_out = all.len().saturating_sub(lines);
     let shown = all[left_out..].join("\n");
-    if left_out == 0 {
-        shown
-    } else {
-        format!("({left_out} lines left out)\n{shown}")
-    }
+    if left_out == 0 { shown } else { format!("({left_out} lines left out)\n{shown}") }
 }
 
 fn is_well(line: &str) -> bool {
@@ -216,10 +207,7 @@ mod tests {
     fn what_hangs_is_killed_and_named() -> Result<()> {
         let ended = shell("sleep 1000 & wait", Duration::from_millis(300), "hang")?;
         let trouble = ended.trouble.unwrap_or_default();
-        assert!(
-            trouble.starts_with("still running after 0.3 s: sh ("),
-            "{trouble}"
-        );
+        assert!(trouble.starts_with("still running after 0.3 s: sh ("), "{trouble}");
         Ok(())
     }
 
@@ -227,10 +215,7 @@ mod tests {
     fn a_long_output_is_cut_at_its_front() {
         assert_eq!(tail("a\nb\nc\n", 2), "(1 lines left out)\nb\nc");
         assert_eq!(tail("a\n", 2), "a");
-        assert_eq!(
-            tail("  Compiling x v1\na\n\n\ntest b ... ok\nc\n", 9),
-            "a\n\nc"
-        );
+        assert_eq!(tail("  Compiling x v1\na\n\n\ntest b ... ok\nc\n", 9), "a\n\nc");
     }
 
     #[test]

@@ -64,10 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let chosen = match &options.target {
         None => known,
         Some(name) if known.contains(name) => vec![name.clone()],
-        Some(name) => bail!(
-            "there is no fuzz target {name}; there are {}",
-            known.join(", ")
-        ),
+        Some(name) => bail!("there is no fuzz target {name}; there are {}", known.join(", ")),
     };
     if !has_compiler() {
         say("skipped: fuzz (apt install g++)");
@@ -162,26 +159,18 @@ fn judge(
     let found = bench.workspace.target.join("fuzz/found").join(name);
     fs::create_dir_all(&found)?;
     // The sanitizer prints the stack; once is enough.
-    command
-        .env("RUST_BACKTRACE", "0")
-        .arg(format!("-artifact_prefix={}/", found.display()));
-    bench
-        .must_within(&mut command, bound)
-        .map_err(|mut broken| {
-            let written = broken
-                .output
-                .lines()
-                .find_map(|line| line.split_once("Test unit written to "));
-            if let Some((_, file)) = written {
-                let file = Path::new(file.trim());
-                let file = file.strip_prefix(bench.root()).unwrap_or(file);
-                broken.why = format!(
-                    "{name} broke; again: cargo xtask fuzz {name} --input {}",
-                    file.display()
-                );
-            }
-            broken
-        })
+    command.env("RUST_BACKTRACE", "0").arg(format!("-artifact_prefix={}/", found.display()));
+    bench.must_within(&mut command, bound).map_err(|mut broken| {
+        let written =
+            broken.output.lines().find_map(|line| line.split_once("Test unit written to "));
+        if let Some((_, file)) = written {
+            let file = Path::new(file.trim());
+            let file = file.strip_prefix(bench.root()).unwrap_or(file);
+            broken.why =
+                format!("{name} broke; again: cargo xtask fuzz {name} --input {}", file.display());
+        }
+        broken
+    })
 }
 
 fn build(bench: &mut Bench, name: &str) -> Result<PathBuf, Broken> {

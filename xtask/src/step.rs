@@ -48,10 +48,7 @@ pub(crate) struct Broken {
 impl Broken {
     /// A failure that needs no output to be understood.
     pub(crate) fn new(why: impl Into<String>) -> Self {
-        Broken {
-            why: why.into(),
-            output: String::new(),
-        }
+        Broken { why: why.into(), output: String::new() }
     }
 }
 
@@ -75,9 +72,8 @@ impl Tally {
     pub(crate) fn of(output: &str) -> Self {
         let mut tally = Tally::default();
         for line in output.lines() {
-            let Some((_, counts)) = line
-                .strip_prefix("test result: ")
-                .and_then(|rest| rest.split_once(". "))
+            let Some((_, counts)) =
+                line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
             else {
                 continue;
             };
@@ -117,11 +113,7 @@ impl<'a> Bench<'a> {
     pub(crate) fn new(workspace: &'a Workspace, name: &str) -> Self {
         let log = workspace.target.join("xtask").join(format!("{name}.log"));
         let _ = fs::remove_file(&log);
-        Bench {
-            workspace,
-            log,
-            tally: Tally::default(),
-        }
+        Bench { workspace, log, tally: Tally::default() }
     }
 
     /// The root of the workspace.
@@ -132,9 +124,7 @@ impl<'a> Bench<'a> {
     /// Cargo, to be run at the root; `words` are its arguments.
     pub(crate) fn cargo(&self, words: &str) -> Command {
         let mut command = cargo();
-        command
-            .current_dir(self.root())
-            .args(words.split_whitespace());
+        command.current_dir(self.root()).args(words.split_whitespace());
         command
     }
 
@@ -152,10 +142,7 @@ impl<'a> Bench<'a> {
         let ended = child::finish(command, bound, &self.log)?;
         match ended.trouble {
             None => Ok(ended.output),
-            Some(why) => Err(Broken {
-                why,
-                output: ended.output,
-            }),
+            Some(why) => Err(Broken { why, output: ended.output }),
         }
     }
 
@@ -170,10 +157,7 @@ impl<'a> Bench<'a> {
         self.tally.add(tally);
         match ended.trouble {
             None => Ok(tally),
-            Some(why) => Err(Broken {
-                why,
-                output: ended.output,
-            }),
+            Some(why) => Err(Broken { why, output: ended.output }),
         }
     }
 
@@ -200,10 +184,7 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 test result: FAILED. 5 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out
 a line that says 9 passed; 9 failed
 ";
-        let counted = Tally {
-            passed: 7,
-            failed: 1,
-        };
+        let counted = Tally { passed: 7, failed: 1 };
         assert_eq!(Tally::of(output), counted);
     }
 }

@@ -19,76 +19,28 @@ const CROSS: &str = "aarch64-unknown-linux-gnu";
 
 /// Every step, in the order in which they run: what is quick to fail first.
 pub(crate) const STEPS: &[Step] = &[
-    Step {
-        name: "format",
-        about: "cargo fmt --all --check, also for fuzz/",
-        run: format,
-    },
+    Step { name: "format", about: "cargo fmt --all --check, also for fuzz/", run: format },
     Step {
         name: "lint",
         about: "cargo clippy --workspace --all-targets, warnings are errors",
         run: lint,
     },
-    Step {
-        name: "tidy",
-        about: "the house rules: cargo xtask tidy",
-        run: tidy::step,
-    },
-    Step {
-        name: "build",
-        about: "the command pillarbox as users get it",
-        run: build,
-    },
-    Step {
-        name: "test",
-        about: "cargo test --workspace: every target and doc example",
-        run: test,
-    },
-    Step {
-        name: "examples",
-        about: "every example runs and ends well",
-        run: examples,
-    },
-    Step {
-        name: "readme",
-        about: "the commands of README.md do what it says",
-        run: readme,
-    },
+    Step { name: "tidy", about: "the house rules: cargo xtask tidy", run: tidy::step },
+    Step { name: "build", about: "the command pillarbox as users get it", run: build },
+    Step { name: "test", about: "cargo test --workspace: every target and doc example", run: test },
+    Step { name: "examples", about: "every example runs and ends well", run: examples },
+    Step { name: "readme", about: "the commands of README.md do what it says", run: readme },
     Step {
         name: "as-user",
         about: "tests with several processes, and README.md, without privileges",
         run: as_user::step,
     },
-    Step {
-        name: "doc",
-        about: "cargo doc --workspace --no-deps, warnings are errors",
-        run: doc,
-    },
-    Step {
-        name: "loom",
-        about: "every interleaving of the memory's models",
-        run: loom::step,
-    },
-    Step {
-        name: "sim",
-        about: "the simulator, 200 seeds",
-        run: sim::step,
-    },
-    Step {
-        name: "fuzz",
-        about: "every fuzz target, briefly",
-        run: fuzz::step,
-    },
-    Step {
-        name: "deny",
-        about: "licences, duplicates and sources of dependencies",
-        run: deny,
-    },
-    Step {
-        name: "cross",
-        about: "cargo check --workspace for aarch64",
-        run: cross,
-    },
+    Step { name: "doc", about: "cargo doc --workspace --no-deps, warnings are errors", run: doc },
+    Step { name: "loom", about: "every interleaving of the memory's models", run: loom::step },
+    Step { name: "sim", about: "the simulator, 200 seeds", run: sim::step },
+    Step { name: "fuzz", about: "every fuzz target, briefly", run: fuzz::step },
+    Step { name: "deny", about: "licences, duplicates and sources of dependencies", run: deny },
+    Step { name: "cross", about: "cargo check --workspace for aarch64", run: cross },
 ];
 
 fn passed() -> Ending {
@@ -185,10 +137,7 @@ fn doc(bench: &mut Bench) -> Ending {
     // under one name overwrite each other.
     match output.lines().find(|line| line.starts_with("warning:")) {
         None => passed(),
-        Some(line) => Err(Broken {
-            why: line.to_owned(),
-            output,
-        }),
+        Some(line) => Err(Broken { why: line.to_owned(), output }),
     }
 }
 

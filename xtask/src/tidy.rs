@@ -91,36 +91,16 @@ const RULES: &[Rule] = &[
         about: "links and anchors in documents lead somewhere",
         check: links::targets,
     },
-    Rule {
-        name: "paths",
-        about: "paths named in documents exist",
-        check: links::paths,
-    },
-    Rule {
-        name: "ignore",
-        about: "no test and no example is ignored",
-        check: unfinished::ignored,
-    },
-    Rule {
-        name: "todo",
-        about: "nothing is left to be written",
-        check: unfinished::todo,
-    },
-    Rule {
-        name: "sleeps",
-        about: "a sleep in a test says why it must",
-        check: sleeps::reasons,
-    },
+    Rule { name: "paths", about: "paths named in documents exist", check: links::paths },
+    Rule { name: "ignore", about: "no test and no example is ignored", check: unfinished::ignored },
+    Rule { name: "todo", about: "nothing is left to be written", check: unfinished::todo },
+    Rule { name: "sleeps", about: "a sleep in a test says why it must", check: sleeps::reasons },
     Rule {
         name: "wire",
         about: "the bytes on the wire are those docs/wire.md records",
         check: wire::recorded,
     },
-    Rule {
-        name: "machines",
-        about: "no path of somebody's machine",
-        check: machines::paths,
-    },
+    Rule { name: "machines", about: "no path of somebody's machine", check: machines::paths },
     Rule {
         name: "map",
         about: "ARCHITECTURE.md says a sentence about every crate",
@@ -146,12 +126,7 @@ struct Finding {
 
 impl Finding {
     fn new(path: impl Into<String>, line: usize, what: impl Into<String>) -> Self {
-        Finding {
-            path: path.into(),
-            line,
-            what: what.into(),
-            advice: false,
-        }
+        Finding { path: path.into(), line, what: what.into(), advice: false }
     }
 }
 
@@ -182,11 +157,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     for line in &found {
         say(line);
     }
-    say(format_args!(
-        "tidy: {} rules, {} files, {bad} broken",
-        RULES.len(),
-        tree.paths().count(),
-    ));
+    say(format_args!("tidy: {} rules, {} files, {bad} broken", RULES.len(), tree.paths().count(),));
     Ok(Verdict::good_if(bad == 0))
 }
 
@@ -195,10 +166,7 @@ pub(crate) fn step(bench: &mut Bench) -> Ending {
     let tree = Tree::read(bench.workspace)?;
     let (found, bad) = check(&tree);
     if bad > 0 {
-        return Err(Broken {
-            why: format!("{bad} broken"),
-            output: found.join("\n"),
-        });
+        return Err(Broken { why: format!("{bad} broken"), output: found.join("\n") });
     }
     for line in found {
         say(line);
@@ -250,9 +218,6 @@ mod tests {
     fn a_finding_is_told_with_its_place() {
         let finding = Finding::new("a.rs", 3, "is wrong");
         assert_eq!(finding.to_string(), "a.rs:3: is wrong");
-        assert_eq!(
-            Finding::new("a.rs", 0, "is long").to_string(),
-            "a.rs: is long"
-        );
+        assert_eq!(Finding::new("a.rs", 0, "is long").to_string(), "a.rs: is long");
     }
 }

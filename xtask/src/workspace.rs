@@ -60,16 +60,11 @@ impl Workspace {
         let mut command = cargo();
         command.args(["metadata", "--no-deps", "--offline", "--format-version=1"]);
         if let Some(dir) = std::env::var_os("CARGO_MANIFEST_DIR") {
-            command
-                .arg("--manifest-path")
-                .arg(Path::new(&dir).join("Cargo.toml"));
+            command.arg("--manifest-path").arg(Path::new(&dir).join("Cargo.toml"));
         }
         let output = command.output().context("cannot run cargo")?;
         if !output.status.success() {
-            bail!(
-                "cargo metadata failed: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
         }
         Self::read(&serde_json::from_slice(&output.stdout)?)
     }
@@ -79,11 +74,7 @@ impl Workspace {
         let packages = list(value, "packages")
             .map(|package| package_of(package, &root))
             .collect::<Result<_>>()?;
-        Ok(Workspace {
-            target: PathBuf::from(text(value, "target_directory")?),
-            root,
-            packages,
-        })
+        Ok(Workspace { target: PathBuf::from(text(value, "target_directory")?), root, packages })
     }
 
     /// The command `pillarbox` as users get it.
@@ -105,9 +96,7 @@ fn package_of(value: &Value, root: &Path) -> Result<Package> {
             Ok(Dependency {
                 name: text(dependency, "name")?,
                 dev: dependency["kind"] == "dev",
-                dir: dependency["path"]
-                    .as_str()
-                    .map(|path| inside(root, Path::new(path))),
+                dir: dependency["path"].as_str().map(|path| inside(root, Path::new(path))),
             })
         })
         .collect::<Result<_>>()?;
@@ -124,12 +113,7 @@ fn package_of(value: &Value, root: &Path) -> Result<Package> {
             })
         })
         .collect::<Result<_>>()?;
-    Ok(Package {
-        name: text(value, "name")?,
-        dir: inside(root, dir),
-        dependencies,
-        targets,
-    })
+    Ok(Package { name: text(value, "name")?, dir: inside(root, dir), dependencies, targets })
 }
 
 /// `path` as seen from `root`. A target outside its package's folder comes with
@@ -143,11 +127,7 @@ fn inside(root: &Path, path: &Path) -> String {
             plain.push(part);
         }
     }
-    plain
-        .strip_prefix(root)
-        .unwrap_or(&plain)
-        .to_string_lossy()
-        .into_owned()
+    plain.strip_prefix(root).unwrap_or(&plain).to_string_lossy().into_owned()
 }
 
 fn text(value: &Value, key: &str) -> Result<String> {

@@ -250,8 +250,7 @@ impl Link {
         if self.is_dead() {
             return Err(SendFailure::Dead);
         }
-        let exported =
-            exports.rules.send(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
+        let exported = exports.rules.send(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
         if exported.first {
             if let Err(failure) = self.make_board(&mut exports.more_boards, exported.slot) {
                 let _ = exports.rules.release(exported.slot, 1);
@@ -271,8 +270,7 @@ impl Link {
         if self.is_dead() {
             return Err(SendFailure::Dead);
         }
-        let slot =
-            exports.rules.send_once(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
+        let slot = exports.rules.send_once(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
         if let Err(failure) = self.make_board(&mut exports.more_boards, slot) {
             let _ = exports.rules.consume(slot);
             return Err(failure);

@@ -59,9 +59,10 @@ impl Entry {
     }
 
     fn slot_is_dead(&self) -> bool {
-        self.link.peer.life(self.slot.index).is_none_or(|life| {
-            life.generation != self.slot.generation || life.state != State::Live
-        })
+        self.link
+            .peer
+            .life(self.slot.index)
+            .is_none_or(|life| life.generation != self.slot.generation || life.state != State::Live)
     }
 
     pub(crate) fn handles(&self) -> usize {
@@ -177,8 +178,7 @@ impl Clone for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.0.handles.fetch_sub(1, Ordering::AcqRel) == 1 && self.0.link.task.check().is_ok()
-        {
+        if self.0.handles.fetch_sub(1, Ordering::AcqRel) == 1 && self.0.link.task.check().is_ok() {
             self.0.link.release(&self.0);
         }
     }

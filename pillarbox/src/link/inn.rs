@@ -15,8 +15,8 @@ use abi::{Offence, Slot, TaskId, Ticket, limits};
 use shm::LaneReader;
 use shm::socket::Received;
 
-use super::out::{DESCRIPTORS, charge_of};
 use super::entry::Imported;
+use super::out::{DESCRIPTORS, charge_of};
 use super::{Charge, Join, Joined, Link};
 use crate::message::{Body, Descriptor, Message, Notification};
 use crate::port::After;
@@ -400,8 +400,7 @@ impl Link {
                 }
             }
             // What the kernel could not install arrives as lost in its place.
-            message.descriptors =
-                (0..due).map(|_| Descriptor(descriptors.next())).collect();
+            message.descriptors = (0..due).map(|_| Descriptor(descriptors.next())).collect();
         }
         if attached.region == 0 {
             if header.body_bytes() > limits::INLINE_BYTES {
@@ -477,7 +476,8 @@ impl Link {
                 entry.look(&mut turn.after);
             }
         } else {
-            let entry = lock(&self.imports).get(&header.slot.index).and_then(Imported::held).cloned();
+            let entry =
+                lock(&self.imports).get(&header.slot.index).and_then(Imported::held).cloned();
             if let Some(entry) = entry.filter(|entry| entry.slot == header.slot) {
                 if header.id == 1 {
                     entry.fulls.fetch_add(1, Ordering::Relaxed);
@@ -497,9 +497,8 @@ impl Link {
         once: bool,
         turn: &mut Turn,
     ) -> Result<(), Offence> {
-        let (kind, join) = self
-            .claim_answered(giver, ticket, &mut turn.after)
-            .ok_or(Offence::AnswerUnasked)?;
+        let (kind, join) =
+            self.claim_answered(giver, ticket, &mut turn.after).ok_or(Offence::AnswerUnasked)?;
         if once != (kind == RightKind::SendOnce) {
             turn.refused.extend(join.upgrade());
             return Err(Offence::RightKind);

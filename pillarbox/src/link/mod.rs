@@ -31,8 +31,8 @@ use abi::{Offence, Slot, TaskId, limits};
 use shm::socket::LinkSocket;
 use shm::{LaneReader, LaneWriter, OwnPage, PeerPage};
 
-pub(crate) use self::entry::{Entry, Held, StatusCell};
 use self::entry::Imported;
+pub(crate) use self::entry::{Entry, Held, StatusCell};
 pub(crate) use self::inn::Turn;
 pub(crate) use self::join::{Join, Joined};
 

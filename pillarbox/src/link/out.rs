@@ -397,10 +397,7 @@ impl Link {
         if self.is_dead() {
             return;
         }
-        let header = Header {
-            length: (abi::frame::HEADER_BYTES + body.len()) as u32,
-            ..header
-        };
+        let header = Header { length: (abi::frame::HEADER_BYTES + body.len()) as u32, ..header };
         let mut out = lock(&self.out);
         if !self.flush(&mut out) || !self.write(&mut out, &header, body) {
             out.backlog.push_back(Late { header, body: body.to_vec() });
@@ -449,11 +446,8 @@ impl Link {
 
     /// A notification on a send-once right of the peer's.
     pub(crate) fn say_notification(&self, slot: Slot, what: Notification) {
-        let header = Header {
-            flags: flag::NOTIFICATION,
-            id: what.id(),
-            ..Header::new(Kind::Message, slot)
-        };
+        let header =
+            Header { flags: flag::NOTIFICATION, id: what.id(), ..Header::new(Kind::Message, slot) };
         self.say(header, &[]);
     }
 
@@ -587,9 +581,6 @@ trait Plain {
 
 impl Plain for Attached {
     fn is_plain(&self) -> bool {
-        self.reply.is_none()
-            && self.rights.is_empty()
-            && self.descriptors == 0
-            && self.region == 0
+        self.reply.is_none() && self.rights.is_empty() && self.descriptors == 0 && self.region == 0
     }
 }

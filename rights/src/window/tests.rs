@@ -3,10 +3,7 @@
 use super::*;
 
 fn raised(raises: &mut Vec<Raise<char>>) -> Vec<(char, u64)> {
-    raises
-        .drain(..)
-        .map(|raise| (raise.holder, raise.grant))
-        .collect()
+    raises.drain(..).map(|raise| (raise.holder, raise.grant)).collect()
 }
 
 #[test]
@@ -38,10 +35,7 @@ fn a_message_that_was_not_granted_is_an_offence() {
     }
     assert_eq!(window.arrive('a'), Err(Offence::WindowExceeded));
     assert_eq!(window.arrive('x'), Err(Offence::WindowExceeded));
-    assert_eq!(
-        window.hand_back('a', 1, false),
-        Err(Offence::WindowExceeded)
-    );
+    assert_eq!(window.hand_back('a', 1, false), Err(Offence::WindowExceeded));
 }
 
 #[test]
@@ -152,14 +146,7 @@ fn a_question_that_crossed_a_place_is_answered_without_a_free_one() {
     // It asked before it saw the new place, and now sleeps.
     window.ask('a');
     window.hand_out(0, &mut raises);
-    assert_eq!(
-        raises,
-        [Raise {
-            holder: 'a',
-            grant: first + 1,
-            asked: true
-        }]
-    );
+    assert_eq!(raises, [Raise { holder: 'a', grant: first + 1, asked: true }]);
 }
 
 #[test]

@@ -26,10 +26,7 @@ pub(crate) trait World: Clone {
 
 /// How much further than the default, by the environment.
 pub(crate) fn deeper() -> u32 {
-    std::env::var("PILLARBOX_DEEPER")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
+    std::env::var("PILLARBOX_DEEPER").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// What a search went through.
@@ -52,17 +49,10 @@ pub(crate) fn search<W: World>(name: &str, world: &W, depth: u32) {
 
 /// Walks; a violation comes back with the sequence that leads to it.
 pub(crate) fn look<W: World>(world: &W, depth: u32) -> Result<Walked, String> {
-    let mut walk = Walk {
-        known: HashMap::new(),
-        seen: HashSet::new(),
-        path: Vec::new(),
-        states: 0,
-    };
+    let mut walk =
+        Walk { known: HashMap::new(), seen: HashSet::new(), path: Vec::new(), states: 0 };
     let sequences = walk.from(world, depth)?;
-    Ok(Walked {
-        sequences,
-        states: walk.states,
-    })
+    Ok(Walked { sequences, states: walk.states })
 }
 
 struct Walk<O> {
@@ -83,9 +73,7 @@ impl<O: Copy + Debug> Walk<O> {
         }
         if name.is_none_or(|(print, _)| self.seen.insert(print)) {
             self.states += 1;
-            world
-                .census()
-                .map_err(|what| format!("{what}, after {:?}", self.path))?;
+            world.census().map_err(|what| format!("{what}, after {:?}", self.path))?;
             world
                 .clone()
                 .settle()
@@ -96,8 +84,7 @@ impl<O: Copy + Debug> Walk<O> {
             for operation in world.possible() {
                 self.path.push(operation);
                 let mut next = world.clone();
-                next.apply(operation)
-                    .map_err(|what| format!("{what}, in {:?}", self.path))?;
+                next.apply(operation).map_err(|what| format!("{what}, in {:?}", self.path))?;
                 sequences += self.from(&next, left - 1)?;
                 self.path.pop();
             }

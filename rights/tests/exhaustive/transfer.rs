@@ -32,10 +32,7 @@ pub(crate) const fn lead(kind: Kind) -> Lead {
 }
 
 pub(crate) const fn id(task: usize) -> TaskId {
-    TaskId {
-        process: task as u64,
-        number: 0,
-    }
+    TaskId { process: task as u64, number: 0 }
 }
 
 pub(crate) const fn index(task: TaskId) -> usize {
@@ -81,18 +78,9 @@ pub(crate) enum Operation {
     /// The receive right ends.
     PortDies,
     /// A holder sends the right to its owner.
-    Home {
-        from: usize,
-        kind: Kind,
-        moved: bool,
-    },
+    Home { from: usize, kind: Kind, moved: bool },
     /// A holder gives the right to another.
-    Give {
-        from: usize,
-        to: usize,
-        kind: Kind,
-        moved: bool,
-    },
+    Give { from: usize, to: usize, kind: Kind, moved: bool },
     /// The message that carries a given right is not sent after all.
     GiveFails { from: usize, to: usize, kind: Kind },
     /// The giver dies between the give and its message.
@@ -296,12 +284,7 @@ impl World {
             } else if to == OWNER {
                 Operation::Home { from, kind, moved }
             } else if self.may_send(from, OWNER) {
-                Operation::Give {
-                    from,
-                    to,
-                    kind,
-                    moved,
-                }
+                Operation::Give { from, to, kind, moved }
             } else {
                 continue;
             });
@@ -354,13 +337,7 @@ impl World {
 
     fn hash_into(&self, hasher: &mut DefaultHasher) {
         (self.port_lives, self.own_send, self.own_once).hash(hasher);
-        (
-            self.senders.count(),
-            self.no_senders,
-            self.answered,
-            self.told,
-        )
-            .hash(hasher);
+        (self.senders.count(), self.no_senders, self.answered, self.told).hash(hasher);
         for exports in &self.exports {
             exports.len().hash(hasher);
             for (slot, export) in exports.iter() {
@@ -382,14 +359,7 @@ impl World {
         if !self.parked.is_empty() {
             self.read.hash(hasher);
         }
-        (
-            &self.lanes,
-            &self.alive,
-            &self.mourned,
-            &self.linked,
-            self.now_ns,
-        )
-            .hash(hasher);
+        (&self.lanes, &self.alive, &self.mourned, &self.linked, self.now_ns).hash(hasher);
     }
 
     /// Lets time pass until the gives of the dead end.

@@ -8,11 +8,7 @@ use crate::search::World as _;
 use crate::transfer::{Carried, Frame, Lead, OWNER, Operation, World, index};
 
 fn equal(what: &str, is: u64, should: u64) -> Result<(), String> {
-    if is == should {
-        Ok(())
-    } else {
-        Err(format!("{what}: {is}, and should be {should}"))
-    }
+    if is == should { Ok(()) } else { Err(format!("{what}: {is}, and should be {should}")) }
 }
 
 impl World {
@@ -39,16 +35,10 @@ impl World {
         }
         let ungiven = |peer: usize| {
             let exports = self.exports[peer].iter();
-            exports
-                .filter(|(_, export)| export.kind == Kind::SendOnce && !export.given)
-                .count() as u64
+            exports.filter(|(_, export)| export.kind == Kind::SendOnce && !export.given).count()
+                as u64
         };
-        let given = |kind: Kind| {
-            self.gives
-                .iter()
-                .filter(|(_, given)| given.kind == kind)
-                .count()
-        };
+        let given = |kind: Kind| self.gives.iter().filter(|(_, given)| given.kind == kind).count();
         let promise = self.own_once
             + (1..self.tasks).map(ungiven).sum::<u64>()
             + given(Kind::SendOnce) as u64
@@ -76,10 +66,7 @@ impl World {
         let holder = &self.holders[peer];
         let mut there = holder.import.map_or(0, |(_, import)| import.count);
         if (there > 0) != (holder.rights > 0) {
-            return Err(format!(
-                "task {peer} has {} rights of {there}",
-                holder.rights
-            ));
+            return Err(format!("task {peer} has {} rights of {there}", holder.rights));
         }
         if there > 0 && holder.import.map(|(known, _)| known) != slot {
             return Err(format!("task {peer} names a slot that is not its own"));
@@ -158,9 +145,7 @@ impl World {
             });
             let named = self.named(giver, to, given.kind, name.ticket);
             if named + u64::from(called_back) != 1 {
-                return Err(format!(
-                    "a give of task {giver} to task {to} is named {named} times"
-                ));
+                return Err(format!("a give of task {giver} to task {to} is named {named} times"));
             }
         }
         for to in 1..self.tasks {
@@ -179,9 +164,7 @@ impl World {
         let coming = self.lane(giver, to).iter().filter(|frame| **frame == third);
         let joining = self.holders[to].joining.iter();
         coming.count() as u64
-            + joining
-                .filter(|&&(from, _, of)| from == giver && of == ticket)
-                .count() as u64
+            + joining.filter(|&&(from, _, of)| from == giver && of == ticket).count() as u64
     }
 
     /// Everything is read, every death is known, every right is let go. Then
@@ -212,9 +195,7 @@ impl World {
                 let holder = &self.holders[task];
                 self.alive[task] && (holder.rights > 0 || !holder.joining.is_empty())
             });
-            return left.map_or(Ok(()), |task| {
-                Err(format!("task {task} waits for a dead owner"))
-            });
+            return left.map_or(Ok(()), |task| Err(format!("task {task} waits for a dead owner")));
         }
         let exported = (1..self.tasks).map(|task| self.exports[task].len() as u64);
         equal("exports left", exported.sum(), 0)?;

@@ -67,12 +67,7 @@ impl search::World for World {
                 self.publish(from, OWNER, Frame::Message(Carried::Yours(kind, slot)));
                 self.moved(from, kind, moved, false);
             }
-            Operation::Give {
-                from,
-                to,
-                kind,
-                moved,
-            } => self.give(from, to, kind, moved)?,
+            Operation::Give { from, to, kind, moved } => self.give(from, to, kind, moved)?,
             Operation::GiveFails { from, to, kind } => {
                 let (slot, ticket) = self.give_begins(from, to, kind)?;
                 self.publish(from, OWNER, Frame::TakeBack(slot, to, ticket));
@@ -253,11 +248,7 @@ impl World {
             Frame::Release(slot, count) => self.released(from, slot, count)?,
             Frame::Give(kind, slot, to, ticket) => {
                 let export = self.exports[from].give(slot).map_err(offence)?;
-                let given = Given {
-                    port: export.port,
-                    kind,
-                    slot,
-                };
+                let given = Given { port: export.port, kind, slot };
                 let name = self.name(from, to, ticket);
                 self.gives.give(name, given).map_err(offence)?;
                 if kind == Kind::Send && self.port_lives {
@@ -302,11 +293,7 @@ impl World {
     }
 
     fn name(&self, giver: usize, to: usize, ticket: Ticket) -> GiveName {
-        GiveName {
-            giver: id(giver),
-            to: id(to),
-            ticket,
-        }
+        GiveName { giver: id(giver), to: id(to), ticket }
     }
 
     fn released(&mut self, from: usize, slot: Slot, count: u64) -> Result<(), String> {
@@ -385,10 +372,7 @@ impl World {
     fn joins(&mut self, at: usize, giver: usize, ticket: Ticket) -> Result<(), String> {
         let joining = &mut self.holders[at].joining;
         let asked = |&(from, _, of): &(usize, Kind, Ticket)| from == giver && of == ticket;
-        let place = joining
-            .iter()
-            .position(asked)
-            .ok_or("an answer nobody asked for")?;
+        let place = joining.iter().position(asked).ok_or("an answer nobody asked for")?;
         joining.remove(place);
         Ok(())
     }
@@ -404,9 +388,7 @@ impl World {
         match &mut holder.import {
             Some((known, import)) if *known == slot => import.learn(),
             Some((known, import)) if import.count > 0 => {
-                return Err(format!(
-                    "{known} is held and {slot} comes for the same port"
-                ));
+                return Err(format!("{known} is held and {slot} comes for the same port"));
             }
             stale => {
                 let mut import = Import::default();

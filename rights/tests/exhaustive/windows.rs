@@ -161,11 +161,7 @@ impl World {
             }
             Frame::Ask => self.port.window.ask(key),
             Frame::Return(places, stop) => {
-                holder.arrived += if self.capacity == Capacity::Unbounded {
-                    0
-                } else {
-                    places
-                };
+                holder.arrived += if self.capacity == Capacity::Unbounded { 0 } else { places };
                 self.port
                     .window
                     .hand_back(key, places, stop)
@@ -318,11 +314,7 @@ impl search::World for World {
         if self.capacity == Capacity::Unbounded {
             return Ok(());
         }
-        let unused: u64 = self
-            .holders
-            .iter()
-            .map(|holder| holder.board - holder.arrived)
-            .sum();
+        let unused: u64 = self.holders.iter().map(|holder| holder.board - holder.arrived).sum();
         if window.promised() + window.written_off() != unused {
             return Err(format!(
                 "{} promised and {} written off, {unused} granted and unused",
@@ -337,10 +329,7 @@ impl search::World for World {
             Capacity::Rendezvous | Capacity::Unbounded => 1,
         };
         if on_time + window.promised() > places {
-            return Err(format!(
-                "{on_time} queued and {} promised of {places}",
-                window.promised()
-            ));
+            return Err(format!("{on_time} queued and {} promised of {places}", window.promised()));
         }
         Ok(())
     }

@@ -23,11 +23,7 @@ mod tests {
     #[test]
     fn a_subject_has_sixty_characters_and_no_more() {
         let of = |length: usize| {
-            subject(&Tree {
-                subject: Some("ü".repeat(length)),
-                ..Tree::default()
-            })
-            .len()
+            subject(&Tree { subject: Some("ü".repeat(length)), ..Tree::default() }).len()
         };
         assert_eq!(of(60), 0);
         assert_eq!(of(61), 1);

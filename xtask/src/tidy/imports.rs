@@ -12,11 +12,7 @@ struct Row {
 }
 
 const fn row(dir: &'static str, house: &'static [&'static str]) -> Row {
-    Row {
-        dir,
-        house,
-        outside: None,
-    }
+    Row { dir, house, outside: None }
 }
 
 const fn core(
@@ -24,11 +20,7 @@ const fn core(
     house: &'static [&'static str],
     outside: &'static [&'static str],
 ) -> Row {
-    Row {
-        dir,
-        house,
-        outside: Some(outside),
-    }
+    Row { dir, house, outside: Some(outside) }
 }
 
 /// The import table. A folder that ends with `/` stands for each crate in it.
@@ -126,20 +118,9 @@ mod tests {
     use crate::workspace::{Dependency, Package, Target};
 
     fn needs(dir: &str, name: &str, house: Option<&str>, dev: bool) -> Tree {
-        let needed = Dependency {
-            name: name.into(),
-            dev,
-            dir: house.map(str::to_owned),
-        };
-        let package = Package {
-            dir: dir.into(),
-            dependencies: vec![needed],
-            ..Package::default()
-        };
-        Tree {
-            packages: vec![package],
-            ..Tree::default()
-        }
+        let needed = Dependency { name: name.into(), dev, dir: house.map(str::to_owned) };
+        let package = Package { dir: dir.into(), dependencies: vec![needed], ..Package::default() };
+        Tree { packages: vec![package], ..Tree::default() }
     }
 
     #[test]
@@ -167,11 +148,7 @@ mod tests {
             ("faces/mach", "pillarbox-qnx", Some("faces/qnx"), false),
             ("unheard-of", "anyhow", None, false),
         ] {
-            assert_eq!(
-                table(&needs(dir, name, house, dev)).len(),
-                1,
-                "{dir} {name}"
-            );
+            assert_eq!(table(&needs(dir, name, house, dev)).len(), 1, "{dir} {name}");
         }
     }
 

@@ -30,8 +30,7 @@ pub(super) fn heads(tree: &Tree) -> Vec<Finding> {
     tree.ending(".rs")
         .filter(|(_, text)| {
             let head = text.lines().next().unwrap_or_default();
-            head.strip_prefix("//!")
-                .is_none_or(|head| head.trim().is_empty())
+            head.strip_prefix("//!").is_none_or(|head| head.trim().is_empty())
         })
         .map(|(path, _)| Finding::new(path, 1, "does not begin with `//!` and what it is"))
         .collect()
@@ -46,10 +45,7 @@ mod tests {
         let of = |count: usize| {
             let text = "x\n".repeat(count);
             let found = lines(&Tree::of(&[("a.rs", &text), ("a.md", &text)]));
-            found
-                .iter()
-                .map(|finding| finding.advice)
-                .collect::<Vec<_>>()
+            found.iter().map(|finding| finding.advice).collect::<Vec<_>>()
         };
         assert!(of(500).is_empty());
         assert_eq!(of(501), [true]);
@@ -60,12 +56,7 @@ mod tests {
     #[test]
     fn a_file_without_a_head_is_found() {
         assert_eq!(heads(&Tree::of(&[("a.rs", "//! The lane.\n")])), []);
-        for text in [
-            "",
-            "// The lane.\n",
-            "//!\n//! The lane.\n",
-            "\n//! The lane.\n",
-        ] {
+        for text in ["", "// The lane.\n", "//!\n//! The lane.\n", "\n//! The lane.\n"] {
             assert_eq!(heads(&Tree::of(&[("a.rs", text)])).len(), 1, "{text:?}");
         }
     }

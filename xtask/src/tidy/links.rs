@@ -8,9 +8,7 @@ use super::{Finding, Tree};
 fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fence: Option<&str> = None;
     text.lines().enumerate().filter_map(move |(at, line)| {
-        let mark = ["```", "~~~"]
-            .into_iter()
-            .find(|mark| line.trim_start().starts_with(mark));
+        let mark = ["```", "~~~"].into_iter().find(|mark| line.trim_start().starts_with(mark));
         match (fence, mark) {
             (None, Some(_)) => fence = mark,
             (Some(open), Some(close)) if open == close => fence = None,
@@ -194,11 +192,7 @@ mod tests {
                     `target/release/x`, `a / b`, `beside.md`, `shm/src/lane.rs:12`, `.md`";
         let bad = "`shm/src/none.rs` and `NONE.md`";
         let tree = |text| {
-            Tree::of(&[
-                ("docs/a.md", text),
-                ("docs/beside.md", ""),
-                ("shm/src/lane.rs", ""),
-            ])
+            Tree::of(&[("docs/a.md", text), ("docs/beside.md", ""), ("shm/src/lane.rs", "")])
         };
         assert_eq!(paths(&tree(good)), []);
         assert_eq!(paths(&tree(bad)).len(), 2);

@@ -24,16 +24,10 @@ pub(super) fn crates(tree: &Tree) -> Vec<Finding> {
 /// Whether the line begins with the folder and goes on with a sentence.
 fn says(line: &str, dir: &str) -> bool {
     let line = line.trim_start_matches([' ', '|', '-', '*', '`', '[', '#']);
-    let Some(rest) = line
-        .strip_prefix(dir)
-        .and_then(|rest| rest.strip_prefix('/'))
-    else {
+    let Some(rest) = line.strip_prefix(dir).and_then(|rest| rest.strip_prefix('/')) else {
         return false;
     };
-    rest.split_whitespace()
-        .filter(|word| word.chars().any(char::is_alphabetic))
-        .count()
-        >= WORDS
+    rest.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).count() >= WORDS
 }
 
 #[cfg(test)]
@@ -42,11 +36,7 @@ mod tests {
 
     #[test]
     fn every_crate_has_its_sentence() {
-        let files = [
-            ("abi/Cargo.toml", ""),
-            ("shm/Cargo.toml", ""),
-            ("Cargo.toml", ""),
-        ];
+        let files = [("abi/Cargo.toml", ""), ("shm/Cargo.toml", ""), ("Cargo.toml", "")];
         let with = |map| {
             let mut files = files.to_vec();
             files.push((MAP, map));
@@ -58,10 +48,7 @@ mod tests {
             ),
             0
         );
-        assert_eq!(
-            with("    abi/    the bytes two tasks agree on\n    shm/\n"),
-            1
-        );
+        assert_eq!(with("    abi/    the bytes two tasks agree on\n    shm/\n"), 1);
         assert_eq!(with("What abi/ and shm/ are is said elsewhere.\n"), 2);
         assert_eq!(crates(&Tree::of(&files)).len(), 1);
     }

@@ -7,9 +7,8 @@ pub(super) fn reasons(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for (path, source) in tree.sources() {
         for (number, line) in source.lines() {
-            let sleeps = ["thread::sleep(", " sleep(Duration"]
-                .iter()
-                .any(|call| line.code.contains(call));
+            let sleeps =
+                ["thread::sleep(", " sleep(Duration"].iter().any(|call| line.code.contains(call));
             if line.test && sleeps && source.remark(number, "// sleep:").is_none() {
                 let what = "a test that sleeps hopes: wait for what must happen, \
                             or say `// sleep: reason` beside it";

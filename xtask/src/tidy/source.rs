@@ -35,21 +35,14 @@ impl Source {
             .lines()
             .zip(code.lines())
             .zip(tests)
-            .map(|((raw, code), test)| Line {
-                raw: raw.to_owned(),
-                code: code.to_owned(),
-                test,
-            })
+            .map(|((raw, code), test)| Line { raw: raw.to_owned(), code: code.to_owned(), test })
             .collect();
         Source { lines }
     }
 
     /// The lines with their numbers, from one.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &Line)> {
-        self.lines
-            .iter()
-            .enumerate()
-            .map(|(at, line)| (at + 1, line))
+        self.lines.iter().enumerate().map(|(at, line)| (at + 1, line))
     }
 
     /// What stands behind `mark` in a comment on line `number` or the one before.
@@ -122,10 +115,7 @@ fn token_end(chars: &[char], at: usize) -> usize {
 }
 
 fn position(chars: &[char], from: usize, end: impl Fn(char) -> bool) -> usize {
-    chars[from..]
-        .iter()
-        .position(|&c| end(c))
-        .map_or(chars.len(), |length| from + length)
+    chars[from..].iter().position(|&c| end(c)).map_or(chars.len(), |length| from + length)
 }
 
 fn comment_end(chars: &[char], start: usize) -> usize {
@@ -242,10 +232,8 @@ mod tests {
 
     #[test]
     fn a_remark_stands_on_the_line_or_above() {
-        let source = Source::of(
-            "x.rs",
-            "// why: so\na();\nb(); // why: also\nc();\n\nd(); // why:",
-        );
+        let source =
+            Source::of("x.rs", "// why: so\na();\nb(); // why: also\nc();\n\nd(); // why:");
         assert_eq!(source.remark(2, "// why:"), Some("so"));
         assert_eq!(source.remark(4, "// why:"), Some("also"));
         assert_eq!(source.remark(5, "// why:"), None);

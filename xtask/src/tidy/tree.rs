@@ -34,21 +34,14 @@ impl Tree {
             // Of what is no text the rules only know that it exists.
             texts.insert(path, String::from_utf8(bytes).unwrap_or_default());
         }
-        Ok(Tree {
-            texts,
-            packages: workspace.packages.clone(),
-            subject: subject(&workspace.root),
-        })
+        Ok(Tree { texts, packages: workspace.packages.clone(), subject: subject(&workspace.root) })
     }
 
     /// A tree of fixtures.
     #[cfg(test)]
     pub(super) fn of(files: &[(&str, &str)]) -> Self {
         let pair = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
-        Tree {
-            texts: files.iter().map(pair).collect(),
-            ..Tree::default()
-        }
+        Tree { texts: files.iter().map(pair).collect(), ..Tree::default() }
     }
 
     /// Every path, seen from the root.
@@ -85,8 +78,7 @@ impl Tree {
 
     /// Every Rust source.
     pub(super) fn sources(&self) -> impl Iterator<Item = (&str, Source)> {
-        self.ending(".rs")
-            .map(|(path, text)| (path, Source::of(path, text)))
+        self.ending(".rs").map(|(path, text)| (path, Source::of(path, text)))
     }
 }
 

@@ -26,10 +26,7 @@ pub(super) fn todo(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for (path, source) in tree.sources() {
         for (number, line) in source.lines() {
-            if ["todo!", "unimplemented!"]
-                .iter()
-                .any(|word| line.code.contains(word))
-            {
+            if ["todo!", "unimplemented!"].iter().any(|word| line.code.contains(word)) {
                 found.push(Finding::new(path, number, "is not written yet"));
             }
         }
@@ -51,12 +48,7 @@ mod tests {
 
     #[test]
     fn what_does_not_run_is_found() {
-        for text in [
-            "#[ignore]",
-            "#[ignore = \"slow\"]",
-            "/// ```ignore",
-            "//! ```rust,ignore",
-        ] {
+        for text in ["#[ignore]", "#[ignore = \"slow\"]", "/// ```ignore", "//! ```rust,ignore"] {
             assert_eq!(ignored(&Tree::of(&[("a.rs", text)])).len(), 1, "{text}");
         }
         for text in ["fn a() { todo!() }", "unimplemented!(\"later\")"] {

@@ -12,9 +12,8 @@ pub(super) fn files(tree: &Tree) -> Vec<Finding> {
     let argued = tree.text(ARGUED);
     let mut found = Vec::new();
     for (path, source) in tree.sources() {
-        let first = source
-            .lines()
-            .find(|(_, line)| words(&line.code).any(|(_, word)| word == "unsafe"));
+        let first =
+            source.lines().find(|(_, line)| words(&line.code).any(|(_, word)| word == "unsafe"));
         let Some((number, _)) = first else { continue };
         let what = if !path.starts_with("shm/") && !path.starts_with("faces/") {
             "unsafe stands in shm only (and at the C edge of faces)".to_owned()
@@ -39,10 +38,7 @@ mod tests {
         let code = "//! Head.\nfn f() {\n    unsafe { g() }\n}\n";
         let doc = (ARGUED, "`shm/src/map.rs` upholds M1.");
         assert_eq!(files(&Tree::of(&[("shm/src/map.rs", code), doc])), []);
-        assert_eq!(
-            files(&Tree::of(&[("shm/src/lane.rs", code), doc]))[0].line,
-            3
-        );
+        assert_eq!(files(&Tree::of(&[("shm/src/lane.rs", code), doc]))[0].line, 3);
         assert_eq!(files(&Tree::of(&[("shm/src/map.rs", code)])).len(), 1);
         assert_eq!(files(&Tree::of(&[("cli/src/main.rs", code), doc])).len(), 1);
     }

@@ -47,11 +47,7 @@ pub(super) fn recorded(tree: &Tree) -> Vec<Finding> {
             );
             vec![Finding::new(RECORD, number, what)]
         }
-        None => vec![Finding::new(
-            RECORD,
-            0,
-            format!("has no line `{MARK} {hash}`"),
-        )],
+        None => vec![Finding::new(RECORD, 0, format!("has no line `{MARK} {hash}`"))],
     }
 }
 

@@ -1,0 +1,138 @@
+//! The end of a run: no more surprises, and everything must end as promised.
+
+use abi::limits;
+
+use crate::task::{RightNumber, TaskNumber};
+use crate::world::World;
+
+/// Rounds after which a world that is left alone has come to rest.
+const ROUNDS: u32 = 40;
+/// Rounds after which the gives of the dead have waited long enough.
+const PATIENT: u32 = 10;
+
+impl World {
+    /// Liars are killed, everybody else reads, receives and learns of every
+    /// death; then lets go of all it has.
+    pub(crate) fn wind_down(&mut self) {
+        self.calm = true;
+        for me in 0..self.tasks.len() {
+            self.tasks[me].paused_until = 0;
+            if !self.tasks[me].honest() {
+                self.kill(me);
+            }
+        }
+        self.rest(false);
+        if self.violation.is_none() {
+            self.nobody_waits();
+        }
+        self.rest(true);
+        if self.violation.is_none() {
+            self.nothing_is_left();
+        }
+    }
+
+    fn rest(&mut self, let_go: bool) {
+        for round in 0..ROUNDS {
+            self.now_ns +=
+                if round == PATIENT { limits::ORPHAN_GIVE_NS } else { limits::GRANT_IDLE_NS };
+            for me in 0..self.tasks.len() {
+                if self.tasks[me].alive {
+                    self.settle(me, let_go);
+                }
+                self.check();
+                if self.violation.is_some() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, me: TaskNumber, let_go: bool) {
+        let peers: Vec<TaskNumber> = self.tasks[me].links.keys().copied().collect();
+        for peer in peers {
+            if self.hung_up(peer, me) {
+                self.notice(me, peer);
+            } else {
+                self.drain(me, peer, u64::MAX);
+            }
+        }
+        let ports: Vec<u32> = self.tasks[me].ports.keys().copied().collect();
+        for port in ports {
+            // One more than there are: a rendezvous needs one who waits.
+            let waiting = self.port(me, port).map_or(0, |state| state.queue.len());
+            for _ in 0..=waiting {
+                self.receive(me, port);
+            }
+        }
+        self.look_round(me);
+        if let_go {
+            let task = &self.tasks[me];
+            let idle: Vec<RightNumber> =
+                task.space.iter().copied().filter(|&right| !task.is_busy(right)).collect();
+            for right in idle {
+                self.tasks[me].space.remove(&right);
+                self.let_go(me, right);
+            }
+        }
+    }
+
+    /// I6: whoever waits has been served, refused, or told of a death.
+    fn nobody_waits(&mut self) {
+        for me in 0..self.tasks.len() {
+            if self.tasks[me].alive
+                && let Some(waiting) = self.tasks[me].waiting.first()
+            {
+                let over = self.tasks[me].rights.get(&waiting.out.over);
+                let what = format!("task {me} waits for ever to send over {over:?}");
+                self.violated("I6", what);
+            }
+        }
+    }
+
+    fn nothing_is_left(&mut self) {
+        let lost: Vec<u64> = self
+            .mail
+            .iter()
+            .filter(|(_, fact)| self.tasks[fact.to].alive)
+            .map(|(&number, _)| number)
+            .collect();
+        if let Some(number) = lost.first() {
+            self.violated("I4", format!("message {number} never came"));
+        }
+        for me in 0..self.tasks.len() {
+            let task = &self.tasks[me];
+            if !task.alive {
+                continue;
+            }
+            let mut left = Vec::new();
+            if !task.promises.is_empty() {
+                left.push(("I7", format!("{} promises", task.promises.len())));
+            }
+            if !task.rights.is_empty() {
+                left.push(("I3", format!("rights {:?}", task.rights)));
+            }
+            if !task.gives.is_empty() {
+                left.push(("I3", format!("{} gives", task.gives.len())));
+            }
+            if !task.parked.is_empty() {
+                left.push(("I6", format!("{} claims", task.parked.len())));
+            }
+            for (peer, link) in &task.links {
+                if !link.exports.is_empty() {
+                    left.push(("I3", format!("exports to task {peer}")));
+                }
+                if !link.control.is_empty() {
+                    left.push(("I6", format!("frames for task {peer}")));
+                }
+            }
+            for (port, state) in &task.ports {
+                if state.alive && (state.senders.count() > 0 || state.armed) {
+                    left.push(("I3", format!("senders of port {port}")));
+                }
+            }
+            for (invariant, what) in left {
+                self.violated(invariant, format!("at the end task {me} is left with {what}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What must hold after every step.
+//!
+//! | module     | invariants | says                                            |
+//! |------------|------------|-------------------------------------------------|
+//! | [`census`] | I3, I7     | each right and each promise is in one place     |
+//! | [`mail`]   | I4, I8     | each accepted message is in one place; limits   |
+//!
+//! Order (I5) and double ends (I7) are seen where they happen, waits (I6) and
+//! what is left over at the end of a run. Who blames an honest task breaks I2.
+
+mod census;
+mod mail;
+
+use crate::world::World;
+
+impl World {
+    /// Looks at everything; keeps the first violation.
+    pub(crate) fn check(&mut self) {
+        let found = self.take_census().and_then(|()| self.find_mail());
+        if let Err(violation) = found
+            && self.violation.is_none()
+        {
+            self.violation = Some(violation);
+        }
+    }
+}

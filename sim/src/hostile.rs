@@ -1,0 +1,191 @@
+//! A peer that lies: whatever it can write, on its own links.
+
+use abi::frame::{Attached, Header, Kind, flag};
+use abi::right::{Address, Kind as RightKind, RightRef};
+use abi::{Slot, TaskId, Ticket};
+
+use crate::lane::Frame;
+use crate::task::TaskNumber;
+use crate::world::World;
+
+const KINDS: [Kind; 16] = [
+    Kind::Skip,
+    Kind::Message,
+    Kind::Welcome,
+    Kind::Release,
+    Kind::Dropped,
+    Kind::Ask,
+    Kind::Look,
+    Kind::Give,
+    Kind::TakeBack,
+    Kind::Claim,
+    Kind::Joined,
+    Kind::Refused,
+    Kind::Board,
+    Kind::Status,
+    Kind::StatusIs,
+    Kind::Return,
+];
+
+/// Kinds that do not at once betray the liar.
+const PLAUSIBLE: [Kind; 8] = [
+    Kind::Message,
+    Kind::Message,
+    Kind::Give,
+    Kind::TakeBack,
+    Kind::Claim,
+    Kind::Ask,
+    Kind::Look,
+    Kind::Dropped,
+];
+
+impl World {
+    /// One step of a liar.
+    pub(crate) fn lie(&mut self, me: TaskNumber) {
+        let peers: Vec<TaskNumber> =
+            self.tasks[me].links.keys().copied().filter(|&peer| !self.hung_up(peer, me)).collect();
+        let other = self.chance.below(self.tasks.len() as u64) as TaskNumber;
+        let Some(&peer) = self.chance.pick(&peers) else {
+            let _ = self.open(me, other);
+            return;
+        };
+        match self.chance.below(100) {
+            0..40 => self.eavesdrop(me, peer),
+            40..43 => self.garbage(me, peer),
+            43..48 => self.frame_of(me, peer, &KINDS),
+            48..80 => self.frame_of(me, peer, &PLAUSIBLE),
+            80..90 => {
+                let index = self.chance.below(4) as u32;
+                let life = (self.chance.below(3) << 32) | self.chance.below(3);
+                let grant = self.chance.below(50);
+                self.outbound(me, peer).board.scribble(index, life, grant);
+            }
+            90..97 => {
+                let _ = self.open(me, other);
+            }
+            97 => self.close(me, peer),
+            _ => {}
+        }
+    }
+
+    /// Reads what it was sent, for names it may try.
+    fn eavesdrop(&mut self, me: TaskNumber, peer: TaskNumber) {
+        while let Ok(Some(frame)) = self.outbound(peer, me).lane.take() {
+            let mut slots = Vec::new();
+            if frame.header.kind == Kind::Joined {
+                slots.push(frame.header.slot);
+            }
+            if let Ok(attached) = Attached::decode(frame.header.flags, frame.parts().0) {
+                for right in attached.reply.iter().chain(&attached.rights) {
+                    if let RightRef::Mine(_, slot) = *right {
+                        slots.push(slot);
+                    }
+                }
+            }
+            let seen = &mut self.tasks[me].seen;
+            seen.extend(slots.into_iter().map(|slot| (peer, slot)));
+            if seen.len() > 32 {
+                let _ = seen.drain(..16);
+            }
+        }
+    }
+
+    fn write(&mut self, me: TaskNumber, peer: TaskNumber, bytes: &[u8]) {
+        let lane = &mut self.outbound(me, peer).lane;
+        if lane.has_room(bytes.len(), true) {
+            lane.publish(bytes);
+        }
+    }
+
+    fn garbage(&mut self, me: TaskNumber, peer: TaskNumber) {
+        let words = 1 + self.chance.below(12);
+        let mut bytes = Vec::new();
+        for _ in 0..words {
+            bytes.extend_from_slice(&self.chance.next().to_le_bytes());
+        }
+        // Now and then with a length and a kind that pass.
+        if self.chance.below(2) == 0 {
+            let length = bytes.len() as u32;
+            if let Some(head) = bytes.first_chunk_mut::<8>() {
+                let [a, b, c, d] = length.to_le_bytes();
+                *head = [a, b, c, d, head[4] & 15, 0, 0, 0];
+            }
+        }
+        self.write(me, peer, &bytes);
+    }
+
+    fn some_slot(&mut self, me: TaskNumber, peer: TaskNumber) -> Slot {
+        let seen: Vec<Slot> = self.tasks[me]
+            .seen
+            .iter()
+            .filter(|(of, _)| *of == peer)
+            .map(|&(_, slot)| slot)
+            .collect();
+        let guess = Slot {
+            index: self.chance.below(4) as u32,
+            generation: 1 + self.chance.below(2) as u32,
+        };
+        let known = self.chance.below(10) > 0;
+        let pick = self.chance.pick(&seen).copied();
+        pick.filter(|_| known).unwrap_or(guess)
+    }
+
+    fn some_task(&mut self) -> TaskId {
+        World::id(self.chance.below(1 + self.tasks.len() as u64) as TaskNumber)
+    }
+
+    fn some_right(&mut self, me: TaskNumber, peer: TaskNumber, kind: RightKind) -> RightRef {
+        match self.chance.below(8) {
+            0..3 => {
+                let slot = Slot {
+                    index: self.chance.below(3) as u32 + 3 * u32::from(kind == RightKind::SendOnce),
+                    generation: 1,
+                };
+                RightRef::Mine(kind, slot)
+            }
+            3..5 => RightRef::Yours(kind, self.some_slot(me, peer)),
+            5..7 => RightRef::Third {
+                kind,
+                owner: self.some_task(),
+                address: Address::default(),
+                ticket: Ticket(self.chance.below(30)),
+            },
+            _ => RightRef::Dead(kind),
+        }
+    }
+
+    fn frame_of(&mut self, me: TaskNumber, peer: TaskNumber, kinds: &[Kind]) {
+        let kind = self.chance.pick(kinds).copied().unwrap_or(Kind::Skip);
+        let mut header = Header::new(kind, self.some_slot(me, peer));
+        header.tag = self.chance.below(30);
+        header.id = self.chance.below(2) as i32;
+        let mut rest = Vec::new();
+        match kind {
+            Kind::Message | Kind::Welcome => {
+                let mut attached = Attached::default();
+                if self.chance.below(3) == 0 {
+                    attached.reply = Some(self.some_right(me, peer, RightKind::SendOnce));
+                }
+                for _ in 0..self.chance.below(3) {
+                    let right = self.some_right(me, peer, RightKind::Send);
+                    attached.rights.push(right);
+                }
+                header.flags = attached.encode(&mut rest);
+                header.extra = rest.len() as u32;
+                rest.extend_from_slice(&self.chance.next().to_le_bytes());
+            }
+            Kind::Give | Kind::TakeBack | Kind::Claim | Kind::Joined | Kind::Refused => {
+                rest.extend_from_slice(&self.some_task().encode());
+                if matches!(kind, Kind::Give | Kind::Joined) && self.chance.below(2) == 0 {
+                    header.flags = flag::ONCE;
+                }
+                if kind == Kind::TakeBack && self.chance.below(4) == 0 {
+                    header.tag = abi::frame::EVERY_TICKET;
+                }
+            }
+            _ => {}
+        }
+        let bytes = Frame::new(header, rest).encode();
+        self.write(me, peer, &bytes);
+    }
+}

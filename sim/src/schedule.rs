@@ -1,0 +1,313 @@
+//! Who does what next, by chance.
+
+use abi::board::State;
+use abi::frame::{Attached, Header, Kind};
+use abi::right::{Kind as RightKind, RightRef};
+use abi::{Slot, limits};
+use rights::window::Capacity;
+
+use crate::control::NO_SLOT;
+use crate::lane::Frame;
+use crate::task::{Lead, Nature, Outgoing, Right, RightNumber, Task, TaskNumber};
+use crate::world::World;
+
+/// Rights one task keeps at most.
+const SPACE: usize = 40;
+/// Messages of one task that wait at a time.
+const WAITING: usize = 4;
+/// Ports that live, of one task.
+const PORTS: usize = 4;
+/// Tasks that live and die in a run, for each that lives at a time.
+const BIRTHS: usize = 4;
+
+impl World {
+    /// Ports for everybody, and a tree of links with one right each way.
+    pub(crate) fn begin(&mut self) {
+        for me in 0..self.crowd {
+            let parent = self.chance.below(me as u64) as TaskNumber;
+            self.born(parent);
+        }
+    }
+
+    /// A new task, with a link to the one that made it. The first is its own.
+    fn born(&mut self, parent: TaskNumber) {
+        let me = self.tasks.len();
+        if me >= BIRTHS * self.crowd {
+            return;
+        }
+        // The first are always honest, and in half of all runs everybody is.
+        let liar = self.liars && me > 1 && self.chance.below(3) == 0;
+        let nature = if liar { Nature::Hostile } else { Nature::Honest };
+        self.tasks.push(Task::new(me, nature));
+        for _ in 0..2 {
+            self.some_port(me);
+        }
+        if self.open(me, parent) {
+            self.send_welcome(me, parent);
+            self.send_welcome(parent, me);
+        }
+    }
+
+    fn some_port(&mut self, me: TaskNumber) {
+        let capacity = match self.chance.below(7) {
+            0..3 => Capacity::Bounded(1 + self.chance.below(3) as u32),
+            3..5 => Capacity::Bounded(12),
+            5 => Capacity::Rendezvous,
+            _ => Capacity::Unbounded,
+        };
+        let armed = self.chance.below(2) == 0;
+        self.make_port(me, capacity, armed);
+    }
+
+    fn send_welcome(&mut self, me: TaskNumber, peer: TaskNumber) {
+        let slot = if self.tasks[me].honest() {
+            let port = self.tasks[me].ports.keys().next().copied().unwrap_or(0);
+            self.export(me, peer, Lead { port, promise: 0 }, RightKind::Send)
+        } else {
+            let slot = Slot { index: 0, generation: 1 };
+            self.outbound(me, peer).board.set(slot, State::Live, 5);
+            Some(slot)
+        };
+        let mut rest = Vec::new();
+        let attached = Attached {
+            rights: slot.map(|slot| RightRef::Mine(RightKind::Send, slot)).into_iter().collect(),
+            ..Attached::default()
+        };
+        let flags = attached.encode(&mut rest);
+        let header =
+            Header { flags, extra: rest.len() as u32, ..Header::new(Kind::Welcome, NO_SLOT) };
+        self.say(me, peer, Frame::new(header, rest));
+    }
+
+    /// One step of somebody.
+    pub(crate) fn step(&mut self) {
+        self.now_ns += match self.chance.below(200) {
+            0 => self.chance.below(2 * limits::ORPHAN_GIVE_NS),
+            1..20 => self.chance.below(2 * limits::GRANT_IDLE_NS),
+            _ => self.chance.below(100_000),
+        };
+        let awake: Vec<TaskNumber> = (0..self.tasks.len())
+            .filter(|&me| self.tasks[me].alive && self.tasks[me].paused_until <= self.now_ns)
+            .collect();
+        let Some(&me) = self.chance.pick(&awake) else {
+            return;
+        };
+        if awake.len() < self.crowd && self.chance.in_thousand(30) {
+            return self.born(me);
+        }
+        if !self.tasks[me].honest() {
+            self.lie(me);
+            return;
+        }
+        self.act(me);
+        if self.tasks[me].alive {
+            self.look_round(me);
+        }
+    }
+
+    fn act(&mut self, me: TaskNumber) {
+        match self.chance.below(1000) {
+            0..270 => self.some_send(me),
+            270..600 => {
+                let full: Vec<TaskNumber> = self.tasks[me]
+                    .links
+                    .keys()
+                    .copied()
+                    .filter(|&peer| self.lane_shows(peer, me))
+                    .collect();
+                if let Some(&peer) = self.chance.pick(&full) {
+                    let limit = 1 + self.chance.below(8);
+                    self.drain(me, peer, limit);
+                }
+            }
+            600..830 => {
+                let ports: Vec<u32> = self.tasks[me]
+                    .ports
+                    .iter()
+                    .filter(|(_, state)| {
+                        let rendezvous = state.queue.window.capacity() == Capacity::Rendezvous;
+                        rendezvous || !state.queue.is_empty()
+                    })
+                    .map(|(&port, _)| port)
+                    .collect();
+                if let Some(&port) = self.chance.pick(&ports) {
+                    self.receive(me, port);
+                }
+            }
+            830..870 => {
+                if let Some(right) = self.idle_right(me) {
+                    self.tasks[me].space.remove(&right);
+                    self.let_go(me, right);
+                }
+            }
+            870..900 => {
+                let gone: Vec<TaskNumber> = self.tasks[me]
+                    .links
+                    .iter()
+                    .filter(|(peer, link)| !link.ended && self.hung_up(**peer, me))
+                    .map(|(&peer, _)| peer)
+                    .collect();
+                if let Some(&peer) = self.chance.pick(&gone) {
+                    self.notice(me, peer);
+                }
+            }
+            900..920 => {
+                let until = self.now_ns + self.chance.below(4 * limits::GRANT_IDLE_NS);
+                self.tasks[me].paused_until = until;
+            }
+            920..924 => {
+                let ports: Vec<u32> = self.tasks[me].ports.keys().copied().collect();
+                if let Some(&port) = self.chance.pick(&ports) {
+                    self.end_port(me, port);
+                }
+            }
+            924..932 => {
+                let ports = self.tasks[me].ports.values();
+                if ports.filter(|state| state.alive).count() < PORTS {
+                    self.some_port(me);
+                }
+            }
+            932..934 => self.kill(me),
+            _ => {
+                if let Some(right) = self.idle_right(me)
+                    && let Some(copy) = self.copy(me, right)
+                {
+                    self.tasks[me].space.insert(copy);
+                }
+            }
+        }
+    }
+
+    /// What a task does whenever it is awake: says what it had kept, looks
+    /// after those who wait, and at its clock.
+    pub(crate) fn look_round(&mut self, me: TaskNumber) {
+        let peers: Vec<TaskNumber> = self.tasks[me].links.keys().copied().collect();
+        for peer in peers {
+            self.flush(me, peer);
+        }
+        self.retry(me);
+        self.expire_gives(me);
+        let now_ns = self.now_ns;
+        let due: Vec<u32> = self.tasks[me]
+            .ports
+            .iter()
+            .filter(|(_, state)| state.look_at.is_some_and(|at| at <= now_ns))
+            .map(|(&port, _)| port)
+            .collect();
+        for port in due {
+            self.serve(me, port);
+        }
+    }
+
+    fn lane_shows(&self, from: TaskNumber, to: TaskNumber) -> bool {
+        let out = self.memory.get(&(from, to));
+        self.tasks[to].has_link(from) && out.is_some_and(|out| out.lane.head() > out.lane.tail())
+    }
+
+    /// A right of the user's that no waiting message goes over.
+    fn idle_right(&mut self, me: TaskNumber) -> Option<RightNumber> {
+        let space: Vec<RightNumber> = self.tasks[me].space.iter().copied().collect();
+        let right = *self.chance.pick(&space)?;
+        (!self.tasks[me].is_busy(right)).then_some(right)
+    }
+
+    fn some_send(&mut self, me: TaskNumber) {
+        eprintln!("TRY {}", self.tasks[me].waiting.len());
+        if self.tasks[me].waiting.len() >= WAITING {
+            return;
+        }
+        while self.tasks[me].space.len() > SPACE {
+            let Some(right) = self.idle_right(me) else {
+                break;
+            };
+            self.tasks[me].space.remove(&right);
+            self.let_go(me, right);
+        }
+        // Replies first, so that promises are kept more often than broken.
+        let once = |right: &Right| match right {
+            Right::PeerOnce(..) | Right::OwnOnce(_) => true,
+            Right::Joining { kind, .. } => *kind == RightKind::SendOnce,
+            Right::OwnSend(_) | Right::PeerSend(..) | Right::Dead(_) => false,
+        };
+        let task = &self.tasks[me];
+        let replies = self.chance.below(3) == 0;
+        let ways: Vec<RightNumber> = task
+            .space
+            .iter()
+            .copied()
+            .filter(|number| task.rights.get(number).is_some_and(|right| once(right) == replies))
+            .collect();
+        let far = self.far(me, &ways);
+        let near = far.is_empty() || self.chance.below(8) == 0;
+        let Some(&over) = self.chance.pick(if near { &ways } else { &far }) else {
+            return;
+        };
+        if replies {
+            self.tasks[me].space.remove(&over);
+        }
+        let mut rights = Vec::new();
+        for _ in 0..self.chance.below(4) {
+            let Some(right) = self.right_to_send(me).filter(|&right| right != over) else {
+                continue;
+            };
+            let copy = (self.chance.below(2) == 0).then(|| self.copy(me, right)).flatten();
+            match copy {
+                Some(copy) => rights.push(copy),
+                None if self.is_joining(me, right) => {}
+                None => {
+                    self.tasks[me].space.remove(&right);
+                    rights.push(right);
+                }
+            }
+        }
+        let reply = self.some_reply(me);
+        let deadline_ns = match self.chance.below(10) {
+            0 => self.now_ns,
+            1..8 => self.now_ns + self.chance.below(3 * limits::GRANT_IDLE_NS),
+            _ => u64::MAX,
+        };
+        let out = Outgoing { over, rights, reply, deadline_ns };
+        self.submit(me, out);
+    }
+
+    /// Those that lead to other tasks.
+    fn far(&self, me: TaskNumber, rights: &[RightNumber]) -> Vec<RightNumber> {
+        let rights = rights.iter().copied().filter(|number| {
+            matches!(
+                self.tasks[me].rights.get(number),
+                Some(Right::PeerSend(..) | Right::PeerOnce(..))
+            )
+        });
+        rights.collect()
+    }
+
+    /// A right to send along: more often than not one of another task's.
+    fn right_to_send(&mut self, me: TaskNumber) -> Option<RightNumber> {
+        let space: Vec<RightNumber> = self.tasks[me].space.iter().copied().collect();
+        let far = self.far(me, &space);
+        match self.chance.pick(&far) {
+            Some(&right) if self.chance.below(3) > 0 => {
+                (!self.tasks[me].is_busy(right)).then_some(right)
+            }
+            _ => self.idle_right(me),
+        }
+    }
+
+    fn is_joining(&self, me: TaskNumber, right: RightNumber) -> bool {
+        matches!(self.tasks[me].rights.get(&right), Some(Right::Joining { .. }))
+    }
+
+    fn some_reply(&mut self, me: TaskNumber) -> Option<RightNumber> {
+        if self.chance.below(5) > 1 {
+            return None;
+        }
+        let ports: Vec<u32> = self.tasks[me]
+            .ports
+            .iter()
+            .filter(|(_, state)| state.alive)
+            .map(|(&port, _)| port)
+            .collect();
+        let port = *self.chance.pick(&ports)?;
+        Some(self.make_promise(me, port))
+    }
+}
