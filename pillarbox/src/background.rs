@@ -15,6 +15,7 @@ use abi::{Offence, TaskId, limits};
 use shm::poll::{Epoll, EventFd, Events};
 use shm::socket::{LinkSocket, Listener};
 
+use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::LinkError;
 use crate::greeting::{self, Door, First, Greeting, Offer, Outcome, Role};
@@ -22,7 +23,6 @@ use crate::link::{Join, Link, Parts};
 use crate::message::Right;
 use crate::port::After;
 use crate::right::SendRight;
-use crate::task::TaskCore;
 use crate::wait::parking::lock;
 
 /// What other threads ask of this one.

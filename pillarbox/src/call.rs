@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::CallError;
 use crate::link::Link;
 use crate::message::{Message, Notification};
 use crate::port::After;
-use crate::task::TaskCore;
 use crate::wait::Waiter;
 use crate::wait::parking::lock;
 

@@ -17,12 +17,12 @@ use shm::{LaneWriter, OpenError, OwnPage, PeerPage};
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::background::Job;
+use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::LinkError;
 use crate::link::{Parts, Who};
 use crate::message::{Message, Right, Sender};
 use crate::right::SendRight;
-use crate::task::TaskCore;
 use crate::wait::Waiter;
 use crate::wait::parking::lock;
 

@@ -33,11 +33,15 @@
 mod background;
 pub mod bootstrap;
 mod call;
+mod core;
 mod deadline;
+mod drain;
 mod error;
+mod giving;
 mod greeting;
 mod link;
 mod listen;
+mod meeting;
 mod message;
 mod port;
 mod right;
@@ -45,6 +49,7 @@ mod spawn;
 mod task;
 pub mod typed;
 mod wait;
+mod welcome;
 
 pub use abi::frame::PortStatus;
 pub use abi::hello::Refusal;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use shm::socket::Listener;
 
 use crate::background::Job;
+use crate::core::TaskCore;
 use crate::error::LinkError;
 use crate::right::SendRight;
-use crate::task::TaskCore;
 
 /// A task that listens at a path, until this is dropped.
 #[derive(Debug)]

@@ -11,12 +11,12 @@ use rights::senders::{NoSenders, Senders};
 pub use rights::window::Capacity;
 use rights::window::Raise;
 
+use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::{ReceiveError, SendFailure};
 use crate::link::Link;
 use crate::message::{Message, Notification};
 use crate::right::{SendOnceRight, SendRight, Sink};
-use crate::task::TaskCore;
 use crate::wait::parking::lock;
 use crate::wait::{Waiter, forget};
 

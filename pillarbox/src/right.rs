@@ -11,12 +11,12 @@ use abi::frame::PortStatus;
 use abi::{Slot, TaskId};
 
 use crate::call::ReplyCell;
+use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::{CallError, SendError, SendFailure, SendOnceError, StatusError};
 use crate::link::{Entry, Held, Join, Joined, Link};
 use crate::message::{Message, Notification};
 use crate::port::{After, PortCore};
-use crate::task::TaskCore;
 
 /// What a right of our own task leads to.
 #[derive(Clone, Debug)]

@@ -18,9 +18,9 @@ use abi::page::Sleep;
 use parking::lock;
 use shm::wait::WakeWord;
 
+use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::link::Link;
-use crate::task::TaskCore;
 
 pub(crate) mod parking {
     //! Locks that outlive a panic of whoever held them.

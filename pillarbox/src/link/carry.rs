@@ -18,10 +18,10 @@ use rights::give::{GiveName, Given};
 use super::{EVERY_TICKET, Join, Link, Turn};
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
+use crate::giving::HeldGive;
 use crate::message::{Message, Notification, Right};
 use crate::port::After;
 use crate::right::{Once, SendOnceRight, SendRight, Settled, Sink};
-use crate::task::HeldGive;
 use crate::wait::parking::lock;
 
 /// What the peer holds of ours, and what it leads to.

@@ -18,10 +18,10 @@ use shm::socket::Received;
 use super::entry::Imported;
 use super::out::{DESCRIPTORS, charge_of};
 use super::{Charge, Join, Joined, Link};
+use crate::giving::{HeldGive, end_gives};
 use crate::message::{Body, Descriptor, Message, Notification};
 use crate::port::After;
 use crate::right::{SendRight, Sink};
-use crate::task::{HeldGive, end_gives};
 use crate::wait::parking::lock;
 
 /// Frames taken from one link in one turn.

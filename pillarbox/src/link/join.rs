@@ -13,12 +13,12 @@ use abi::right::{Address, Kind as RightKind};
 use abi::{Slot, TaskId, Ticket, limits};
 
 use super::{Held, Link};
+use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::message::Notification;
 use crate::port::After;
 use crate::right::SendOnceRight;
-use crate::task::TaskCore;
 use crate::wait::parking::lock;
 use crate::wait::{Waiter, forget};
 

@@ -40,10 +40,10 @@ use self::carry::Exported;
 use self::inn::Inn;
 use self::join::Joins;
 use self::out::Out;
+use crate::core::TaskCore;
 use crate::error::SendFailure;
 use crate::message::{Notification, Sender};
 use crate::port::After;
-use crate::task::TaskCore;
 use crate::wait::parking::lock;
 use crate::wait::{Waiter, forget};
 

@@ -1,0 +1,233 @@
+//! What everything of one task shares.
+//!
+//! | file           | part                                                  |
+//! |----------------|-------------------------------------------------------|
+//! | this one       | identity, ports, the background thread, the census     |
+//! | `meeting.rs`   | whom the task is linked with                           |
+//! | `drain.rs`     | taking what peers have written                         |
+//! | `giving.rs`    | rights on their way from one peer to another           |
+//! | `welcome.rs`   | rights that come with a link                           |
+//! | `wait.rs`      | how its threads wait                                   |
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
+use std::time::Instant;
+
+use abi::TaskId;
+use abi::right::Kind as RightKind;
+use rights::census::{Census, Holding, Row};
+
+use crate::background::{Background, Job};
+use crate::error::TaskError;
+use crate::giving::{GiveTable, end_gives};
+use crate::link::Link;
+use crate::meeting::Meeting;
+use crate::message::{Notification, Sender};
+use crate::port::{After, PortCore};
+use crate::wait::Sleepers;
+use crate::wait::parking::lock;
+use crate::welcome::Welcomes;
+
+/// What everything of one task shares.
+#[derive(Debug)]
+pub(crate) struct TaskCore {
+    pub(crate) me: Weak<TaskCore>,
+    pub(crate) id: TaskId,
+    pub(crate) epoch: shm::Epoch,
+    pub(crate) identity: Sender,
+    pub(crate) may_spin: bool,
+    pub(crate) start: Instant,
+    pub(crate) next_id: AtomicU64,
+    pub(crate) sleepers: Sleepers,
+    /// Who drains. Held only while running.
+    pub(crate) seat: Mutex<()>,
+    pub(crate) links: RwLock<Arc<Vec<Arc<Link>>>>,
+    pub(crate) meetings: Mutex<HashMap<TaskId, Meeting>>,
+    pub(crate) ports: Mutex<HashMap<u64, Weak<PortCore>>>,
+    pub(crate) gives: Mutex<GiveTable>,
+    pub(crate) welcomes: Mutex<Welcomes>,
+    /// Ports whose windows may have places to write off.
+    pub(crate) windows: Mutex<Vec<u64>>,
+    pub(crate) later: Mutex<Vec<After>>,
+    pub(crate) has_later: AtomicBool,
+    pub(crate) background: OnceLock<Background>,
+    pub(crate) starting: Mutex<()>,
+    pub(crate) parent: OnceLock<Option<TaskId>>,
+    pub(crate) closed: AtomicBool,
+}
+
+/// Tasks of this process so far; each has its own number.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+impl TaskCore {
+    pub(crate) fn new() -> Arc<Self> {
+        let (pid, uid, gid) = shm::socket::own_credentials();
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let id = TaskId { process: shm::socket::own_process(), number };
+        Arc::new_cyclic(|me| TaskCore {
+            me: Weak::clone(me),
+            id,
+            epoch: shm::Epoch::current(),
+            identity: Sender { task: id, pid, uid, gid },
+            may_spin: shm::thread::cores() > 1,
+            start: Instant::now(),
+            next_id: AtomicU64::new(1),
+            sleepers: Sleepers::default(),
+            seat: Mutex::default(),
+            links: RwLock::default(),
+            meetings: Mutex::default(),
+            ports: Mutex::default(),
+            gives: Mutex::default(),
+            welcomes: Mutex::default(),
+            windows: Mutex::default(),
+            later: Mutex::default(),
+            has_later: AtomicBool::new(false),
+            background: OnceLock::new(),
+            starting: Mutex::default(),
+            parent: OnceLock::new(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether the task is this process's own: one load and a compare.
+    pub(crate) fn check(&self) -> Result<(), TaskError> {
+        if self.epoch.is_current() { Ok(()) } else { Err(TaskError::Forked) }
+    }
+
+    pub(crate) fn own_identity(&self) -> Sender {
+        self.identity
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn now_ns(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn start(&self) -> Instant {
+        self.start
+    }
+
+    pub(crate) fn arc(&self) -> Option<Arc<TaskCore>> {
+        self.me.upgrade()
+    }
+
+    // ---- ports ---------------------------------------------------------------
+
+    pub(crate) fn note_port(&self, id: u64, port: Weak<PortCore>) {
+        lock(&self.ports).insert(id, port);
+    }
+
+    pub(crate) fn forget_port(&self, id: u64) {
+        lock(&self.ports).remove(&id);
+    }
+
+    pub(crate) fn port_by_id(&self, id: u64) -> Option<Arc<PortCore>> {
+        lock(&self.ports).get(&id)?.upgrade()
+    }
+
+    /// Somebody waits for a place in this port: unused ones must be written off
+    /// in time.
+    pub(crate) fn watch_window(&self, port: &PortCore) {
+        let mut windows = lock(&self.windows);
+        if !windows.contains(&port.id) {
+            windows.push(port.id);
+            drop(windows);
+            self.poke();
+        }
+    }
+
+    /// Writes off what is due in the watched windows. Returns when to look
+    /// again.
+    pub(crate) fn expire(&self) -> Option<u64> {
+        let watched = std::mem::take(&mut *lock(&self.windows));
+        let mut next: Option<u64> = None;
+        let mut keep = Vec::new();
+        for id in watched {
+            let due = self.port_by_id(id).and_then(|port| port.expire(self.now_ns()));
+            if let Some(due) = due {
+                keep.push(id);
+                next = Some(next.map_or(due, |earlier| earlier.min(due)));
+            }
+        }
+        lock(&self.windows).extend(keep);
+        let (expired, due) = {
+            let mut gives = lock(&self.gives);
+            let _ = gives.rules.expire(self.now_ns());
+            (gives.let_go(), gives.rules.next_expiry())
+        };
+        end_gives(expired, Notification::SendOnceDied);
+        match (next, due) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        }
+    }
+
+    pub(crate) fn start_background(&self) -> Result<&Background, std::io::Error> {
+        if let Some(background) = self.background.get() {
+            return Ok(background);
+        }
+        let starting = lock(&self.starting);
+        if self.background.get().is_none() {
+            let core = self.arc().ok_or(std::io::ErrorKind::NotConnected)?;
+            let background = Background::start(&core)?;
+            let _ = self.background.set(background);
+        }
+        drop(starting);
+        self.background.get().ok_or_else(|| std::io::ErrorKind::NotConnected.into())
+    }
+
+    pub(crate) fn background(&self) -> Option<&Background> {
+        self.background.get()
+    }
+
+    pub(crate) fn job(&self, job: Job) {
+        if let Some(background) = self.background.get() {
+            background.give(job);
+        }
+    }
+
+    pub(crate) fn poke(&self) {
+        if let Some(background) = self.background.get() {
+            background.poke();
+        }
+    }
+
+    pub(crate) fn bury_soon(&self, number: u32) {
+        self.job(Job::Bury(number));
+    }
+
+    pub(crate) fn census(&self) -> Census {
+        let mut rows = Vec::new();
+        let row = |holding, port, peer, count| Row { holding, port, peer, count };
+        let ports: Vec<_> = lock(&self.ports).values().filter_map(Weak::upgrade).collect();
+        for port in ports {
+            let (senders, once) = port.counts();
+            rows.push(row(Holding::Receive, port.id, None, 1));
+            rows.push(row(Holding::OwnSend, port.id, None, senders));
+            rows.push(row(Holding::OwnSendOnce, port.id, None, once));
+        }
+        for link in self.links().iter() {
+            let peer = Some(link.peer_task());
+            for (port, kind, count) in link.export_rows() {
+                let holding = match kind {
+                    RightKind::Send => Holding::ExportedSend,
+                    RightKind::SendOnce => Holding::ExportedSendOnce,
+                };
+                rows.push(row(holding, port, peer, count));
+            }
+            for (slot, count) in link.import_rows() {
+                rows.push(row(Holding::ImportedSend, slot, peer, count));
+            }
+            rows.push(row(Holding::ImportedSendOnce, 0, peer, link.once_held()));
+            rows.push(row(Holding::Joining, 0, peer, link.open_claims() as u64));
+        }
+        for (name, given) in lock(&self.gives).rules.iter() {
+            rows.push(row(Holding::Given, given.port, Some(name.to), 1));
+        }
+        rows.into_iter().collect()
+    }
+}

@@ -1,0 +1,121 @@
+//! Taking what peers have written, and what a death leaves to be done.
+//!
+//! One thread at a time drains, under `seat`, which is held only while running:
+//! never asleep and never in user code. What was found to wake, to tell or to
+//! drop is done after.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::core::TaskCore;
+use crate::giving::end_gives;
+use crate::link::{Link, Turn};
+use crate::meeting::Meeting;
+use crate::message::Notification;
+use crate::port::After;
+use crate::wait::parking::{lock, try_lock};
+
+impl TaskCore {
+    /// Ends a link: reads what the peer still sent, then acts on its death.
+    pub(crate) fn bury(&self, link: &Arc<Link>) {
+        let seat = lock(&self.seat);
+        let mut turn = Turn::default();
+        // ECONNRESET is not the end: read on to the end of file; then one last
+        // look at the head.
+        let _ = link.read_socket(&mut turn);
+        link.drain_all(&mut turn);
+        self.answer_claims(&mut turn);
+        if !self.remove_link(link) {
+            drop(seat);
+            self.finish_turn(turn);
+            return;
+        }
+        let peer = link.peer_task();
+        let end = link.end().unwrap_or(crate::link::End::Died);
+        link.bury(end, &mut turn.after);
+        let (ended, meeting) = {
+            let mut gives = lock(&self.gives);
+            let _ = gives.rules.task_died(peer, self.now_ns());
+            let ended = gives.let_go();
+            let mut meetings = lock(&self.meetings);
+            let ours =
+                matches!(meetings.get(&peer), Some(Meeting::Linked(one)) if Arc::ptr_eq(one, link));
+            (ended, if ours { meetings.remove(&peer) } else { None })
+        };
+        drop(seat);
+        drop(meeting);
+        link.socket().shutdown();
+        self.finish_turn(turn);
+        end_gives(ended, Notification::SendOnceDied);
+    }
+
+    /// Takes what lies in the lanes, unless another thread is at it. Returns
+    /// whether there was anything.
+    pub(crate) fn drain(&self) -> bool {
+        let late = self.run_late();
+        let links = self.links();
+        if !links.iter().any(|link| link.has_frames()) {
+            return late;
+        }
+        let Some(seat) = try_lock(&self.seat) else { return late };
+        let (any, turn) = self.turn(&links);
+        drop(seat);
+        self.finish_turn(turn);
+        any || late
+    }
+
+    /// As [`TaskCore::drain`], but waits for its turn: for the background
+    /// thread, after a bell.
+    pub(crate) fn drain_after_bell(&self, rung: &[Arc<Link>]) {
+        let links = self.links();
+        let seat = lock(&self.seat);
+        let mut bells = Turn::default();
+        for link in rung {
+            let _ = link.read_socket(&mut bells);
+        }
+        let (_, turn) = self.turn(&links);
+        drop(seat);
+        bells.finish();
+        self.finish_turn(turn);
+        self.wake_sentinel();
+    }
+
+    fn turn(&self, links: &[Arc<Link>]) -> (bool, Turn) {
+        let mut turn = Turn::default();
+        let mut any = false;
+        for link in links {
+            if link.has_frames() {
+                any |= link.drain(&mut turn);
+            }
+        }
+        self.answer_claims(&mut turn);
+        (any, turn)
+    }
+
+    pub(crate) fn finish_turn(&self, mut turn: Turn) {
+        let joins = std::mem::take(&mut turn.joins);
+        for join in joins {
+            let mut after = After::default();
+            self.start_join(join, &mut after);
+            after.run();
+        }
+        turn.finish();
+    }
+
+    /// Something found under a lock that must be done without one.
+    pub(crate) fn run_later(&self, after: After) {
+        lock(&self.later).push(after);
+        self.has_later.store(true, Ordering::Release);
+    }
+
+    fn run_late(&self) -> bool {
+        if !self.has_later.swap(false, Ordering::Acquire) {
+            return false;
+        }
+        let late = std::mem::take(&mut *lock(&self.later));
+        for after in late {
+            after.run();
+        }
+        true
+    }
+}

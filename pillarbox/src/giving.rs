@@ -1,0 +1,150 @@
+//! Rights that one peer of ours gave to another, until they are claimed.
+
+use std::collections::{HashMap, HashSet};
+
+use abi::frame::{Header, Kind, flag};
+use abi::right::Kind as RightKind;
+use abi::{Offence, TaskId, Ticket};
+use rights::give::{GiveName, Given, Gives};
+
+use crate::core::TaskCore;
+use crate::link::{NO_SLOT, Turn};
+use crate::message::{Message, Notification};
+use crate::port::After;
+use crate::right::{SendRight, Sink};
+use crate::wait::parking::lock;
+
+/// A give that waits for its claim: what keeps the right alive meanwhile.
+#[derive(Debug)]
+pub(crate) struct HeldGive {
+    pub(crate) sink: Sink,
+    /// Counts as a sender; `None` for a send-once right.
+    pub(crate) right: Option<SendRight>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct GiveTable {
+    pub(crate) rules: Gives<u64>,
+    held: HashMap<GiveName, HeldGive>,
+}
+
+impl TaskCore {
+    pub(crate) fn note_give(
+        &self,
+        name: GiveName,
+        given: Given<u64>,
+        held: HeldGive,
+    ) -> Result<(), Offence> {
+        let mut gives = lock(&self.gives);
+        let noted = gives.rules.give(name, given);
+        match noted {
+            Ok(()) => {
+                gives.held.insert(name, held);
+                Ok(())
+            }
+            Err(offence) => {
+                drop(gives);
+                drop(held);
+                Err(offence)
+            }
+        }
+    }
+
+    pub(crate) fn take_give(&self, name: GiveName) -> Option<(Given<u64>, HeldGive)> {
+        let mut gives = lock(&self.gives);
+        let given = gives.rules.take(name)?;
+        Some((given, gives.held.remove(&name)?))
+    }
+
+    /// A giver calls back what it gave to a task that has died.
+    pub(crate) fn call_back_gives(&self, to: TaskId, giver: TaskId) -> Vec<HeldGive> {
+        let mut gives = lock(&self.gives);
+        let _ = gives.rules.come_back(to, Some(giver));
+        gives.let_go()
+    }
+
+    /// Answers the claims that came in this turn.
+    pub(crate) fn answer_claims(&self, turn: &mut Turn) {
+        while let Some((link, giver, ticket)) = turn.claims.pop() {
+            let name = GiveName { giver, to: link.peer_task(), ticket };
+            let mut found = self.take_give(name);
+            if found.is_none()
+                && let Some(giver) = self.link_with(giver)
+            {
+                // Whoever saw the message can see the give: drain, then know.
+                giver.drain_all(turn);
+                found = self.take_give(name);
+            }
+            let refused = Header { tag: ticket.0, ..Header::new(Kind::Refused, NO_SLOT) };
+            let answered = match found {
+                None => link.say_answer(refused, &giver.encode()),
+                Some((given, held)) => {
+                    let once = given.kind == RightKind::SendOnce;
+                    let slot = if once {
+                        link.export_once(&held.sink)
+                    } else {
+                        link.export_send(&held.sink)
+                    };
+                    let answer = match slot {
+                        Ok(slot) => Header {
+                            tag: ticket.0,
+                            flags: if once { flag::ONCE } else { 0 },
+                            ..Header::new(Kind::Joined, slot)
+                        },
+                        Err(_) => {
+                            if once {
+                                let told = Message::notification_of(Notification::SendOnceDied);
+                                held.sink.arrive_once(told, &mut turn.after);
+                            }
+                            refused
+                        }
+                    };
+                    turn.held.push(held);
+                    link.say_answer(answer, &giver.encode())
+                }
+            };
+            if let Err(offence) = answered {
+                link.fault(offence);
+            }
+        }
+    }
+
+    /// Whether a stranger's ticket is good, before anything of his is mapped.
+    pub(crate) fn knows_give(&self, giver: TaskId, to: TaskId, ticket: Ticket) -> bool {
+        let name = GiveName { giver, to, ticket };
+        if lock(&self.gives).held.contains_key(&name) {
+            return true;
+        }
+        if let Some(giver) = self.link_with(giver) {
+            let seat = lock(&self.seat);
+            let mut turn = Turn::default();
+            giver.drain_all(&mut turn);
+            self.answer_claims(&mut turn);
+            drop(seat);
+            self.finish_turn(turn);
+        }
+        lock(&self.gives).held.contains_key(&name)
+    }
+}
+
+impl GiveTable {
+    /// Takes out what the rules have ended.
+    pub(crate) fn let_go(&mut self) -> Vec<HeldGive> {
+        if self.held.len() == self.rules.len() {
+            return Vec::new();
+        }
+        let open: HashSet<GiveName> = self.rules.iter().map(|(name, _)| name).collect();
+        self.held.extract_if(|name, _| !open.contains(name)).map(|(_, held)| held).collect()
+    }
+}
+
+/// Gives that nobody will claim: a promise of a reply is broken aloud.
+pub(crate) fn end_gives(ended: Vec<HeldGive>, what: Notification) {
+    for held in ended {
+        if held.right.is_none() {
+            let mut after = After::default();
+            held.sink.arrive_once(Message::notification_of(what), &mut after);
+            after.run();
+        }
+    }
+}
