@@ -331,6 +331,16 @@ impl Worker {
 
     /// Opens a link with the owner of a right that was given to us.
     fn introduce(&mut self, join: &Arc<Join>) {
+        let opening = |greeting: &Greeting| {
+            matches!(greeting.role, Role::Opener { expected: Some(_), .. })
+        };
+        if self.greetings.values().filter(|greeting| opening(greeting)).count()
+            >= limits::STRANGERS
+        {
+            // Somebody names owners that do not answer: he hurts his own gifts.
+            self.meeting_failed(join.owner);
+            return;
+        }
         let purpose = Purpose::Claim { giver: join.giver, ticket: join.ticket };
         let opened =
             LinkSocket::connect(&join.address).map_err(LinkError::System).and_then(|socket| {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use abi::TaskId;
+use abi::{TaskId, limits};
 
 use crate::background::Job;
 use crate::core::TaskCore;
@@ -93,10 +93,11 @@ impl TaskCore {
             let mut meetings = lock(&self.meetings);
             match meetings.get_mut(&join.owner) {
                 Some(Meeting::Linked(link)) => Some(Arc::clone(link)),
-                Some(Meeting::Opening(joins)) => {
+                Some(Meeting::Opening(joins)) if joins.len() < limits::GIVES => {
                     joins.push(Arc::clone(&join));
                     return;
                 }
+                Some(Meeting::Opening(_)) => None,
                 None if join.owner == self.id => None,
                 None => {
                     meetings.insert(join.owner, Meeting::Opening(vec![Arc::clone(&join)]));
@@ -112,7 +113,8 @@ impl TaskCore {
         };
         match link {
             Some(link) => link.claim(join, after),
-            // Our own right would have come home by name, not by ticket.
+            // Too many wait already; or it is our own right, which would have
+            // come home by name and not by ticket.
             None => join.settle(Joined::Dead, after),
         }
     }

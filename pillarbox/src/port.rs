@@ -229,27 +229,30 @@ impl PortCore {
         state.tell_no_senders(told, after);
     }
 
-    /// A peer wants a place. With `now_or_never` it does not wait for one.
-    pub(crate) fn ask(&self, link: &Arc<Link>, now_or_never: bool, after: &mut After) {
+    /// A peer wants a place. With `now_or_never` it does not wait for one:
+    /// returns whether it must be told that there is none.
+    pub(crate) fn ask(&self, link: &Arc<Link>, now_or_never: bool, after: &mut After) -> bool {
         let holder = Holder::Link(link.number);
         let mut state = lock(&self.state);
         let mut raises = Vec::new();
+        let asked_before = state.queue.window.is_asking(holder);
         state.queue.window.ask(holder);
         state.queue.window.hand_out(self.task.now_ns(), &mut raises);
         let granted = raises.iter().any(|raise| raise.holder == holder);
         state.apply(raises, after);
         if granted {
-            return;
+            return false;
         }
         if now_or_never {
-            let _ = state.queue.window.hand_back(holder, 0, true);
-            if let Some(place) = state.boards.get(&link.number) {
-                link.say_full(place.slot);
+            if !asked_before {
+                // It asked for no place that it could hand back.
+                let _ = state.queue.window.hand_back(holder, 0, true);
             }
-        } else {
-            drop(state);
-            self.task.watch_window(self);
+            return true;
         }
+        drop(state);
+        self.task.watch_window(self);
+        false
     }
 
     /// A peer hands places back.

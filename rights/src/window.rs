@@ -173,6 +173,11 @@ impl<K: Copy + Eq + Hash> Window<K> {
         entry.granted
     }
 
+    /// Whether a holder waits for a place.
+    pub fn is_asking(&self, holder: K) -> bool {
+        self.holders.get(&holder).is_some_and(|entry| entry.asking)
+    }
+
     /// A holder wants a place and waits for it. Asking twice is asking once.
     pub fn ask(&mut self, holder: K) {
         if let Some(entry) = self.holders.get_mut(&holder)

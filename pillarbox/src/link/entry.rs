@@ -51,6 +51,15 @@ pub(crate) struct Entry {
     /// How often the owner said it is full.
     pub(crate) fulls: AtomicU64,
     watchers: Mutex<Vec<SendOnceRight>>,
+    asking: Mutex<Asking>,
+}
+
+/// The threads that wait for a place in one port. They share what is granted.
+#[derive(Debug, Default)]
+struct Asking {
+    threads: usize,
+    /// The grant when the owner was last asked. A higher one is the answer.
+    asked_at: Option<u64>,
 }
 
 impl Entry {
@@ -103,6 +112,41 @@ impl Entry {
         for to in told {
             after.fire(to, Notification::DeadName);
         }
+    }
+
+    /// Asks the owner for a place, unless a question is open. `new` for a thread
+    /// that did not wait before.
+    pub(crate) fn ask(&self, new: bool) {
+        let mut asking = lock(&self.asking);
+        asking.threads += usize::from(new);
+        let grant = self.look_at_grant();
+        if asking.asked_at.is_none_or(|before| grant > before) {
+            asking.asked_at = Some(grant);
+            // Said under the lock: a thread that stops asking comes before or
+            // after, not between.
+            self.link.say(Header::new(Kind::Ask, self.slot), &[]);
+        }
+    }
+
+    /// A thread no longer waits for a place. The last one hands back what was
+    /// granted meanwhile.
+    pub(crate) fn stop_asking(&self) {
+        let mut asking = lock(&self.asking);
+        asking.threads = asking.threads.saturating_sub(1);
+        if asking.threads > 0 {
+            return;
+        }
+        asking.asked_at = None;
+        let _ = self.look_at_grant();
+        let unused = lock(&self.import).hand_back();
+        let header = Header { id: 1, tag: unused, ..Header::new(Kind::Return, self.slot) };
+        self.link.say(header, &[]);
+    }
+
+    fn look_at_grant(&self) -> u64 {
+        let mut import = lock(&self.import);
+        import.look(self.link.peer.grant(self.slot.index).unwrap_or(0));
+        import.grant
     }
 
     pub(crate) fn status(&self, deadline: Deadline) -> Result<PortStatus, StatusError> {
@@ -213,6 +257,7 @@ impl Link {
             dead: AtomicBool::new(false),
             fulls: AtomicU64::new(0),
             watchers: Mutex::default(),
+            asking: Mutex::default(),
         });
         imports.insert(slot.index, Imported::Held(Arc::clone(&entry)));
         Ok(Held(entry))

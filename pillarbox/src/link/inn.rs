@@ -219,11 +219,15 @@ impl Link {
         match header.kind {
             Kind::Skip => Ok(()),
             Kind::Message => {
-                let message = self.take_message(inn, header, turn)?;
+                // What comes on a send-once right had its room when the right
+                // was made.
+                let kind = lock(&self.exports).rules.get(header.slot)?.kind;
+                let charged = kind == RightKind::Send;
+                let message = self.take_message(inn, header, charged, turn)?;
                 self.deliver(header.slot, message, turn)
             }
             Kind::Welcome => {
-                let message = self.take_message(inn, header, turn)?;
+                let message = self.take_message(inn, header, false, turn)?;
                 self.task.welcomed(message, &mut turn.after)
             }
             Kind::Board => {
@@ -270,11 +274,10 @@ impl Link {
                 Ok(())
             }
             Kind::Ask => {
-                if let Sink::Port(port) = self.send_sink(header.slot)? {
-                    port.ask(self, header.id == 1, &mut turn.after);
-                    turn.sinks.push(Sink::Port(port));
-                }
-                Ok(())
+                let Sink::Port(port) = self.send_sink(header.slot)? else { return Ok(()) };
+                let full = port.ask(self, header.id == 1, &mut turn.after);
+                turn.sinks.push(Sink::Port(port));
+                if full { self.say_full(header.slot) } else { Ok(()) }
             }
             Kind::Return => {
                 if let Sink::Port(port) = self.send_sink(header.slot)? {
@@ -343,6 +346,7 @@ impl Link {
         self: &Arc<Self>,
         inn: &mut Inn,
         header: &Header,
+        charged: bool,
         turn: &mut Turn,
     ) -> Result<Message, Offence> {
         let mut attached = Attached::default();
@@ -351,14 +355,10 @@ impl Link {
             inn.reader.extra(header, &mut extra);
             attached = Attached::decode(header.flags, &extra)?;
         }
-        let bytes = charge_of(header, attached.descriptors);
-        let arrived = self.arrived_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let taken = self.taken_bytes.load(Ordering::Relaxed);
-        if arrived.saturating_sub(taken) > limits::LINK_QUEUED_BYTES {
-            return Err(Offence::BytesExceeded);
-        }
         let mut message = Message::new(Vec::new());
-        message.charge = Some(Charge { link: Arc::clone(self), bytes });
+        if charged {
+            message.charge = Some(self.charge(charge_of(header, attached.descriptors))?);
+        }
         message.id = header.id;
         message.priority = header.priority;
         message.tag = header.tag;
@@ -373,6 +373,16 @@ impl Link {
             return Err(offence);
         }
         Ok(message)
+    }
+
+    /// Counts bytes that wait in our queues against the peer.
+    fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge, Offence> {
+        let arrived = self.arrived_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let taken = self.taken_bytes.load(Ordering::Relaxed);
+        if arrived.saturating_sub(taken) > limits::LINK_QUEUED_BYTES {
+            return Err(Offence::BytesExceeded);
+        }
+        Ok(Charge { link: Arc::clone(self), bytes })
     }
 
     fn fill(

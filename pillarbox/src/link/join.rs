@@ -210,7 +210,13 @@ impl Link {
             return;
         }
         if joins.open.len() >= limits::QUESTIONS as usize / 2 {
-            joins.waiting.push_back(join);
+            // An owner that answers nothing must not make us remember all.
+            if joins.waiting.len() >= limits::GIVES {
+                drop(joins);
+                join.settle(Joined::Dead, after);
+            } else {
+                joins.waiting.push_back(join);
+            }
             return;
         }
         let key = (join.giver, join.ticket);

@@ -179,16 +179,19 @@ impl Link {
             match self.try_send(header, entry, message, load) {
                 Ok(()) => return Some(Ok(())),
                 Err(Blocked::Fail(reason)) => return Some(Err(reason)),
-                Err(Blocked::Grant) => {
+                Err(Blocked::Grant) if now_or_never => {
                     let entry = entry?;
                     if !attempt.asked {
                         attempt.asked = true;
-                        let id = i32::from(now_or_never);
-                        let ask = Header { id, ..Header::new(Kind::Ask, entry.slot) };
+                        let ask = Header { id: 1, ..Header::new(Kind::Ask, entry.slot) };
                         self.say(ask, &[]);
-                    } else if now_or_never && entry.fulls.load(Ordering::Relaxed) != fulls {
+                    } else if entry.fulls.load(Ordering::Relaxed) != fulls {
                         return Some(Err(SendFailure::Full));
                     }
+                }
+                Err(Blocked::Grant) => {
+                    entry?.ask(!attempt.asked);
+                    attempt.asked = true;
                 }
                 Err(Blocked::Room) => {
                     // Raise, fence, look; the reader makes room, fences, looks.
@@ -206,21 +209,10 @@ impl Link {
             self.remove_waiter(&crate::wait::Waiter::mine());
         }
         let sent = sent.unwrap_or(Err(SendFailure::Full));
-        if let (true, Err(_), Some(entry)) = (attempt.asked, &sent, entry) {
-            self.stop_asking(entry);
+        if let (true, false, Some(entry)) = (attempt.asked, now_or_never, entry) {
+            entry.stop_asking();
         }
         sent
-    }
-
-    /// A sender that leaves hands back what it was granted meanwhile.
-    fn stop_asking(&self, entry: &Entry) {
-        let unused = {
-            let mut import = lock(&entry.import);
-            import.look(self.peer.grant(entry.slot.index).unwrap_or(0));
-            import.hand_back()
-        };
-        let header = Header { id: 1, tag: unused, ..Header::new(Kind::Return, entry.slot) };
-        self.say(header, &[]);
     }
 
     fn try_send(
@@ -271,7 +263,11 @@ impl Link {
             extra: load.extra.len() as u32,
             ..*header
         };
-        let charge = charge_of(&header, load.attached.descriptors);
+        // What goes on a send-once right has its room already.
+        let charge = match entry {
+            Some(_) => charge_of(&header, load.attached.descriptors),
+            None => 0,
+        };
         if out.sent_bytes + charge > self.peer.granted() {
             return Err(Blocked::Room);
         }
@@ -436,8 +432,8 @@ impl Link {
     }
 
     /// The port of `slot` has no place for one who would not wait.
-    pub(crate) fn say_full(&self, slot: Slot) {
-        self.say(Header { id: 1, ..Header::new(Kind::Look, slot) }, &[]);
+    pub(crate) fn say_full(&self, slot: Slot) -> Result<(), Offence> {
+        self.say_answer(Header { id: 1, ..Header::new(Kind::Look, slot) }, &[])
     }
 
     pub(crate) fn say_dropped(&self, slot: Slot) {
@@ -495,13 +491,8 @@ impl Link {
     }
 
     fn write(&self, out: &mut Out, header: &Header, body: &[u8]) -> bool {
-        // Messages that notify are the peer's to count like any other.
-        let charge = if header.kind == Kind::Message { charge_of(header, 0) } else { 0 };
         match out.writer.write(header, &[body], 0, &self.peer) {
-            Ok(()) => {
-                out.sent_bytes += charge;
-                true
-            }
+            Ok(()) => true,
             Err(WriteError::Offence(offence)) => {
                 out.fault = Some(offence);
                 false
