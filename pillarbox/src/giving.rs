@@ -81,7 +81,7 @@ impl TaskCore {
                 Some((given, held)) => {
                     let once = given.kind == RightKind::SendOnce;
                     let slot = if once {
-                        link.export_once(&held.sink)
+                        link.export_once(&held.sink, false)
                     } else {
                         link.export_send(&held.sink)
                     };

@@ -69,3 +69,8 @@ pub use rights::census::{Census, Holding, Row};
 pub use spawn::Spawn;
 pub use task::Task;
 //pub use typed::channel;
+
+/// The programs in the README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -31,6 +31,10 @@ pub(crate) struct Exported {
     sinks: Vec<Option<Sink>>,
     /// Boards there are beside the first.
     more_boards: u32,
+    /// Send-once slots in messages that are not published yet.
+    loading: Vec<Slot>,
+    /// The link is buried.
+    ended: bool,
 }
 
 impl Exported {
@@ -52,14 +56,28 @@ impl Exported {
         self.sinks.get_mut(slot.index as usize)?.take()
     }
 
+    /// A send-once slot is no longer on its way out, or is used up already.
+    /// Returns whether it was.
+    fn loaded(&mut self, slot: Slot) -> bool {
+        let place = self.loading.iter().position(|other| *other == slot);
+        place.map(|place| self.loading.swap_remove(place)).is_some()
+    }
+
     /// Everything the peer held, for a link that ends. Send-once rights it had
-    /// given on are not among it: their promise is the next holder's.
+    /// given on are not among it: their promise is the next holder's. Nor are
+    /// those in a message that is on its way out: whether the peer ever held
+    /// them, its sender says.
     pub(crate) fn take_all(&mut self) -> Vec<(RightKind, Sink)> {
+        self.ended = true;
         let all: Vec<_> =
             self.rules.iter().map(|(slot, export)| (slot, export.kind, export.given)).collect();
         self.rules = Exports::default();
         all.into_iter()
             .filter_map(|(slot, kind, given)| {
+                if self.loading.contains(&slot) && !given {
+                    return None;
+                }
+                self.loaded(slot);
                 let sink = self.take_sink(slot)?;
                 (!given).then_some((kind, sink))
             })
@@ -197,7 +215,7 @@ impl Link {
         }
         match right.settle() {
             Some(Once::Own(sink)) => {
-                let slot = self.export_once(sink)?;
+                let slot = self.export_once(sink, true)?;
                 undo.push(Undo::ExportOnce(slot));
                 Ok(RightRef::Mine(RightKind::SendOnce, slot))
             }
@@ -265,7 +283,13 @@ impl Link {
         Ok(exported.slot)
     }
 
-    pub(crate) fn export_once(self: &Arc<Self>, sink: &Sink) -> Result<Slot, SendFailure> {
+    /// Gives the peer a send-once right: in a message, until which is published
+    /// it is `loading`, or at once.
+    pub(crate) fn export_once(
+        self: &Arc<Self>,
+        sink: &Sink,
+        loading: bool,
+    ) -> Result<Slot, SendFailure> {
         let mut exports = lock(&self.exports);
         if self.is_dead() {
             return Err(SendFailure::Dead);
@@ -276,6 +300,9 @@ impl Link {
             return Err(failure);
         }
         exports.keep(slot, sink.clone());
+        if loading {
+            exports.loading.push(slot);
+        }
         Ok(slot)
     }
 
@@ -303,7 +330,7 @@ impl Link {
                 Undo::ExportOnce(slot) => {
                     let mut exports = lock(&self.exports);
                     let _ = exports.rules.consume(slot);
-                    let sink = exports.take_sink(slot);
+                    let sink = if exports.loaded(slot) { exports.take_sink(slot) } else { None };
                     drop(exports);
                     drop(sink);
                 }
@@ -316,7 +343,12 @@ impl Link {
     }
 
     /// The message is published: its rights are no longer ours.
-    pub(super) fn unload(self: &Arc<Self>, mut message: Message) {
+    pub(super) fn unload(self: &Arc<Self>, load: &Load, mut message: Message) {
+        for step in &load.undo {
+            if let Undo::ExportOnce(slot) = step {
+                self.published_once(*slot);
+            }
+        }
         let once = message.rights.extract_if(.., |right| right.kind() == RightKind::SendOnce);
         let once: Vec<SendOnceRight> =
             once.filter_map(|right| right.into_send_once().ok()).collect();
@@ -333,6 +365,21 @@ impl Link {
             }
         }
         drop(message);
+    }
+
+    /// A send-once right has left. If the link was buried meanwhile it died with
+    /// the peer, and nobody but us can say so.
+    fn published_once(&self, slot: Slot) {
+        let died = {
+            let mut exports = lock(&self.exports);
+            let unused = exports.loaded(slot);
+            if unused && exports.ended { exports.take_sink(slot) } else { None }
+        };
+        if let Some(sink) = died {
+            let mut after = After::default();
+            self.end_export(RightKind::SendOnce, sink, Notification::SendOnceDied, &mut after);
+            after.run();
+        }
     }
 
     // ---- in --------------------------------------------------------------------
@@ -383,6 +430,7 @@ impl Link {
     pub(super) fn take_once(&self, slot: Slot) -> Result<Sink, Offence> {
         let mut exports = lock(&self.exports);
         exports.rules.consume(slot)?;
+        exports.loaded(slot);
         exports.take_sink(slot).ok_or(Offence::NeverExported)
     }
 
@@ -399,6 +447,7 @@ impl Link {
             Released::Last(export) => {
                 let life = Life { generation: slot.generation, state: State::Free };
                 self.own.set_life(slot.index, life);
+                exports.loaded(slot);
                 let sink = exports.take_sink(slot);
                 match (export.kind, &sink) {
                     // Under the lock: the slot's next life must find it gone.

@@ -128,15 +128,18 @@ impl Entry {
         }
     }
 
-    /// A thread no longer waits for a place. The last one hands back what was
-    /// granted meanwhile.
-    pub(crate) fn stop_asking(&self) {
+    /// A thread no longer waits for a place. If it gave up and was the last, what
+    /// was granted meanwhile goes back.
+    pub(crate) fn stop_asking(&self, gave_up: bool) {
         let mut asking = lock(&self.asking);
         asking.threads = asking.threads.saturating_sub(1);
         if asking.threads > 0 {
             return;
         }
         asking.asked_at = None;
+        if !gave_up {
+            return;
+        }
         let _ = self.look_at_grant();
         let unused = lock(&self.import).hand_back();
         let header = Header { id: 1, tag: unused, ..Header::new(Kind::Return, self.slot) };

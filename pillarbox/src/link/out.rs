@@ -148,7 +148,7 @@ impl Link {
         };
         match sent {
             Ok(()) => {
-                self.unload(message);
+                self.unload(&load, message);
                 Ok(())
             }
             Err(reason) => {
@@ -210,7 +210,7 @@ impl Link {
         }
         let sent = sent.unwrap_or(Err(SendFailure::Full));
         if let (true, false, Some(entry)) = (attempt.asked, now_or_never, entry) {
-            entry.stop_asking();
+            entry.stop_asking(sent.is_err());
         }
         sent
     }

@@ -1,0 +1,388 @@
+//! A value as bytes, in postcard's format.
+//!
+//! Written here because postcard itself has no limit of depth: what is nested
+//! deeper than a receiver reads is refused where it is sent.
+//!
+//! | value                    | bytes                                       |
+//! |--------------------------|---------------------------------------------|
+//! | `bool`, `u8`, `i8`       | one                                         |
+//! | other unsigned numbers   | varint: seven bits a byte, the lowest first |
+//! | other signed numbers     | the same, after zigzag                      |
+//! | floats                   | little end first                            |
+//! | text, bytes, `char`      | length, then the bytes                      |
+//! | option                   | 0, or 1 and the value                       |
+//! | sequence, map            | length, then the elements                   |
+//! | tuple, struct            | the elements                                |
+//! | enum                     | number of the variant, then what it holds   |
+
+use std::fmt;
+
+use serde::ser::{self, Serialize};
+
+use super::error::{DEPTH, EMPTY, EncodeError};
+
+/// What stops a value from becoming bytes.
+#[derive(Debug)]
+pub(super) struct Stop(pub(super) EncodeError);
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Stop {}
+
+impl ser::Error for Stop {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Stop(EncodeError::Refused)
+    }
+}
+
+/// What was written so far.
+struct Page {
+    bytes: Vec<u8>,
+    /// How many elements without bytes there may still be.
+    empty_left: usize,
+}
+
+/// The bytes of `value`.
+pub(super) fn write(value: &impl Serialize) -> Result<Vec<u8>, Stop> {
+    let mut page = Page { bytes: Vec::new(), empty_left: EMPTY };
+    value.serialize(Writer { page: &mut page, left: DEPTH })?;
+    Ok(page.bytes)
+}
+
+/// Writes one value, and knows how many levels there may be below it.
+struct Writer<'a> {
+    page: &'a mut Page,
+    left: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn varint(&mut self, mut number: u128) {
+        while number >= 0x80 {
+            self.page.bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.page.bytes.push(number as u8);
+    }
+
+    fn zigzag(&mut self, number: i128) {
+        self.varint(((number << 1) ^ (number >> 127)) as u128);
+    }
+
+    fn length(&mut self, length: Option<usize>) -> Result<(), Stop> {
+        self.varint(length.ok_or(Stop(EncodeError::UnknownLength))? as u128);
+        Ok(())
+    }
+
+    fn deeper(self) -> Result<Writer<'a>, Stop> {
+        let left = self.left.checked_sub(1).ok_or(Stop(EncodeError::TooDeep))?;
+        Ok(Writer { page: self.page, left })
+    }
+
+    fn field(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), Stop> {
+        value.serialize(Writer { page: self.page, left: self.left })
+    }
+
+    /// A field of something whose length is written before it.
+    fn element(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), Stop> {
+        let before = self.page.bytes.len();
+        self.field(value)?;
+        if self.page.bytes.len() == before {
+            let left = self.page.empty_left.checked_sub(1);
+            self.page.empty_left = left.ok_or(Stop(EncodeError::TooManyEmpty))?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> ser::Serializer for Writer<'a> {
+    type Ok = ();
+    type Error = Stop;
+    type SerializeSeq = Writer<'a>;
+    type SerializeTuple = Writer<'a>;
+    type SerializeTupleStruct = Writer<'a>;
+    type SerializeTupleVariant = Writer<'a>;
+    type SerializeMap = Writer<'a>;
+    type SerializeStruct = Writer<'a>;
+    type SerializeStructVariant = Writer<'a>;
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn serialize_bool(self, value: bool) -> Result<(), Stop> {
+        self.serialize_u8(value.into())
+    }
+
+    fn serialize_i8(self, value: i8) -> Result<(), Stop> {
+        self.serialize_u8(value as u8)
+    }
+
+    fn serialize_i16(mut self, value: i16) -> Result<(), Stop> {
+        self.zigzag(value.into());
+        Ok(())
+    }
+
+    fn serialize_i32(mut self, value: i32) -> Result<(), Stop> {
+        self.zigzag(value.into());
+        Ok(())
+    }
+
+    fn serialize_i64(mut self, value: i64) -> Result<(), Stop> {
+        self.zigzag(value.into());
+        Ok(())
+    }
+
+    fn serialize_i128(mut self, value: i128) -> Result<(), Stop> {
+        self.zigzag(value);
+        Ok(())
+    }
+
+    fn serialize_u8(self, value: u8) -> Result<(), Stop> {
+        self.page.bytes.push(value);
+        Ok(())
+    }
+
+    fn serialize_u16(mut self, value: u16) -> Result<(), Stop> {
+        self.varint(value.into());
+        Ok(())
+    }
+
+    fn serialize_u32(mut self, value: u32) -> Result<(), Stop> {
+        self.varint(value.into());
+        Ok(())
+    }
+
+    fn serialize_u64(mut self, value: u64) -> Result<(), Stop> {
+        self.varint(value.into());
+        Ok(())
+    }
+
+    fn serialize_u128(mut self, value: u128) -> Result<(), Stop> {
+        self.varint(value);
+        Ok(())
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), Stop> {
+        self.page.bytes.extend(value.to_le_bytes());
+        Ok(())
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), Stop> {
+        self.page.bytes.extend(value.to_le_bytes());
+        Ok(())
+    }
+
+    fn serialize_char(self, value: char) -> Result<(), Stop> {
+        self.serialize_str(value.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, value: &str) -> Result<(), Stop> {
+        self.serialize_bytes(value.as_bytes())
+    }
+
+    fn serialize_bytes(mut self, value: &[u8]) -> Result<(), Stop> {
+        self.length(Some(value.len()))?;
+        self.page.bytes.extend_from_slice(value);
+        Ok(())
+    }
+
+    fn serialize_none(self) -> Result<(), Stop> {
+        self.serialize_u8(0)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Stop> {
+        self.page.bytes.push(1);
+        value.serialize(self.deeper()?)
+    }
+
+    fn serialize_unit(self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        variant: u32,
+        _: &'static str,
+    ) -> Result<(), Stop> {
+        self.serialize_u32(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Stop> {
+        value.serialize(self.deeper()?)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        mut self,
+        _: &'static str,
+        variant: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Stop> {
+        self.varint(variant.into());
+        value.serialize(self.deeper()?)
+    }
+
+    fn serialize_seq(mut self, length: Option<usize>) -> Result<Writer<'a>, Stop> {
+        self.length(length)?;
+        self.deeper()
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Writer<'a>, Stop> {
+        self.deeper()
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Writer<'a>, Stop> {
+        self.deeper()
+    }
+
+    fn serialize_tuple_variant(
+        mut self,
+        _: &'static str,
+        variant: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Writer<'a>, Stop> {
+        self.varint(variant.into());
+        self.deeper()
+    }
+
+    fn serialize_map(mut self, length: Option<usize>) -> Result<Writer<'a>, Stop> {
+        self.length(length)?;
+        self.deeper()
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Writer<'a>, Stop> {
+        self.deeper()
+    }
+
+    fn serialize_struct_variant(
+        mut self,
+        _: &'static str,
+        variant: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Writer<'a>, Stop> {
+        self.varint(variant.into());
+        self.deeper()
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Stop> {
+        self.serialize_str(&value.to_string())
+    }
+}
+
+impl ser::SerializeSeq for Writer<'_> {
+    type Ok = ();
+    type Error = Stop;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
+        self.element(value)
+    }
+
+    fn end(self) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+impl ser::SerializeTuple for Writer<'_> {
+    type Ok = ();
+    type Error = Stop;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
+        self.field(value)
+    }
+
+    fn end(self) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+impl ser::SerializeTupleStruct for Writer<'_> {
+    type Ok = ();
+    type Error = Stop;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
+        self.field(value)
+    }
+
+    fn end(self) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+impl ser::SerializeTupleVariant for Writer<'_> {
+    type Ok = ();
+    type Error = Stop;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
+        self.field(value)
+    }
+
+    fn end(self) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+impl ser::SerializeMap for Writer<'_> {
+    type Ok = ();
+    type Error = Stop;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Stop> {
+        self.element(key)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
+        self.field(value)
+    }
+
+    fn end(self) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+impl ser::SerializeStruct for Writer<'_> {
+    type Ok = ();
+    type Error = Stop;
+
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Stop> {
+        self.field(value)
+    }
+
+    fn end(self) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+impl ser::SerializeStructVariant for Writer<'_> {
+    type Ok = ();
+    type Error = Stop;
+
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Stop> {
+        self.field(value)
+    }
+
+    fn end(self) -> Result<(), Stop> {
+        Ok(())
+    }
+}

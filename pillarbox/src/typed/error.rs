@@ -1,0 +1,239 @@
+//! What can go wrong with a typed message, and who is to blame.
+
+use std::fmt;
+
+use crate::error::{ReceiveError, SendFailure};
+use crate::message::{Notification, Sender};
+
+/// How deep a value may be nested.
+pub const DEPTH: usize = 128;
+
+/// How many elements of sequences and maps in one value may take no bytes.
+pub const EMPTY: usize = 1 << 16;
+
+/// What is wrong with a message that is no value of the expected type.
+///
+/// The bytes are the sender's, and so is the blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TypedOffence {
+    /// The bytes end inside the value.
+    #[error("the bytes end inside the value")]
+    Truncated,
+    /// Something follows the value.
+    #[error("{0} bytes follow the value")]
+    BytesLeftOver(usize),
+    /// A number does not fit its type.
+    #[error("a number does not fit its type")]
+    NumberTooLarge,
+    /// The byte of a truth value or of an option is neither 0 nor 1.
+    #[error("a byte that must be 0 or 1 is {0}")]
+    NotTrueOrFalse(u8),
+    /// Text that is not UTF-8, or a character that is not one.
+    #[error("a text is not UTF-8")]
+    NotText,
+    /// Nested so deep that reading it could overflow the stack.
+    #[error("the value is nested deeper than {DEPTH} levels")]
+    TooDeep,
+    /// So many elements that take no bytes that reading them could go on for
+    /// ever.
+    #[error("the value has more than {EMPTY} elements that take no bytes")]
+    TooManyEmpty,
+    /// The type knows no such value: a variant it does not have, say.
+    #[error("the type knows no such value")]
+    NoSuchValue,
+    /// The value names a right that the message does not carry.
+    #[error("the value names right {0}, which the message does not carry")]
+    RightMissing(u32),
+    /// The value names one right in two places.
+    #[error("the value names right {0} twice")]
+    RightTwice(u32),
+    /// The right is of another kind than the value says.
+    #[error("right {0} is of another kind than the value says")]
+    RightOfWrongKind(u32),
+    /// The value names a descriptor that the message does not carry.
+    #[error("the value names descriptor {0}, which the message does not carry")]
+    DescriptorMissing(u32),
+    /// The value names one descriptor in two places.
+    #[error("the value names descriptor {0} twice")]
+    DescriptorTwice(u32),
+    /// The message carries rights or descriptors that the value does not name.
+    #[error("the message carries {0} rights and descriptors that the value does not name")]
+    RightsLeftOver(usize),
+    /// The body has another size than the type.
+    #[error("the body is {bytes} bytes long, the type takes {expected}")]
+    WrongSize {
+        /// How long it is.
+        bytes: usize,
+        /// How long it must be.
+        expected: usize,
+    },
+}
+
+/// Why a value could not be made a message. Nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The value's own `Serialize` refused.
+    #[error("the value cannot be serialised")]
+    Refused,
+    /// A sequence or map that does not say how long it is.
+    #[error("the value has a sequence that does not know its length")]
+    UnknownLength,
+    /// Nested deeper than a receiver reads.
+    #[error("the value is nested deeper than {DEPTH} levels")]
+    TooDeep,
+    /// More elements that take no bytes than a receiver reads.
+    #[error("the value has more than {EMPTY} elements that take no bytes")]
+    TooManyEmpty,
+    /// A [`super::Carry`] that is empty, or that stands in the value twice.
+    #[error("a right in the value was given away already")]
+    GivenAway,
+}
+
+/// Why a typed message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TypedSendFailure {
+    /// The message was made and not sent.
+    #[error(transparent)]
+    Unsent(#[from] SendFailure),
+    /// The value could not be made a message.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+/// A value that was not sent, and why.
+#[derive(thiserror::Error)]
+#[error("{reason}")]
+pub struct TypedSendError<T> {
+    /// Why.
+    pub reason: TypedSendFailure,
+    /// The value, whole, with every right in it.
+    pub value: T,
+}
+
+/// A value that was not sent on a send-once right, which is still unused.
+#[derive(thiserror::Error)]
+#[error("{reason}")]
+pub struct TypedSendOnceError<T> {
+    /// Why.
+    pub reason: TypedSendFailure,
+    /// The value, whole.
+    pub value: T,
+    /// The right, to be used again.
+    pub right: super::SenderOnce<T>,
+}
+
+/// Why a typed reply was not sent.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum TypedReplyError<A> {
+    /// The message came without a reply right, or was answered already.
+    #[error("the message asks for no reply")]
+    NoReply(A),
+    /// The reply was not sent; the answer is here, and the right is the
+    /// message's again.
+    #[error("the reply was not sent: {}", .0.reason)]
+    Unsent(TypedSendError<A>),
+}
+
+/// Why no value was received.
+///
+/// Except for [`TypedReceiveError::Receive`], a message was taken, and every
+/// right it carried has been released: whoever waits for its reply is told that
+/// it was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TypedReceiveError {
+    /// No message came.
+    #[error(transparent)]
+    Receive(#[from] ReceiveError),
+    /// What came is no value of the type. The fault is the sender's.
+    #[error("task {} sent a malformed message: {offence}", Name(.sender))]
+    Fault {
+        /// What is wrong with it.
+        offence: TypedOffence,
+        /// Who sent it.
+        sender: Option<Sender>,
+    },
+    /// What came is a notification.
+    #[error("a notification came: {0:?}")]
+    Notification(Notification),
+    /// The body was long, and this process had no descriptor or address space
+    /// left to map it.
+    #[error("the body of the message was lost for want of memory or descriptors")]
+    BodyLost,
+    /// The type cannot be read from any bytes: it wants to be told by them what
+    /// they are, as an untagged enum does.
+    #[error("the type cannot be read from a format that does not describe itself")]
+    Unreadable,
+}
+
+/// Why a typed call has no answer.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum TypedCallError<T> {
+    /// The request was not sent; it is here, whole.
+    #[error("the request was not sent: {}", .0.reason)]
+    Unsent(TypedSendError<T>),
+    /// The request was sent, and no answer came before the deadline.
+    #[error("no answer came before the deadline")]
+    Deadline,
+    /// The server dropped the reply right without using it.
+    #[error("the server dropped the request without an answer")]
+    Dropped,
+    /// The task that held the reply right died before it answered.
+    #[error("the server died before it answered")]
+    Died,
+    /// An answer came that is no value of the expected type, or could not be
+    /// read here.
+    #[error("the answer cannot be read: {0}")]
+    Answer(TypedReceiveError),
+}
+
+struct Name<'a>(&'a Option<Sender>);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(sender) => write!(f, "{}", sender.task),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
+// By hand, so that a value which cannot be printed has errors all the same.
+
+impl<T> fmt::Debug for TypedSendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedSendError").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for TypedSendOnceError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedSendOnceError").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl<A> fmt::Debug for TypedReplyError<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TypedReplyError::NoReply(_) => f.debug_tuple("NoReply").finish_non_exhaustive(),
+            TypedReplyError::Unsent(error) => f.debug_tuple("Unsent").field(error).finish(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for TypedCallError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TypedCallError::Unsent(error) => f.debug_tuple("Unsent").field(error).finish(),
+            TypedCallError::Deadline => f.write_str("Deadline"),
+            TypedCallError::Dropped => f.write_str("Dropped"),
+            TypedCallError::Died => f.write_str("Died"),
+            TypedCallError::Answer(error) => f.debug_tuple("Answer").field(error).finish(),
+        }
+    }
+}
