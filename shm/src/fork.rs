@@ -21,11 +21,13 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU64};
 
 /// What the word says in a forked child.
 const FORKED: u64 = 0;
+/// What the word says while a child begins anew.
+const RENEWING: u64 = u64::MAX - 1;
 /// The number of an epoch that is never current.
 const NEVER: u64 = u64::MAX;
 
@@ -50,7 +52,7 @@ impl Epoch {
     pub fn current() -> Epoch {
         let word = word();
         let number = match word.load(Relaxed) {
-            FORKED => NEVER,
+            FORKED | RENEWING => NEVER,
             number => number,
         };
         Epoch { word, number }
@@ -84,7 +86,7 @@ impl fmt::Debug for Epoch {
 
 /// Whether this process was forked and has not begun a life of its own.
 pub fn is_forked() -> bool {
-    word().load(Relaxed) == FORKED
+    matches!(word().load(Relaxed), FORKED | RENEWING)
 }
 
 /// Begins a life of its own in a forked child; elsewhere changes nothing.
@@ -94,11 +96,20 @@ pub fn is_forked() -> bool {
 /// whose other threads held no lock it needs.
 pub fn renew() -> Epoch {
     let word = word();
-    if word.load(Relaxed) == FORKED {
-        close_registered();
-        let number = next_number();
-        // Of two threads that renew at once, one names the epoch.
-        let _ = word.compare_exchange(FORKED, number, Relaxed, Relaxed);
+    // Of several threads that come here one closes what is left, and the others
+    // wait: what they make next must not be taken for a leftover.
+    // pairs: fork.renewed
+    match word.compare_exchange(FORKED, RENEWING, Acquire, Acquire) {
+        Ok(_) => {
+            close_registered();
+            word.store(next_number(), Release); // pairs: fork.renewed
+        }
+        Err(_) => {
+            // pairs: fork.renewed
+            while word.load(Acquire) == RENEWING {
+                std::thread::yield_now();
+            }
+        }
     }
     Epoch::current()
 }
@@ -227,9 +238,12 @@ fn close_registered() {
                 let low = bits.trailing_zeros() as usize;
                 bits &= bits - 1;
                 let number = high * LEAF_BITS + middle * 64 + low;
-                // SAFETY: M6: the bit says that the number is ours and open;
-                // whoever held it in the parent's life sees that that is over.
-                unsafe { rustix::io::close(number as RawFd) };
+                // Not rustix's, which takes a failure for a mistake: a number
+                // noted by another thread while the fork was under way is not
+                // open here.
+                // SAFETY: M6: the bit says that the number is ours; whoever held
+                // it in the parent's life sees that that is over.
+                unsafe { libc::close(number as RawFd) };
             }
         }
     }
@@ -287,7 +301,7 @@ impl Drop for Fd {
             word.fetch_and(!bit, Relaxed);
         }
         // SAFETY: M6: open and ours, and nobody uses it after this.
-        unsafe { rustix::io::close(self.raw) };
+        unsafe { libc::close(self.raw) };
     }
 }
 
@@ -321,6 +335,26 @@ mod tests {
         // There is a bit for every number there can be.
         assert!(registered_bit(-1).is_none());
         assert!(registered_bit(RawFd::MAX).is_some());
+    }
+
+    /// A fork in another thread may catch a number noted and not open here.
+    #[test]
+    fn a_noted_number_that_is_not_open_is_passed_over() {
+        let epoch = Epoch::current();
+        let raw = 20_011;
+        let (noted, bit) = registered_bit(raw).unwrap();
+        noted.fetch_or(bit, Relaxed);
+        // SAFETY: the child looks at a word and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(i32::from(epoch.is_current())) };
+        }
+        noted.fetch_and(!bit, Relaxed);
+        let mut status = 0;
+        // SAFETY: fills the status of our own child.
+        let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+        assert_eq!((waited, status), (child, 0));
     }
 
     #[test]

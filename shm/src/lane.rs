@@ -34,8 +34,8 @@ impl LaneWriter {
     /// # Errors
     /// Nothing of the frame is in the lane.
     /// * `NoRoom`: the reader has not freed enough. The ring may have been
-    ///   filled to its end all the same, and that published: look and ring as
-    ///   after a `publish`.
+    ///   filled to its end all the same, and that published with everything
+    ///   filled in before: look and ring as after a `publish`.
     /// * `Offence`: the reader announced a tail it cannot have reached.
     /// * `Length`: the header does not say `32 +` the bytes of the parts, or
     ///   says more than a lane or a peer takes.

@@ -1,8 +1,9 @@
 //! A forked child has nothing of its parent's (M5, M6, M9).
 //!
 //! Each test forks and asks in the child; the answer is the child's exit code.
-//! The children allocate, which glibc makes safe after a fork, and print
-//! nothing.
+//! The children allocate, which glibc makes safe after a fork; after a bare
+//! `clone` it is safe because each test's thread has an arena to itself and only
+//! one test runs at a time. They print nothing.
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "forks, and looks at raw descriptor numbers")]
 
@@ -259,6 +260,30 @@ fn a_renewed_child_has_links_of_its_own() {
             let refused = old.writer.write(&header(), &[], 0, &old.peer);
             shm::close_later(vec![Body::create(&[b"x"]).unwrap()]);
             closed && written && read && rung && refused == Err(WriteError::Forked)
+        }));
+    }
+}
+
+#[test]
+fn threads_that_renew_at_once_close_nothing_of_each_other() {
+    let _alone = alone();
+    let _old = link();
+    for _ in 0..50 {
+        assert!(child_says_yes(How::Fork, || {
+            let start = std::sync::Barrier::new(4);
+            let renew = || {
+                start.wait();
+                let epoch = shm::fork::renew();
+                Some((epoch, EventFd::new().ok()?))
+            };
+            let made: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(renew)).collect();
+                threads.into_iter().map(|thread| thread.join()).collect()
+            });
+            made.iter().all(|made| {
+                matches!(made, Ok(Some((epoch, bell)))
+                    if epoch.is_current() && is_open(bell.as_fd().as_raw_fd()))
+            })
         }));
     }
 }

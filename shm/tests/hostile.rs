@@ -455,6 +455,9 @@ fn a_million_scribbles_do_no_harm() {
     let mut out = Vec::new();
     let (mut frames, mut offences) = (0, 0);
     let (mut peer, mut reader) = hostile.open();
+    // We write, too, to a reader whose tail is anything.
+    let (_, mut writer, _) = OwnPage::create(LANE).unwrap();
+    let (mut written, mut lies) = (0, 0);
     while frames + offences < 1_000_000 {
         scribble(&hostile, &mut random, reader.position());
         match read_on(&mut reader, &mut out) {
@@ -466,10 +469,29 @@ fn a_million_scribbles_do_no_harm() {
                 (peer, reader) = hostile.open();
             }
         }
+        match random.below(512) {
+            0 => hostile.say(page::TAIL_AT, random.next()),
+            1 => hostile.say(page::TAIL_AT, random.below(writer.head() + 64)),
+            _ => hostile.say(page::TAIL_AT, writer.head()),
+        }
+        let body = [7; 1000];
+        let body = &body[..random.below(1001) as usize];
+        let frame = header(Kind::Message, 32 + body.len() as u32);
+        match writer.write(&frame, &[body], limits::LANE_RESERVE, &peer) {
+            Ok(()) => written += 1,
+            Err(WriteError::NoRoom) => {}
+            Err(WriteError::Offence(Offence::TailImpossible)) => {
+                lies += 1;
+                (_, writer, _) = OwnPage::create(LANE).unwrap();
+            }
+            Err(other) => panic!("{other}"),
+        }
+        writer.publish();
         let index = random.next() as u32;
         let _ = (peer.sleep(), peer.change(), peer.life(index), peer.want());
     }
     assert!(frames > 10_000 && offences > 10_000, "{frames} {offences}");
+    assert!(written > 10_000 && lies > 10, "{written} {lies}");
 }
 
 #[test]

@@ -141,21 +141,27 @@ impl Link {
         self.own.announce(Sleep::Awake);
     }
 
-    /// Takes packets until the peer's end is closed, waiting for it.
     fn wait_for_end(&self) {
-        let epoll = Epoll::new().unwrap();
-        epoll.add(&self.socket, 1).unwrap();
-        let mut events = Events::with_room(4);
-        loop {
-            match self.socket.receive(&mut [0; 64]) {
-                Received::End => return,
-                Received::Empty => {
-                    epoll.wait(&mut events, Some(lost())).unwrap();
-                    assert!(!events.is_empty(), "a death was lost");
-                }
-                Received::Packet { .. } => {}
-                Received::Failed(error) => panic!("{error}"),
+        wait_for_end(&self.socket);
+    }
+}
+
+/// Takes packets until the peer's end is closed, waiting for it. Even of a dead
+/// peer that may take a moment: a child that another test is starting has a copy
+/// of every descriptor until it executes its program.
+fn wait_for_end(socket: &LinkSocket) {
+    let epoll = Epoll::new().unwrap();
+    epoll.add(socket, 1).unwrap();
+    let mut events = Events::with_room(4);
+    loop {
+        match socket.receive(&mut [0; 64]) {
+            Received::End => return,
+            Received::Empty => {
+                epoll.wait(&mut events, Some(lost())).unwrap();
+                assert!(!events.is_empty(), "a death was lost");
             }
+            Received::Packet { .. } => {}
+            Received::Failed(error) => panic!("{error}"),
         }
     }
 }
@@ -228,6 +234,7 @@ fn role() {
         "echo" => echo(Link::shake(socket)),
         "bell echo" => echo_by_bell(Link::shake(socket)),
         "who" => say_who(&socket),
+        "far away" => say_who_we_see(&socket),
         "full table" => receive_with_a_full_table(&socket),
         "in flight" => send_too_many(&socket),
         other => panic!("no such role: {other}"),
@@ -316,6 +323,13 @@ fn say_who(socket: &LinkSocket) {
     }
 }
 
+fn say_who_we_see(socket: &LinkSocket) {
+    let (_, who) = wait_for_packet(socket, b"look");
+    // A pid of another namespace is none of ours.
+    assert_eq!(who.pid, 0);
+    socket.send(&who.process.to_le_bytes(), &[]).unwrap();
+}
+
 fn receive_with_a_full_table(socket: &LinkSocket) {
     let highest = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64 + 4;
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
@@ -365,7 +379,7 @@ fn a_child_has_its_link_once_and_its_own_children_have_not() {
     let (_, who) = wait_for_packet(&socket, b"mine alone");
     assert_eq!(who.pid.unsigned_abs(), child.id());
     assert!(child.wait().unwrap().success());
-    assert!(matches!(socket.receive(&mut [0; 8]), Received::End));
+    wait_for_end(&socket);
     // The command starts others, who have none.
     assert!(command.env(ROLE, "plain").status().unwrap().success());
 }
@@ -376,7 +390,7 @@ fn a_child_that_cannot_be_started_leaves_no_link() {
     let mut command = Command::new("/nowhere/at/all");
     let refused = shm::spawn::spawn(&mut command, childs).map_err(|error| error.kind());
     assert_eq!(refused.err(), Some(std::io::ErrorKind::NotFound));
-    assert!(matches!(socket.receive(&mut [0; 8]), Received::End));
+    wait_for_end(&socket);
 }
 
 /// The kernel ends a process that makes a file beyond its limit; we are told
@@ -414,6 +428,29 @@ fn a_packet_says_which_process_sent_it() {
             told.push(event.token);
         }
     }
+}
+
+/// KERNEL-FACTS: the inode is true where a pid is not.
+#[test]
+fn a_process_in_another_namespace_is_known_all_the_same() {
+    let elsewhere = ["--user", "--pid", "--fork"];
+    let mut possible = Command::new("unshare");
+    if !possible.args(elsewhere).arg("true").status().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let program = again("far away");
+    let mut command = Command::new("unshare");
+    command.args(elsewhere).arg(program.get_program());
+    command.args(program.get_args()).env(ROLE, "far away").stdout(std::process::Stdio::null());
+    let (socket, childs) = LinkSocket::pair().unwrap();
+    let mut child = shm::spawn::spawn(&mut command, childs).unwrap();
+    socket.send(b"look", &[]).unwrap();
+    let seen = shm::socket::own_process().to_le_bytes();
+    let (_, who) = wait_for_packet(&socket, &seen);
+    // It lies deeper than we do, so we see its pid. It is not `unshare`'s.
+    assert!(who.pid > 0 && who.pid.unsigned_abs() != child.id());
+    assert_ne!(who.process, shm::socket::own_process());
+    child.wait().unwrap();
 }
 
 #[test]
