@@ -5,24 +5,24 @@
 //! by it. It starts with the first link and blocks all signals. It never polls:
 //! when nothing happens it sleeps.
 
+mod greet;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use abi::hello::{Purpose, Refusal};
 use abi::right::Address;
-use abi::{Offence, TaskId, limits};
+use abi::{TaskId, limits};
 use shm::poll::{Epoll, EventFd, Events};
 use shm::socket::{LinkSocket, Listener};
 
+use self::greet::refuse;
 use crate::core::TaskCore;
-use crate::deadline::Deadline;
 use crate::error::LinkError;
-use crate::greeting::{self, Door, First, Greeting, Offer, Outcome, Role};
-use crate::link::{Join, Link, Parts};
-use crate::message::Right;
+use crate::greeting::{self, Door, Greeting, Offered, Role};
+use crate::link::{Join, Link};
 use crate::port::After;
-use crate::right::SendRight;
 use crate::wait::parking::lock;
 
 /// What other threads ask of this one.
@@ -31,7 +31,7 @@ pub(crate) enum Job {
     Greet(Greeting),
     /// Open a link with the owner of a right we were given.
     Introduce(Arc<Join>),
-    Listen(u64, Listener, Arc<Vec<(String, SendRight)>>),
+    Listen(u64, Listener, Arc<Offered>),
     Unlisten(u64),
     /// A link has ended.
     Bury(u32),
@@ -134,7 +134,7 @@ struct Worker {
     epoll: Epoll,
     inbox: Arc<Inbox>,
     door: Option<Listener>,
-    listeners: HashMap<u64, (Listener, Arc<Vec<(String, SendRight)>>)>,
+    listeners: HashMap<u64, (Listener, Arc<Offered>)>,
     /// In the order they came.
     greetings: BTreeMap<u64, Greeting>,
     links: HashMap<u64, Arc<Link>>,
@@ -331,11 +331,9 @@ impl Worker {
 
     /// Opens a link with the owner of a right that was given to us.
     fn introduce(&mut self, join: &Arc<Join>) {
-        let opening = |greeting: &Greeting| {
-            matches!(greeting.role, Role::Opener { expected: Some(_), .. })
-        };
-        if self.greetings.values().filter(|greeting| opening(greeting)).count()
-            >= limits::STRANGERS
+        let opening =
+            |greeting: &Greeting| matches!(greeting.role, Role::Opener { expected: Some(_), .. });
+        if self.greetings.values().filter(|greeting| opening(greeting)).count() >= limits::STRANGERS
         {
             // Somebody names owners that do not answer: he hurts his own gifts.
             self.meeting_failed(join.owner);
@@ -372,210 +370,4 @@ impl Worker {
             self.meeting_failed(owner);
         }
     }
-
-    // ---- greetings -----------------------------------------------------------
-
-    fn greet(&mut self, number: u64) {
-        let Some(greeting) = self.greetings.get(&number) else { return };
-        let first = greeting::first(&greeting.socket);
-        if matches!(first, Ok(First::Nothing)) {
-            return;
-        }
-        let Some(greeting) = self.remove_greeting(number) else { return };
-        match first {
-            Ok(First::Nothing) => {}
-            Ok(First::Gone) => self.fail(greeting, LinkError::Died),
-            Ok(First::Refused(refusal, process)) => self.refused(greeting, refusal, process),
-            Err(offence) => {
-                let refusal = match offence {
-                    Offence::VersionUnknown { .. } => Refusal::Version(abi::hello::VERSION),
-                    _ => Refusal::Malformed,
-                };
-                refuse(&greeting.socket, refusal);
-                self.fail(greeting, LinkError::Fault(offence));
-            }
-            Ok(First::Hello(hello, memory, who)) => {
-                let peer = TaskId { process: who.process, number: hello.number };
-                let Greeting { socket, role, due, outcome } = greeting;
-                match role {
-                    Role::Opener { own, writer, expected, offer } => {
-                        if expected.is_some_and(|expected| expected != peer) {
-                            let role = Role::Opener { own, writer, expected, offer };
-                            let greeting = Greeting { socket, role, due, outcome };
-                            self.fail(greeting, LinkError::Fault(Offence::WrongTask));
-                            return;
-                        }
-                        let parts = greeting::join_halves(socket, own, writer, &hello, memory, who);
-                        match parts {
-                            Ok(parts) => self.link(parts, offer, outcome),
-                            Err(error) => {
-                                if let Some(owner) = expected {
-                                    self.meeting_failed(owner);
-                                }
-                                settle_opening(outcome, error);
-                            }
-                        }
-                    }
-                    Role::Acceptor(door) => match self.may_enter(&door, &hello.purpose, peer) {
-                        Ok(()) => {
-                            let answered = self.answer(socket, &hello, memory, who);
-                            match answered {
-                                Ok(parts) => self.link(parts, offer_of(&door), outcome),
-                                Err(error) => settle_opening(outcome, error),
-                            }
-                        }
-                        Err(refusal) => {
-                            // A caller we are linked with already gets its
-                            // rights on the link there is.
-                            if refusal == Refusal::Duplicate
-                                && let (Some(offer), Some(link)) =
-                                    (offer_of(&door), self.core.link_with(peer))
-                            {
-                                self.welcome(&link, offer);
-                            }
-                            refuse(&socket, refusal);
-                            if let Some(outcome) = outcome {
-                                outcome.settle(Err(LinkError::Refused(refusal)));
-                            }
-                        }
-                    },
-                }
-            }
-        }
-    }
-
-    /// Whether who came through `door` has business here.
-    fn may_enter(&self, door: &Door, purpose: &Purpose, peer: TaskId) -> Result<(), Refusal> {
-        match (door, purpose) {
-            (Door::Parent, Purpose::Child) | (Door::Path(_), Purpose::Named) => {}
-            (Door::Introduction, Purpose::Claim { giver, ticket }) => {
-                if !self.core.knows_give(*giver, peer, *ticket) {
-                    return Err(Refusal::Ticket);
-                }
-            }
-            _ => return Err(Refusal::NotAllowed),
-        }
-        if self.links.len() >= limits::LINKS {
-            return Err(Refusal::Busy);
-        }
-        if self.core.may_accept(peer) { Ok(()) } else { Err(Refusal::Duplicate) }
-    }
-
-    /// Answers a hello with our own.
-    fn answer(
-        &self,
-        socket: LinkSocket,
-        hello: &abi::hello::Hello,
-        memory: std::os::fd::OwnedFd,
-        who: shm::socket::Credentials,
-    ) -> Result<Parts, shm::OpenError> {
-        use std::os::fd::AsFd;
-
-        let (own, writer, answer, ours) =
-            greeting::own_side(&self.core, hello.purpose).map_err(shm::OpenError::System)?;
-        let parts = match greeting::join_halves(socket, own, writer, hello, memory, who) {
-            Ok(parts) => parts,
-            Err(error) => return Err(error),
-        };
-        match parts.socket.send(&answer.encode(), &[ours.as_fd()]) {
-            Ok(()) => Ok(parts),
-            Err(_) => Err(shm::OpenError::System(std::io::ErrorKind::BrokenPipe.into())),
-        }
-    }
-
-    fn refused(&self, greeting: Greeting, refusal: Refusal, process: u64) {
-        let Greeting { role, outcome, .. } = greeting;
-        let expected = match role {
-            Role::Opener { expected, .. } => expected,
-            Role::Acceptor(_) => None,
-        };
-        if refusal == Refusal::Duplicate {
-            // The other side's connection stays; ours was not needed. What
-            // waits for the link gets it when that one is answered.
-            if let Some(outcome) = outcome {
-                let linked = self.links.values().find(|link| link.peer_task().process == process);
-                outcome
-                    .settle(linked.map(|link| link.peer_task()).ok_or(LinkError::Refused(refusal)));
-            }
-            return;
-        }
-        if let Some(owner) = expected {
-            self.meeting_failed(owner);
-        }
-        if let Some(outcome) = outcome {
-            outcome.settle(Err(LinkError::Refused(refusal)));
-        }
-    }
-
-    /// Two halves are a link now.
-    fn link(&mut self, parts: Parts, offer: Option<Offer>, outcome: Option<Arc<Outcome>>) {
-        let number = self.next;
-        self.next += 1;
-        let Ok(short) = u32::try_from(number) else { return };
-        let peer = parts.who.sender.task;
-        let link = Link::new(&self.core, short, parts);
-        let Ok(joins) = self.core.add_link(&link) else {
-            // There is one already: this one was never used.
-            link.socket().shutdown();
-            if let Some(outcome) = outcome {
-                outcome.settle(Err(LinkError::Refused(Refusal::Duplicate)));
-            }
-            return;
-        };
-        let watched =
-            self.epoll.add(link.socket(), Token::Socket(number).number()).and_then(|()| match link
-                .pidfd()
-            {
-                Some(pidfd) => self.epoll.add(pidfd, Token::Process(number).number()),
-                None => Ok(()),
-            });
-        self.links.insert(number, Arc::clone(&link));
-        if watched.is_err() {
-            // Nobody would hear of its death.
-            link.socket().shutdown();
-            self.bury(&link);
-        }
-        if let Some(offer) = offer {
-            self.welcome(&link, offer);
-        }
-        let mut after = After::default();
-        for join in joins {
-            link.claim(join, &mut after);
-        }
-        after.run();
-        if let Some(outcome) = outcome {
-            outcome.settle(Ok(peer));
-        }
-        // What came before we listened rang no bell we heard.
-        self.core.drain_after_bell(&[link]);
-    }
-
-    fn welcome(&self, link: &Arc<Link>, offer: Offer) {
-        if let Err((_, message)) = link.send_welcome(offer.into_message(), Deadline::after(WELCOME))
-        {
-            // Without its rights the peer has no use for the link.
-            drop(message);
-            link.socket().shutdown();
-        }
-    }
-}
-
-fn offer_of(door: &Door) -> Option<Offer> {
-    let Door::Path(offered) = door else { return None };
-    let (names, rights) =
-        offered.iter().map(|(name, right)| (name.clone(), Right::Send(right.clone()))).unzip();
-    Some(Offer { names, rights })
-}
-
-fn settle_opening(outcome: Option<Arc<Outcome>>, error: shm::OpenError) {
-    let Some(outcome) = outcome else { return };
-    outcome.settle(Err(match error {
-        shm::OpenError::Offence(offence) => LinkError::Fault(offence),
-        shm::OpenError::System(error) => LinkError::System(error),
-    }));
-}
-
-fn refuse(socket: &LinkSocket, refusal: Refusal) {
-    // It may have gone already.
-    let _ = socket.send(&refusal.encode(), &[]);
 }

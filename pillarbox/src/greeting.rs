@@ -5,7 +5,7 @@
 //! has business here.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use abi::hello::{Hello, Purpose, Refusal};
@@ -23,8 +23,7 @@ use crate::error::LinkError;
 use crate::link::{Parts, Who};
 use crate::message::{Message, Right, Sender};
 use crate::right::SendRight;
-use crate::wait::Waiter;
-use crate::wait::parking::lock;
+use crate::wait::Promise;
 
 /// Rights with names, to be given to whom a link is made with.
 #[derive(Debug)]
@@ -41,6 +40,9 @@ impl Offer {
     }
 }
 
+/// What a listener gives to whoever connects.
+pub(crate) type Offered = Vec<(String, SendRight)>;
+
 /// Which door a connection came through.
 #[derive(Clone, Debug)]
 pub(crate) enum Door {
@@ -49,7 +51,7 @@ pub(crate) enum Door {
     /// Our abstract socket: only who names a good ticket.
     Introduction,
     /// A socket in the file system: whoever may connect there.
-    Path(Arc<Vec<(String, SendRight)>>),
+    Path(Arc<Offered>),
 }
 
 /// One connection that is not a link yet.
@@ -73,27 +75,19 @@ pub(crate) enum Role {
 /// What became of a greeting, for the thread that waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    state: Mutex<(Option<Result<TaskId, LinkError>>, Option<Arc<Waiter>>)>,
+    promise: Promise<Result<TaskId, LinkError>>,
 }
 
 impl Outcome {
     pub(crate) fn settle(&self, result: Result<TaskId, LinkError>) {
-        let mut state = lock(&self.state);
-        if state.0.is_none() {
-            state.0 = Some(result);
-        }
-        if let Some(waiter) = state.1.take() {
+        if let Some(waiter) = self.promise.keep(result) {
             waiter.raise();
         }
     }
 
     fn wait(&self, task: &TaskCore, deadline: Deadline) -> Result<TaskId, LinkError> {
-        task.wait(deadline, None, |waiter| {
-            let mut state = lock(&self.state);
-            state.1 = Some(Arc::clone(waiter));
-            state.0.take()
-        })
-        .unwrap_or(Err(LinkError::Deadline))
+        task.wait(deadline, None, |waiter| self.promise.look(waiter))
+            .unwrap_or(Err(LinkError::Deadline))
     }
 }
 

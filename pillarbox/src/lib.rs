@@ -68,7 +68,7 @@ pub use right::{SendOnceRight, SendRight};
 pub use rights::census::{Census, Holding, Row};
 pub use spawn::Spawn;
 pub use task::Task;
-//pub use typed::channel;
+pub use typed::channel;
 
 /// The programs in the README are compiled and run.
 #[cfg(doctest)]

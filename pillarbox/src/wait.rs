@@ -64,6 +64,41 @@ impl Waiter {
     }
 }
 
+/// Something one thread waits for and another brings, once.
+#[derive(Debug)]
+pub(crate) struct Promise<T> {
+    state: std::sync::Mutex<Promised<T>>,
+}
+
+#[derive(Debug)]
+struct Promised<T> {
+    value: Option<T>,
+    waiter: Option<Arc<Waiter>>,
+}
+
+impl<T> Default for Promise<T> {
+    fn default() -> Self {
+        Promise { state: std::sync::Mutex::new(Promised { value: None, waiter: None }) }
+    }
+}
+
+impl<T> Promise<T> {
+    /// Keeps the promise and returns whom to wake. What came first stays.
+    #[must_use = "who waits must be woken"]
+    pub(crate) fn keep(&self, value: T) -> Option<Arc<Waiter>> {
+        let mut state = lock(&self.state);
+        state.value.get_or_insert(value);
+        state.waiter.take()
+    }
+
+    /// Takes what was brought, or leaves the waiter to be woken.
+    pub(crate) fn look(&self, waiter: &Arc<Waiter>) -> Option<T> {
+        let mut state = lock(&self.state);
+        state.waiter = Some(Arc::clone(waiter));
+        state.value.take()
+    }
+}
+
 /// Takes `waiter` out of a list it may stand in.
 pub(crate) fn forget(list: &mut Vec<Arc<Waiter>>, waiter: &Arc<Waiter>) {
     list.retain(|other| !Arc::ptr_eq(other, waiter));

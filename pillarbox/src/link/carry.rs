@@ -484,12 +484,14 @@ impl Link {
     /// The peer gives a right of its own to another task.
     pub(super) fn take_give(&self, header: &Header, to: TaskId) -> Result<(), Offence> {
         let exports = &mut *lock(&self.exports);
-        let export = exports.rules.give(header.slot)?;
+        // Looked at before it is marked: a promise in a give that comes to
+        // nothing is still the giver's, to be broken aloud with its link.
         let once = header.flags & abi::frame::flag::ONCE != 0;
-        let sink = exports.sink(header.slot).cloned().ok_or(Offence::NeverExported)?;
-        if once != (export.kind == RightKind::SendOnce) {
+        if once != (exports.rules.get(header.slot)?.kind == RightKind::SendOnce) {
             return Err(Offence::RightKind);
         }
+        let sink = exports.sink(header.slot).cloned().ok_or(Offence::NeverExported)?;
+        let export = exports.rules.give(header.slot)?;
         let right = match (&sink, export.kind) {
             // Counted as a sender while it is on its way.
             (Sink::Port(port), RightKind::Send) => Some(SendRight::own(port)),
@@ -497,7 +499,11 @@ impl Link {
         };
         let name = GiveName { giver: self.peer_task(), to, ticket: Ticket(header.tag) };
         let given = Given { port: sink.id(), kind: export.kind, slot: header.slot };
-        self.task.note_give(name, given, HeldGive { sink, right })
+        let noted = self.task.note_give(name, given, HeldGive { sink, right });
+        if noted.is_err() {
+            let _ = exports.rules.take_back(header.slot);
+        }
+        noted
     }
 
     /// A give of the peer's failed on its way.

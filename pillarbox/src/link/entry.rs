@@ -15,7 +15,7 @@ use crate::error::StatusError;
 use crate::message::Notification;
 use crate::port::After;
 use crate::right::SendOnceRight;
-use crate::wait::Waiter;
+use crate::wait::Promise;
 use crate::wait::parking::lock;
 
 /// What is known of a slot of the peer's.
@@ -171,7 +171,7 @@ impl Entry {
             if self.link.is_dead() {
                 return Some(Err(StatusError::Dead));
             }
-            cell.look(waiter)
+            cell.promise.look(waiter)
         });
         lock(&self.link.status).remove(&question);
         answer.unwrap_or(Err(StatusError::Deadline))
@@ -181,20 +181,12 @@ impl Entry {
 /// Where the answer to a status question arrives.
 #[derive(Debug, Default)]
 pub(crate) struct StatusCell {
-    state: Mutex<(Option<Result<PortStatus, StatusError>>, Option<Arc<Waiter>>)>,
+    promise: Promise<Result<PortStatus, StatusError>>,
 }
 
 impl StatusCell {
-    fn look(&self, waiter: &Arc<Waiter>) -> Option<Result<PortStatus, StatusError>> {
-        let mut state = lock(&self.state);
-        state.1 = Some(Arc::clone(waiter));
-        state.0.take()
-    }
-
     pub(crate) fn answer(&self, answer: Result<PortStatus, StatusError>, after: &mut After) {
-        let mut state = lock(&self.state);
-        state.0 = Some(answer);
-        if let Some(waiter) = state.1.take() {
+        if let Some(waiter) = self.promise.keep(answer) {
             after.wake(waiter);
         }
     }

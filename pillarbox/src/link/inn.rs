@@ -194,7 +194,7 @@ impl Link {
     /// speaks of them was published, so they are here.
     fn packet(&self, inn: &mut Inn, number: u32, turn: &mut Turn) -> Result<Packet, Offence> {
         for last in [false, true] {
-            while let Some(packet) = inn.packets.pop_front() {
+            if let Some(packet) = inn.packets.pop_front() {
                 if packet.number == number {
                     return Ok(packet);
                 }

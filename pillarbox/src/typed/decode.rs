@@ -118,10 +118,7 @@ impl<'de> Reader<'de> {
     }
 
     /// Reads what lies one level deeper.
-    fn deeper<T>(
-        &mut self,
-        inner: impl FnOnce(&mut Self) -> Result<T, Stop>,
-    ) -> Result<T, Stop> {
+    fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<T, Stop> {
         let left = self.depth_left.checked_sub(1).ok_or(Stop::Fault(TypedOffence::TooDeep))?;
         self.depth_left = left;
         let found = inner(self)?;

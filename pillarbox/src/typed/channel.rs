@@ -1,0 +1,480 @@
+//! Send rights, send-once rights and receive rights that know a type.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde::ser::{Serialize, Serializer};
+
+use super::carry::{pack, unpack};
+use super::error::{
+    TypedCallError, TypedReceiveError, TypedReplyError, TypedSendError, TypedSendOnceError,
+};
+use crate::deadline::Deadline;
+use crate::error::{CallError, SendFailure, TaskError};
+use crate::message::Message;
+use crate::port::{Capacity, ReceiveRight};
+use crate::right::{SendOnceRight, SendRight};
+use crate::task::Task;
+
+/// Makes a port for values of type `T` in the task of this process.
+///
+/// # Rights
+/// Returns one send right and the receive right.
+///
+/// # Errors
+/// As [`Task::current`].
+///
+/// # Blocking
+/// Never, but for the first [`Task::current`] of a process.
+///
+/// # Examples
+/// ```
+/// use pillarbox::{Capacity, Deadline, channel};
+/// let (sender, receiver) = channel::<(u8, String)>(Capacity::Bounded(4))?;
+/// sender.send((1, "one".into()), Deadline::Never)?;
+/// assert_eq!(receiver.receive(Deadline::Never)?.value, (1, "one".into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn channel<T>(capacity: Capacity) -> Result<(Sender<T>, Receiver<T>), TaskError> {
+    channel_in(&Task::current()?, capacity)
+}
+
+/// As [`channel`], in a task of the caller's choice.
+///
+/// # Rights
+/// Returns one send right and the receive right, both of `task`.
+///
+/// # Errors
+/// [`TaskError::Forked`] for a task of the process this one was forked from.
+///
+/// # Blocking
+/// Never.
+///
+/// # Examples
+/// ```
+/// use pillarbox::{Capacity, Task, typed};
+/// let task = Task::new();
+/// let (sender, receiver) = typed::channel_in::<u8>(&task, Capacity::Unbounded)?;
+/// assert_eq!(sender.right().owner(), Some(task.id()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn channel_in<T>(
+    task: &Task,
+    capacity: Capacity,
+) -> Result<(Sender<T>, Receiver<T>), TaskError> {
+    task.core.check()?;
+    let receiver = Receiver::from_right(task.port(capacity));
+    let sender = receiver.make_send().map_err(|_| TaskError::Forked)?;
+    Ok((sender, receiver))
+}
+
+/// A send right to a port of values of type `T`. A clone is a right of its own.
+///
+/// It may be a field of a value that is sent, and is copied then.
+///
+/// # Examples
+/// ```
+/// use pillarbox::typed::Sender;
+/// use pillarbox::{Capacity, Deadline, channel};
+///
+/// // Whoever gets this can send us numbers.
+/// let (offers, inbox) = channel::<Sender<u64>>(Capacity::Bounded(1))?;
+/// let (sender, numbers) = channel::<u64>(Capacity::Bounded(1))?;
+/// offers.send(sender, Deadline::Never)?;
+///
+/// let sender = inbox.receive(Deadline::Never)?.value;
+/// sender.send(7, Deadline::Never)?;
+/// assert_eq!(numbers.receive(Deadline::Never)?.value, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Sender<T> {
+    right: SendRight,
+    takes: PhantomData<fn(T)>,
+}
+
+impl<T> Sender<T> {
+    /// Takes a send right to be one for values of type `T`.
+    ///
+    /// That is an allegation: nothing is checked here, and where it is wrong the
+    /// receiver blames this task.
+    ///
+    /// # Rights
+    /// The right is the sender's from now on.
+    pub fn from_right(right: SendRight) -> Self {
+        Sender { right, takes: PhantomData }
+    }
+
+    /// The send right itself.
+    pub fn right(&self) -> &SendRight {
+        &self.right
+    }
+
+    /// The send right, without its type.
+    pub fn into_right(self) -> SendRight {
+        self.right
+    }
+}
+
+impl<T: Serialize> Sender<T> {
+    /// Sends `value` and gives away every right in it.
+    ///
+    /// # Rights
+    /// Send rights in the value are copied into the message, and the value's own
+    /// are dropped with it; what is in a [`super::Carry`] moves. On an error
+    /// nothing has left the value.
+    ///
+    /// # Errors
+    /// On any error nothing was sent and the value comes back whole. See
+    /// [`super::TypedSendFailure`].
+    ///
+    /// # Blocking
+    /// As [`SendRight::send`].
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::{Capacity, Deadline, SendFailure, channel};
+    /// let (sender, receiver) = channel::<String>(Capacity::Bounded(1))?;
+    /// sender.send("first".into(), Deadline::Now)?;
+    /// let error = sender.send("second".into(), Deadline::Now).unwrap_err();
+    /// assert_eq!(error.reason, SendFailure::Full.into());
+    /// assert_eq!(error.value, "second");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send(&self, value: T, deadline: Deadline) -> Result<(), TypedSendError<T>> {
+        let (message, outgoing) = match pack(&value) {
+            Ok(packed) => packed,
+            Err(error) => return Err(TypedSendError { reason: error.into(), value }),
+        };
+        self.right.send(message, deadline).map_err(|mut error| {
+            outgoing.come_back(&mut error.message);
+            TypedSendError { reason: error.reason.into(), value }
+        })
+    }
+
+    /// Sends `request` with a reply right and waits for an answer of type `A`.
+    ///
+    /// # Rights
+    /// As [`Sender::send`]; the rights in the answer are this task's.
+    ///
+    /// # Errors
+    /// See [`TypedCallError`]. An answer that is no `A` blames the server.
+    ///
+    /// # Blocking
+    /// As [`SendRight::call`].
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::{Capacity, Deadline, channel};
+    /// let (sender, receiver) = channel::<u32>(Capacity::Bounded(1))?;
+    /// std::thread::spawn(move || {
+    ///     let mut request = receiver.receive(Deadline::Never).unwrap();
+    ///     let twice = request.value * 2;
+    ///     request.reply(twice, Deadline::Never).unwrap();
+    /// });
+    /// let twice: u32 = sender.call(21, Deadline::Never)?;
+    /// assert_eq!(twice, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn call<A: DeserializeOwned>(
+        &self,
+        request: T,
+        deadline: Deadline,
+    ) -> Result<A, TypedCallError<T>> {
+        let unsent = |reason, value| TypedCallError::Unsent(TypedSendError { reason, value });
+        let (message, outgoing) = match pack(&request) {
+            Ok(packed) => packed,
+            Err(error) => return Err(unsent(error.into(), request)),
+        };
+        match self.right.call(message, deadline) {
+            Ok(mut answer) => unpack(&mut answer).map_err(TypedCallError::Answer),
+            Err(CallError::Unsent(mut error)) => {
+                outgoing.come_back(&mut error.message);
+                Err(unsent(error.reason.into(), request))
+            }
+            Err(CallError::Deadline) => Err(TypedCallError::Deadline),
+            Err(CallError::Dropped) => Err(TypedCallError::Dropped),
+            Err(CallError::Died) => Err(TypedCallError::Died),
+        }
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Sender::from_right(self.right.clone())
+    }
+}
+
+impl<T> From<Sender<T>> for SendRight {
+    fn from(sender: Sender<T>) -> Self {
+        sender.right
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sender").field(&self.right).finish()
+    }
+}
+
+/// As for [`SendRight`].
+impl<T> Serialize for Sender<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.right.serialize(serializer)
+    }
+}
+
+/// As for [`SendRight`].
+impl<'de, T> Deserialize<'de> for Sender<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        SendRight::deserialize(deserializer).map(Sender::from_right)
+    }
+}
+
+/// A send-once right to a port or a caller that waits for a `T`.
+///
+/// Dropping it tells who waits. In a value it moves in a [`super::Carry`].
+///
+/// # Examples
+/// ```
+/// use pillarbox::typed::{Carry, SenderOnce};
+/// use pillarbox::{Capacity, Deadline, channel};
+///
+/// let (sender, receiver) = channel::<Carry<SenderOnce<String>>>(Capacity::Bounded(1))?;
+/// let (_, answers) = channel::<String>(Capacity::Bounded(1))?;
+/// sender.send(answers.make_send_once()?.into(), Deadline::Never)?;
+///
+/// let once = receiver.receive(Deadline::Never)?.value.into_inner().ok_or("empty")?;
+/// once.send("done".into(), Deadline::Never)?;
+/// assert_eq!(answers.receive(Deadline::Never)?.value, "done");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SenderOnce<T> {
+    right: SendOnceRight,
+    takes: PhantomData<fn(T)>,
+}
+
+impl<T> SenderOnce<T> {
+    /// Takes a send-once right to be one for a value of type `T`: an allegation,
+    /// as with [`Sender::from_right`].
+    pub fn from_right(right: SendOnceRight) -> Self {
+        SenderOnce { right, takes: PhantomData }
+    }
+
+    /// The send-once right, without its type.
+    pub fn into_right(self) -> SendOnceRight {
+        self.right
+    }
+}
+
+impl<T: Serialize> SenderOnce<T> {
+    /// Sends `value` and uses the right up.
+    ///
+    /// # Rights
+    /// Consumes the right; the rights in the value go as with [`Sender::send`].
+    ///
+    /// # Errors
+    /// On any error nothing was sent; the value and the unused right come back.
+    ///
+    /// # Blocking
+    /// As [`SendOnceRight::send`].
+    pub fn send(self, value: T, deadline: Deadline) -> Result<(), TypedSendOnceError<T>> {
+        let (message, outgoing) = match pack(&value) {
+            Ok(packed) => packed,
+            Err(error) => {
+                return Err(TypedSendOnceError { reason: error.into(), value, right: self });
+            }
+        };
+        self.right.send(message, deadline).map_err(|mut error| {
+            outgoing.come_back(&mut error.message);
+            let right = SenderOnce::from_right(error.right);
+            TypedSendOnceError { reason: error.reason.into(), value, right }
+        })
+    }
+}
+
+impl<T> From<SenderOnce<T>> for SendOnceRight {
+    fn from(sender: SenderOnce<T>) -> Self {
+        sender.right
+    }
+}
+
+impl<T> fmt::Debug for SenderOnce<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SenderOnce").field(&self.right).finish()
+    }
+}
+
+/// The receive right of a port of values of type `T`. Dropping it ends the
+/// port.
+pub struct Receiver<T> {
+    right: ReceiveRight,
+    gives: PhantomData<fn() -> T>,
+}
+
+impl<T> Receiver<T> {
+    /// Takes a receive right to be one for values of type `T`. Messages that
+    /// are none are errors of [`Receiver::receive`].
+    ///
+    /// # Rights
+    /// The right is the receiver's from now on.
+    pub fn from_right(right: ReceiveRight) -> Self {
+        Receiver { right, gives: PhantomData }
+    }
+
+    /// The receive right itself.
+    pub fn right(&self) -> &ReceiveRight {
+        &self.right
+    }
+
+    /// The receive right, without its type.
+    pub fn into_right(self) -> ReceiveRight {
+        self.right
+    }
+
+    /// Makes a sender.
+    ///
+    /// # Rights
+    /// Makes a send right.
+    ///
+    /// # Errors
+    /// [`SendFailure::Forked`] in a forked child.
+    pub fn make_send(&self) -> Result<Sender<T>, SendFailure> {
+        self.right.make_send().map(Sender::from_right)
+    }
+
+    /// Makes a sender for one value. If it is dropped unused,
+    /// [`Receiver::receive`] tells so, with [`TypedReceiveError::Notification`].
+    ///
+    /// # Rights
+    /// Makes a send-once right.
+    ///
+    /// # Errors
+    /// [`SendFailure::Forked`] in a forked child.
+    pub fn make_send_once(&self) -> Result<SenderOnce<T>, SendFailure> {
+        self.right.make_send_once().map(SenderOnce::from_right)
+    }
+}
+
+impl<T: DeserializeOwned> Receiver<T> {
+    /// Takes the next message and reads it as a `T`.
+    ///
+    /// # Rights
+    /// The rights in the value, and the reply right, are this task's.
+    ///
+    /// # Errors
+    /// See [`TypedReceiveError`]. After any but
+    /// [`TypedReceiveError::Receive`] a message was used up, its rights are
+    /// released, and the next call takes the next message.
+    ///
+    /// # Blocking
+    /// As [`ReceiveRight::receive`].
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::typed::{TypedOffence, TypedReceiveError};
+    /// use pillarbox::{Capacity, Deadline, Message, channel};
+    ///
+    /// let (sender, receiver) = channel::<bool>(Capacity::Bounded(1))?;
+    /// sender.right().send(Message::new([2]), Deadline::Never)?;
+    /// let error = receiver.receive(Deadline::Never).unwrap_err();
+    /// let TypedReceiveError::Fault { offence, sender } = error else { panic!("{error}") };
+    /// assert_eq!(offence, TypedOffence::NotTrueOrFalse(2));
+    /// assert_eq!(sender.map(|it| it.pid as u32), Some(std::process::id()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn receive(&self, deadline: Deadline) -> Result<Received<T>, TypedReceiveError> {
+        let mut message = self.right.receive(deadline)?;
+        if let Some(what) = message.notification() {
+            return Err(TypedReceiveError::Notification(what));
+        }
+        let value = unpack(&mut message)?;
+        Ok(Received::new(value, message))
+    }
+}
+
+impl<T> From<ReceiveRight> for Receiver<T> {
+    fn from(right: ReceiveRight) -> Self {
+        Receiver::from_right(right)
+    }
+}
+
+impl<T> From<Receiver<T>> for ReceiveRight {
+    fn from(receiver: Receiver<T>) -> Self {
+        receiver.right
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Receiver").field(&self.right).finish()
+    }
+}
+
+/// A value that was received, and what came with it.
+///
+/// # Rights
+/// Dropped with its reply right, it tells the caller that there will be no
+/// answer.
+///
+/// # Examples
+/// ```
+/// use pillarbox::typed::{Received, SenderOnce};
+/// use pillarbox::{Capacity, Deadline, channel};
+///
+/// let (sender, receiver) = channel::<u8>(Capacity::Bounded(1))?;
+/// sender.send(1, Deadline::Never)?;
+/// let Received { value, reply, .. } = receiver.receive(Deadline::Never)?;
+/// assert_eq!((value, reply.is_none()), (1, true));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Received<T> {
+    /// The value.
+    pub value: T,
+    /// Who sent it: the kernel's word.
+    pub sender: Option<crate::message::Sender>,
+    /// Which message of its port this was, counted from 1.
+    pub sequence: u64,
+    /// Where the answer goes, if the sender waits for one.
+    pub reply: Option<SendOnceRight>,
+}
+
+impl<T> Received<T> {
+    pub(super) fn new(value: T, mut message: Message) -> Self {
+        Received {
+            value,
+            sender: message.sender(),
+            sequence: message.sequence(),
+            reply: message.take_reply(),
+        }
+    }
+
+    /// Answers the message. It can be answered once.
+    ///
+    /// # Rights
+    /// Uses up the reply right; the rights in the answer go as with
+    /// [`Sender::send`].
+    ///
+    /// # Errors
+    /// See [`TypedReplyError`]. The answer comes back, and where the send failed
+    /// the reply right is still here.
+    ///
+    /// # Blocking
+    /// As [`SendOnceRight::send`].
+    pub fn reply<A: Serialize>(
+        &mut self,
+        answer: A,
+        deadline: Deadline,
+    ) -> Result<(), TypedReplyError<A>> {
+        let Some(right) = self.reply.take() else {
+            return Err(TypedReplyError::NoReply(answer));
+        };
+        SenderOnce::from_right(right).send(answer, deadline).map_err(|error| {
+            let TypedSendOnceError { reason, value, right } = error;
+            self.reply = Some(right.into_right());
+            TypedReplyError::Unsent(TypedSendError { reason, value })
+        })
+    }
+}
