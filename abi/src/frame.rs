@@ -32,9 +32,9 @@ pub const ATTACHED_BYTES: usize = 16;
 /// The slot index in a *look* that means every slot.
 pub const EVERY_SLOT: u32 = u32::MAX;
 
-/// The ticket in a *take back* that means every ticket given to that task: it
+/// The ticket no give has. In a *take back* it means every ticket given to that task: it
 /// has died, and the owner of the rights may not know it.
-pub const EVERY_TICKET: u64 = u64::MAX;
+pub const EVERY_TICKET: u64 = 0;
 
 /// Bits of `flags`.
 pub mod flag {

@@ -159,7 +159,7 @@ impl TaskCore {
             let _ = gives.rules.expire(self.now_ns());
             (gives.let_go(), gives.rules.next_expiry())
         };
-        end_gives(expired, Notification::SendOnceDied);
+        end_gives(self, expired, Notification::SendOnceDied);
         match (next, due) {
             (Some(one), Some(two)) => Some(one.min(two)),
             (one, two) => one.or(two),

@@ -46,7 +46,7 @@ impl TaskCore {
         drop(meeting);
         link.socket().shutdown();
         self.finish_turn(turn);
-        end_gives(ended, Notification::SendOnceDied);
+        end_gives(self, ended, Notification::SendOnceDied);
     }
 
     /// Takes what lies in the lanes, unless another thread is at it. Returns
@@ -75,7 +75,7 @@ impl TaskCore {
         }
         let (_, turn) = self.turn(&links);
         drop(seat);
-        bells.finish();
+        bells.finish(self);
         self.finish_turn(turn);
         self.wake_sentinel();
     }
@@ -99,7 +99,7 @@ impl TaskCore {
             self.start_join(join, &mut after);
             after.run();
         }
-        turn.finish();
+        turn.finish(self);
     }
 
     /// Something found under a lock that must be done without one.

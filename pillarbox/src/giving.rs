@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use abi::frame::{Header, Kind, flag};
 use abi::right::Kind as RightKind;
-use abi::{Offence, TaskId, Ticket};
+use abi::{Offence, Slot, TaskId, Ticket};
 use rights::give::{GiveName, Given, Gives};
 
 use crate::core::TaskCore;
@@ -17,6 +17,9 @@ use crate::wait::parking::lock;
 /// A give that waits for its claim: what keeps the right alive meanwhile.
 #[derive(Debug)]
 pub(crate) struct HeldGive {
+    pub(crate) name: GiveName,
+    /// The giver's slot for it.
+    pub(crate) slot: Slot,
     pub(crate) sink: Sink,
     /// Counts as a sender; `None` for a send-once right.
     pub(crate) right: Option<SendRight>,
@@ -138,10 +141,14 @@ impl GiveTable {
     }
 }
 
-/// Gives that nobody will claim: a promise of a reply is broken aloud.
-pub(crate) fn end_gives(ended: Vec<HeldGive>, what: Notification) {
+/// Gives that nobody will claim. A promise of a reply goes back to the giver's
+/// slot while there is one, and is broken aloud where there is none.
+pub(crate) fn end_gives(task: &TaskCore, ended: Vec<HeldGive>, what: Notification) {
     for held in ended {
-        if held.right.is_none() {
+        let goes_back = || {
+            task.link_with(held.name.giver).is_some_and(|giver| giver.take_promise_back(held.slot))
+        };
+        if held.right.is_none() && !goes_back() {
             let mut after = After::default();
             held.sink.arrive_once(Message::notification_of(what), &mut after);
             after.run();

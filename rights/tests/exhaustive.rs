@@ -12,6 +12,10 @@
 //!
 //! `PILLARBOX_DEEPER=n` goes `n` operations further than the default.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    reason = "the length reached and the sequences tried are part of the result"
+)]
 
 #[path = "exhaustive/search.rs"]
 mod search;

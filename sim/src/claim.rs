@@ -37,6 +37,10 @@ pub(crate) fn take_back(slot: Slot, to: TaskId, ticket: Ticket) -> Frame {
     with_task(Kind::TakeBack, slot, to, ticket.0)
 }
 
+pub(crate) fn claim_frame(giver: TaskId, ticket: Ticket) -> Frame {
+    with_task(Kind::Claim, NO_SLOT, giver, ticket.0)
+}
+
 /// The receiver of all these gives is dead, and the owner may not know it.
 pub(crate) fn take_back_every(to: TaskId) -> Frame {
     with_task(Kind::TakeBack, NO_SLOT, to, EVERY_TICKET)
@@ -119,7 +123,8 @@ impl World {
         if given.kind == RightKind::Send {
             return self.sender_gone(me, given.port.port);
         }
-        if let Some(giver) = self.find(name.giver)
+        if !self.is(Fault::EndsTheGiversRight)
+            && let Some(giver) = self.find(name.giver)
             && let Some(link) = self.tasks[me].link(giver)
             && link.exports.get(given.slot).is_ok_and(|export| export.given)
             && link.exports.take_back(given.slot).is_ok()
@@ -145,7 +150,7 @@ impl World {
             return;
         }
         link.claims_open += 1;
-        let frame = with_task(Kind::Claim, NO_SLOT, World::id(giver), ticket.0);
+        let frame = claim_frame(World::id(giver), ticket);
         self.say(me, owner, frame);
     }
 
@@ -269,6 +274,9 @@ impl World {
         });
         if let Some((giver, ticket)) = next {
             self.claim(me, owner, giver, ticket);
+        }
+        if right.is_none() && self.is(Fault::RefusedBlamed) {
+            self.offended(me, giver, Offence::TicketUnknown);
         }
         let mut joined = Right::Dead(said);
         if let Some((kind, slot)) = right {

@@ -70,3 +70,29 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lane::LANE_BYTES;
+
+    #[test]
+    fn a_kept_release_overtakes_nothing_said_of_its_slot() {
+        let mut world = World::new(1, 2, None);
+        world.begin();
+        let slot = Slot { index: 0, generation: 1 };
+        world.outbound(0, 1).lane.publish(&[0; LANE_BYTES]);
+        world.say(0, 1, about(Kind::Release, slot, 1));
+        // The right came again, and its holder asked for a place.
+        world.say(0, 1, about(Kind::Ask, slot, 0));
+        world.say(0, 1, about(Kind::Release, slot, 1));
+        world.say(0, 1, about(Kind::Look, slot, 0));
+        world.say(0, 1, about(Kind::Look, slot, 0));
+        let kept: Vec<(Kind, u64)> = world.tasks[0].links[&1]
+            .control
+            .iter()
+            .map(|frame| (frame.header.kind, frame.header.tag))
+            .collect();
+        assert_eq!(kept, [(Kind::Ask, 0), (Kind::Release, 2), (Kind::Look, 0)]);
+    }
+}

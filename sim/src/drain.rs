@@ -107,9 +107,14 @@ impl World {
         peer: TaskNumber,
         slot: Slot,
     ) -> Result<Option<crate::task::Lead>, Offence> {
+        let blamed = self.is(crate::Fault::RobbedBlamed);
         let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
         let export = *link.exports.get(slot)?;
-        if export.given {
+        if export.given && !blamed {
+            if !self.liars {
+                let what = format!("task {peer} used a right it had given on, or lost");
+                self.violated("I4", what);
+            }
             self.unexport(me, peer, slot, 1)?;
             return Ok(None);
         }

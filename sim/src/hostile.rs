@@ -53,7 +53,8 @@ impl World {
             0..40 => self.eavesdrop(me, peer),
             40..43 => self.garbage(me, peer),
             43..48 => self.frame_of(me, peer, &KINDS),
-            48..80 => self.frame_of(me, peer, &PLAUSIBLE),
+            48..65 => self.frame_of(me, peer, &PLAUSIBLE),
+            65..80 => self.guess(me, peer),
             80..90 => {
                 let index = self.chance.below(4) as u32;
                 let life = (self.chance.below(3) << 32) | self.chance.below(3);
@@ -65,6 +66,16 @@ impl World {
             }
             97 => self.close(me, peer),
             _ => {}
+        }
+    }
+
+    /// Claims what somebody may just have given it: tickets are counts.
+    fn guess(&mut self, me: TaskNumber, peer: TaskNumber) {
+        let friends: Vec<TaskNumber> = self.tasks[me].links.keys().copied().collect();
+        for giver in friends {
+            let ticket = Ticket(self.tasks[giver].tickets);
+            let frame = crate::claim::claim_frame(World::id(giver), ticket);
+            self.write(me, peer, &frame.encode());
         }
     }
 

@@ -45,6 +45,8 @@ mod hostile;
 mod lane;
 mod letting_go;
 mod port;
+#[cfg(test)]
+mod robbed;
 mod run;
 mod schedule;
 mod seed;

@@ -212,7 +212,6 @@ impl World {
     }
 
     fn some_send(&mut self, me: TaskNumber) {
-        eprintln!("TRY {}", self.tasks[me].waiting.len());
         if self.tasks[me].waiting.len() >= WAITING {
             return;
         }

@@ -166,7 +166,10 @@ impl World {
             self.kill(me);
             return Sent::Done;
         }
-        if self.surprise(30) {
+        // The socket may say no; a liar can see to it that it does.
+        let honest = self.tasks[peer].honest();
+        let often = self.hung_up(peer, me) || !honest;
+        if self.surprise(if often { 200 } else { 30 }) {
             self.undo(me, peer, &named);
             return Sent::Failed;
         }

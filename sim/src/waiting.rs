@@ -22,16 +22,7 @@ impl World {
     fn attempt(&mut self, me: TaskNumber, mut waiting: Waiting) -> Option<Waiting> {
         let over_due = waiting.out.deadline_ns <= self.now_ns;
         if !waiting.asleep {
-            let r = self.try_send(me, &waiting.out);
-            eprintln!(
-                "SENT {r:?} {:?}",
-                self.tasks[me].rights.get(&waiting.out.over).map(|x| format!("{x:?}")
-                    .split(|c: char| !c.is_alphabetic())
-                    .next()
-                    .unwrap()
-                    .to_owned())
-            );
-            match r {
+            match self.try_send(me, &waiting.out) {
                 Sent::Done => return None,
                 Sent::Dead | Sent::Failed => {
                     self.give_back(me, &waiting.out);

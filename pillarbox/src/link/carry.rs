@@ -9,13 +9,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use abi::board::{Life, State};
-use abi::frame::{Attached, Header, Kind};
+use abi::frame::{Attached, EVERY_TICKET, Header, Kind};
 use abi::right::{Kind as RightKind, RightRef};
 use abi::{Offence, Slot, TaskId, Ticket, limits};
 use rights::export::{Exports, Released};
 use rights::give::{GiveName, Given};
 
-use super::{EVERY_TICKET, Join, Link, Turn};
+use super::{Join, Link, Turn};
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::giving::HeldGive;
@@ -409,9 +409,10 @@ impl Link {
                     Some(Sink::Reply(_)) | None => SendRight::dead(task).into(),
                 }
             }
-            RightRef::Yours(RightKind::SendOnce, slot) => {
-                SendOnceRight::own(self.take_once(slot)?).into()
-            }
+            RightRef::Yours(RightKind::SendOnce, slot) => match self.take_once(slot)? {
+                Some(sink) => SendOnceRight::own(sink).into(),
+                None => SendOnceRight::dead(task).into(),
+            },
             RightRef::Dead(RightKind::Send) => SendRight::dead(task).into(),
             RightRef::Dead(RightKind::SendOnce) => SendOnceRight::dead(task).into(),
             RightRef::Third { kind, owner, address, ticket } => {
@@ -426,12 +427,26 @@ impl Link {
         })
     }
 
-    /// Uses up a send-once right of the peer's.
-    pub(super) fn take_once(&self, slot: Slot) -> Result<Sink, Offence> {
+    /// Uses up a send-once right of the peer's. `None` for one it had given on:
+    /// a liar may have claimed it before its give came back, and then the use is
+    /// late and nobody's offence.
+    pub(super) fn take_once(&self, slot: Slot) -> Result<Option<Sink>, Offence> {
         let mut exports = lock(&self.exports);
-        exports.rules.consume(slot)?;
+        let given = exports.rules.get(slot)?.given;
+        if given {
+            let _ = exports.rules.release(slot, 1)?;
+        } else {
+            exports.rules.consume(slot)?;
+        }
         exports.loaded(slot);
-        exports.take_sink(slot).ok_or(Offence::NeverExported)
+        let sink = exports.take_sink(slot).ok_or(Offence::NeverExported)?;
+        Ok((!given).then_some(sink))
+    }
+
+    /// A promise that was given on comes back to its giver's slot. False where
+    /// the giver has let go of that.
+    pub(crate) fn take_promise_back(&self, slot: Slot) -> bool {
+        lock(&self.exports).rules.take_back(slot).is_ok()
     }
 
     /// The peer gives `count` rights back.
@@ -499,11 +514,15 @@ impl Link {
         };
         let name = GiveName { giver: self.peer_task(), to, ticket: Ticket(header.tag) };
         let given = Given { port: sink.id(), kind: export.kind, slot: header.slot };
-        let noted = self.task.note_give(name, given, HeldGive { sink, right });
-        if noted.is_err() {
-            let _ = exports.rules.take_back(header.slot);
+        match self.task.note_give(name, given, HeldGive { name, slot: header.slot, sink, right }) {
+            Ok(()) => Ok(()),
+            Err(offence) => {
+                let _ = exports.rules.take_back(header.slot);
+                // Too many unclaimed gives are their receivers' doing as well:
+                // this one is refused when it is claimed.
+                if offence == Offence::GivesExceeded { Ok(()) } else { Err(offence) }
+            }
         }
-        noted
     }
 
     /// A give of the peer's failed on its way.
@@ -524,7 +543,7 @@ impl Link {
         if let Some((given, held)) = self.task.take_give(name) {
             after.held.push(held);
             if given.kind == RightKind::SendOnce {
-                lock(&self.exports).rules.take_back(given.slot)?;
+                let _ = self.take_promise_back(given.slot);
             }
         }
         Ok(())

@@ -18,6 +18,7 @@ use shm::socket::Received;
 use super::entry::Imported;
 use super::out::{DESCRIPTORS, charge_of};
 use super::{Charge, Join, Joined, Link};
+use crate::core::TaskCore;
 use crate::giving::{HeldGive, end_gives};
 use crate::message::{Body, Descriptor, Message, Notification};
 use crate::port::After;
@@ -72,14 +73,14 @@ pub(crate) struct Turn {
 
 impl Turn {
     /// Drops and wakes; claims are the task's to start.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(self, task: &TaskCore) {
         for join in self.refused {
             let mut after = After::default();
             join.settle(Joined::Dead, &mut after);
             after.run();
         }
         self.after.run();
-        end_gives(self.ended, Notification::SendOnceDied);
+        end_gives(task, self.ended, Notification::SendOnceDied);
         if !self.foreign.is_empty() {
             shm::close::close_later(self.foreign);
         }
@@ -224,7 +225,7 @@ impl Link {
                 let kind = lock(&self.exports).rules.get(header.slot)?.kind;
                 let charged = kind == RightKind::Send;
                 let message = self.take_message(inn, header, charged, turn)?;
-                self.deliver(header.slot, message, turn)
+                self.deliver(header.slot, kind, message, turn)
             }
             Kind::Welcome => {
                 let message = self.take_message(inn, header, false, turn)?;
@@ -267,10 +268,11 @@ impl Link {
                 Ok(())
             }
             Kind::Dropped => {
-                let sink = self.take_once(header.slot)?;
-                let told = Message::notification_of(Notification::SendOnceDropped);
-                sink.arrive_once(told, &mut turn.after);
-                turn.sinks.push(sink);
+                if let Some(sink) = self.take_once(header.slot)? {
+                    let told = Message::notification_of(Notification::SendOnceDropped);
+                    sink.arrive_once(told, &mut turn.after);
+                    turn.sinks.push(sink);
+                }
                 Ok(())
             }
             Kind::Ask => {
@@ -435,47 +437,36 @@ impl Link {
     fn deliver(
         self: &Arc<Self>,
         slot: Slot,
+        kind: RightKind,
         message: Message,
         turn: &mut Turn,
     ) -> Result<(), Offence> {
-        let (kind, sink) = {
-            let exports = lock(&self.exports);
-            let kind = match exports.rules.get(slot) {
-                Ok(export) => export.kind,
-                Err(offence) => {
-                    turn.messages.push(message);
-                    return Err(offence);
-                }
-            };
-            let sink = match kind {
-                RightKind::Send => exports.sink(slot).cloned(),
-                RightKind::SendOnce => {
-                    drop(exports);
-                    match self.take_once(slot) {
-                        Ok(sink) => Some(sink),
-                        Err(offence) => {
-                            turn.messages.push(message);
-                            return Err(offence);
-                        }
-                    }
-                }
-            };
-            (kind, sink)
+        let sink = match kind {
+            RightKind::Send => self.send_sink(slot).map(Some),
+            RightKind::SendOnce => self.take_once(slot),
         };
         match (kind, sink) {
-            (RightKind::Send, Some(Sink::Port(port))) => {
+            (RightKind::Send, Ok(Some(Sink::Port(port)))) => {
                 let result = port.arrive(self, message, &mut turn.after);
                 turn.sinks.push(Sink::Port(port));
                 result
             }
-            (RightKind::SendOnce, Some(sink)) => {
+            (RightKind::SendOnce, Ok(Some(sink))) => {
                 sink.arrive_once(message, &mut turn.after);
                 turn.sinks.push(sink);
                 Ok(())
             }
-            (RightKind::Send, Some(Sink::Reply(_)) | None) | (RightKind::SendOnce, None) => {
+            (RightKind::SendOnce, Ok(None)) => {
+                turn.messages.push(message);
+                Ok(())
+            }
+            (RightKind::Send, Ok(_)) => {
                 turn.messages.push(message);
                 Err(Offence::NeverExported)
+            }
+            (_, Err(offence)) => {
+                turn.messages.push(message);
+                Err(offence)
             }
         }
     }

@@ -13,6 +13,7 @@
 //! `imports` or `exports`, then a port, then `out`. No right and no message is
 //! dropped under a lock: what falls away is collected and dropped after.
 
+mod backlog;
 mod carry;
 mod entry;
 mod inn;
@@ -24,7 +25,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use abi::frame::{Header, Kind};
+use abi::frame::{EVERY_TICKET, Header, Kind};
 use abi::page::Sleep;
 use abi::right::Address;
 use abi::{Offence, Slot, TaskId, limits};
@@ -327,9 +328,6 @@ impl Link {
         self.wake_waiters(after);
     }
 }
-
-/// In a take-back: whatever was given to that task. No ticket has this number.
-pub(crate) const EVERY_TICKET: u64 = 0;
 
 /// For frames that are about no slot.
 pub(crate) const NO_SLOT: Slot = Slot { index: 0, generation: 0 };

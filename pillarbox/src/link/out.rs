@@ -15,6 +15,7 @@ use abi::{Offence, Slot, limits};
 use shm::socket::SendPacketError;
 use shm::{LaneWriter, WriteError};
 
+use super::backlog::Backlog;
 use super::carry::Load;
 use super::{End, Entry, Link};
 use crate::deadline::Deadline;
@@ -25,13 +26,6 @@ use crate::wait::parking::lock;
 
 /// What a packet of descriptors begins with.
 pub(super) const DESCRIPTORS: [u8; 4] = *b"desc";
-
-/// A protocol frame that found no room.
-#[derive(Debug)]
-struct Late {
-    header: Header,
-    body: Vec<u8>,
-}
 
 /// A board the peer does not have yet.
 #[derive(Debug)]
@@ -46,7 +40,7 @@ struct NewBoard {
 #[derive(Debug)]
 pub(crate) struct Out {
     writer: LaneWriter,
-    backlog: VecDeque<Late>,
+    backlog: Backlog,
     look_all: bool,
     boards: VecDeque<NewBoard>,
     packet: u32,
@@ -59,7 +53,7 @@ impl Out {
     pub(crate) fn new(writer: LaneWriter) -> Self {
         Out {
             writer,
-            backlog: VecDeque::new(),
+            backlog: Backlog::default(),
             look_all: false,
             boards: VecDeque::new(),
             packet: 0,
@@ -390,28 +384,37 @@ impl Link {
 
     /// Writes a protocol frame, now or when there is room. Never waits.
     pub(crate) fn say(&self, header: Header, body: &[u8]) {
+        let _ = self.say_or_keep(header, body, false);
+    }
+
+    /// An answer to a question of the peer's.
+    ///
+    /// # Errors
+    /// [`Offence::QuestionsExceeded`]: it does not read our answers.
+    pub(crate) fn say_answer(&self, header: Header, body: &[u8]) -> Result<(), Offence> {
+        self.say_or_keep(header, body, true)
+    }
+
+    fn say_or_keep(&self, header: Header, body: &[u8], answer: bool) -> Result<(), Offence> {
         if self.is_dead() {
-            return;
+            return Ok(());
         }
-        let header = Header { length: (abi::frame::HEADER_BYTES + body.len()) as u32, ..header };
+        let length = (abi::frame::HEADER_BYTES + body.len()) as u32;
+        let header = Header { length, ..header };
         let mut out = lock(&self.out);
+        let mut kept = Ok(());
         if !self.flush(&mut out) || !self.write(&mut out, &header, body) {
-            out.backlog.push_back(Late { header, body: body.to_vec() });
+            if answer {
+                kept = out.backlog.push_answer(header, body);
+            } else {
+                out.backlog.push(header, body);
+            }
             let _ = self.own.raise_want();
             shm::full_fence(); // pairs: lane.want
             self.flush(&mut out);
         }
         self.publish(out);
-    }
-
-    /// An answer to a question of the peer's. One that asks more than it may and
-    /// does not read the answers commits an offence.
-    pub(crate) fn say_answer(&self, header: Header, body: &[u8]) -> Result<(), Offence> {
-        if lock(&self.out).backlog.len() > 4 * limits::QUESTIONS as usize {
-            return Err(Offence::QuestionsExceeded);
-        }
-        self.say(header, body);
-        Ok(())
+        kept
     }
 
     /// The peer should look at `slot` on our board.
@@ -474,10 +477,13 @@ impl Link {
             }
             out.boards.pop_front();
         }
-        while let Some(late) = out.backlog.pop_front() {
-            if !self.write(out, &late.header, &late.body) {
-                out.backlog.push_front(late);
-                return false;
+        while let Some(late) = out.backlog.first() {
+            match out.writer.write(&late.header, &[&late.body], 0, &self.peer) {
+                Ok(()) => out.backlog.pop(),
+                Err(error) => {
+                    let _ = self.not_written(out, error);
+                    return false;
+                }
             }
         }
         if out.look_all {
@@ -493,11 +499,10 @@ impl Link {
     fn write(&self, out: &mut Out, header: &Header, body: &[u8]) -> bool {
         match out.writer.write(header, &[body], 0, &self.peer) {
             Ok(()) => true,
-            Err(WriteError::Offence(offence)) => {
-                out.fault = Some(offence);
+            Err(error) => {
+                let _ = self.not_written(out, error);
                 false
             }
-            Err(WriteError::NoRoom | WriteError::Length | WriteError::Forked) => false,
         }
     }
 

@@ -107,10 +107,9 @@ impl World {
         }
         if places.len() != task.rights.len() {
             return Err(broken(format!(
-                "task {me} has {} rights in {} places {places:?} {:?}",
+                "task {me} has {} rights in {} places",
                 task.rights.len(),
-                places.len(),
-                (&task.space, &task.unwanted, &task.waiting)
+                places.len()
             )));
         }
         for right in task.rights.keys() {

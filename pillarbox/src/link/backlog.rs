@@ -1,0 +1,162 @@
+//! Protocol frames that found no room in the lane.
+//!
+//! They are written before anything later. What is said again about a slot
+//! replaces or completes what was said before, so a peer that does not read
+//! makes us remember at most a few frames for each slot and
+//! [`limits::QUESTIONS`] answers, whatever it does (I8).
+
+use std::collections::{BTreeMap, HashMap};
+
+use abi::Offence;
+use abi::frame::{Header, Kind};
+use abi::limits;
+
+/// A frame that waits.
+#[derive(Debug)]
+pub(super) struct Late {
+    pub(super) header: Header,
+    pub(super) body: Vec<u8>,
+    /// Whether a question of the peer's caused it.
+    answer: bool,
+}
+
+/// Frames that wait, in the order they will be written.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    frames: BTreeMap<u64, Late>,
+    /// Where the frame of a kind about a slot stands.
+    about: HashMap<(Kind, u32), u64>,
+    next: u64,
+    answers: usize,
+}
+
+impl Backlog {
+    /// Adds a frame.
+    pub(super) fn push(&mut self, mut header: Header, body: &[u8]) {
+        let key = (header.kind, header.slot.index);
+        match header.kind {
+            Kind::Ask if self.about.contains_key(&key) => return,
+            Kind::Release | Kind::Return => {
+                // The sum goes to the back: it must not overtake what was said
+                // about the slot in between.
+                if let Some(before) = self.remove(key)
+                    && before.header.slot == header.slot
+                {
+                    header.tag = header.tag.saturating_add(before.header.tag);
+                }
+                if header.kind == Kind::Return {
+                    // Who stops asking need not have asked.
+                    let _ = self.remove((Kind::Ask, header.slot.index));
+                }
+            }
+            Kind::Dropped | Kind::Message => {
+                // One use ends a send-once slot: a second is the peer's lie.
+                let _ = self.remove(key);
+            }
+            _ => {
+                self.put(Late { header, body: body.to_vec(), answer: false });
+                return;
+            }
+        }
+        let place = self.put(Late { header, body: body.to_vec(), answer: false });
+        self.about.insert(key, place);
+    }
+
+    /// Adds the answer to a question of the peer's.
+    ///
+    /// # Errors
+    /// [`Offence::QuestionsExceeded`]: it asks more than it may and reads no
+    /// answers.
+    pub(super) fn push_answer(&mut self, header: Header, body: &[u8]) -> Result<(), Offence> {
+        if self.answers >= 2 * limits::QUESTIONS as usize {
+            return Err(Offence::QuestionsExceeded);
+        }
+        self.answers += 1;
+        self.put(Late { header, body: body.to_vec(), answer: true });
+        Ok(())
+    }
+
+    /// The frame that is written next.
+    pub(super) fn first(&self) -> Option<&Late> {
+        self.frames.first_key_value().map(|(_, late)| late)
+    }
+
+    /// The first frame has been written.
+    pub(super) fn pop(&mut self) {
+        if let Some((_, late)) = self.frames.pop_first() {
+            self.answers -= usize::from(late.answer);
+            self.about.remove(&(late.header.kind, late.header.slot.index));
+        }
+    }
+
+    fn put(&mut self, late: Late) -> u64 {
+        let place = self.next;
+        self.next += 1;
+        self.frames.insert(place, late);
+        place
+    }
+
+    fn remove(&mut self, key: (Kind, u32)) -> Option<Late> {
+        let place = self.about.remove(&key)?;
+        self.frames.remove(&place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use abi::Slot;
+
+    use super::*;
+
+    const SLOT: Slot = Slot { index: 4, generation: 2 };
+
+    fn said(kind: Kind, tag: u64) -> Header {
+        Header { tag, ..Header::new(kind, SLOT) }
+    }
+
+    fn written(backlog: &mut Backlog) -> Vec<(Kind, u64)> {
+        let mut all = Vec::new();
+        while let Some(late) = backlog.first() {
+            all.push((late.header.kind, late.header.tag));
+            backlog.pop();
+        }
+        all
+    }
+
+    #[test]
+    fn releases_add_up_and_go_to_the_back() {
+        let mut backlog = Backlog::default();
+        backlog.push(said(Kind::Release, 1), &[]);
+        backlog.push(said(Kind::Ask, 0), &[]);
+        backlog.push(said(Kind::Release, 2), &[]);
+        assert_eq!(written(&mut backlog), [(Kind::Ask, 0), (Kind::Release, 3)]);
+    }
+
+    #[test]
+    fn asking_and_returning_never_pile_up() {
+        let mut backlog = Backlog::default();
+        for _ in 0..1000 {
+            backlog.push(said(Kind::Ask, 0), &[]);
+            backlog.push(said(Kind::Return, 1), &[]);
+        }
+        backlog.push(said(Kind::Ask, 0), &[]);
+        assert_eq!(written(&mut backlog), [(Kind::Return, 1000), (Kind::Ask, 0)]);
+        assert!(backlog.about.is_empty());
+    }
+
+    #[test]
+    fn answers_are_limited_and_our_own_frames_are_not_blamed() {
+        let mut backlog = Backlog::default();
+        for index in 0..1000 {
+            let slot = Slot { index, generation: 1 };
+            backlog.push(Header { tag: 1, ..Header::new(Kind::Release, slot) }, &[]);
+        }
+        for _ in 0..2 * limits::QUESTIONS {
+            backlog.push_answer(said(Kind::StatusIs, 1), &[]).unwrap();
+        }
+        let refused = backlog.push_answer(said(Kind::StatusIs, 1), &[]);
+        assert_eq!(refused, Err(Offence::QuestionsExceeded));
+        assert_eq!(written(&mut backlog).len(), 1000 + 2 * limits::QUESTIONS as usize);
+        backlog.push_answer(said(Kind::StatusIs, 1), &[]).unwrap();
+    }
+}
