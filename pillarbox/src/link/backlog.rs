@@ -35,7 +35,11 @@ impl Backlog {
     pub(super) fn push(&mut self, mut header: Header, body: &[u8]) {
         let key = (header.kind, header.slot.index);
         match header.kind {
-            Kind::Ask if self.about.contains_key(&key) => return,
+            Kind::Ask => {
+                if self.about.contains_key(&key) {
+                    return;
+                }
+            }
             Kind::Release | Kind::Return => {
                 // The sum goes to the back: it must not overtake what was said
                 // about the slot in between.
