@@ -1,2 +1,72 @@
-//! The bootstrap server.
+//! The bootstrap server: names for rights, and services that start when asked.
+//!
+//! A task like any other, written on the public library. It keeps names, hands
+//! out send rights, starts programs at the first look-up, and is in no
+//! message's way afterwards. A parent can be the server of its own children,
+//! with no daemon and nothing in the file system.
+//!
+//! ```
+//! use pillarbox::bootstrap::Bootstrap;
+//! use pillarbox::{Capacity, Deadline, Message, Task};
+//!
+//! let task = Task::current()?;
+//! let serving = boot::Server::new(&task)?.start()?;
+//! let names = Bootstrap::new(serving.right());
+//!
+//! let echo = task.port(Capacity::Bounded(8));
+//! names.check_in("com.example.echo", &echo, Deadline::Never)?;
+//! let post = names.look_up("com.example.echo", Deadline::Never)?;
+//! post.send(Message::new("hello"), Deadline::Never)?;
+//! assert_eq!(echo.receive(Deadline::Never)?.body(), b"hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | type or module       | for                                             |
+//! |----------------------|-------------------------------------------------|
+//! | [`Server`]           | what it provides and where it is reached        |
+//! | [`Serving`]          | a server on a thread of its own                 |
+//! | [`Stopper`]          | ends a server from another thread               |
+//! | [`socket`]           | a safe place in the file system, for a daemon   |
+//! | [`limits`]           | how much one caller may ask for                 |
+//!
+//! # Whose a name is
+//! A name belongs to the task that checked in or registered; what counts is the
+//! kernel's word about the sender, never what the message says. While that task
+//! lives, nobody else gets the name. When the port behind a name is gone the
+//! name is free, or can be started again. A name that a program provides on
+//! demand may be taken by the very process the server started for it and by
+//! nobody else.
+//!
+//! # What is absent
+//! No request is waited for, no answer either: an answer for which the caller
+//! has no room now is dropped, and the library tells the caller. So a caller
+//! that is stopped, or floods, keeps nobody waiting but itself. No program is
+//! started without a look-up, none is restarted by itself. No clean-up is needed
+//! after `kill -9`: the socket of a dead server is replaced by the next one.
+//!
+//! # Threads
+//! The server runs in the thread that calls [`Server::serve`], or in the one of
+//! [`Server::start`]. The first program it starts brings one thread more,
+//! `pillarbox-reap`, which sleeps until a child has ended.
+//!
+//! # What a service does when its server is gone
+//! Nothing, if it likes: whoever holds a right to it goes on using it. A server
+//! that ends in order kills the programs it started. One that is killed cannot;
+//! a service that must not outlive it asks for that news with
+//! [`SendRight::notify_dead`](pillarbox::SendRight::notify_dead) on its
+//! bootstrap right, and ends.
 #![forbid(unsafe_code)]
+
+mod answers;
+mod keeper;
+pub mod limits;
+mod names;
+mod program;
+mod reaper;
+mod server;
+mod serving;
+pub mod socket;
+mod waits;
+
+pub use server::{OnDemandError, Server};
+pub use serving::{Ended, Serving, Stopper};

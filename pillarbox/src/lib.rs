@@ -53,7 +53,7 @@ mod welcome;
 
 pub use abi::frame::PortStatus;
 pub use abi::hello::Refusal;
-pub use abi::name::NameError;
+pub use abi::name::{NameError, check as check_name};
 pub use abi::{Offence, TaskId, limits};
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use deadline::Deadline;

@@ -106,7 +106,7 @@ enum Undo {
 impl Load {
     pub(super) fn descriptors<'a>(&'a self, message: &'a Message) -> Vec<BorrowedFd<'a>> {
         let body = self.body_fd.iter();
-        let own = message.descriptors.iter().filter_map(|descriptor| descriptor.0.as_ref());
+        let own = message.descriptors.iter().filter_map(crate::message::Descriptor::as_ref);
         body.chain(own).map(AsFd::as_fd).collect()
     }
 }
@@ -124,7 +124,7 @@ impl Message {
         if self.descriptors.len() > limits::MESSAGE_DESCRIPTORS {
             return Err(SendFailure::TooManyDescriptors(self.descriptors.len()));
         }
-        if self.descriptors.iter().any(|descriptor| descriptor.0.is_none()) {
+        if self.descriptors.iter().any(|descriptor| descriptor.is_lost()) {
             return Err(SendFailure::DescriptorLost);
         }
         Ok(())

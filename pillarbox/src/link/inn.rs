@@ -412,7 +412,8 @@ impl Link {
                 }
             }
             // What the kernel could not install arrives as lost in its place.
-            message.descriptors = (0..due).map(|_| Descriptor(descriptors.next())).collect();
+            message.descriptors =
+                (0..due).map(|_| Descriptor::foreign(descriptors.next())).collect();
         }
         if attached.region == 0 {
             if header.body_bytes() > limits::INLINE_BYTES {

@@ -1,0 +1,37 @@
+//! How much one caller may ask for. Hitting a limit is an error to whoever
+//! caused it, never somebody else's loss.
+
+use std::time::Duration;
+
+/// Names of one server, those provided on demand included.
+pub const NAMES: usize = 4096;
+
+/// Names one task may hold: a quarter of all.
+pub const NAMES_PER_TASK: usize = NAMES / 4;
+
+/// Look-ups that wait for one name to check in.
+pub const WAITS_PER_NAME: usize = 1024;
+
+/// Look-ups of one task that wait: a quarter of what one name holds.
+pub const WAITS_PER_TASK: usize = WAITS_PER_NAME / 4;
+
+/// Names in one page of a list. Each may come with a right.
+pub const PAGE_NAMES: usize = 256;
+
+/// The longest body that is read as a request at all.
+pub const REQUEST_BYTES: usize = 64 * 1024;
+
+/// Requests that wait to be read.
+pub const REQUESTS_WAITING: u32 = 1024;
+
+/// Answers that wait for the owner of a right in them.
+pub const ANSWERS_WAITING: usize = 256;
+
+/// How long an answer waits for the owner of a right in it.
+pub const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The pause after the second failed start in a row; it doubles from there.
+pub const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// The longest pause after failed starts.
+pub const BACK_OFF_MOST: Duration = Duration::from_secs(30);

@@ -1,0 +1,161 @@
+//! The names of a server: who holds each, and which program provides it.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use pillarbox::bootstrap::Refused;
+use pillarbox::{SendRight, Sender, TaskId};
+
+use crate::limits::{NAMES, NAMES_PER_TASK};
+use crate::program::ProgramId;
+
+/// The right under a name, and who put it there.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) right: SendRight,
+    pub(crate) who: Sender,
+}
+
+/// A name. It has a holder, or a program, or both.
+#[derive(Debug, Default)]
+pub(crate) struct Name {
+    pub(crate) holder: Option<Holder>,
+    pub(crate) program: Option<ProgramId>,
+}
+
+/// All names, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    all: BTreeMap<String, Name>,
+}
+
+impl Names {
+    /// Provides `name` by a program. False where it is taken or one too many.
+    pub(crate) fn provide(&mut self, name: &str, program: ProgramId) -> bool {
+        if self.all.contains_key(name) || self.all.len() >= NAMES {
+            return false;
+        }
+        self.all.insert(name.to_owned(), Name { holder: None, program: Some(program) });
+        true
+    }
+
+    /// The name, after a look whether its port is still there.
+    pub(crate) fn get(&mut self, name: &str) -> Option<&Name> {
+        let known = self.all.get_mut(name)?;
+        if known.holder.as_ref().is_some_and(|holder| holder.right.is_dead()) {
+            known.holder = None;
+            if known.program.is_none() {
+                self.all.remove(name);
+                return None;
+            }
+        }
+        self.all.get(name)
+    }
+
+    /// Puts a right under a name. Returns whether its death must be watched for:
+    /// one watch for each port is enough.
+    pub(crate) fn hold(
+        &mut self,
+        name: &str,
+        right: SendRight,
+        who: Sender,
+    ) -> Result<bool, Refused> {
+        let holders = self.all.values().filter_map(|known| known.holder.as_ref());
+        let (mut of_task, mut watched) = (0, false);
+        for holder in holders.filter(|holder| holder.who.task == who.task) {
+            of_task += 1;
+            watched |= holder.right.same_port(&right);
+        }
+        let own = self.all.get(name).and_then(|known| known.holder.as_ref());
+        let again = own.is_some_and(|holder| holder.who.task == who.task);
+        let room = self.all.len() < NAMES || self.all.contains_key(name);
+        if !room || (of_task >= NAMES_PER_TASK && !again) {
+            return Err(Refused::NoRoom);
+        }
+        let known = self.all.entry(name.to_owned()).or_default();
+        known.holder = Some(Holder { right, who });
+        Ok(!watched)
+    }
+
+    /// Frees a name.
+    pub(crate) fn free(&mut self, name: &str) {
+        let Some(known) = self.all.get_mut(name) else { return };
+        known.holder = None;
+        if known.program.is_none() {
+            self.all.remove(name);
+        }
+    }
+
+    /// Frees every name whose port is gone.
+    pub(crate) fn free_dead(&mut self) {
+        self.all.retain(|_, known| {
+            if known.holder.as_ref().is_some_and(|holder| holder.right.is_dead()) {
+                known.holder = None;
+            }
+            known.holder.is_some() || known.program.is_some()
+        });
+    }
+
+    /// The names after this one, in order.
+    pub(crate) fn after(&self, name: Option<&str>) -> impl Iterator<Item = (&str, &Name)> {
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        self.all
+            .range::<str, _>((from, Bound::Unbounded))
+            .map(|(name, known)| (name.as_str(), known))
+    }
+}
+
+impl Holder {
+    /// Whether this task put the right there.
+    pub(crate) fn is(&self, task: TaskId) -> bool {
+        self.who.task == task
+    }
+
+    /// Whether the port's owner has confirmed that we may send to it. A right
+    /// that another task gave us leads nowhere yet, not even to itself.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.right.same_port(&self.right)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pillarbox::{Capacity, Task};
+
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_program_goes_with_its_port() {
+        let task = Task::new();
+        let port = task.port(Capacity::Bounded(4));
+        let right = port.make_send().unwrap();
+        let mut names = Names::default();
+        assert!(names.provide("b", ProgramId(0)));
+        assert!(!names.provide("b", ProgramId(1)));
+        assert_eq!(names.hold("a", right.clone(), task.identity()), Ok(true));
+        assert_eq!(names.hold("b", right, task.identity()), Ok(false));
+        assert!(names.get("a").unwrap().holder.is_some());
+        drop(port);
+        assert!(names.get("a").is_none());
+        assert!(names.get("b").unwrap().holder.is_none());
+        names.free_dead();
+        assert_eq!(names.after(None).count(), 1);
+    }
+
+    #[test]
+    fn one_task_does_not_take_every_name() {
+        let task = Task::new();
+        let port = task.port(Capacity::Bounded(4));
+        let right = port.make_send().unwrap();
+        let mut names = Names::default();
+        for number in 0..NAMES_PER_TASK {
+            names.hold(&format!("{number:04}"), right.clone(), task.identity()).unwrap();
+        }
+        let more = names.hold("more", right.clone(), task.identity());
+        assert_eq!(more, Err(Refused::NoRoom));
+        assert_eq!(names.hold("0000", right.clone(), task.identity()), Ok(false));
+        let other = Task::new();
+        assert_eq!(names.hold("more", right, other.identity()), Ok(true));
+        assert_eq!(names.after(Some("1022")).count(), 2);
+    }
+}

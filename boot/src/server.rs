@@ -1,0 +1,185 @@
+//! What a server provides and where it is reached.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use pillarbox::bootstrap::BOOTSTRAP;
+use pillarbox::{
+    Capacity, LinkError, Listening, NameError, ReceiveRight, SendFailure, SendRight, Task,
+    check_name,
+};
+
+use crate::keeper::Keeper;
+use crate::limits::{NAMES, REQUESTS_WAITING};
+use crate::names::Names;
+use crate::program::{Program, ProgramId};
+use crate::serving::{Ended, Serving, Stopper};
+
+/// Why a program does not provide a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OnDemandError {
+    /// The text is not a name.
+    #[error("not a valid name: {0}")]
+    Name(#[from] NameError),
+    /// A program provides it already.
+    #[error("two programs provide {0}")]
+    Twice(String),
+    /// More names than a server keeps.
+    #[error("a server keeps at most {NAMES} names")]
+    TooMany,
+}
+
+/// A bootstrap server that does not run yet.
+///
+/// # Examples
+/// ```no_run
+/// use std::process::Command;
+/// use pillarbox::Task;
+/// let server = boot::Server::new(&Task::current()?)?
+///     .on_demand("com.example.echo", || Command::new("/usr/libexec/echo-service"))?
+///     .listen("/run/user/1000/pillarbox/boot.sock")?;
+/// server.serve();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    pub(crate) task: Task,
+    pub(crate) port: ReceiveRight,
+    pub(crate) right: SendRight,
+    pub(crate) stopper: Stopper,
+    pub(crate) names: Names,
+    pub(crate) programs: Vec<Program>,
+    pub(crate) listening: Vec<Listening>,
+    pub(crate) idle_exit: Option<Duration>,
+}
+
+impl Server {
+    /// A server that belongs to `task` and provides nothing yet.
+    ///
+    /// # Errors
+    /// [`SendFailure::Forked`] where the task is that of the process this one
+    /// was forked from.
+    pub fn new(task: &Task) -> Result<Server, SendFailure> {
+        let port = task.port(Capacity::Bounded(REQUESTS_WAITING));
+        Ok(Server {
+            task: task.clone(),
+            right: port.make_send()?,
+            stopper: Stopper::new(port.make_send_once()?),
+            port,
+            names: Names::default(),
+            programs: Vec::new(),
+            listening: Vec::new(),
+            idle_exit: None,
+        })
+    }
+
+    /// Says which program provides `name`. It is started at the first look-up,
+    /// as a child of this process, with the bootstrap right as its only right,
+    /// under the name `bootstrap`; and again when it has ended and the name is
+    /// looked up once more. `program` makes the command for each start.
+    ///
+    /// The name is the program's alone: who else checks it in is refused. The
+    /// process that checks in must be the one that was started, not a child of
+    /// it.
+    ///
+    /// A program that ends before it has checked in has failed; from the second
+    /// failure in a row on, look-ups are refused for a while, which doubles up
+    /// to [`BACK_OFF_MOST`](crate::limits::BACK_OFF_MOST).
+    ///
+    /// # Errors
+    /// See [`OnDemandError`].
+    ///
+    /// # Blocking
+    /// Here it does not. At its start the server waits until the program is
+    /// loaded, as [`Command::spawn`] does.
+    pub fn on_demand(
+        self,
+        name: &str,
+        program: impl FnMut() -> Command + Send + 'static,
+    ) -> Result<Server, OnDemandError> {
+        self.on_demand_many(&[name], program)
+    }
+
+    /// As [`Server::on_demand`], for a program that provides several names. One
+    /// child provides them all; whichever is looked up first starts it.
+    ///
+    /// # Errors
+    /// See [`OnDemandError`].
+    pub fn on_demand_many(
+        mut self,
+        names: &[&str],
+        program: impl FnMut() -> Command + Send + 'static,
+    ) -> Result<Server, OnDemandError> {
+        let id = ProgramId(self.programs.len());
+        let mut provided = Vec::new();
+        for &name in names {
+            check_name(name.as_bytes())?;
+            if self.names.get(name).is_some() {
+                return Err(OnDemandError::Twice(name.to_owned()));
+            }
+            if !self.names.provide(name, id) {
+                return Err(OnDemandError::TooMany);
+            }
+            provided.push(name.to_owned());
+        }
+        self.programs.push(Program::new(provided, program));
+        Ok(self)
+    }
+
+    /// Offers the bootstrap right at `path`, to whoever may connect there.
+    ///
+    /// Who may is decided by the directory: see [`crate::socket::prepare`]. The
+    /// file is removed when the server ends.
+    ///
+    /// # Errors
+    /// [`LinkError::InUse`] where something lies at `path`;
+    /// [`LinkError::System`].
+    pub fn listen(mut self, path: impl AsRef<Path>) -> Result<Server, LinkError> {
+        let offer = vec![(BOOTSTRAP.to_owned(), self.right.clone())];
+        self.listening.push(self.task.listen(path, offer)?);
+        Ok(self)
+    }
+
+    /// Ends the server once no other task has been linked with its own for
+    /// `span`: no client, no service.
+    ///
+    /// A task is not told when a link ends, so while there are any the server
+    /// looks once in an eighth of `span`. Without this it never wakes by itself.
+    #[must_use]
+    pub fn idle_exit(mut self, span: Duration) -> Server {
+        self.idle_exit = Some(span);
+        self
+    }
+
+    /// A bootstrap right, to be given to a child under the name
+    /// [`BOOTSTRAP`]. Requests wait until the server runs.
+    pub fn right(&self) -> SendRight {
+        self.right.clone()
+    }
+
+    /// What ends the server from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Serves in this thread.
+    ///
+    /// At the end the children that were started are killed and reaped, and
+    /// every socket file is removed.
+    ///
+    /// # Blocking
+    /// Until somebody asks it to stop, or it has been idle long enough.
+    pub fn serve(self) -> Ended {
+        Keeper::new(self).run()
+    }
+
+    /// Serves in a thread of its own, which is named `pillarbox-boot`.
+    ///
+    /// # Errors
+    /// What the system says where there is no thread to be had.
+    pub fn start(self) -> std::io::Result<Serving> {
+        Serving::start(self)
+    }
+}

@@ -1,0 +1,38 @@
+//! However many ask at once, one process is started, and all get a right to it.
+
+mod family;
+
+use family::{NAME, acting, long, parents_server, pid_of, server_of, task, tell_pid};
+use pillarbox::Capacity;
+
+#[test]
+fn service_part() {
+    if !acting("service_part") {
+        return;
+    }
+    let port = task().port(Capacity::Bounded(64));
+    parents_server().check_in(NAME, &port, long()).unwrap();
+    tell_pid(&port);
+}
+
+#[test]
+fn twenty_look_ups_start_one_process() {
+    let (serving, names) = server_of("service_part");
+    let ready = std::sync::Barrier::new(20);
+    let pids: Vec<i32> = std::thread::scope(|scope| {
+        let askers: Vec<_> = (0..20)
+            .map(|_| {
+                scope.spawn(|| {
+                    ready.wait();
+                    pid_of(&names.look_up(NAME, long()).unwrap())
+                })
+            })
+            .collect();
+        askers.into_iter().map(|asker| asker.join().unwrap()).collect()
+    });
+    assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
+    // This is the only test in this binary that has children.
+    assert_eq!(family::children().len(), 1);
+    serving.stop();
+    assert_eq!(family::children(), []);
+}
