@@ -1,96 +1,24 @@
 //! A port: a queue, and who waits at it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+mod state;
+
+use std::sync::{Arc, Mutex};
 
 use abi::board::{Life, State};
 use abi::frame::PortStatus;
 use abi::{Offence, Slot};
-use rights::port::Port as Queue;
-use rights::senders::{NoSenders, Senders};
 pub use rights::window::Capacity;
-use rights::window::Raise;
 
+pub(crate) use self::state::After;
+use self::state::{Holder, OnBoard, PortState};
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::{ReceiveError, SendFailure};
 use crate::link::Link;
 use crate::message::{Message, Notification};
 use crate::right::{SendOnceRight, SendRight, Sink};
+use crate::wait::Waiter;
 use crate::wait::parking::lock;
-use crate::wait::{Waiter, forget};
-
-/// Whom a place in a queue is charged to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Holder {
-    /// The right one link's peer holds.
-    Link(u32),
-    /// A thread of our own that waits for a place.
-    Own(u64),
-}
-
-/// Where a peer's right to the port lies on our board.
-#[derive(Debug)]
-struct OnBoard {
-    link: Weak<Link>,
-    slot: Slot,
-}
-
-#[derive(Debug)]
-struct PortState {
-    alive: bool,
-    queue: Queue<Message, Holder>,
-    receivers: Vec<Arc<Waiter>>,
-    senders: Senders,
-    once: u64,
-    no_senders: Option<SendOnceRight>,
-    dead_name: Vec<SendOnceRight>,
-    boards: HashMap<u32, OnBoard>,
-    own_waiting: HashMap<u64, OwnSender>,
-}
-
-#[derive(Debug)]
-struct OwnSender {
-    granted: u64,
-    waiter: Arc<Waiter>,
-}
-
-/// What is to be done once the port's lock is let go.
-#[derive(Debug, Default)]
-#[must_use = "wakes and looks must follow"]
-pub(crate) struct After {
-    wake: Vec<Arc<Waiter>>,
-    looks: Vec<(Arc<Link>, Slot)>,
-    fire: Vec<(SendOnceRight, Notification)>,
-    dropped: Vec<Message>,
-}
-
-impl After {
-    pub(crate) fn wake(&mut self, waiter: Arc<Waiter>) {
-        self.wake.push(waiter);
-    }
-
-    pub(crate) fn drop_later(&mut self, message: Message) {
-        self.dropped.push(message);
-    }
-
-    pub(crate) fn fire(&mut self, right: SendOnceRight, what: Notification) {
-        self.fire.push((right, what));
-    }
-
-    pub(crate) fn run(self) {
-        for waiter in self.wake {
-            waiter.raise();
-        }
-        for (link, slot) in self.looks {
-            link.say_look(slot);
-        }
-        for (right, what) in self.fire {
-            right.notify(what);
-        }
-        drop(self.dropped);
-    }
-}
 
 /// What all rights to one port share.
 #[derive(Debug)]
@@ -103,22 +31,21 @@ pub(crate) struct PortCore {
 impl PortCore {
     pub(crate) fn new(task: &Arc<TaskCore>, capacity: Capacity) -> Arc<Self> {
         let id = task.next_id();
+        let capacity = match capacity {
+            Capacity::Bounded(0) => Capacity::Rendezvous,
+            Capacity::Bounded(places) => {
+                Capacity::Bounded(places.min(abi::limits::CAPACITY_MESSAGES))
+            }
+            other => other,
+        };
         let core = Arc::new(PortCore {
             id,
             task: Arc::clone(task),
-            state: Mutex::new(PortState {
-                alive: true,
-                queue: Queue::new(capacity),
-                receivers: Vec::new(),
-                senders: Senders::default(),
-                once: 0,
-                no_senders: None,
-                dead_name: Vec::new(),
-                boards: HashMap::new(),
-                own_waiting: HashMap::new(),
-            }),
+            state: Mutex::new(PortState::new(capacity)),
         });
-        task.note_port(id, Arc::downgrade(&core));
+        if task.check().is_ok() {
+            task.note_port(id, Arc::downgrade(&core));
+        }
         core
     }
 
@@ -222,9 +149,7 @@ impl PortCore {
             return;
         }
         state.queue.window.leave(Holder::Link(link.number));
-        let mut raises = Vec::new();
-        state.queue.window.hand_out(self.task.now_ns(), &mut raises);
-        state.apply(raises, after);
+        state.hand_out(self.task.now_ns(), after);
         let told = state.senders.remove();
         state.tell_no_senders(told, after);
     }
@@ -239,7 +164,7 @@ impl PortCore {
         state.queue.window.ask(holder);
         state.queue.window.hand_out(self.task.now_ns(), &mut raises);
         let granted = raises.iter().any(|raise| raise.holder == holder);
-        state.apply(raises, after);
+        state.apply(raises, self.task.now_ns(), after);
         if granted {
             return false;
         }
@@ -265,9 +190,7 @@ impl PortCore {
     ) -> Result<(), Offence> {
         let mut state = lock(&self.state);
         state.queue.window.hand_back(Holder::Link(link.number), places, stop)?;
-        let mut raises = Vec::new();
-        state.queue.window.hand_out(self.task.now_ns(), &mut raises);
-        state.apply(raises, after);
+        state.hand_out(self.task.now_ns(), after);
         Ok(())
     }
 
@@ -279,7 +202,7 @@ impl PortCore {
             let mut state = lock(&self.state);
             let mut raises = Vec::new();
             let next = state.queue.window.expire(now_ns, &mut raises);
-            state.apply(raises, &mut after);
+            state.apply(raises, now_ns, &mut after);
             next
         };
         after.run();
@@ -331,108 +254,82 @@ impl PortCore {
         message: Message,
         deadline: Deadline,
     ) -> Result<(), (SendFailure, Message)> {
-        let mut offered = Some(message);
-        let mut key = None;
-        let sent = self.task.wait(deadline, None, |waiter| {
-            let message = offered.take()?;
-            match self.try_send_own(message, &mut key, waiter, deadline) {
-                Ok(()) => Some(Ok(())),
-                Err((Some(failure), message)) => Some(Err((failure, message))),
-                Err((None, message)) => {
-                    offered = Some(message);
-                    None
-                }
+        let mut after = After::default();
+        let entered = lock(&self.state).enter(message, &mut after);
+        after.run();
+        match entered {
+            Err((SendFailure::Full, message)) if deadline != Deadline::Now => {
+                self.send_own_later(message, deadline)
             }
-        });
-        if let Some(key) = key {
-            self.withdraw(key);
-        }
-        match (sent, offered) {
-            (Some(result), _) => result,
-            (None, Some(message)) => Err((SendFailure::Full, message)),
-            // `look` puts the message back whenever it finds nothing.
-            (None, None) => Ok(()),
+            other => other,
         }
     }
 
-    fn try_send_own(
+    fn send_own_later(
         &self,
         message: Message,
-        key: &mut Option<u64>,
-        waiter: &Arc<Waiter>,
         deadline: Deadline,
-    ) -> Result<(), (Option<SendFailure>, Message)> {
+    ) -> Result<(), (SendFailure, Message)> {
+        let key = self.task.next_id();
         let mut after = After::default();
-        let result = {
-            let mut state = lock(&self.state);
-            state.offer(message, key, waiter, deadline, &self.task, &mut after)
-        };
+        lock(&self.state).wait_to_enter(
+            key,
+            message,
+            &Waiter::mine(),
+            self.task.now_ns(),
+            &mut after,
+        );
         after.run();
-        result
-    }
-
-    fn withdraw(&self, key: u64) {
+        let entered = self.task.wait(deadline, None, |_| lock(&self.state).entered(key));
         let mut after = After::default();
-        {
-            let mut state = lock(&self.state);
-            state.own_waiting.remove(&key);
-            state.queue.window.leave(Holder::Own(key));
-            let mut raises = Vec::new();
-            state.queue.window.hand_out(self.task.now_ns(), &mut raises);
-            state.apply(raises, &mut after);
+        let left = lock(&self.state).withdraw(key, self.task.now_ns(), &mut after);
+        after.run();
+        match (entered, left) {
+            (Some(result), _) => result,
+            // Queued between the last look and now, or not at all.
+            (None, None) => Ok(()),
+            (None, Some(message)) => Err((SendFailure::Full, message)),
         }
-        after.run();
     }
 
     // ---- messages out ----------------------------------------------------
 
+    /// Takes the first message, or waits at the port. `waiting` says whether
+    /// this thread does.
     fn poll_receive(&self, waiter: &Arc<Waiter>, waiting: &mut bool) -> Option<Message> {
+        let now_ns = self.task.now_ns();
         let mut after = After::default();
         let taken = {
             let mut state = lock(&self.state);
-            let mut raises = Vec::new();
-            let taken = state.queue.take(self.task.now_ns(), &mut raises);
-            match (&taken, *waiting) {
-                (Some(_), true) => {
-                    *waiting = false;
-                    forget(&mut state.receivers, waiter);
-                    state.note_receivers(self.task.now_ns(), &mut raises);
-                }
-                (None, false) => {
-                    *waiting = true;
-                    state.receivers.push(Arc::clone(waiter));
-                    state.note_receivers(self.task.now_ns(), &mut raises);
-                }
-                (Some(_), false) | (None, true) => {}
+            let mut taken = state.take(now_ns, &mut after);
+            if taken.is_none() && !*waiting {
+                *waiting = true;
+                state.receivers.push(Arc::clone(waiter));
+                state.note_receivers(now_ns, &mut after);
+                // A receiver at a rendezvous may have brought a message in.
+                taken = state.take(now_ns, &mut after);
             }
-            if taken.is_some() && !state.queue.is_empty() {
-                state.wake_one(&mut after);
+            if taken.is_some() {
+                state.leave_receivers(waiter, waiting, now_ns, &mut after);
             }
-            state.apply(raises, &mut after);
             taken
         };
         after.run();
-        taken.map(|(sequence, mut message)| {
-            message.sequence = sequence;
-            message.charge = None;
-            message
-        })
+        taken.map(taken_out)
     }
 
-    fn stop_receiving(&self, waiter: &Arc<Waiter>) {
+    /// Ends a wait at its deadline. What came since the last look is taken.
+    fn stop_receiving(&self, waiter: &Arc<Waiter>, waiting: &mut bool) -> Option<Message> {
+        let now_ns = self.task.now_ns();
         let mut after = After::default();
-        {
+        let taken = {
             let mut state = lock(&self.state);
-            forget(&mut state.receivers, waiter);
-            let mut raises = Vec::new();
-            state.note_receivers(self.task.now_ns(), &mut raises);
-            state.apply(raises, &mut after);
-            // A wake meant for us goes to the next.
-            if !state.queue.is_empty() {
-                state.wake_one(&mut after);
-            }
-        }
+            let taken = state.take(now_ns, &mut after);
+            state.leave_receivers(waiter, waiting, now_ns, &mut after);
+            taken
+        };
         after.run();
+        taken.map(taken_out)
     }
 
     /// The receive right is gone: so is everything that was in the queue.
@@ -449,9 +346,7 @@ impl PortCore {
                 link.own_page().bump_change();
                 after.looks.push((link, place.slot));
             }
-            for (_, own) in state.own_waiting.drain() {
-                after.wake.push(own.waiter);
-            }
+            state.wake_own_senders(&mut after);
             for watcher in state.dead_name.drain(..) {
                 after.fire.push((watcher, Notification::DeadName));
             }
@@ -464,95 +359,10 @@ impl PortCore {
     }
 }
 
-impl PortState {
-    fn offer(
-        &mut self,
-        message: Message,
-        key: &mut Option<u64>,
-        waiter: &Arc<Waiter>,
-        deadline: Deadline,
-        task: &TaskCore,
-        after: &mut After,
-    ) -> Result<(), (Option<SendFailure>, Message)> {
-        if !self.alive {
-            return Err((Some(SendFailure::Dead), message));
-        }
-        let Some(own) = *key else {
-            return match self.queue.enter(message) {
-                Ok(()) => {
-                    self.wake_one(after);
-                    Ok(())
-                }
-                Err(message) if deadline == Deadline::Now => {
-                    Err((Some(SendFailure::Full), message))
-                }
-                Err(message) => {
-                    let new = task.next_id();
-                    *key = Some(new);
-                    let granted = self.queue.window.join(Holder::Own(new));
-                    let own = OwnSender { granted, waiter: Arc::clone(waiter) };
-                    self.own_waiting.insert(new, own);
-                    self.queue.window.ask(Holder::Own(new));
-                    let mut raises = Vec::new();
-                    self.queue.window.hand_out(task.now_ns(), &mut raises);
-                    self.apply(raises, after);
-                    // Granted at once or not: the next look decides.
-                    waiter.raise();
-                    Err((None, message))
-                }
-            };
-        };
-        if self.own_waiting.get(&own).is_none_or(|waiting| waiting.granted == 0) {
-            return Err((None, message));
-        }
-        match self.queue.arrive(Holder::Own(own), message) {
-            Ok(()) => {
-                self.wake_one(after);
-                Ok(())
-            }
-            Err((_, message)) => Err((None, message)),
-        }
-    }
-
-    fn apply(&mut self, raises: Vec<Raise<Holder>>, after: &mut After) {
-        for raise in raises {
-            match raise.holder {
-                Holder::Link(number) => {
-                    let Some(place) = self.boards.get(&number) else { continue };
-                    let Some(link) = place.link.upgrade() else { continue };
-                    link.own_page().set_grant(place.slot.index, raise.grant);
-                    if raise.asked {
-                        after.looks.push((link, place.slot));
-                    }
-                }
-                Holder::Own(key) => {
-                    let Some(own) = self.own_waiting.get_mut(&key) else { continue };
-                    own.granted = raise.grant;
-                    after.wake.push(Arc::clone(&own.waiter));
-                }
-            }
-        }
-    }
-
-    fn wake_one(&self, after: &mut After) {
-        after.wake.extend(self.receivers.first().cloned());
-    }
-
-    fn note_receivers(&mut self, now_ns: u64, raises: &mut Vec<Raise<Holder>>) {
-        if self.queue.window.capacity() == Capacity::Rendezvous {
-            self.queue.window.set_receivers(self.receivers.len() as u64);
-            self.queue.window.hand_out(now_ns, raises);
-        }
-    }
-
-    fn tell_no_senders(&mut self, told: NoSenders, after: &mut After) {
-        match told {
-            NoSenders::Quiet => {}
-            NoSenders::Fires => {
-                after.fire.extend(self.no_senders.take().map(|to| (to, Notification::NoSenders)));
-            }
-        }
-    }
+/// The bytes of a message that has left the queue are the sender's again.
+fn taken_out(mut message: Message) -> Message {
+    message.charge = None;
+    message
 }
 
 /// The right to receive from a port. There is one per port; dropping it ends
@@ -598,9 +408,11 @@ impl ReceiveRight {
             .core
             .task
             .wait(deadline, None, |waiter| self.core.poll_receive(waiter, &mut waiting));
-        if waiting {
-            self.core.stop_receiving(&Waiter::mine());
-        }
+        let found = match found {
+            // What came since the last look is still ours to take.
+            None if waiting => self.core.stop_receiving(&Waiter::mine(), &mut waiting),
+            found => found,
+        };
         found.ok_or(ReceiveError::Deadline)
     }
 
@@ -638,7 +450,8 @@ impl ReceiveRight {
     /// How full the port is, and how many senders there are: one for each send
     /// right in this task and one for each other task that holds any.
     pub fn status(&self) -> PortStatus {
-        self.core.status()
+        // A forked child asks nothing that its parent may have locked.
+        if self.core.task.check().is_ok() { self.core.status() } else { PortStatus::default() }
     }
 
     /// The number this port has in a [`crate::Census`] of its task.

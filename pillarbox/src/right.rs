@@ -40,6 +40,14 @@ impl Sink {
         }
     }
 
+    /// Whether anybody is there to take a message.
+    fn is_open(&self) -> bool {
+        match self {
+            Sink::Port(port) => port.is_alive(),
+            Sink::Reply(cell) => !cell.is_closed(),
+        }
+    }
+
     /// The one message, or the one notification, of a send-once right.
     pub(crate) fn arrive_once(&self, message: Message, after: &mut After) {
         match self {
@@ -153,9 +161,12 @@ impl SendRight {
         let sent = match self.settled() {
             Settled::Own(port) => {
                 let mut message = message;
-                message.sender = Some(task.own_identity());
+                let before = message.sender.replace(task.own_identity());
                 message.notification = None;
-                port.send_own(message, deadline)
+                port.send_own(message, deadline).map_err(|(reason, mut message)| {
+                    message.sender = before;
+                    (reason, message)
+                })
             }
             Settled::Import(entry) => entry.link.send(entry, message, deadline),
             Settled::Joining(join) => Err((SendFailure::NotJoined(join.owner), message)),
@@ -218,6 +229,10 @@ impl SendRight {
 
     /// Whether the port is known to be gone.
     pub fn is_dead(&self) -> bool {
+        // In a forked child it leads nowhere.
+        if self.task().check().is_err() {
+            return true;
+        }
         match self.settled() {
             Settled::Own(port) => !port.is_alive(),
             Settled::Import(entry) => entry.is_dead(),
@@ -380,6 +395,11 @@ impl SendOnceRight {
             }
         }
         let sent = match self.settle() {
+            // A caller that waits no longer drops the answer; a port that is gone
+            // is told.
+            Some(Once::Own(Sink::Port(port))) if !port.is_alive() => {
+                Err((SendFailure::Dead, message))
+            }
             Some(Once::Own(sink)) => {
                 let sink = sink.clone();
                 let mut message = message;
@@ -434,9 +454,11 @@ impl SendOnceRight {
 
     /// Whether whoever waits for this right is known to be gone.
     pub fn is_dead(&mut self) -> bool {
+        if self.task().is_none_or(|task| task.check().is_err()) {
+            return true;
+        }
         match self.settle() {
-            Some(Once::Own(Sink::Port(port))) => !port.is_alive(),
-            Some(Once::Own(Sink::Reply(cell))) => cell.is_closed(),
+            Some(Once::Own(sink)) => !sink.is_open(),
             Some(Once::Import(link, slot)) => link.is_dead() || link.slot_is_dead(*slot),
             Some(Once::Joining(_)) => false,
             Some(Once::Dead(_)) | None => true,

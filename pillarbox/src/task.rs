@@ -66,6 +66,9 @@ impl Task {
     ///
     /// It lasts until [`Task::close`].
     pub fn new() -> Task {
+        if shm::fork::is_forked() {
+            let _ = shm::fork::renew();
+        }
         Task { core: TaskCore::new() }
     }
 
@@ -118,7 +121,8 @@ impl Task {
     /// Each count is true at the moment it is read; the whole is true where
     /// nothing moves meanwhile.
     pub fn census(&self) -> Census {
-        self.core.census()
+        // What a forked child inherited is not its own.
+        if self.core.check().is_ok() { self.core.census() } else { Census::default() }
     }
 
     /// The tasks this one is linked with.
@@ -162,6 +166,9 @@ impl Task {
     /// As [`Task::inherited`].
     pub fn inherited_names(&self, deadline: Deadline) -> Vec<String> {
         let Some(Some(parent)) = self.core.parent.get().copied() else { return Vec::new() };
+        if self.core.check().is_err() {
+            return Vec::new();
+        }
         let names = |came: &mut HashMap<TaskId, HashMap<String, Right>>| {
             came.get(&parent).map(|rights| rights.keys().cloned().collect())
         };

@@ -148,7 +148,7 @@ impl TaskCore {
             }
             let drained = self.drain();
             if deadline.has_passed() {
-                let found = if drained { look(&waiter) } else { None };
+                let found = look(&waiter);
                 self.leave_wait();
                 return found;
             }

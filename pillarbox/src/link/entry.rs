@@ -115,17 +115,25 @@ impl Entry {
     }
 
     /// Asks the owner for a place, unless a question is open. `new` for a thread
-    /// that did not wait before.
-    pub(crate) fn ask(&self, new: bool) {
+    /// that did not wait before. False where a place lies unused: then nothing
+    /// was asked, and who does not get that place must come back.
+    #[must_use = "who may not sleep must look again"]
+    pub(crate) fn ask(&self, new: bool) -> bool {
         let mut asking = lock(&self.asking);
         asking.threads += usize::from(new);
-        let grant = self.look_at_grant();
+        let (grant, unused) = self.look_at_grant();
+        // The answer would be that place, a grant no higher, and look like no
+        // answer at all: nobody would ever ask again.
+        if unused {
+            return false;
+        }
         if asking.asked_at.is_none_or(|before| grant > before) {
             asking.asked_at = Some(grant);
             // Said under the lock: a thread that stops asking comes before or
             // after, not between.
             self.link.say(Header::new(Kind::Ask, self.slot), &[]);
         }
+        true
     }
 
     /// A thread no longer waits for a place. If it gave up and was the last, what
@@ -146,10 +154,11 @@ impl Entry {
         self.link.say(header, &[]);
     }
 
-    fn look_at_grant(&self) -> u64 {
+    /// The grant, and whether any of it is unused.
+    fn look_at_grant(&self) -> (u64, bool) {
         let mut import = lock(&self.import);
         import.look(self.link.peer.grant(self.slot.index).unwrap_or(0));
-        import.grant
+        (import.grant, import.may_send())
     }
 
     pub(crate) fn status(&self, deadline: Deadline) -> Result<PortStatus, StatusError> {

@@ -170,11 +170,14 @@ impl Link {
                 attempt.waiting = true;
                 self.add_waiter(waiter);
             }
+            // What we have asked for, and may sleep on.
+            let (mut grant, mut room) = (false, false);
             match self.try_send(header, entry, message, load) {
                 Ok(()) => return Some(Ok(())),
                 Err(Blocked::Fail(reason)) => return Some(Err(reason)),
                 Err(Blocked::Grant) if now_or_never => {
                     let entry = entry?;
+                    grant = true;
                     if !attempt.asked {
                         attempt.asked = true;
                         let ask = Header { id: 1, ..Header::new(Kind::Ask, entry.slot) };
@@ -184,19 +187,28 @@ impl Link {
                     }
                 }
                 Err(Blocked::Grant) => {
-                    entry?.ask(!attempt.asked);
+                    grant = entry?.ask(!attempt.asked);
                     attempt.asked = true;
                 }
                 Err(Blocked::Room) => {
                     // Raise, fence, look; the reader makes room, fences, looks.
                     let _ = self.own.raise_want();
                     shm::full_fence(); // pairs: lane.want
+                    room = true;
                 }
             }
             match self.try_send(header, entry, message, load) {
                 Ok(()) => Some(Ok(())),
                 Err(Blocked::Fail(reason)) => Some(Err(reason)),
-                Err(Blocked::Room | Blocked::Grant) => None,
+                Err(blocked) => {
+                    // It is the other that is missing now, or another thread
+                    // has just used the place: nobody would wake us.
+                    let asked = if matches!(blocked, Blocked::Room) { room } else { grant };
+                    if !asked {
+                        waiter.raise();
+                    }
+                    None
+                }
             }
         });
         if attempt.waiting {

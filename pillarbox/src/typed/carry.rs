@@ -340,6 +340,12 @@ trait Sealed: Sized {
 
 impl<T: Carried> Carry<T> {
     /// Puts `what` into a carry.
+    ///
+    /// # Rights
+    /// It is the carry's from now on.
+    ///
+    /// # Blocking
+    /// Never.
     pub fn new(what: T) -> Self {
         Carry { shared: Arc::new(Mutex::new(Some(what.load()))), holds: PhantomData }
     }
@@ -349,6 +355,23 @@ impl<T: Carried> Carry<T> {
     /// `None` for a descriptor that could not be installed here, because the
     /// table of descriptors was full; and where the carry was sent already,
     /// which only a value that shares it, with an `Arc` say, can see.
+    ///
+    /// # Rights
+    /// It is the caller's from now on.
+    ///
+    /// # Blocking
+    /// Never.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::typed::Carry;
+    /// use pillarbox::{Capacity, Task};
+    /// let inbox = Task::current()?.port(Capacity::Bounded(1));
+    /// let carry = Carry::new(inbox.make_send_once()?);
+    /// assert!(!carry.is_empty());
+    /// assert!(carry.into_inner().is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_inner(self) -> Option<T> {
         let load = lock(&self.shared).take();
         load.and_then(T::unload)

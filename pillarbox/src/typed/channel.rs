@@ -1,4 +1,4 @@
-//! Send rights, send-once rights and receive rights that know a type.
+//! Send rights and receive rights that know a type.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,14 +7,12 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
 use super::carry::{pack, unpack};
-use super::error::{
-    TypedCallError, TypedReceiveError, TypedReplyError, TypedSendError, TypedSendOnceError,
-};
+use super::error::{TypedCallError, TypedReceiveError, TypedSendError};
+use super::once::{Received, SenderOnce};
 use crate::deadline::Deadline;
 use crate::error::{CallError, SendFailure, TaskError};
-use crate::message::Message;
 use crate::port::{Capacity, ReceiveRight};
-use crate::right::{SendOnceRight, SendRight};
+use crate::right::SendRight;
 use crate::task::Task;
 
 /// Makes a port for values of type `T` in the task of this process.
@@ -101,16 +99,35 @@ impl<T> Sender<T> {
     ///
     /// # Rights
     /// The right is the sender's from now on.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::typed::{Receiver, Sender};
+    /// use pillarbox::{Capacity, Deadline, Task};
+    /// let inbox = Task::current()?.port(Capacity::Bounded(1));
+    /// let sender = Sender::<u32>::from_right(inbox.make_send()?);
+    /// sender.send(7, Deadline::Never)?;
+    /// // The receiver has the last word.
+    /// let receiver = Receiver::<String>::from_right(inbox);
+    /// assert!(receiver.receive(Deadline::Never).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn from_right(right: SendRight) -> Self {
         Sender { right, takes: PhantomData }
     }
 
-    /// The send right itself.
+    /// The send right itself: to watch the port, to ask how full it is.
+    ///
+    /// # Rights
+    /// Borrows it.
     pub fn right(&self) -> &SendRight {
         &self.right
     }
 
     /// The send right, without its type.
+    ///
+    /// # Rights
+    /// Moves it.
     pub fn into_right(self) -> SendRight {
         self.right
     }
@@ -231,82 +248,19 @@ impl<'de, T> Deserialize<'de> for Sender<T> {
     }
 }
 
-/// A send-once right to a port or a caller that waits for a `T`.
-///
-/// Dropping it tells who waits. In a value it moves in a [`super::Carry`].
+/// The receive right of a port of values of type `T`. Dropping it ends the
+/// port.
 ///
 /// # Examples
 /// ```
-/// use pillarbox::typed::{Carry, SenderOnce};
-/// use pillarbox::{Capacity, Deadline, channel};
-///
-/// let (sender, receiver) = channel::<Carry<SenderOnce<String>>>(Capacity::Bounded(1))?;
-/// let (_, answers) = channel::<String>(Capacity::Bounded(1))?;
-/// sender.send(answers.make_send_once()?.into(), Deadline::Never)?;
-///
-/// let once = receiver.receive(Deadline::Never)?.value.into_inner().ok_or("empty")?;
-/// once.send("done".into(), Deadline::Never)?;
-/// assert_eq!(answers.receive(Deadline::Never)?.value, "done");
+/// use pillarbox::typed::Receiver;
+/// use pillarbox::{Capacity, Deadline, Task};
+/// let inbox = Task::current()?.port(Capacity::Bounded(1));
+/// let receiver = Receiver::<u64>::from(inbox);
+/// receiver.make_send()?.send(3, Deadline::Never)?;
+/// assert_eq!(receiver.receive(Deadline::Never)?.value, 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct SenderOnce<T> {
-    right: SendOnceRight,
-    takes: PhantomData<fn(T)>,
-}
-
-impl<T> SenderOnce<T> {
-    /// Takes a send-once right to be one for a value of type `T`: an allegation,
-    /// as with [`Sender::from_right`].
-    pub fn from_right(right: SendOnceRight) -> Self {
-        SenderOnce { right, takes: PhantomData }
-    }
-
-    /// The send-once right, without its type.
-    pub fn into_right(self) -> SendOnceRight {
-        self.right
-    }
-}
-
-impl<T: Serialize> SenderOnce<T> {
-    /// Sends `value` and uses the right up.
-    ///
-    /// # Rights
-    /// Consumes the right; the rights in the value go as with [`Sender::send`].
-    ///
-    /// # Errors
-    /// On any error nothing was sent; the value and the unused right come back.
-    ///
-    /// # Blocking
-    /// As [`SendOnceRight::send`].
-    pub fn send(self, value: T, deadline: Deadline) -> Result<(), TypedSendOnceError<T>> {
-        let (message, outgoing) = match pack(&value) {
-            Ok(packed) => packed,
-            Err(error) => {
-                return Err(TypedSendOnceError { reason: error.into(), value, right: self });
-            }
-        };
-        self.right.send(message, deadline).map_err(|mut error| {
-            outgoing.come_back(&mut error.message);
-            let right = SenderOnce::from_right(error.right);
-            TypedSendOnceError { reason: error.reason.into(), value, right }
-        })
-    }
-}
-
-impl<T> From<SenderOnce<T>> for SendOnceRight {
-    fn from(sender: SenderOnce<T>) -> Self {
-        sender.right
-    }
-}
-
-impl<T> fmt::Debug for SenderOnce<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SenderOnce").field(&self.right).finish()
-    }
-}
-
-/// The receive right of a port of values of type `T`. Dropping it ends the
-/// port.
 pub struct Receiver<T> {
     right: ReceiveRight,
     gives: PhantomData<fn() -> T>,
@@ -322,12 +276,19 @@ impl<T> Receiver<T> {
         Receiver { right, gives: PhantomData }
     }
 
-    /// The receive right itself.
+    /// The receive right itself: to be told that there are no senders, to ask
+    /// how full the port is.
+    ///
+    /// # Rights
+    /// Borrows it.
     pub fn right(&self) -> &ReceiveRight {
         &self.right
     }
 
     /// The receive right, without its type.
+    ///
+    /// # Rights
+    /// Moves it.
     pub fn into_right(self) -> ReceiveRight {
         self.right
     }
@@ -339,6 +300,9 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// [`SendFailure::Forked`] in a forked child.
+    ///
+    /// # Blocking
+    /// Never.
     pub fn make_send(&self) -> Result<Sender<T>, SendFailure> {
         self.right.make_send().map(Sender::from_right)
     }
@@ -351,6 +315,9 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// [`SendFailure::Forked`] in a forked child.
+    ///
+    /// # Blocking
+    /// Never.
     pub fn make_send_once(&self) -> Result<SenderOnce<T>, SendFailure> {
         self.right.make_send_once().map(SenderOnce::from_right)
     }
@@ -408,73 +375,5 @@ impl<T> From<Receiver<T>> for ReceiveRight {
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Receiver").field(&self.right).finish()
-    }
-}
-
-/// A value that was received, and what came with it.
-///
-/// # Rights
-/// Dropped with its reply right, it tells the caller that there will be no
-/// answer.
-///
-/// # Examples
-/// ```
-/// use pillarbox::typed::{Received, SenderOnce};
-/// use pillarbox::{Capacity, Deadline, channel};
-///
-/// let (sender, receiver) = channel::<u8>(Capacity::Bounded(1))?;
-/// sender.send(1, Deadline::Never)?;
-/// let Received { value, reply, .. } = receiver.receive(Deadline::Never)?;
-/// assert_eq!((value, reply.is_none()), (1, true));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Received<T> {
-    /// The value.
-    pub value: T,
-    /// Who sent it: the kernel's word.
-    pub sender: Option<crate::message::Sender>,
-    /// Which message of its port this was, counted from 1.
-    pub sequence: u64,
-    /// Where the answer goes, if the sender waits for one.
-    pub reply: Option<SendOnceRight>,
-}
-
-impl<T> Received<T> {
-    pub(super) fn new(value: T, mut message: Message) -> Self {
-        Received {
-            value,
-            sender: message.sender(),
-            sequence: message.sequence(),
-            reply: message.take_reply(),
-        }
-    }
-
-    /// Answers the message. It can be answered once.
-    ///
-    /// # Rights
-    /// Uses up the reply right; the rights in the answer go as with
-    /// [`Sender::send`].
-    ///
-    /// # Errors
-    /// See [`TypedReplyError`]. The answer comes back, and where the send failed
-    /// the reply right is still here.
-    ///
-    /// # Blocking
-    /// As [`SendOnceRight::send`].
-    pub fn reply<A: Serialize>(
-        &mut self,
-        answer: A,
-        deadline: Deadline,
-    ) -> Result<(), TypedReplyError<A>> {
-        let Some(right) = self.reply.take() else {
-            return Err(TypedReplyError::NoReply(answer));
-        };
-        SenderOnce::from_right(right).send(answer, deadline).map_err(|error| {
-            let TypedSendOnceError { reason, value, right } = error;
-            self.reply = Some(right.into_right());
-            TypedReplyError::Unsent(TypedSendError { reason, value })
-        })
     }
 }

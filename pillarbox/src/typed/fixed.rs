@@ -143,6 +143,17 @@ fn read<T: FromBytes>(message: &Message) -> Result<T, TypedReceiveError> {
 
 /// A send right to a port of values of the size of `T`. A clone is a right of
 /// its own.
+///
+/// # Examples
+/// ```
+/// use pillarbox::typed::fixed;
+/// use pillarbox::{Capacity, Deadline, Task};
+/// let inbox = Task::current()?.port(Capacity::Bounded(1));
+/// let sender = fixed::Sender::<u32>::from_right(inbox.make_send()?);
+/// sender.send(0x0403_0201_u32.to_le(), Deadline::Never)?;
+/// assert_eq!(inbox.receive(Deadline::Never)?.body(), [1, 2, 3, 4]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Sender<T> {
     right: SendRight,
     takes: PhantomData<fn(T)>,
@@ -151,16 +162,25 @@ pub struct Sender<T> {
 impl<T> Sender<T> {
     /// Takes a send right to be one for values of the size of `T`: an
     /// allegation, as with [`super::Sender::from_right`].
+    ///
+    /// # Rights
+    /// The right is the sender's from now on.
     pub fn from_right(right: SendRight) -> Self {
         Sender { right, takes: PhantomData }
     }
 
     /// The send right itself.
+    ///
+    /// # Rights
+    /// Borrows it.
     pub fn right(&self) -> &SendRight {
         &self.right
     }
 
     /// The send right, without its type.
+    ///
+    /// # Rights
+    /// Moves it.
     pub fn into_right(self) -> SendRight {
         self.right
     }
@@ -272,7 +292,7 @@ impl<'de, T> Deserialize<'de> for Sender<T> {
 }
 
 /// The receive right of a port of values of the size of `T`. Dropping it ends
-/// the port.
+/// the port. See [`channel`] for an example.
 pub struct Receiver<T> {
     right: ReceiveRight,
     gives: PhantomData<fn() -> T>,
@@ -280,16 +300,25 @@ pub struct Receiver<T> {
 
 impl<T> Receiver<T> {
     /// Takes a receive right to be one for values of the size of `T`.
+    ///
+    /// # Rights
+    /// The right is the receiver's from now on.
     pub fn from_right(right: ReceiveRight) -> Self {
         Receiver { right, gives: PhantomData }
     }
 
     /// The receive right itself.
+    ///
+    /// # Rights
+    /// Borrows it.
     pub fn right(&self) -> &ReceiveRight {
         &self.right
     }
 
     /// The receive right, without its type.
+    ///
+    /// # Rights
+    /// Moves it.
     pub fn into_right(self) -> ReceiveRight {
         self.right
     }
@@ -301,6 +330,9 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// [`SendFailure::Forked`] in a forked child.
+    ///
+    /// # Blocking
+    /// Never.
     pub fn make_send(&self) -> Result<Sender<T>, SendFailure> {
         self.right.make_send().map(Sender::from_right)
     }

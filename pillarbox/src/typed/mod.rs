@@ -48,10 +48,12 @@ mod encode;
 mod error;
 #[cfg(feature = "fixed")]
 pub mod fixed;
+mod once;
 
 pub use carry::{Carried, Carry};
-pub use channel::{Received, Receiver, Sender, SenderOnce, channel, channel_in};
+pub use channel::{Receiver, Sender, channel, channel_in};
 pub use error::{
     DEPTH, EMPTY, EncodeError, TypedCallError, TypedOffence, TypedReceiveError, TypedReplyError,
     TypedSendError, TypedSendFailure, TypedSendOnceError,
 };
+pub use once::{Received, SenderOnce};

@@ -1,0 +1,257 @@
+//! What a port holds, under its lock.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+use abi::Slot;
+use rights::port::Port as Queue;
+use rights::senders::{NoSenders, Senders};
+use rights::window::{Capacity, Raise};
+
+use crate::error::SendFailure;
+use crate::link::Link;
+use crate::message::{Message, Notification};
+use crate::right::SendOnceRight;
+use crate::wait::{Waiter, forget};
+
+/// Whom a place in a queue is charged to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    /// The right one link's peer holds.
+    Link(u32),
+    /// A thread of our own that waits for a place.
+    Own(u64),
+}
+
+/// Where a peer's right to the port lies on our board.
+#[derive(Debug)]
+pub(super) struct OnBoard {
+    pub(super) link: Weak<Link>,
+    pub(super) slot: Slot,
+}
+
+#[derive(Debug)]
+pub(super) struct PortState {
+    pub(super) alive: bool,
+    pub(super) queue: Queue<Message, Holder>,
+    pub(super) receivers: Vec<Arc<Waiter>>,
+    pub(super) senders: Senders,
+    pub(super) once: u64,
+    pub(super) no_senders: Option<SendOnceRight>,
+    pub(super) dead_name: Vec<SendOnceRight>,
+    pub(super) boards: HashMap<u32, OnBoard>,
+    pub(super) own_waiting: HashMap<u64, OwnSender>,
+}
+
+/// A thread of our own that waits for a place. Its message waits with it, and
+/// goes into the queue the moment a place is granted.
+#[derive(Debug)]
+pub(super) struct OwnSender {
+    message: Option<Message>,
+    waiter: Arc<Waiter>,
+}
+
+/// What is to be done once the port's lock is let go.
+#[derive(Debug, Default)]
+#[must_use = "wakes and looks must follow"]
+pub(crate) struct After {
+    pub(super) wake: Vec<Arc<Waiter>>,
+    pub(super) looks: Vec<(Arc<Link>, Slot)>,
+    pub(super) fire: Vec<(SendOnceRight, Notification)>,
+    pub(super) dropped: Vec<Message>,
+}
+
+impl After {
+    pub(crate) fn wake(&mut self, waiter: Arc<Waiter>) {
+        self.wake.push(waiter);
+    }
+
+    pub(crate) fn drop_later(&mut self, message: Message) {
+        self.dropped.push(message);
+    }
+
+    pub(crate) fn fire(&mut self, right: SendOnceRight, what: Notification) {
+        self.fire.push((right, what));
+    }
+
+    pub(crate) fn run(self) {
+        for waiter in self.wake {
+            waiter.raise();
+        }
+        for (link, slot) in self.looks {
+            link.say_look(slot);
+        }
+        for (right, what) in self.fire {
+            right.notify(what);
+        }
+        drop(self.dropped);
+    }
+}
+
+impl PortState {
+    pub(super) fn new(capacity: Capacity) -> Self {
+        PortState {
+            alive: true,
+            queue: Queue::new(capacity),
+            receivers: Vec::new(),
+            senders: Senders::default(),
+            once: 0,
+            no_senders: None,
+            dead_name: Vec::new(),
+            boards: HashMap::new(),
+            own_waiting: HashMap::new(),
+        }
+    }
+
+    /// Queues a message of our own task if there is room now.
+    pub(super) fn enter(
+        &mut self,
+        message: Message,
+        after: &mut After,
+    ) -> Result<(), (SendFailure, Message)> {
+        if !self.alive {
+            return Err((SendFailure::Dead, message));
+        }
+        self.queue.enter(message).map_err(|message| (SendFailure::Full, message))?;
+        self.wake_one(after);
+        Ok(())
+    }
+
+    /// Leaves a message of our own task to be queued when a place is granted.
+    pub(super) fn wait_to_enter(
+        &mut self,
+        key: u64,
+        message: Message,
+        waiter: &Arc<Waiter>,
+        now_ns: u64,
+        after: &mut After,
+    ) {
+        let own = OwnSender { message: Some(message), waiter: Arc::clone(waiter) };
+        self.own_waiting.insert(key, own);
+        let _ = self.queue.window.join(Holder::Own(key));
+        self.queue.window.ask(Holder::Own(key));
+        self.hand_out(now_ns, after);
+    }
+
+    /// What has become of a message that waits to be queued; `None` while it
+    /// waits and may go on waiting.
+    pub(super) fn entered(&mut self, key: u64) -> Option<Result<(), (SendFailure, Message)>> {
+        let own = self.own_waiting.get_mut(&key)?;
+        if own.message.is_none() {
+            return Some(Ok(()));
+        }
+        if self.alive {
+            return None;
+        }
+        own.message.take().map(|message| Err((SendFailure::Dead, message)))
+    }
+
+    /// Ends such a wait: the message, if it was not queued.
+    pub(super) fn withdraw(&mut self, key: u64, now_ns: u64, after: &mut After) -> Option<Message> {
+        let own = self.own_waiting.remove(&key)?;
+        self.queue.window.leave(Holder::Own(key));
+        self.hand_out(now_ns, after);
+        own.message
+    }
+
+    /// Gives free places to those who ask.
+    pub(super) fn hand_out(&mut self, now_ns: u64, after: &mut After) {
+        let mut raises = Vec::new();
+        self.queue.window.hand_out(now_ns, &mut raises);
+        self.apply(raises, now_ns, after);
+    }
+
+    /// Lets every holder have what it was granted.
+    pub(super) fn apply(&mut self, raises: Vec<Raise<Holder>>, now_ns: u64, after: &mut After) {
+        let mut raises = VecDeque::from(raises);
+        while let Some(raise) = raises.pop_front() {
+            match raise.holder {
+                Holder::Link(number) => {
+                    let Some(place) = self.boards.get(&number) else { continue };
+                    let Some(link) = place.link.upgrade() else { continue };
+                    link.own_page().set_grant(place.slot.index, raise.grant);
+                    if raise.asked {
+                        after.looks.push((link, place.slot));
+                    }
+                }
+                Holder::Own(key) => {
+                    self.deposit(key, after);
+                    // It wanted one place: what it was given beyond that is free.
+                    self.queue.window.leave(Holder::Own(key));
+                    let mut more = Vec::new();
+                    self.queue.window.hand_out(now_ns, &mut more);
+                    raises.extend(more);
+                }
+            }
+        }
+    }
+
+    fn deposit(&mut self, key: u64, after: &mut After) {
+        let Some(own) = self.own_waiting.get_mut(&key) else { return };
+        let Some(message) = own.message.take() else { return };
+        match self.queue.arrive(Holder::Own(key), message) {
+            Ok(()) => {
+                after.wake.push(Arc::clone(&own.waiter));
+                self.wake_one(after);
+            }
+            // Not granted after all: it goes on waiting.
+            Err((_, message)) => own.message = Some(message),
+        }
+    }
+
+    pub(super) fn wake_one(&self, after: &mut After) {
+        after.wake.extend(self.receivers.first().cloned());
+    }
+
+    /// The receivers that wait are the places of a rendezvous.
+    pub(super) fn note_receivers(&mut self, now_ns: u64, after: &mut After) {
+        if self.queue.window.capacity() == Capacity::Rendezvous {
+            self.queue.window.set_receivers(self.receivers.len() as u64);
+            self.hand_out(now_ns, after);
+        }
+    }
+
+    /// A thread no longer waits at the port. If messages are left, the next is
+    /// woken for them.
+    pub(super) fn leave_receivers(
+        &mut self,
+        waiter: &Arc<Waiter>,
+        waiting: &mut bool,
+        now_ns: u64,
+        after: &mut After,
+    ) {
+        if std::mem::take(waiting) {
+            forget(&mut self.receivers, waiter);
+            self.note_receivers(now_ns, after);
+        }
+        if !self.queue.is_empty() {
+            self.wake_one(after);
+        }
+    }
+
+    /// Every sender of our own that waits looks again.
+    pub(super) fn wake_own_senders(&self, after: &mut After) {
+        for own in self.own_waiting.values() {
+            after.wake.push(Arc::clone(&own.waiter));
+        }
+    }
+
+    /// Takes the first message.
+    pub(super) fn take(&mut self, now_ns: u64, after: &mut After) -> Option<Message> {
+        let mut raises = Vec::new();
+        let taken = self.queue.take(now_ns, &mut raises);
+        self.apply(raises, now_ns, after);
+        let (sequence, mut message) = taken?;
+        message.sequence = sequence;
+        Some(message)
+    }
+
+    pub(super) fn tell_no_senders(&mut self, told: NoSenders, after: &mut After) {
+        match told {
+            NoSenders::Quiet => {}
+            NoSenders::Fires => {
+                after.fire.extend(self.no_senders.take().map(|to| (to, Notification::NoSenders)));
+            }
+        }
+    }
+}
