@@ -23,8 +23,8 @@
 //! | [`ReceiveRight`], [`SendRight`], [`SendOnceRight`] | the rights        |
 //! | [`Message`]        | what is sent                                      |
 //! | [`Spawn`]          | a child with exactly the rights it should have    |
-//! | [`bootstrap`]      | names for rights, and services that start when asked |
-//! | [`typed`]          | channels of any serde type, or of a fixed size    |
+//! | [`mod@bootstrap`]  | names for rights, and services that start when asked |
+//! | [`mod@typed`]      | channels of any serde type, or of a fixed size    |
 //! | [`Deadline`]       | how long a call may wait                          |
 //!
 //! Linux 5.16 or newer; see the repository's ARCHITECTURE.md for the map.

@@ -34,7 +34,7 @@ const TABLE: &[Row] = &[
     core(
         "pillarbox",
         &["abi", "rights", "shm", "interface"],
-        &["futures-core", "postcard", "serde", "thiserror"],
+        &["futures-core", "postcard", "serde", "thiserror", "zerocopy"],
     ),
     row("interface", &[]),
     row("boot", &["pillarbox"]),
