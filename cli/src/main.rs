@@ -1,3 +1,147 @@
-//! The command `pillarbox`.
+//! The command `pillarbox`: mailboxes between processes, named and called.
+//!
+//! | file           | for                                                      |
+//! |----------------|----------------------------------------------------------|
+//! | `verb/NAME.rs` | one verb: its arguments, its help, what it does          |
+//! | `demo/`        | the verb `demo`, a private tree of processes             |
+//! | `server.rs`    | finding the bootstrap server, starting one               |
+//! | `reply.rs`     | what a reply of `serve` looks like                       |
+//! | `run.rs`       | running a program: bytes in, bytes out                   |
+//! | `stream.rs`    | one program that is kept and exchanges lines             |
+//! | `keeper.rs`    | no program of `serve` outlives it                        |
+//! | `survey.rs`    | what every owner says of its port, asked at once         |
+//! | `argument.rs`  | names, spans of time, bodies                             |
+//! | `output.rs`    | everything that is printed                               |
+//! | `failure.rs`   | what went wrong, and the exit code that says so          |
 #![forbid(unsafe_code)]
-fn main() {}
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
+
+mod argument;
+mod demo;
+mod failure;
+mod keeper;
+mod output;
+mod reply;
+mod run;
+mod server;
+mod stream;
+mod survey;
+mod verb;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use failure::{EXIT_CODES, Failure};
+use server::Place;
+
+/// Mailboxes between processes, named and called.
+///
+/// Any program becomes a service with `pillarbox serve NAME -- CMD`, and is used
+/// with `pillarbox call NAME`. Rights are capabilities, messages go straight
+/// from task to task through shared memory, and nothing is left behind when a
+/// process is killed.
+#[derive(Debug, Parser)]
+#[command(name = "pillarbox", version, after_help = EXIT_CODES, max_term_width = 100,
+          arg_required_else_help = true, disable_help_subcommand = true)]
+struct Arguments {
+    /// The socket of the bootstrap server [default: $PILLARBOX_SOCKET, else
+    /// $XDG_RUNTIME_DIR/pillarbox/boot.sock, else /tmp/pillarbox-UID/boot.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the bootstrap server, which keeps names, in the foreground
+    #[command(after_long_help = verb::boot::HELP)]
+    Boot(verb::boot::Arguments),
+    /// Make any program a service
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::serve::HELP))]
+    Serve(verb::serve::Arguments),
+    /// Send a message to a service and print its reply
+    #[command(after_long_help = verb::call::HELP)]
+    Call(verb::call::Arguments),
+    /// Send a message to a mailbox, and expect no reply
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::send::HELP))]
+    Send(verb::send::Arguments),
+    /// Open a mailbox and print what comes
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::recv::HELP))]
+    Recv(verb::recv::Arguments),
+    /// List the names there are
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::ls::HELP))]
+    Ls(verb::ls::Arguments),
+    /// Show everything known of one name, or of the names of one process
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::show::HELP))]
+    Show(verb::show::Arguments),
+    /// Count a file with a private tree of processes, and show what rights do
+    Demo(demo::Arguments),
+    /// Print the completions of a shell
+    #[command(after_long_help = verb::completions::HELP)]
+    Completions(verb::completions::Arguments),
+    /// Print the manual page, or write all of them into a directory
+    #[command(after_long_help = verb::man::HELP)]
+    Man(verb::man::Arguments),
+    /// Keep the runs of `serve`
+    #[command(name = keeper::VERB, hide = true)]
+    Keep,
+}
+
+impl Verb {
+    /// Whether failures are told as JSON.
+    const fn json(&self) -> bool {
+        match self {
+            Verb::Boot(arguments) => arguments.json,
+            Verb::Serve(arguments) => arguments.json,
+            Verb::Call(arguments) => arguments.json,
+            Verb::Send(arguments) => arguments.json,
+            Verb::Recv(arguments) => arguments.json,
+            Verb::Ls(arguments) => arguments.json,
+            Verb::Show(arguments) => arguments.json,
+            Verb::Demo(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Keep => false,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help goes to standard output and is no error; nobody may read it.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let json = arguments.verb.json();
+    run(arguments).unwrap_or_else(|failure| failure.tell(json))
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let place = Place::new(arguments.socket);
+    match arguments.verb {
+        Verb::Boot(arguments) => verb::boot::run(&arguments, &place),
+        Verb::Serve(arguments) => verb::serve::run(&arguments, &place),
+        Verb::Call(arguments) => verb::call::run(&arguments, &place),
+        Verb::Send(arguments) => verb::send::run(&arguments, &place),
+        Verb::Recv(arguments) => verb::recv::run(&arguments, &place),
+        Verb::Ls(arguments) => verb::ls::run(&arguments, &place),
+        Verb::Show(arguments) => verb::show::run(&arguments, &place),
+        Verb::Demo(arguments) => Ok(demo::run(arguments)?),
+        Verb::Completions(arguments) => verb::completions::run(&arguments, Arguments::command()),
+        Verb::Man(arguments) => verb::man::run(&arguments, Arguments::command()),
+        Verb::Keep => keeper::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -16,6 +16,11 @@ use std::hash::Hash;
 
 use abi::{Offence, limits};
 
+/// Places a new holder begins with, where there are enough. Its reserve grows
+/// with what it sends, so a holder that never sends keeps hardly any from the
+/// others.
+const FIRST_PLACES: u64 = 2;
+
 /// How much a port holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Capacity {
@@ -147,7 +152,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
             return u64::MAX;
         }
         self.holders.insert(holder, Holder::default());
-        let grant = self.share().min(self.free() / 2);
+        let grant = self.share().min(self.free() / 2).min(FIRST_PLACES);
         self.promise(holder, grant)
     }
 

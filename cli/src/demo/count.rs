@@ -116,10 +116,7 @@ impl Counter {
     pub(crate) fn finish(self) -> PartResult {
         let edges = match self.first {
             None => Edges::Whole(self.open),
-            Some(first) => Edges::Split {
-                first,
-                last: self.open,
-            },
+            Some(first) => Edges::Split { first, last: self.open },
         };
         PartResult::new(self.counts, edges, &self.tally)
     }
@@ -157,10 +154,7 @@ mod tests {
             run.extend(&Dice(1).keys(), bytes, measure(bytes).1);
             run
         };
-        let split = |first: &[u8], last: &[u8]| Edges::Split {
-            first: run(first),
-            last: run(last),
-        };
+        let split = |first: &[u8], last: &[u8]| Edges::Split { first: run(first), last: run(last) };
         // Part, edges, lines, words and bare runs between the edges.
         let cases: &[(&[u8], Edges, u64, u64, u64)] = &[
             (b"", Edges::Whole(run(b"")), 0, 0, 0),
@@ -169,28 +163,13 @@ mod tests {
             (b"one two", split(b"one", b"two"), 0, 0, 0),
             (b"one  two\n", split(b"one", b""), 1, 1, 0),
             (b" one\x0btwo\x0c\x00\rthree ", split(b"", b""), 0, 3, 1),
-            (
-                b"\xff a\x01 \x01\x7f \x80b \xfe",
-                split(b"\xff", b"\xfe"),
-                0,
-                2,
-                1,
-            ),
+            (b"\xff a\x01 \x01\x7f \x80b \xfe", split(b"\xff", b"\xfe"), 0, 2, 1),
         ];
         for (bytes, edges, lines, words, bare) in cases {
             let result = count(&[bytes]);
-            let counts = Counts {
-                lines: *lines,
-                words: *words,
-                bytes: bytes.len() as u64,
-                bare: *bare,
-            };
-            assert_eq!(
-                (result.counts, result.edges),
-                (counts, *edges),
-                "{}",
-                bytes.escape_ascii()
-            );
+            let counts =
+                Counts { lines: *lines, words: *words, bytes: bytes.len() as u64, bare: *bare };
+            assert_eq!((result.counts, result.edges), (counts, *edges), "{}", bytes.escape_ascii());
         }
     }
 
@@ -200,11 +179,7 @@ mod tests {
         let whole = count(&[bytes]);
         for a in 0..=bytes.len() {
             for b in a..=bytes.len() {
-                assert_eq!(
-                    count(&[&bytes[..a], &bytes[a..b], &bytes[b..]]),
-                    whole,
-                    "{a} {b}"
-                );
+                assert_eq!(count(&[&bytes[..a], &bytes[a..b], &bytes[b..]]), whole, "{a} {b}");
             }
         }
         assert_eq!(count(&bytes.chunks(1).collect::<Vec<_>>()), whole);

@@ -164,21 +164,11 @@ pub(crate) mod tests {
     #[test]
     fn reduce_is_the_remainder() {
         let mut dice = Dice(1);
-        let edges = [
-            0,
-            1,
-            u128::from(PRIME) - 1,
-            u128::from(PRIME),
-            u128::from(PRIME) + 1,
-        ];
+        let edges = [0, 1, u128::from(PRIME) - 1, u128::from(PRIME), u128::from(PRIME) + 1];
         let random = (0..1000).map(|_| {
             ((u128::from(dice.roll()) << 64) | u128::from(dice.roll())) >> (5 + dice.below(64))
         });
-        for n in edges
-            .into_iter()
-            .chain([(1 << 123) - 1])
-            .chain(random.collect::<Vec<_>>())
-        {
+        for n in edges.into_iter().chain([(1 << 123) - 1]).chain(random.collect::<Vec<_>>()) {
             assert_eq!(u128::from(reduce(n)), n % u128::from(PRIME), "{n}");
         }
     }
@@ -191,9 +181,9 @@ pub(crate) mod tests {
             let bytes: Vec<u8> = (0..len).map(|_| dice.byte()).collect();
             for (which, hash) in keys.extend([0; 2], &bytes).into_iter().enumerate() {
                 let base = u128::from(keys.powers[which][1]);
-                let spelled = bytes.iter().fold(0, |n, &byte| {
-                    (n * base + u128::from(byte)) % u128::from(PRIME)
-                });
+                let spelled = bytes
+                    .iter()
+                    .fold(0, |n, &byte| (n * base + u128::from(byte)) % u128::from(PRIME));
                 assert_eq!(u128::from(hash), spelled);
             }
         }
@@ -207,11 +197,7 @@ pub(crate) mod tests {
         assert_eq!(told.table_seed(), keys.table_seed());
         for extreme in [[0; Keys::BYTES], [255; Keys::BYTES]] {
             let keys = Keys::from_bytes(extreme);
-            assert!(
-                keys.powers
-                    .iter()
-                    .all(|powers| (2..PRIME).contains(&powers[1]))
-            );
+            assert!(keys.powers.iter().all(|powers| (2..PRIME).contains(&powers[1])));
         }
     }
 }

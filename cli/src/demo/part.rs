@@ -29,11 +29,7 @@
 
 #![cfg_attr(
     not(test),
-    warn(
-        clippy::cast_possible_truncation,
-        clippy::indexing_slicing,
-        clippy::unwrap_used
-    )
+    warn(clippy::cast_possible_truncation, clippy::indexing_slicing, clippy::unwrap_used)
 )]
 
 use super::tally::Tally;
@@ -108,11 +104,7 @@ impl PartResult {
             }
             put_number(&mut words, entry.count);
         }
-        Self {
-            counts,
-            edges,
-            words,
-        }
+        Self { counts, edges, words }
     }
 
     /// Returns the length of the part, which must be that of the part handed
@@ -165,10 +157,7 @@ impl PartResult {
         if rest.byte()? != VERSION {
             return Err(Offence::Version);
         }
-        let counts = Counts {
-            bytes: rest.number()?,
-            ..Counts::default()
-        };
+        let counts = Counts { bytes: rest.number()?, ..Counts::default() };
         if counts.bytes > PART_BYTES as u64 {
             return Err(Offence::PartTooLong);
         }
@@ -187,11 +176,7 @@ impl PartResult {
         if run.len != counts.bytes {
             return Err(Offence::RunLength);
         }
-        Ok(Self {
-            counts,
-            edges: Edges::Whole(run),
-            words: Vec::new(),
-        })
+        Ok(Self { counts, edges: Edges::Whole(run), words: Vec::new() })
     }
 
     fn decode_split(mut rest: Reader<'_>, mut counts: Counts) -> Result<Self, Offence> {
@@ -214,11 +199,7 @@ impl PartResult {
         if counts.lines > 1 + counts.bare + counts.words + room.0 {
             return Err(Offence::Lines);
         }
-        Ok(Self {
-            counts,
-            edges: Edges::Split { first, last },
-            words,
-        })
+        Ok(Self { counts, edges: Edges::Split { first, last }, words })
     }
 }
 
@@ -244,15 +225,7 @@ mod tests {
 
     #[test]
     fn a_result_comes_back_as_it_went() {
-        for bytes in [
-            &b""[..],
-            b"x",
-            b"\xff",
-            b" ",
-            b"ab cd cd\n\x01 e",
-            &[b'x'; 40],
-            &[7; 999],
-        ] {
+        for bytes in [&b""[..], b"x", b"\xff", b" ", b"ab cd cd\n\x01 e", &[b'x'; 40], &[7; 999]] {
             let result = count(bytes);
             assert_eq!(result.bytes(), bytes.len() as u64);
             assert_eq!(PartResult::decode(&result.encode()), Ok(result));
@@ -288,13 +261,7 @@ mod tests {
         }
         // Words that are just long.
         let long: Vec<u8> = (0..PART_BYTES)
-            .map(|at| {
-                if at % 34 == 33 {
-                    b'\n'
-                } else {
-                    0x80 | dice.byte() | 1
-                }
-            })
+            .map(|at| if at % 34 == 33 { b'\n' } else { 0x80 | dice.byte() | 1 })
             .map(|byte| if byte == 0x85 { b'a' } else { byte })
             .collect();
         let single = vec![b'x'; PART_BYTES];
@@ -337,9 +304,7 @@ mod tests {
 
     #[test]
     fn too_long() {
-        refused(Offence::TooLong, |bytes| {
-            bytes.resize(RESULT_BYTES_MAX + 1, 0)
-        });
+        refused(Offence::TooLong, |bytes| bytes.resize(RESULT_BYTES_MAX + 1, 0));
     }
 
     #[test]
@@ -362,12 +327,8 @@ mod tests {
 
     #[test]
     fn number() {
-        refused(Offence::Number, |bytes| {
-            drop(bytes.splice(BYTES..=BYTES, [0xb8, 0x00]))
-        });
-        refused(Offence::Number, |bytes| {
-            drop(bytes.splice(BYTES..=BYTES, [0xff; 9]))
-        });
+        refused(Offence::Number, |bytes| drop(bytes.splice(BYTES..=BYTES, [0xb8, 0x00])));
+        refused(Offence::Number, |bytes| drop(bytes.splice(BYTES..=BYTES, [0xff; 9])));
     }
 
     #[test]
@@ -399,9 +360,7 @@ mod tests {
     fn printable() {
         refused(Offence::Printable, |bytes| bytes[FIRST + 1] = 0);
         refused(Offence::Printable, |bytes| bytes[FIRST + 1] = 2);
-        refused(Offence::Printable, |bytes| {
-            bytes[FIRST + 2..FIRST + 4].fill(1)
-        });
+        refused(Offence::Printable, |bytes| bytes[FIRST + 2..FIRST + 4].fill(1));
     }
 
     #[test]
@@ -445,9 +404,7 @@ mod tests {
         refused(Offence::Crowded, |bytes| bytes[BARE] = 2);
         refused(Offence::Crowded, |bytes| bytes[CD_COUNT] = 3);
         refused(Offence::Crowded, |bytes| bytes[LONG + 1] = 41);
-        refused(Offence::Crowded, |bytes| {
-            bytes[LONG + 1..LONG + 9].fill(0xff)
-        });
+        refused(Offence::Crowded, |bytes| bytes[LONG + 1..LONG + 9].fill(0xff));
     }
 
     #[test]
@@ -469,19 +426,13 @@ mod tests {
             for _ in 0..dice.below(4) {
                 let at = dice.below(bytes.len().max(1));
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte = if dice.below(2) == 0 {
-                        dice.byte()
-                    } else {
-                        *byte ^ (1 << dice.below(8))
-                    };
+                    *byte =
+                        if dice.below(2) == 0 { dice.byte() } else { *byte ^ (1 << dice.below(8)) };
                 }
             }
             if let Ok(result) = PartResult::decode(&bytes) {
                 assert_eq!(result.encode(), bytes);
-                assert_eq!(
-                    result.words().map(|(_, n)| n).sum::<u64>(),
-                    result.counts.words
-                );
+                assert_eq!(result.words().map(|(_, n)| n).sum::<u64>(), result.counts.words);
                 assert!(result.counts.words + result.counts.bare <= result.bytes() / 2 + 1);
             }
         }

@@ -62,9 +62,8 @@ impl Resident {
 /// Reads a figure such as `   3072 kB`.
 fn bytes_of(figure: &[u8]) -> u64 {
     let digits = figure.iter().filter(|byte| byte.is_ascii_digit());
-    let kib = digits.fold(0, |n: u64, byte| {
-        n.saturating_mul(10).saturating_add(u64::from(byte - b'0'))
-    });
+    let kib =
+        digits.fold(0, |n: u64, byte| n.saturating_mul(10).saturating_add(u64::from(byte - b'0')));
     kib.saturating_mul(1024)
 }
 
@@ -128,11 +127,7 @@ mod tests {
     #[test]
     fn a_status_is_read_by_its_lines() {
         let cases: &[(&[u8], u64, u64)] = &[
-            (
-                b"Name:\tcat\nVmHWM:\t    1024 kB\nVmRSS:\t     512 kB\nThreads:\t1\n",
-                512,
-                1024,
-            ),
+            (b"Name:\tcat\nVmHWM:\t    1024 kB\nVmRSS:\t     512 kB\nThreads:\t1\n", 512, 1024),
             (b"Name:\tVmRSS: 9 kB\nVmRSS:\t1 kB\n", 1, 0),
             (b"Name:\tdefunct\nState:\tZ (zombie)\n", 0, 0),
             (b"Name:\t\xff\xfe\nVmRSS:\t7 kB", 7, 0),
@@ -140,10 +135,7 @@ mod tests {
             (b"VmRSS:\nVmHWM: none\n", 0, 0),
         ];
         for (status, now, peak) in cases {
-            let want = Resident {
-                now_bytes: now * 1024,
-                peak_bytes: peak * 1024,
-            };
+            let want = Resident { now_bytes: now * 1024, peak_bytes: peak * 1024 };
             assert_eq!(Resident::parse(status), want, "{}", status.escape_ascii());
         }
     }
@@ -176,10 +168,7 @@ mod tests {
 
     #[test]
     fn the_peak_is_that_of_the_sum() {
-        let resident = |now_bytes, peak_bytes| Resident {
-            now_bytes,
-            peak_bytes,
-        };
+        let resident = |now_bytes, peak_bytes| Resident { now_bytes, peak_bytes };
         let mut peak = Peak::new();
         assert_eq!(peak.take(&[(1, resident(5, 9)), (2, resident(5, 5))]), 10);
         assert_eq!(peak.take(&[(1, resident(8, 9)), (2, resident(1, 6))]), 9);

@@ -27,11 +27,7 @@ impl fmt::Display for Frequent {
     /// Shows a count that is not exact as `120..125`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.word, self.at_least)?;
-        if self.at_most > self.at_least {
-            write!(f, "..{}", self.at_most)
-        } else {
-            Ok(())
-        }
+        if self.at_most > self.at_least { write!(f, "..{}", self.at_most) } else { Ok(()) }
     }
 }
 
@@ -84,11 +80,7 @@ impl Report {
 
     /// Returns by how much an `at_most` of `top` may be too high.
     pub(crate) fn max_overcount(&self) -> u64 {
-        self.top
-            .iter()
-            .map(|word| word.at_most - word.at_least)
-            .max()
-            .unwrap_or(0)
+        self.top.iter().map(|word| word.at_most - word.at_least).max().unwrap_or(0)
     }
 
     /// Returns whether `top` certainly names the most frequent words, though

@@ -82,11 +82,7 @@ impl Tally {
         assert!((1..=WORDS_MAX).contains(&limit), "a table of {limit} words");
         let seed = keys.table_seed();
         Self {
-            seeds: [
-                seed,
-                seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
-                seed.rotate_left(32) | 1,
-            ],
+            seeds: [seed, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, seed.rotate_left(32) | 1],
             slots: vec![0; 1 << SLOTS_AT_FIRST_BITS],
             bits: SLOTS_AT_FIRST_BITS,
             chunks: Vec::new(),
@@ -231,15 +227,9 @@ impl Tally {
         } else if let (Some(low), Some(high)) = (key.first_chunk(), key.last_chunk()) {
             (u64::from_le_bytes(*low), u64::from_le_bytes(*high))
         } else if let (Some(low), Some(high)) = (key.first_chunk(), key.last_chunk()) {
-            (
-                u32::from_le_bytes(*low).into(),
-                u32::from_le_bytes(*high).into(),
-            )
+            (u32::from_le_bytes(*low).into(), u32::from_le_bytes(*high).into())
         } else if let (Some(low), Some(high)) = (key.first_chunk(), key.last_chunk()) {
-            (
-                u16::from_le_bytes(*low).into(),
-                u16::from_le_bytes(*high).into(),
-            )
+            (u16::from_le_bytes(*low).into(), u16::from_le_bytes(*high).into())
         } else {
             (key.first().copied().unwrap_or(0).into(), 0)
         };
@@ -269,10 +259,7 @@ fn fold(a: u64, b: u64) -> u64 {
 
 /// Appends a record and returns its place.
 fn append(chunks: &mut Vec<Vec<u8>>, count: u64, slack: u32, kind: u8, key: &[u8]) -> u32 {
-    if chunks
-        .last()
-        .is_none_or(|last| last.len() + KEY_AT + key.len() > CHUNK_BYTES)
-    {
+    if chunks.last().is_none_or(|last| last.len() + KEY_AT + key.len() > CHUNK_BYTES) {
         chunks.push(Vec::with_capacity(CHUNK_BYTES));
     }
     let number = chunks.len() - 1;
@@ -317,11 +304,7 @@ fn entries_of(chunk: &[u8]) -> impl Iterator<Item = Entry<'_>> {
                 (Key::Short(short), tail)
             }
         };
-        Some(Entry {
-            key,
-            count: u64::from_le_bytes(*count),
-            slack: u32::from_le_bytes(*slack),
-        })
+        Some(Entry { key, count: u64::from_le_bytes(*count), slack: u32::from_le_bytes(*slack) })
     })
 }
 
@@ -359,9 +342,7 @@ mod tests {
             assert_eq!(tally.len(), naive.len());
             let mut seen = 0;
             for entry in tally.entries() {
-                let Key::Short(word) = entry.key else {
-                    panic!("{entry:?}")
-                };
+                let Key::Short(word) = entry.key else { panic!("{entry:?}") };
                 assert_eq!((entry.count, entry.slack), (naive[word], 0));
                 seen += 1;
             }
@@ -409,31 +390,18 @@ mod tests {
                 // A square makes small numbers frequent.
                 let number = dice.below(spread) * dice.below(spread) / spread;
                 let word = short(number as u64, 1 + 31 * (number % 2));
-                let n = if round % 2 == 0 {
-                    1
-                } else {
-                    1 + dice.below(50) as u64
-                };
+                let n = if round % 2 == 0 { 1 } else { 1 + dice.below(50) as u64 };
                 tally.add(Key::Short(&word), n);
                 *naive.entry(word).or_default() += n;
                 total += n;
                 assert!(tally.len() <= limit);
             }
             assert_eq!(tally.floor() == 0, naive.len() <= limit);
-            assert!(
-                tally.floor() <= 2 * total / limit as u64,
-                "{} {total}",
-                tally.floor()
-            );
+            assert!(tally.floor() <= 2 * total / limit as u64, "{} {total}", tally.floor());
             for entry in tally.entries() {
-                let Key::Short(word) = entry.key else {
-                    panic!("{entry:?}")
-                };
+                let Key::Short(word) = entry.key else { panic!("{entry:?}") };
                 let count = naive.remove(word).unwrap();
-                assert!(
-                    (entry.count..=entry.at_most()).contains(&count),
-                    "{entry:?} {count}"
-                );
+                assert!((entry.count..=entry.at_most()).contains(&count), "{entry:?} {count}");
             }
             assert!(naive.values().all(|count| *count <= tally.floor()));
         }
@@ -450,10 +418,7 @@ mod tests {
             tally.add(run.key(), 1);
             tally.add(Key::Short(&short(n, 10)), 1);
         }
-        let found = tally
-            .entries()
-            .find(|entry| entry.key == run.key())
-            .unwrap();
+        let found = tally.entries().find(|entry| entry.key == run.key()).unwrap();
         assert_eq!((found.count, found.slack), (10_000, 0));
     }
 
@@ -462,11 +427,7 @@ mod tests {
         let keys = Dice(5).keys();
         let mut tally = Tally::new(&keys, WORDS_MAX);
         for n in 0..=WORDS_MAX as u64 {
-            let long = Long {
-                len: 33 + n,
-                hash: [n, n],
-                prefix: [b'x'; PREFIX],
-            };
+            let long = Long { len: 33 + n, hash: [n, n], prefix: [b'x'; PREFIX] };
             if tally.len() == WORDS_MAX {
                 let bytes = tally.chunks.len() * CHUNK_BYTES + tally.slots.len() * 8;
                 assert!(bytes <= 75 << 20, "{bytes}");

@@ -136,10 +136,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::CountedBefore => f.write_str("this part has been counted before"),
             Self::TooFarAhead => {
-                write!(
-                    f,
-                    "this part is {PARTS_AHEAD} parts or more after one that is missing"
-                )
+                write!(f, "this part is {PARTS_AHEAD} parts or more after one that is missing")
             }
         }
     }
@@ -155,11 +152,7 @@ pub(crate) struct PartMissing {
 
 impl fmt::Display for PartMissing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the parts do not make up the file: look at part {}",
-            self.part
-        )
+        write!(f, "the parts do not make up the file: look at part {}", self.part)
     }
 }
 
@@ -184,10 +177,7 @@ mod tests {
     /// Counts the simplest way there is.
     fn naive(file: &[u8]) -> Naive {
         let mut words: HashMap<Vec<u8>, u64> = HashMap::new();
-        let mut counts = Counts {
-            bytes: file.len() as u64,
-            ..Counts::default()
-        };
+        let mut counts = Counts { bytes: file.len() as u64, ..Counts::default() };
         counts.lines = file.iter().filter(|&&byte| byte == b'\n').count() as u64;
         let runs = file.split(|&byte| CLASS[usize::from(byte)] == BLANK);
         for run in runs.filter(|run| !run.is_empty()) {
@@ -208,26 +198,15 @@ mod tests {
             .map(|(bytes, &n)| {
                 let mut run = Run::default();
                 run.extend(keys, bytes, true);
-                Frequent {
-                    word: run.key().into(),
-                    at_least: n,
-                    at_most: n,
-                }
+                Frequent { word: run.key().into(), at_least: n, at_most: n }
             })
             .collect();
         all.sort_by(|a, b| {
-            b.at_least
-                .cmp(&a.at_least)
-                .then_with(|| a.word.key().compare(&b.word.key()))
+            b.at_least.cmp(&a.at_least).then_with(|| a.word.key().compare(&b.word.key()))
         });
         let others_at_most = all.get(TOP).map_or(0, |word| word.at_most);
         all.truncate(TOP);
-        Report {
-            counts: *counts,
-            distinct: Some(words.len() as u64),
-            top: all,
-            others_at_most,
-        }
+        Report { counts: *counts, distinct: Some(words.len() as u64), top: all, others_at_most }
     }
 
     /// Bytes with words short and long, blanks, bare runs and all else.
@@ -333,9 +312,7 @@ mod tests {
     fn a_word_may_reach_over_all_parts() {
         let mut dice = Dice(2);
         let keys = dice.keys();
-        let file: Vec<u8> = (0..3 * PART_BYTES + 17)
-            .map(|_| dice.byte() | 0x80)
-            .collect();
+        let file: Vec<u8> = (0..3 * PART_BYTES + 17).map(|_| dice.byte() | 0x80).collect();
         for end in ["", "x", " ", " x"] {
             let file = [&file, end.as_bytes()].concat();
             let parts: Vec<&[u8]> = file.chunks(PART_BYTES).collect();
@@ -370,14 +347,9 @@ mod tests {
             assert_eq!(report.counts, counts);
             assert_eq!(report.is_exact(), words.len() <= limit, "seed {seed}");
             for frequent in &report.top {
-                let Word::Short(bytes) = &frequent.word else {
-                    panic!("{frequent}")
-                };
+                let Word::Short(bytes) = &frequent.word else { panic!("{frequent}") };
                 let n = words.remove(&bytes[..]).unwrap();
-                assert!(
-                    (frequent.at_least..=frequent.at_most).contains(&n),
-                    "seed {seed}"
-                );
+                assert!((frequent.at_least..=frequent.at_most).contains(&n), "seed {seed}");
             }
             let most = words.values().max().copied().unwrap_or(0);
             assert!(most <= report.others_at_most, "seed {seed}");
@@ -395,16 +367,8 @@ mod tests {
         let file = b"l k j i h g f e d c b a \xff! A B Z z";
         let report = report(&mut dice, &keys, &[file], WORDS_MAX);
         let shown: Vec<String> = report.top.iter().map(Frequent::to_string).collect();
-        assert_eq!(
-            shown,
-            [
-                "A 1", "B 1", "Z 1", "a 1", "b 1", "c 1", "d 1", "e 1", "f 1", "g 1"
-            ]
-        );
-        let estimate = Frequent {
-            at_most: 5,
-            ..report.top[0].clone()
-        };
+        assert_eq!(shown, ["A 1", "B 1", "Z 1", "a 1", "b 1", "c 1", "d 1", "e 1", "f 1", "g 1"]);
+        let estimate = Frequent { at_most: 5, ..report.top[0].clone() };
         assert_eq!(estimate.to_string(), "A 1..5");
     }
 
@@ -417,10 +381,7 @@ mod tests {
         assert_eq!(total.add(PARTS_AHEAD, &part), Err(Refusal::TooFarAhead));
         assert_eq!(total.add(u64::MAX, &part), Err(Refusal::TooFarAhead));
         total.add(PARTS_AHEAD - 1, &part).unwrap();
-        assert_eq!(
-            total.add(PARTS_AHEAD - 1, &part),
-            Err(Refusal::CountedBefore)
-        );
+        assert_eq!(total.add(PARTS_AHEAD - 1, &part), Err(Refusal::CountedBefore));
         total.add(0, &part).unwrap();
         assert_eq!(total.add(0, &part), Err(Refusal::CountedBefore));
         assert_eq!(total.parts_joined(), 1);
@@ -442,10 +403,7 @@ mod tests {
             .unwrap();
         child.stdin.take().unwrap().write_all(file).unwrap();
         let output = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-        let numbers: Vec<u64> = output
-            .split_whitespace()
-            .map(|n| n.parse().unwrap())
-            .collect();
+        let numbers: Vec<u64> = output.split_whitespace().map(|n| n.parse().unwrap()).collect();
         numbers.try_into().unwrap()
     }
 
@@ -475,11 +433,7 @@ mod tests {
             let max = 1 + dice.below(PART_BYTES);
             let parts = cut(&mut dice, &file, max);
             let counts = report(&mut dice, &keys, &parts, WORDS_MAX).counts;
-            let words = if takes_bare_runs {
-                counts.words_bare_included()
-            } else {
-                counts.words
-            };
+            let words = if takes_bare_runs { counts.words_bare_included() } else { counts.words };
             assert_eq!([counts.lines, words, counts.bytes], wc(&file));
         }
     }

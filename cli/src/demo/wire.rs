@@ -6,11 +6,7 @@
 
 #![cfg_attr(
     not(test),
-    warn(
-        clippy::cast_possible_truncation,
-        clippy::indexing_slicing,
-        clippy::unwrap_used
-    )
+    warn(clippy::cast_possible_truncation, clippy::indexing_slicing, clippy::unwrap_used)
 )]
 
 use std::error::Error;
@@ -89,18 +85,10 @@ impl<'a> Reader<'a> {
         }
         let mut hash = [0; 2];
         if long {
-            hash = [
-                u64::from_le_bytes(self.array()?),
-                u64::from_le_bytes(self.array()?),
-            ];
+            hash = [u64::from_le_bytes(self.array()?), u64::from_le_bytes(self.array()?)];
             check_hash(hash)?;
         }
-        Ok(Run {
-            len,
-            printable,
-            head,
-            hash,
-        })
+        Ok(Run { len, printable, head, hash })
     }
 
     pub(super) fn word(&mut self) -> Result<(Key<'a>, u64), Offence> {
@@ -135,19 +123,11 @@ impl<'a> Reader<'a> {
 /// Checks that no blank is among `text`, and says whether it is a word.
 fn check_text(text: &[u8]) -> Result<bool, Offence> {
     let (run, printable) = measure(text);
-    if run < text.len() {
-        Err(Offence::Blank)
-    } else {
-        Ok(printable)
-    }
+    if run < text.len() { Err(Offence::Blank) } else { Ok(printable) }
 }
 
 fn check_hash(hash: [u64; 2]) -> Result<(), Offence> {
-    if hash.iter().all(|half| *half < PRIME) {
-        Ok(())
-    } else {
-        Err(Offence::Hash)
-    }
+    if hash.iter().all(|half| *half < PRIME) { Ok(()) } else { Err(Offence::Hash) }
 }
 
 /// The bytes of the part that nothing has claimed yet.

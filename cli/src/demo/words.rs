@@ -86,11 +86,7 @@ impl Run {
     }
 
     fn full_hash(&self, keys: &Keys) -> [u64; 2] {
-        if self.is_short() {
-            keys.extend([0; 2], self.head())
-        } else {
-            self.hash
-        }
+        if self.is_short() { keys.extend([0; 2], self.head()) } else { self.hash }
     }
 
     /// Adds `bytes`, which hold no blank, at the end.
@@ -126,11 +122,7 @@ impl Run {
         }
         let mut prefix = [0; PREFIX_BYTES];
         prefix.copy_from_slice(&self.head[..PREFIX_BYTES]);
-        Key::Long(Long {
-            len: self.len,
-            hash: self.hash,
-            prefix,
-        })
+        Key::Long(Long { len: self.len, hash: self.hash, prefix })
     }
 }
 
@@ -234,11 +226,7 @@ impl Long {
         let mut prefix = [0; PREFIX_BYTES];
         prefix.copy_from_slice(&bytes[24..]);
         let hash = [word_at(bytes, 8), word_at(bytes, 16)];
-        Self {
-            len: word_at(bytes, 0),
-            hash,
-            prefix,
-        }
+        Self { len: word_at(bytes, 0), hash, prefix }
     }
 }
 
@@ -291,11 +279,7 @@ mod tests {
     fn bytes_are_classed_as_the_c_locale_does() {
         for byte in 0..=255u8 {
             let blank = matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r');
-            let want = if blank {
-                BLANK
-            } else {
-                u8::from(byte.is_ascii_graphic())
-            };
+            let want = if blank { BLANK } else { u8::from(byte.is_ascii_graphic()) };
             assert_eq!(CLASS[usize::from(byte)], want, "{byte:#x}");
         }
     }
@@ -359,10 +343,7 @@ mod tests {
             (b"caf\xe9!", "caf\\xe9!"),
             (&[b'x'; 32], "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
             (&[b'x'; 33], "xxxxxxxxxxxxxxxxxxxxxxxx… (33 bytes)"),
-            (
-                "aéééééééééééééééééééé".as_bytes(),
-                "aééééééééééé… (41 bytes)",
-            ),
+            ("aéééééééééééééééééééé".as_bytes(), "aééééééééééé… (41 bytes)"),
         ];
         for (bytes, shown) in cases {
             let run = run(&keys, bytes);

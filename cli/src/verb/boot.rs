@@ -1,0 +1,189 @@
+//! `pillarbox boot`: the bootstrap server, in the foreground.
+//!
+//! Ctrl-C and SIGTERM end it in order: the programs it started are ended and
+//! the socket file is removed. After `kill -9` the file stays, and the next
+//! server replaces it.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use boot::Server;
+use boot::socket::{Locked, SocketError};
+use pillarbox::bootstrap::{Bootstrap, BootstrapError};
+use pillarbox::{LinkError, Task};
+use serde::Serialize;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::argument::{self, Patience};
+use crate::failure::{Failure, Kind, is_no_path};
+use crate::output;
+use crate::server::Place;
+
+/// How long a server may take to end.
+const USUAL: Duration = Duration::from_secs(5);
+
+/// The end of `--help`.
+pub(crate) const HELP: &str = "\
+`serve` and `recv` start a server themselves where none runs; by hand it is
+started to be there longer, or elsewhere. The directory of the socket is made
+where it is missing; it must be ours with mode 0700, because who may enter it may
+connect. A second server for a live socket is refused; the socket file of a dead
+one is replaced. Ctrl-C ends the server in order. Services go on with those who
+hold a right to them.
+
+Examples:
+  pillarbox boot
+  pillarbox boot --socket /run/user/1000/work/boot.sock
+  PILLARBOX_SOCKET=/run/user/1000/work/boot.sock pillarbox ls
+  pillarbox boot --stop
+
+JSON, one object when ready: {\"ok\":true,\"socket\":\"/run/…/boot.sock\",\"pid\":812};
+  with --stop, when it has ended: {\"ok\":true,\"stopped\":\"/run/…/boot.sock\"}.
+
+Exit codes:
+  0   it was ended, or --stop has ended it
+  1   the system refused (memory, descriptors, a thread)
+  2   a wrong argument, or not a path for a socket
+  65  --stop: no bootstrap server is running
+  66  --stop: it did not end before the deadline (5 s)
+  68  another server is there, the directory is not ours alone, or --stop is not
+      allowed";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// End the server that runs there
+    #[arg(long)]
+    stop: bool,
+    #[command(flatten)]
+    patience: Patience,
+    /// Print one object when ready
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// End this long after the last connection
+    #[arg(long, hide = true, value_parser = argument::span, value_name = "DURATION")]
+    idle_exit: Option<Duration>,
+    /// Leave the terminal; not to be needed is success
+    #[arg(long, hide = true)]
+    detached: bool,
+}
+
+/// The objects `--json` prints.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Told {
+    Ready { ok: bool, socket: String, pid: u32 },
+    Stopped { ok: bool, stopped: String },
+}
+
+pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
+    if arguments.stop { stop(arguments, place) } else { serve(arguments, place) }
+}
+
+fn serve(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
+    if arguments.detached {
+        // One that leads a group already cannot; then it has left, too.
+        let _ = rustix::process::setsid();
+    }
+    let locked = match boot::socket::prepare(place.path()) {
+        Err(SocketError::InUse(_)) if arguments.detached => return Ok(ExitCode::SUCCESS),
+        prepared => prepared.map_err(unprepared)?,
+    };
+    // Before anybody can connect, so that no signal finds us half ready.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Failure::system("signals cannot be waited for", error))?;
+    let server = server(arguments, &locked)?;
+    let stopper = server.stopper();
+    let handle = signals.handle();
+    let socket = place.path().display().to_string();
+    if arguments.json {
+        let _ = output::json(&Told::Ready { ok: true, socket, pid: std::process::id() })?;
+    } else if !arguments.detached {
+        output::say(&format!("keeping names at {socket}"));
+    }
+    std::thread::scope(|scope| {
+        let watch = std::thread::Builder::new().name("signals".to_owned());
+        let watching = watch.spawn_scoped(scope, || {
+            if signals.forever().next().is_some() {
+                stopper.stop();
+            }
+        });
+        if let Err(error) = watching {
+            return Err(Failure::system("signals cannot be waited for", error));
+        }
+        let _ = server.serve();
+        handle.close();
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn server(arguments: &Arguments, locked: &Locked) -> Result<Server, Failure> {
+    let unready = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Failure::system("the bootstrap server cannot be started", error)
+    };
+    let task = Task::current().map_err(|error| unready(error.into()))?;
+    let server = Server::new(&task).map_err(|error| unready(error.into()))?;
+    let server = server.listen(locked.path()).map_err(|error| match error {
+        LinkError::InUse(path) => {
+            Failure::new(Kind::Refused, format!("something lies at {}", path.display()))
+        }
+        LinkError::System(error) if is_no_path(&error) => {
+            Failure::usage(format!("{} is not a path for a socket", locked.path().display()))
+                .because(error)
+        }
+        other => unready(other.into()),
+    })?;
+    Ok(match arguments.idle_exit {
+        Some(span) => server.idle_exit(span),
+        None => server,
+    })
+}
+
+fn unprepared(error: SocketError) -> Failure {
+    let kind = match &error {
+        SocketError::NotAPath(_) | SocketError::NotASocket(_) => Kind::Usage,
+        SocketError::NotMade { .. } | SocketError::NotADirectory(_) => Kind::Usage,
+        SocketError::NotOurs { .. } | SocketError::Open { .. } | SocketError::InUse(_) => {
+            Kind::Refused
+        }
+        _ => Kind::System,
+    };
+    // What happened comes before the colon, what to do about it after.
+    let text = error.to_string();
+    match (&error, text.split_once(": ")) {
+        (SocketError::NotMade { .. } | SocketError::System { .. }, _) | (_, None) => {
+            Failure::new(kind, text).because(error)
+        }
+        (_, Some((what, cure))) => Failure::new(kind, what).hint(cure),
+    }
+}
+
+fn stop(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
+    let deadline = arguments.patience.or(USUAL);
+    let path = place.path();
+    let server = place.reach(deadline)?;
+    match server.stop(deadline) {
+        // It may be gone before its answer is.
+        Ok(()) | Err(BootstrapError::Died) => {}
+        Err(error) => return Err(Failure::bootstrap(error, &path)),
+    }
+    drop(server);
+    while path.exists()
+        && !matches!(Bootstrap::at(&path, deadline), Err(BootstrapError::NoServer(_)))
+    {
+        if deadline.has_passed() {
+            return Err(Failure::new(
+                Kind::Deadline,
+                format!("the bootstrap server at {} has not ended yet", path.display()),
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let stopped = path.display().to_string();
+    if arguments.json {
+        let _ = output::json(&Told::Stopped { ok: true, stopped })?;
+    } else {
+        output::say(&format!("the bootstrap server at {stopped} has ended"));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,142 @@
+//! `pillarbox ls`: the names there are.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::argument::Patience;
+use crate::failure::Failure;
+use crate::output::{self, Reader};
+use crate::server::Place;
+use crate::survey::{self, Asked, Found, json_number, number};
+
+/// How long the server may take.
+const USUAL: Duration = Duration::from_secs(5);
+
+/// The end of `--help`, before the exit codes.
+pub(crate) const HELP: &str = "\
+With --long each owner is asked about its port; what it does not answer within
+200 ms, all owners together, is shown as `?`. SENDERS counts the tasks that hold
+a right, the bootstrap server among them, this question not. A service that has
+no process yet has `-`. --deadline is for the server; without it, 5 s.
+
+Examples:
+  pillarbox ls
+  pillarbox ls --long
+  pillarbox ls --json | jq -r 'select(.state == \"running\").name'
+
+JSON, one object for each name: {\"name\":\"upper\",\"state\":\"running\",\"pid\":812,
+  \"uid\":1000}, and with --long \"answered\", \"queued\", \"capacity\" (null: unbounded or
+  unknown) and \"senders\".";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Ask each owner about its port
+    #[arg(long, short)]
+    long: bool,
+    #[command(flatten)]
+    patience: Patience,
+    /// Print one object for each name
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The object `--json` prints.
+#[derive(Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    state: &'static str,
+    pid: Option<i32>,
+    uid: Option<u32>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    port: Option<Port>,
+}
+
+#[derive(Serialize)]
+struct Port {
+    answered: bool,
+    queued: Option<u64>,
+    capacity: Option<u64>,
+    senders: Option<u64>,
+}
+
+pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
+    let deadline = arguments.patience.or(USUAL);
+    let server = place.reach(deadline)?;
+    let names = survey::names(&server, place, deadline)?;
+    let found: Vec<Found> = if arguments.long {
+        survey::ask(names)
+    } else {
+        let unasked = |(service, _)| Found { service, owner: None, port: Asked::Nobody };
+        names.into_iter().map(unasked).collect()
+    };
+    if arguments.json {
+        for found in &found {
+            if output::json(&row(found, arguments.long))? == Reader::Gone {
+                break;
+            }
+        }
+    } else if arguments.long {
+        let _ = output::bytes(&[table(&found).as_bytes()])?;
+    } else {
+        for found in &found {
+            if output::text(&found.service.name)? == Reader::Gone {
+                break;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(found: &Found, long: bool) -> Row<'_> {
+    let Found { service, port, .. } = found;
+    Row {
+        name: &service.name,
+        state: survey::state(service),
+        pid: service.pid,
+        uid: service.uid,
+        port: long.then(|| Port {
+            answered: matches!(port, Asked::Told(_)),
+            queued: json_number(*port, |port| port.queued),
+            capacity: json_number(*port, |port| port.capacity),
+            senders: json_number(*port, |port| port.senders),
+        }),
+    }
+}
+
+/// Rows under a head, each column as wide as its widest cell.
+fn table(found: &[Found]) -> String {
+    let head = ["NAME", "STATE", "PID", "UID", "QUEUED", "CAPACITY", "SENDERS"];
+    let mut rows = vec![head.map(str::to_owned)];
+    for Found { service, port, .. } in found {
+        rows.push([
+            service.name.clone(),
+            survey::state(service).to_owned(),
+            service.pid.map_or("-".to_owned(), |pid| pid.to_string()),
+            service.uid.map_or("-".to_owned(), |uid| uid.to_string()),
+            number(*port, |port| port.queued),
+            number(*port, |port| port.capacity),
+            number(*port, |port| port.senders),
+        ]);
+    }
+    let mut widths = [0; 7];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for ((at, cell), width) in row.iter().enumerate().zip(widths) {
+            let gap = " ".repeat(width - cell.chars().count());
+            // Words to the left, numbers to the right.
+            let (before, after) = if at < 2 { ("", gap.as_str()) } else { (gap.as_str(), "") };
+            line.push_str(&format!("{before}{cell}{after}  "));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

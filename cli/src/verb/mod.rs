@@ -1,0 +1,11 @@
+//! The verbs, one file each.
+
+pub(crate) mod boot;
+pub(crate) mod call;
+pub(crate) mod completions;
+pub(crate) mod ls;
+pub(crate) mod man;
+pub(crate) mod recv;
+pub(crate) mod send;
+pub(crate) mod serve;
+pub(crate) mod show;

@@ -1,0 +1,150 @@
+//! `pillarbox show`: everything known of one name, or of one process.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::argument::{self, Patience};
+use crate::failure::{Failure, Kind};
+use crate::output::{self, Reader};
+use crate::server::Place;
+use crate::survey::{self, Asked, Found, json_number, number};
+
+/// How long the server may take.
+const USUAL: Duration = Duration::from_secs(5);
+
+/// The end of `--help`, before the exit codes.
+pub(crate) const HELP: &str = "\
+A number that is also a name is taken as the name. Name, state, pid and uid are
+the bootstrap server's word, which has it from the kernel; the queue is the
+owner's word, given within 200 ms or shown as `?`. Program and command are
+advisory: they are what /proc says now, and a process can change its command.
+
+Examples:
+  pillarbox show com.example.upper
+  pillarbox show 812 --json
+
+JSON, one object for each name: as `ls --long --json`, and \"task\", \"executable\",
+  \"command\".";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A name, or the pid of a process that has names
+    #[arg(value_name = "NAME|PID")]
+    what: OsString,
+    #[command(flatten)]
+    patience: Patience,
+    /// Print one object for each name
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The object `--json` prints.
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    state: &'static str,
+    pid: Option<i32>,
+    uid: Option<u32>,
+    task: Option<String>,
+    answered: bool,
+    queued: Option<u64>,
+    capacity: Option<u64>,
+    senders: Option<u64>,
+    executable: Option<String>,
+    command: Option<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
+    let what = argument::name(&arguments.what)?;
+    let deadline = arguments.patience.or(USUAL);
+    let server = place.reach(deadline)?;
+    let mut names = survey::names(&server, place, deadline)?;
+    if names.iter().any(|(service, _)| service.name == what) {
+        names.retain(|(service, _)| service.name == what);
+    } else if let Ok(pid) = what.parse::<i32>() {
+        names.retain(|(service, _)| service.pid == Some(pid));
+    } else {
+        names.clear();
+    }
+    if names.is_empty() {
+        return Err(Failure::new(Kind::NoSuchName, format!("nobody has the name {what}"))
+            .hint("`pillarbox ls --long` lists the names and processes there are"));
+    }
+    for (at, found) in survey::ask(names).iter().enumerate() {
+        let reader = if arguments.json {
+            output::json(&shown(found))?
+        } else {
+            let gap: &[u8] = if at == 0 { b"" } else { b"\n" };
+            output::bytes(&[gap, lines(found).as_bytes()])?
+        };
+        if reader == Reader::Gone {
+            break;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shown(found: &Found) -> Shown<'_> {
+    let Found { service, owner, port } = found;
+    Shown {
+        name: &service.name,
+        state: survey::state(service),
+        pid: service.pid,
+        uid: service.uid,
+        task: owner.map(|task| task.to_string()),
+        answered: matches!(port, Asked::Told(_)),
+        queued: json_number(*port, |port| port.queued),
+        capacity: json_number(*port, |port| port.capacity),
+        senders: json_number(*port, |port| port.senders),
+        executable: service.pid.and_then(executable),
+        command: service.pid.and_then(command),
+    }
+}
+
+fn lines(found: &Found) -> String {
+    let shown = shown(found);
+    let unknown = || "?".to_owned();
+    let mut lines = format!("name        {}\nstate       {}\n", shown.name, shown.state);
+    if let Some(pid) = shown.pid {
+        let uid = shown.uid.map_or_else(unknown, |uid| uid.to_string());
+        lines.push_str(&format!("pid         {pid}\nuid         {uid}\n"));
+        lines.push_str(&format!("task        {}\n", shown.task.unwrap_or_else(unknown)));
+        let of = |choose: fn(&pillarbox::PortStatus) -> u64| number(found.port, choose);
+        lines.push_str(&format!(
+            "queue       {} of {}\nsenders     {}\n",
+            of(|port| port.queued),
+            of(|port| port.capacity),
+            of(|port| port.senders),
+        ));
+        let program = shown.executable.unwrap_or_else(unknown);
+        let command = shown.command.unwrap_or_else(unknown);
+        lines.push_str(&format!("program     {program}  (advisory)\n"));
+        lines.push_str(&format!("command     {command}  (advisory)\n"));
+    }
+    lines
+}
+
+fn executable(pid: i32) -> Option<String> {
+    let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(path.to_string_lossy().into_owned())
+}
+
+fn command(pid: i32) -> Option<String> {
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words = words.strip_suffix(&[0]).unwrap_or(&words);
+    let words: Vec<String> = words
+        .split(|byte| *byte == 0)
+        .map(|word| {
+            let word = OsString::from_vec(word.to_vec()).to_string_lossy().into_owned();
+            // It is the process's own text: it shall not garble ours.
+            let plain =
+                !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c.is_control());
+            if plain { word } else { format!("{word:?}") }
+        })
+        .collect();
+    Some(words.join(" "))
+}
