@@ -73,6 +73,7 @@ impl Background {
             door,
             listeners: HashMap::new(),
             greetings: BTreeMap::new(),
+            knocks: Vec::new(),
             links: HashMap::new(),
             next: 1,
         };
@@ -137,6 +138,9 @@ struct Worker {
     listeners: HashMap<u64, (Listener, Arc<Offered>)>,
     /// In the order they came.
     greetings: BTreeMap<u64, Greeting>,
+    /// Introductions that found too many at the owner's door: when to try again,
+    /// and until when.
+    knocks: Vec<(Instant, Instant, Arc<Join>)>,
     links: HashMap<u64, Arc<Link>>,
     next: u64,
 }
@@ -185,13 +189,15 @@ impl Worker {
                 }
                 self.work(job);
             }
+            self.knock_again();
             self.give_up_late();
         }
     }
 
     /// When something must be done though nothing happens.
     fn due(&mut self) -> Option<Instant> {
-        let greeting = self.greetings.values().filter_map(|greeting| greeting.due).min();
+        let greetings = self.greetings.values().filter_map(|greeting| greeting.due);
+        let greeting = greetings.chain(self.knocks.iter().map(|knock| knock.0)).min();
         let expiry = self
             .core
             .expire()
@@ -207,7 +213,10 @@ impl Worker {
             Job::Greet(greeting) => {
                 let _ = self.add_greeting(greeting);
             }
-            Job::Introduce(join) => self.introduce(&join),
+            Job::Introduce(join) => {
+                let until = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
+                self.introduce(join, until);
+            }
             Job::Listen(number, listener, offer) => {
                 if self.epoll.add(&listener, Token::Listener(number).number()).is_ok() {
                     self.listeners.insert(number, (listener, offer));
@@ -252,13 +261,17 @@ impl Worker {
     // ---- connections -------------------------------------------------------
 
     fn accept_strangers(&mut self) {
-        while let Some(Ok(Some(socket))) = self.door.as_ref().map(Listener::accept) {
+        // A bounded number: whoever knocks as fast as we accept must not keep us
+        // from bells and deaths.
+        for _ in 0..limits::STRANGERS {
+            let Some(Ok(Some(socket))) = self.door.as_ref().map(Listener::accept) else { return };
             self.add_stranger(socket, Door::Introduction);
         }
     }
 
     fn accept_callers(&mut self, number: u64) {
-        while let Some((listener, offer)) = self.listeners.get(&number) {
+        for _ in 0..limits::STRANGERS {
+            let Some((listener, offer)) = self.listeners.get(&number) else { return };
             let door = Door::Path(Arc::clone(offer));
             let Ok(Some(socket)) = listener.accept() else { return };
             self.add_stranger(socket, door);
@@ -330,7 +343,8 @@ impl Worker {
     }
 
     /// Opens a link with the owner of a right that was given to us.
-    fn introduce(&mut self, join: &Arc<Join>) {
+    /// Where too many wait at its door already, tries again `until` then.
+    fn introduce(&mut self, join: Arc<Join>, until: Instant) {
         let opening =
             |greeting: &Greeting| matches!(greeting.role, Role::Opener { expected: Some(_), .. });
         if self.greetings.values().filter(|greeting| opening(greeting)).count() >= limits::STRANGERS
@@ -351,7 +365,20 @@ impl Worker {
                 let role = Role::Opener { own, writer, expected: Some(join.owner), offer: None };
                 let _ = self.add_greeting(Greeting { socket, role, due: Some(due), outcome: None });
             }
+            Err(LinkError::System(error))
+                if error.kind() == std::io::ErrorKind::WouldBlock && Instant::now() < until =>
+            {
+                self.knocks.push((Instant::now() + greeting::KNOCK, until, join));
+            }
             Err(_) => self.meeting_failed(join.owner),
+        }
+    }
+
+    fn knock_again(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self.knocks.extract_if(.., |knock| knock.0 <= now).collect();
+        for (_, until, join) in due {
+            self.introduce(join, until);
         }
     }
 

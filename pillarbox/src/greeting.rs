@@ -30,11 +30,21 @@ use crate::wait::Promise;
 pub(crate) struct Offer {
     pub(crate) names: Vec<String>,
     pub(crate) rights: Vec<Right>,
+    /// To one who connected, not to a child.
+    pub(crate) to_caller: bool,
 }
 
+/// The id of a welcome from a parent.
+const TO_CHILD: i32 = 0;
+/// The id of a welcome from a listener. The two may be linked already, as parent
+/// and child or by an earlier call: each call takes a welcome of its own.
+pub(crate) const TO_CALLER: i32 = 1;
+
 impl Offer {
+    /// The welcome: its id tells a caller's from a child's.
     pub(crate) fn into_message(self) -> Message {
-        let mut message = Message::new(encode_names(&self.names));
+        let id = if self.to_caller { TO_CALLER } else { TO_CHILD };
+        let mut message = Message::new(encode_names(&self.names)).with_id(id);
         message.rights = self.rights;
         message
     }
@@ -155,6 +165,9 @@ pub(crate) fn greet_parent(task: &Arc<TaskCore>, socket: LinkSocket) -> Result<T
     outcome.wait(task, Deadline::after(Duration::from_nanos(2 * limits::HELLO_NS)))
 }
 
+/// How long who finds too many at a door waits before it knocks again.
+pub(crate) const KNOCK: Duration = Duration::from_millis(1);
+
 /// Connects to a task that listens in the file system.
 pub(crate) fn connect(
     task: &Arc<TaskCore>,
@@ -162,12 +175,28 @@ pub(crate) fn connect(
     deadline: Deadline,
 ) -> Result<TaskId, LinkError> {
     task.start_background()?;
-    let socket = LinkSocket::connect_path(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
-            LinkError::NobodyThere(path.to_path_buf())
+    let socket = loop {
+        match LinkSocket::connect_path(path) {
+            Ok(socket) => break socket,
+            // Many wait to be let in, and the kernel tells nobody when there is
+            // room again.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                if deadline.has_passed() {
+                    return Err(LinkError::Deadline);
+                }
+                let soon = deadline.instant_or(Instant::now() + KNOCK);
+                let _ = task.wait(Deadline::At(soon), None, |_| None::<()>);
+            }
+            Err(error) => {
+                return Err(match error.kind() {
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+                        LinkError::NobodyThere(path.to_path_buf())
+                    }
+                    _ => LinkError::System(error),
+                });
+            }
         }
-        _ => LinkError::System(error),
-    })?;
+    };
     let (own, writer) = open(task, &socket, Purpose::Named)?;
     let outcome = Arc::new(Outcome::default());
     task.job(Job::Greet(Greeting {

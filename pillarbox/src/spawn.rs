@@ -95,7 +95,8 @@ impl Spawn {
         let (names, rights) = std::mem::take(&mut self.rights).into_iter().unzip();
         // Past this point the rights are the child's: if its link cannot be
         // watched they end with it.
-        let _ = task.offer(Welcome { socket, own, writer, offer: Offer { names, rights } });
+        let offer = Offer { names, rights, to_caller: false };
+        let _ = task.offer(Welcome { socket, own, writer, offer });
         Ok(child)
     }
 }

@@ -208,9 +208,8 @@ impl Task {
     ) -> Result<HashMap<String, Right>, LinkError> {
         self.core.check().map_err(|_| LinkError::Forked)?;
         let peer = greeting::connect(&self.core, path.as_ref(), deadline)?;
-        self.core
-            .wait_welcome(peer, deadline, |came| came.remove(&peer))
-            .ok_or(if deadline.has_passed() { LinkError::Deadline } else { LinkError::Died })
+        let none = || if deadline.has_passed() { LinkError::Deadline } else { LinkError::Died };
+        self.core.wait_offer(peer, deadline).ok_or_else(none)
     }
 
     pub(crate) fn offer(&self, welcome: Welcome) -> Result<(), std::io::Error> {

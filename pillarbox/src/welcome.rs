@@ -1,7 +1,7 @@
 //! Rights that come with a link: what a parent gives its child, and a listener
 //! its callers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use abi::{Offence, TaskId};
@@ -18,8 +18,13 @@ use crate::wait::{Waiter, forget};
 #[derive(Debug, Default)]
 pub(crate) struct Welcomes {
     came: HashMap<TaskId, HashMap<String, Right>>,
+    /// To calls of ours, each its own.
+    offered: HashMap<TaskId, VecDeque<HashMap<String, Right>>>,
     waiters: Vec<Arc<Waiter>>,
 }
+
+/// Welcomes of one listener that may wait for the call they answer.
+const OFFERS: usize = 8;
 
 impl TaskCore {
     /// The first message on a link: named rights.
@@ -39,7 +44,18 @@ impl TaskCore {
         let mut message = message;
         let rights = named.into_iter().zip(message.take_rights());
         let mut welcomes = lock(&self.welcomes);
-        let place = welcomes.came.entry(sender.task).or_default();
+        let mut unwanted = HashMap::new();
+        let place = if message.id == greeting::TO_CALLER {
+            let offers = welcomes.offered.entry(sender.task).or_default();
+            if offers.len() < OFFERS {
+                offers.push_back(HashMap::new());
+                offers.back_mut().unwrap_or(&mut unwanted)
+            } else {
+                &mut unwanted
+            }
+        } else {
+            welcomes.came.entry(sender.task).or_default()
+        };
         for (name, right) in rights {
             if place.contains_key(&name) || place.len() >= abi::limits::MESSAGE_RIGHTS {
                 after.drop_later(Message::new(Vec::new()).with_right(right));
@@ -50,8 +66,18 @@ impl TaskCore {
         for waiter in welcomes.waiters.drain(..) {
             after.wake(waiter);
         }
+        message.rights.extend(unwanted.into_values());
         after.drop_later(message);
         Ok(())
+    }
+
+    /// Waits for what the listener `peer` gives to a call of ours.
+    pub(crate) fn wait_offer(
+        &self,
+        peer: TaskId,
+        deadline: Deadline,
+    ) -> Option<HashMap<String, Right>> {
+        self.wait_welcomes(peer, deadline, |welcomes| welcomes.offered.get_mut(&peer)?.pop_front())
     }
 
     /// Waits for the rights that come with the link to `peer`.
@@ -61,10 +87,19 @@ impl TaskCore {
         deadline: Deadline,
         mut choose: impl FnMut(&mut HashMap<TaskId, HashMap<String, Right>>) -> Option<T>,
     ) -> Option<T> {
+        self.wait_welcomes(peer, deadline, |welcomes| choose(&mut welcomes.came))
+    }
+
+    fn wait_welcomes<T>(
+        &self,
+        peer: TaskId,
+        deadline: Deadline,
+        mut choose: impl FnMut(&mut Welcomes) -> Option<T>,
+    ) -> Option<T> {
         let found = self.wait(deadline, None, |waiter| {
             let mut welcomes = lock(&self.welcomes);
             forget(&mut welcomes.waiters, waiter);
-            if let Some(found) = choose(&mut welcomes.came) {
+            if let Some(found) = choose(&mut welcomes) {
                 return Some(Some(found));
             }
             if self.link_with(peer).is_none_or(|link| link.is_dead()) {

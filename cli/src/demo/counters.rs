@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use pillarbox::bootstrap::{BootstrapError, Refused};
 use pillarbox::{Bootstrap, CallError, Message, SendRight};
 
 use super::ask;
@@ -93,12 +94,21 @@ impl<'a> Counters<'a> {
 /// is, by the kernel's word.
 ///
 /// Right after a death the server may not have heard of it, and give the dead
-/// one's right again: then we ask again.
+/// one's right again: then we ask again. We also do if the program was killed
+/// before it was ready, once.
 pub(super) fn find(server: &Bootstrap, name: &str) -> Result<Service> {
     let until = patience();
     let asked = now_ns();
+    let mut failed = false;
     loop {
-        let right = server.look_up(name, until)?;
+        let right = match server.look_up(name, until) {
+            Ok(right) => right,
+            Err(BootstrapError::Refused { reason: Refused::NotStarted(_), .. }) if !failed => {
+                failed = true;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         match right.call(Message::new("").with_id(ask::WHO), until) {
             Ok(answer) => {
                 let pid = answer.sender().context("an answer has a sender")?.pid;

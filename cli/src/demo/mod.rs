@@ -21,7 +21,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+
+use crate::failure::Failure;
 
 mod ask;
 mod children;
@@ -107,6 +109,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         (Some(Role::Counter), _) => worker::run(&name),
         (Some(Role::Guest), _) => guest::run(&name),
         (Some(Role::Forger), _) => forger::run(&told),
-        (None | Some(Role::Client), None) => bail!("which file?"),
+        (None | Some(Role::Client), None) => Ok(Failure::usage("which file?").tell(json)),
     }
 }

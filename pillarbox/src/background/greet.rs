@@ -84,8 +84,24 @@ impl Worker {
         }
     }
 
+    /// Makes the links whose answers lie in their sockets already. Who answers us
+    /// and then connects, as a child may to its parent's door, is to find that
+    /// link, whichever socket we happen to look at first.
+    fn link_answered(&mut self) {
+        let openers: Vec<u64> = self
+            .greetings
+            .iter()
+            .filter(|(_, greeting)| matches!(greeting.role, Role::Opener { .. }))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in openers {
+            self.greet(number);
+        }
+    }
+
     /// Whether who came through `door` has business here.
-    fn may_enter(&self, door: &Door, purpose: &Purpose, peer: TaskId) -> Result<(), Refusal> {
+    fn may_enter(&mut self, door: &Door, purpose: &Purpose, peer: TaskId) -> Result<(), Refusal> {
+        self.link_answered();
         match (door, purpose) {
             (Door::Parent, Purpose::Child) | (Door::Path(_), Purpose::Named) => {}
             (Door::Introduction, Purpose::Claim { giver, ticket }) => {
@@ -120,7 +136,7 @@ impl Worker {
         }
     }
 
-    fn refused(&self, greeting: Greeting, refusal: Refusal, process: u64) {
+    fn refused(&mut self, greeting: Greeting, refusal: Refusal, process: u64) {
         let Greeting { role, outcome, .. } = greeting;
         let expected = match role {
             Role::Opener { expected, .. } => expected,
@@ -130,6 +146,7 @@ impl Worker {
             // The other side's connection stays; ours was not needed. What
             // waits for the link gets it when that one is answered.
             if let Some(outcome) = outcome {
+                self.link_answered();
                 let linked = self.links.values().find(|link| link.peer_task().process == process);
                 outcome
                     .settle(linked.map(|link| link.peer_task()).ok_or(LinkError::Refused(refusal)));
@@ -201,7 +218,7 @@ fn offer_of(door: &Door) -> Option<Offer> {
     let Door::Path(offered) = door else { return None };
     let (names, rights) =
         offered.iter().map(|(name, right)| (name.clone(), Right::Send(right.clone()))).unzip();
-    Some(Offer { names, rights })
+    Some(Offer { names, rights, to_caller: true })
 }
 
 fn settle_opening(outcome: Option<Arc<Outcome>>, error: shm::OpenError) {

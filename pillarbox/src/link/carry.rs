@@ -467,9 +467,10 @@ impl Link {
                 match (export.kind, &sink) {
                     // Under the lock: the slot's next life must find it gone.
                     (RightKind::Send, Some(Sink::Port(port))) => port.left(self, after),
-                    // Released though its give came back: broken aloud.
+                    // Released though its give came back: the giver had let go of it
+                    // before it heard that the new holder is dead.
                     (RightKind::SendOnce, Some(sink)) if !export.given => {
-                        let told = Message::notification_of(Notification::SendOnceDropped);
+                        let told = Message::notification_of(Notification::SendOnceDied);
                         sink.arrive_once(told, after);
                     }
                     _ => {}

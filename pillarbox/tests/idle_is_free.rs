@@ -1,0 +1,125 @@
+//! Tasks that have nothing to do use nothing: after traffic of every sort, with
+//! threads blocked in a receive, in a call nobody answers and in a send there
+//! is no room for, a second passes in which no thread of theirs runs at all.
+
+mod family;
+
+use std::time::Duration;
+
+use family::{Reaped, act, acting, given, is_part, long, settled};
+use pillarbox::{Capacity, Deadline, Message, SendRight, Task};
+
+const ECHO: i32 = 1;
+const HOLD: i32 = 2;
+
+/// Blocks as much as one can: in a receive.
+#[test]
+fn server_part() {
+    if !acting("server_part") {
+        return;
+    }
+    let task = Task::current().unwrap();
+    let inbox = task.port(Capacity::Bounded(64));
+    let deaf = task.port(Capacity::Bounded(1));
+    let hello = Message::new("")
+        .with_right(inbox.make_send().unwrap())
+        .with_right(deaf.make_send().unwrap());
+    given("parent").send(hello, long()).unwrap();
+    let mut held = Vec::new();
+    while let Ok(mut request) = inbox.receive(Deadline::Never) {
+        match request.id() {
+            HOLD => held.push(request),
+            ECHO => request.reply(Message::new("echo"), long()).unwrap(),
+            _ => {}
+        }
+    }
+}
+
+/// Blocks in a call, in a send, and in receives of several threads.
+#[test]
+fn client_part() {
+    if !acting("client_part") {
+        return;
+    }
+    let task = Task::current().unwrap();
+    let inbox = task.port(Capacity::Bounded(1));
+    let hello = Message::new("").with_right(inbox.make_send().unwrap());
+    given("parent").send(hello, long()).unwrap();
+    let mut order = inbox.receive(long()).unwrap();
+    let mut rights = order.take_rights().into_iter().map(|right| right.into_send().unwrap());
+    let (server, deaf) = (rights.next().unwrap(), rights.next().unwrap());
+    for _ in 0..2000 {
+        server.call(Message::new("").with_id(ECHO), long()).unwrap();
+        server.send(Message::new("one way"), long()).unwrap();
+    }
+    deaf.send(Message::new("fills it"), long()).unwrap();
+    order.reply(Message::new("now idle"), long()).unwrap();
+    std::thread::scope(|scope| {
+        let call = || server.call(Message::new("").with_id(HOLD), Deadline::Never);
+        scope.spawn(call);
+        scope.spawn(|| deaf.send(Message::new("no room"), Deadline::Never));
+        for _ in 0..3 {
+            scope.spawn(|| inbox.receive(Deadline::Never));
+        }
+    });
+}
+
+/// How often the threads of a process have run, and for how long.
+fn activity(pid: i32) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let mut lines = Vec::new();
+    for thread in threads.flatten() {
+        let read = |name| std::fs::read_to_string(thread.path().join(name)).unwrap();
+        let status = read("status");
+        let switches = status.lines().filter(|line| line.contains("ctxt_switches"));
+        let name = thread.file_name().to_string_lossy().into_owned();
+        lines.extend(switches.map(|line| format!("{name} {line}")));
+        // The 14th and 15th field: ticks in user and in kernel mode.
+        let stat = read("stat");
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let ticks: Vec<_> = fields.split(' ').skip(11).take(2).collect();
+        lines.push(format!("{name} ticks {ticks:?}"));
+    }
+    lines.sort();
+    lines
+}
+
+fn start(task: &Task, part: &str) -> (Reaped, Vec<SendRight>) {
+    let inbox = task.port(Capacity::Bounded(1));
+    let child = act(part).right("parent", inbox.make_send().unwrap()).spawn();
+    let rights = inbox.receive(long()).unwrap().take_rights().into_iter();
+    (Reaped(child.unwrap()), rights.map(|right| right.into_send().unwrap()).collect())
+}
+
+#[test]
+fn an_idle_pair_does_not_run() {
+    const SECOND: Duration = Duration::from_secs(1);
+    if is_part() {
+        return;
+    }
+    let task = Task::current().unwrap();
+    let (server, to_server) = start(&task, "server_part");
+    let (client, to_client) = start(&task, "client_part");
+    let order =
+        to_server.iter().fold(Message::new(""), |order, right| order.with_right(right.clone()));
+    to_client[0].call(order, long()).unwrap();
+    let now = || (activity(server.pid()), activity(client.pid()));
+    // Until everybody blocks where it will stay: three samples alike.
+    let mut earlier = now();
+    let mut alike = 0;
+    settled(
+        || {
+            std::thread::park_timeout(SECOND / 10);
+            let later = now();
+            alike = if later == earlier { alike + 1 } else { 0 };
+            earlier = later;
+            alike
+        },
+        |&alike| alike == 3,
+    );
+    // sleep: a second in which nothing must happen
+    std::thread::sleep(SECOND);
+    let after = now();
+    assert_eq!(after, earlier, "no thread of either ran within a second");
+    assert!(earlier.0.len() >= 3 * 2 && earlier.1.len() >= 3 * 6, "and there are threads");
+}
