@@ -45,6 +45,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(Instant::now() < end, "{what}");
+        // sleep: between two looks at what other processes have done.
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -57,6 +58,7 @@ fn all_gone(group_of: u32) {
         if left.is_empty() {
             return;
         }
+        // sleep: between two looks at what other processes have done.
         std::thread::sleep(Duration::from_millis(5));
     }
     panic!("{left:?}");
