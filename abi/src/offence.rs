@@ -97,9 +97,6 @@ pub enum Offence {
     /// More questions than may be open.
     #[error("the peer asked more questions than may be open")]
     QuestionsExceeded,
-    /// A ticket was named that its giver never wrote.
-    #[error("the peer named a ticket nobody gave")]
-    TicketUnknown,
     /// The task that answered is not the one the giver named.
     #[error("the peer is not the task the giver named")]
     WrongTask,

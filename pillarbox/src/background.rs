@@ -74,6 +74,7 @@ impl Background {
             listeners: HashMap::new(),
             greetings: BTreeMap::new(),
             knocks: Vec::new(),
+            resting: Vec::new(),
             links: HashMap::new(),
             next: 1,
         };
@@ -130,6 +131,9 @@ impl Token {
 /// How long a welcome may wait for the owners of the rights in it.
 const WELCOME: Duration = Duration::from_millis(100);
 
+/// How long a door rests that could not be opened.
+const REST: Duration = Duration::from_millis(20);
+
 struct Worker {
     core: Arc<TaskCore>,
     epoll: Epoll,
@@ -141,6 +145,8 @@ struct Worker {
     /// Introductions that found too many at the owner's door: when to try again,
     /// and until when.
     knocks: Vec<(Instant, Instant, Arc<Join>)>,
+    /// Doors we look away from, and until when.
+    resting: Vec<(Instant, Token)>,
     links: HashMap<u64, Arc<Link>>,
     next: u64,
 }
@@ -190,6 +196,7 @@ impl Worker {
                 self.work(job);
             }
             self.knock_again();
+            self.listen_again();
             self.give_up_late();
         }
     }
@@ -197,7 +204,9 @@ impl Worker {
     /// When something must be done though nothing happens.
     fn due(&mut self) -> Option<Instant> {
         let greetings = self.greetings.values().filter_map(|greeting| greeting.due);
-        let greeting = greetings.chain(self.knocks.iter().map(|knock| knock.0)).min();
+        let knocks = self.knocks.iter().map(|knock| knock.0);
+        let resting = self.resting.iter().map(|resting| resting.0);
+        let greeting = greetings.chain(knocks).chain(resting).min();
         let expiry = self
             .core
             .expire()
@@ -264,8 +273,16 @@ impl Worker {
         // A bounded number: whoever knocks as fast as we accept must not keep us
         // from bells and deaths.
         for _ in 0..limits::STRANGERS {
-            let Some(Ok(Some(socket))) = self.door.as_ref().map(Listener::accept) else { return };
-            self.add_stranger(socket, Door::Introduction);
+            let Some(door) = &self.door else { return };
+            match door.accept() {
+                Ok(Some(socket)) => self.add_stranger(socket, Door::Introduction),
+                Ok(None) => return,
+                Err(_) => {
+                    let _ = self.epoll.remove(door);
+                    self.rest(Token::Door);
+                    return;
+                }
+            }
         }
     }
 
@@ -273,8 +290,36 @@ impl Worker {
         for _ in 0..limits::STRANGERS {
             let Some((listener, offer)) = self.listeners.get(&number) else { return };
             let door = Door::Path(Arc::clone(offer));
-            let Ok(Some(socket)) = listener.accept() else { return };
-            self.add_stranger(socket, door);
+            match listener.accept() {
+                Ok(Some(socket)) => self.add_stranger(socket, door),
+                Ok(None) => return,
+                Err(_) => {
+                    let _ = self.epoll.remove(listener);
+                    self.rest(Token::Listener(number));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A door that cannot be opened, most often for want of a descriptor, stays
+    /// readable: we look away for a while instead of turning in place.
+    fn rest(&mut self, door: Token) {
+        self.resting.push((Instant::now() + REST, door));
+    }
+
+    fn listen_again(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self.resting.extract_if(.., |resting| resting.0 <= now).collect();
+        for (_, token) in due {
+            let listener = match token {
+                Token::Door => self.door.as_ref(),
+                Token::Listener(number) => self.listeners.get(&number).map(|(one, _)| one),
+                _ => None,
+            };
+            if listener.is_some_and(|one| self.epoll.add(one, token.number()).is_err()) {
+                self.rest(token);
+            }
         }
     }
 

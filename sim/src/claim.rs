@@ -276,7 +276,7 @@ impl World {
             self.claim(me, owner, giver, ticket);
         }
         if right.is_none() && self.is(Fault::RefusedBlamed) {
-            self.offended(me, giver, Offence::TicketUnknown);
+            self.offended(me, giver, Offence::NeverExported);
         }
         let mut joined = Right::Dead(said);
         if let Some((kind, slot)) = right {

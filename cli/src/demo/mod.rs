@@ -55,6 +55,7 @@ mod worker;
 /// The file is a regular file or a pipe; it is read once, and counted as it is
 /// while it is read. Exit code 2 where it cannot be read.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "pillarbox demo [--json] FILE")]
 pub(crate) struct Arguments {
     /// The file to count: any bytes, of any length.
     #[arg(value_name = "FILE", required_unless_present = "role")]

@@ -68,19 +68,25 @@ fn counts(story: &Story) -> String {
         } else {
             "Which words are the most frequent is not certain either."
         };
-        text += &format!(
-            "≈ more than a million different words: estimated by a counter of a fixed size, at\n  \
-             most {} too high. {certain}\n  Lines, words and bytes are exact.\n",
-            grouped(story.top_error_at_most)
+        text += &wrapped(
+            "  ≈ ",
+            &format!(
+                "There are more than a million different words, so a counter of a fixed size has \
+                 estimated these, at most {} too high. {certain} Lines, words and bytes are exact.",
+                grouped(story.top_error_at_most)
+            ),
         );
     }
     let unprintable = story.words_unprintable_included - words;
     if unprintable > 0 {
-        text += &format!(
-            "{} without a printable ASCII byte: no word here or to the wc of coreutils\n9.1; later \
-             ones count {words_later} words.\n",
-            number(unprintable, "run of bytes is", "runs of bytes are"),
-            words_later = grouped(story.words_unprintable_included)
+        text += &wrapped(
+            "  ",
+            &format!(
+                "({} without a printable ASCII byte, and no word here or to the wc of coreutils \
+                 9.1. Later ones count {} words.)",
+                number(unprintable, "run of bytes is", "runs of bytes are"),
+                grouped(story.words_unprintable_included)
+            ),
         );
     }
     text
@@ -239,14 +245,21 @@ fn memory(story: &Story) -> String {
 
 /// A paragraph with a catchword in its margin.
 fn paragraph(catchword: &str, text: &str) -> String {
-    let mut wrapped = String::new();
-    let mut line = format!("  {catchword:<width$}", width = INDENT - 2);
+    wrapped(&format!("  {catchword:<width$}", width = INDENT - 2), text)
+}
+
+/// Some lines, the first of which begins with `margin` and the others as far to
+/// the right.
+fn wrapped(margin: &str, text: &str) -> String {
+    let indent = margin.chars().count();
+    let mut lines = String::new();
+    let mut line = margin.to_owned();
     let mut empty = true;
     for word in text.split_ascii_whitespace() {
         if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            wrapped += line.trim_end();
-            wrapped.push('\n');
-            line = " ".repeat(INDENT);
+            lines += line.trim_end();
+            lines.push('\n');
+            line = " ".repeat(indent);
             empty = true;
         }
         if !empty {
@@ -255,9 +268,9 @@ fn paragraph(catchword: &str, text: &str) -> String {
         line += word;
         empty = false;
     }
-    wrapped += line.trim_end();
-    wrapped.push('\n');
-    wrapped
+    lines += line.trim_end();
+    lines.push('\n');
+    lines
 }
 
 fn number(count: u64, one: &str, many: &str) -> String {
