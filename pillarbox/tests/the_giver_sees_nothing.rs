@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use family::{Reaped, act, acting, given, is_part, long, settled, tell};
@@ -148,10 +149,14 @@ fn the_giver_sees_nothing() {
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(2));
     let stop = AtomicBool::new(false);
+    // A copy of the socket by which std hears that a child has started would
+    // keep it waiting for ever.
+    let spawning = Mutex::new(());
     let hoard = std::thread::scope(|scope| {
         let hoarder = scope.spawn(|| {
             let mut hoard = Hoard::default();
             while !stop.load(Ordering::Relaxed) {
+                let _quiet = spawning.lock().unwrap();
                 hoard.grow();
             }
             hoard
@@ -159,7 +164,10 @@ fn the_giver_sees_nothing() {
         let mut children = Vec::new();
         let mut rights = Vec::new();
         for part in ["server_part", "client_part"] {
-            let child = act(part).right("parent", inbox.make_send().unwrap()).spawn();
+            let child = {
+                let _alone = spawning.lock().unwrap();
+                act(part).right("parent", inbox.make_send().unwrap()).spawn()
+            };
             children.push(Reaped(child.unwrap()));
             rights.push(inbox.receive(long()).unwrap().take_rights().remove(0));
         }

@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Error, Result, anyhow, ensure};
-use pillarbox::{Bootstrap, CallError, Message, SendRight, Task};
+use pillarbox::{Bootstrap, CallError, Message, SendFailure, SendRight, Task};
 
 use super::ask;
 use super::clock::{now_ns, patience};
@@ -335,10 +335,10 @@ impl Work<'_> {
         }
         let answer = counter.right.call(request, patience()).map_err(|error| match error {
             CallError::Died => Trouble::Dead(error.into()),
-            CallError::Unsent(error) if counter.right.is_dead() => {
-                Trouble::Dead(anyhow!(error.reason))
-            }
-            CallError::Unsent(error) => Trouble::Wrong(anyhow!(error.reason)),
+            CallError::Unsent(error) => match error.reason {
+                SendFailure::Dead | SendFailure::Fault(_) => Trouble::Dead(error.reason.into()),
+                reason => Trouble::Wrong(reason.into()),
+            },
             other => Trouble::Wrong(other.into()),
         })?;
         check(&answer, part).map_err(Trouble::Wrong)
