@@ -43,7 +43,8 @@ fn every_paragraph_has_its_figures() {
     assert!(paragraph(&said, "A kill").contains("MiB resident"));
     assert!(paragraph(&said, "A forgery").contains("All 64 were refused"));
     assert!(paragraph(&said, "Memory").contains("MiB resident in all"));
-    assert!(said.lines().all(|line| line.chars().count() < 80), "{said}");
+    // After the counts, where the file's own path stands.
+    assert!(said.lines().skip(2).all(|line| line.chars().count() < 80), "{said}");
 }
 
 #[test]
