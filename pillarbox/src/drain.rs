@@ -42,6 +42,7 @@ impl TaskCore {
                 matches!(meetings.get(&peer), Some(Meeting::Linked(one)) if Arc::ptr_eq(one, link));
             (ended, if ours { meetings.remove(&peer) } else { None })
         };
+        self.wake_unwelcomed(&mut turn.after);
         drop(seat);
         drop(meeting);
         link.socket().shutdown();

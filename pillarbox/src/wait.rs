@@ -107,6 +107,10 @@ pub(crate) fn forget(list: &mut Vec<Arc<Waiter>>, waiter: &Arc<Waiter>) {
 /// How many lanes a sentinel sleeps on; the others ring the bell.
 const HEADS: usize = 3;
 
+/// The fewest turns of the spin loop before a sleep: long enough for the answer
+/// of a peer that is awake, or looking would never be found to help again.
+const SPIN_LEAST: u32 = 1 << 8;
+
 /// The most turns of the spin loop before a sleep.
 const SPIN_MOST: u32 = 1 << 11;
 
@@ -180,7 +184,7 @@ impl TaskCore {
         if !self.may_spin {
             return false;
         }
-        let budget = self.sleepers.spin.load(Ordering::Relaxed).clamp(SPIN_MOST / 64, SPIN_MOST);
+        let budget = self.sleepers.spin.load(Ordering::Relaxed).clamp(SPIN_LEAST, SPIN_MOST);
         let links = self.links();
         for _ in 0..budget {
             if waiter.word.now() != seen || links.iter().any(|link| link.has_frames()) {

@@ -71,6 +71,13 @@ impl TaskCore {
         Ok(())
     }
 
+    /// A link has ended: who waits for rights over it looks again.
+    pub(crate) fn wake_unwelcomed(&self, after: &mut After) {
+        for waiter in lock(&self.welcomes).waiters.drain(..) {
+            after.wake(waiter);
+        }
+    }
+
     /// Waits for what the listener `peer` gives to a call of ours.
     pub(crate) fn wait_offer(
         &self,

@@ -147,6 +147,9 @@ fn deny(bench: &mut Bench) -> Ending {
     if !bench.has_cargo("deny") {
         return Ok(Outcome::Skipped("cargo install cargo-deny --locked".into()));
     }
+    // It reads every crate of the lock file, also those of other systems that no
+    // build here has fetched.
+    bench.must(&mut bench.cargo("fetch --locked"))?;
     let mut command = bench.cargo("deny --offline check --hide-inclusion-graph");
     bench.must(command.args(["licenses", "bans", "sources"]))?;
     passed()
