@@ -367,7 +367,7 @@ impl Message {
     ///
     /// # Errors
     /// [`ReplyError::NoReply`] where the message asks for none. On a failed send
-    /// the answer comes back and the reply right is the message's again.
+    /// the answer and the unused reply right come back in the error.
     ///
     /// # Blocking
     /// Waits for room in the lane until `deadline`; a reply never waits for room

@@ -296,3 +296,43 @@ fn a_child_does_not_wait_for_a_lock_its_parent_held() {
         assert!(went, "the child hung");
     });
 }
+
+/// Where a server is reachable by name the child may ask it for a right anew,
+/// and is to it another process than the parent, which goes on as before.
+#[test]
+fn a_child_may_ask_a_server_for_a_right_anew() {
+    let _alone = alone();
+    let task = Task::current().unwrap();
+    let place = std::env::temp_dir().join(format!("pillarbox-anew-{}", std::process::id()));
+    let _ = std::fs::remove_file(&place);
+    let server = task.port(Capacity::Bounded(8));
+    let offer = vec![(pillarbox::bootstrap::BOOTSTRAP.to_owned(), server.make_send().unwrap())];
+    let listening = task.listen(&place, offer).unwrap();
+    // A link of the parent's is open when it forks.
+    let caller = Task::new();
+    let mut before = caller.connect(&place, long()).unwrap();
+    let before = before.remove(pillarbox::bootstrap::BOOTSTRAP).unwrap().into_send().unwrap();
+    let answering = std::thread::spawn(move || {
+        let mut pids = Vec::new();
+        for _ in 0..2 {
+            let mut request = server.receive(long()).unwrap();
+            pids.push(request.sender().unwrap().pid);
+            request.reply(Message::new("yes"), long()).unwrap();
+        }
+        pids
+    });
+    assert!(in_child(|| {
+        assert_eq!(
+            before.send(Message::new(""), Deadline::Never).unwrap_err().reason,
+            SendFailure::Forked
+        );
+        let server = pillarbox::Bootstrap::at(&place, long()).unwrap();
+        let answer = server.right().call(Message::new("anew"), long()).unwrap();
+        assert_eq!(answer.body(), b"yes");
+    }));
+    assert_eq!(before.call(Message::new("still"), long()).unwrap().body(), b"yes");
+    let pids = answering.join().unwrap();
+    assert_ne!(pids[0], pids[1], "a child is a process of its own");
+    drop(listening);
+    caller.close();
+}
