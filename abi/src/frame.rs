@@ -87,7 +87,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 16] = [
+    /// Every kind, by its number.
+    pub const ALL: [Kind; 16] = [
         Kind::Skip,
         Kind::Message,
         Kind::Welcome,

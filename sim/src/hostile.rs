@@ -8,25 +8,6 @@ use crate::lane::Frame;
 use crate::task::TaskNumber;
 use crate::world::World;
 
-const KINDS: [Kind; 16] = [
-    Kind::Skip,
-    Kind::Message,
-    Kind::Welcome,
-    Kind::Release,
-    Kind::Dropped,
-    Kind::Ask,
-    Kind::Look,
-    Kind::Give,
-    Kind::TakeBack,
-    Kind::Claim,
-    Kind::Joined,
-    Kind::Refused,
-    Kind::Board,
-    Kind::Status,
-    Kind::StatusIs,
-    Kind::Return,
-];
-
 /// Kinds that do not at once betray the liar.
 const PLAUSIBLE: [Kind; 8] = [
     Kind::Message,
@@ -52,7 +33,7 @@ impl World {
         match self.chance.below(100) {
             0..40 => self.eavesdrop(me, peer),
             40..43 => self.garbage(me, peer),
-            43..48 => self.frame_of(me, peer, &KINDS),
+            43..48 => self.frame_of(me, peer, &Kind::ALL),
             48..65 => self.frame_of(me, peer, &PLAUSIBLE),
             65..80 => self.guess(me, peer),
             80..90 => {
