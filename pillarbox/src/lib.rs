@@ -63,7 +63,7 @@ pub use error::{
 };
 pub use listen::Listening;
 pub use message::{Descriptor, Message, Notification, Right, Sender};
-pub use port::{Capacity, ReceiveRight};
+pub use port::{Capacity, PortOptions, ReceiveRight};
 pub use right::{SendOnceRight, SendRight};
 pub use rights::census::{Census, Holding, Row};
 pub use spawn::Spawn;

@@ -1,5 +1,6 @@
 //! A port: a queue, and who waits at it.
 
+mod options;
 mod state;
 
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,7 @@ use abi::frame::PortStatus;
 use abi::{Offence, Slot};
 pub use rights::window::Capacity;
 
+pub use self::options::PortOptions;
 pub(crate) use self::state::After;
 use self::state::{Holder, OnBoard, PortState};
 use crate::core::TaskCore;
@@ -29,19 +31,12 @@ pub(crate) struct PortCore {
 }
 
 impl PortCore {
-    pub(crate) fn new(task: &Arc<TaskCore>, capacity: Capacity) -> Arc<Self> {
+    pub(crate) fn new(task: &Arc<TaskCore>, options: &PortOptions) -> Arc<Self> {
         let id = task.next_id();
-        let capacity = match capacity {
-            Capacity::Bounded(0) => Capacity::Rendezvous,
-            Capacity::Bounded(places) => {
-                Capacity::Bounded(places.min(abi::limits::CAPACITY_MESSAGES))
-            }
-            other => other,
-        };
         let core = Arc::new(PortCore {
             id,
             task: Arc::clone(task),
-            state: Mutex::new(PortState::new(capacity)),
+            state: Mutex::new(PortState::new(options)),
         });
         if task.check().is_ok() {
             task.note_port(id, Arc::downgrade(&core));

@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 use crate::error::{LinkError, TaskError};
 use crate::greeting::{self, Welcome};
 use crate::message::{Right, Sender};
-use crate::port::{Capacity, PortCore, ReceiveRight};
+use crate::port::{PortCore, PortOptions, ReceiveRight};
 use crate::right::SendRight;
 
 /// A task: a party that holds rights.
@@ -102,8 +102,8 @@ impl Task {
 
     /// Makes a port and returns its receive right. A port that has never left
     /// its task is a plain queue in memory: no descriptor, no system call.
-    pub fn port(&self, capacity: Capacity) -> ReceiveRight {
-        ReceiveRight::new(PortCore::new(&self.core, capacity))
+    pub fn port(&self, options: impl Into<PortOptions>) -> ReceiveRight {
+        ReceiveRight::new(PortCore::new(&self.core, &options.into()))
     }
 
     /// What names this task.

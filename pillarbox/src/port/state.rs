@@ -8,6 +8,7 @@ use rights::port::Port as Queue;
 use rights::senders::{NoSenders, Senders};
 use rights::window::{Capacity, Raise};
 
+use super::PortOptions;
 use crate::error::SendFailure;
 use crate::link::Link;
 use crate::message::{Message, Notification};
@@ -89,10 +90,10 @@ impl After {
 }
 
 impl PortState {
-    pub(super) fn new(capacity: Capacity) -> Self {
+    pub(super) fn new(options: &PortOptions) -> Self {
         PortState {
             alive: true,
-            queue: Queue::new(capacity),
+            queue: Queue::new(options.capacity),
             receivers: Vec::new(),
             senders: Senders::default(),
             once: 0,
