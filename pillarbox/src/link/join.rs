@@ -125,7 +125,9 @@ impl Join {
         if self.result.get().is_some() {
             return Ok(());
         }
-        let found = self.task.wait(deadline, None, |waiter| {
+        // An owner whose threads are all busy hears the bell.
+        let owner = self.task.link_with(self.owner);
+        let found = self.task.wait(deadline, owner.as_deref(), |waiter| {
             let mut waiting = lock(&self.waiting);
             forget(&mut waiting.waiters, waiter);
             if self.result.get().is_some() {
