@@ -29,6 +29,9 @@ pub enum State {
     Live,
     /// The receive right is gone.
     Dead,
+    /// The port may be there, but this right to it was revoked, or its terms
+    /// have ended.
+    Revoked,
 }
 
 /// The first word of a slot.
@@ -47,6 +50,7 @@ impl Life {
             State::Free => 0,
             State::Live => 1,
             State::Dead => 2,
+            State::Revoked => 3,
         };
         (state << 32) | self.generation as u64
     }
@@ -57,6 +61,7 @@ impl Life {
         let state = match word >> 32 {
             0 => State::Free,
             1 => State::Live,
+            3 => State::Revoked,
             _ => State::Dead,
         };
         Life { generation: word as u32, state }
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn life_words_come_back() {
-        for state in [State::Free, State::Live, State::Dead] {
+        for state in [State::Free, State::Live, State::Dead, State::Revoked] {
             let life = Life { generation: 0xfeed_f00d, state };
             assert_eq!(Life::decode(life.encode()), life);
         }

@@ -87,3 +87,12 @@ pub const PATIENCE_NS: u64 = 1_000_000;
 
 /// The most messages a bounded port may hold.
 pub const CAPACITY_MESSAGES: u32 = 1 << 24;
+
+/// Facets of one task, those in its membranes included.
+pub const FACETS: usize = 1 << 20;
+
+/// How many facets may be made one from the other.
+pub const FACET_DEPTH: u32 = 16;
+
+/// Message ids one facet may list.
+pub const FACET_IDS: usize = 1024;

@@ -418,6 +418,7 @@ impl Bootstrap {
             CallError::Unsent(error) => BootstrapError::Unsent(error.reason),
             CallError::Deadline => BootstrapError::Deadline,
             CallError::Dropped | CallError::Died => BootstrapError::Died,
+            CallError::Refused => BootstrapError::Unsent(SendFailure::Revoked),
         })?;
         let rights = answer.take_rights();
         match postcard::from_bytes(answer.body()) {

@@ -89,6 +89,7 @@ impl ReplyCell {
                 Err(CallError::Dropped)
             }
             Some(Notification::SendOnceDied) if answer.sender.is_none() => Err(CallError::Died),
+            Some(Notification::Refused) => Err(CallError::Refused),
             _ => Ok(*answer),
         }
     }

@@ -10,7 +10,7 @@
 //! | `wait.rs`      | how its threads wait                                   |
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ use rights::census::{Census, Holding, Row};
 
 use crate::background::{Background, Job};
 use crate::error::TaskError;
+use crate::facet::FacetEnds;
 use crate::giving::{GiveTable, end_gives};
 use crate::link::Link;
 use crate::meeting::Meeting;
@@ -49,6 +50,9 @@ pub(crate) struct TaskCore {
     pub(crate) welcomes: Mutex<Welcomes>,
     /// Ports whose windows may have places to write off.
     pub(crate) windows: Mutex<Vec<u64>>,
+    /// How many facets there are, and which end at a time.
+    pub(crate) facets: AtomicUsize,
+    pub(crate) facet_ends: Mutex<FacetEnds>,
     pub(crate) later: Mutex<Vec<After>>,
     pub(crate) has_later: AtomicBool,
     pub(crate) background: OnceLock<Background>,
@@ -81,6 +85,8 @@ impl TaskCore {
             gives: Mutex::default(),
             welcomes: Mutex::default(),
             windows: Mutex::default(),
+            facets: AtomicUsize::new(0),
+            facet_ends: Mutex::default(),
             later: Mutex::default(),
             has_later: AtomicBool::new(false),
             background: OnceLock::new(),
@@ -160,10 +166,7 @@ impl TaskCore {
             (gives.let_go(), gives.rules.next_expiry())
         };
         end_gives(self, expired, Notification::SendOnceDied);
-        match (next, due) {
-            (Some(one), Some(two)) => Some(one.min(two)),
-            (one, two) => one.or(two),
-        }
+        [next, due, self.expire_facets()].into_iter().flatten().min()
     }
 
     pub(crate) fn start_background(&self) -> Result<&Background, std::io::Error> {
@@ -209,18 +212,21 @@ impl TaskCore {
             rows.push(row(Holding::Receive, port.id, None, 1));
             rows.push(row(Holding::OwnSend, port.id, None, senders));
             rows.push(row(Holding::OwnSendOnce, port.id, None, once));
+            rows.push(row(Holding::Refused, port.id, None, port.refused()));
         }
         for link in self.links().iter() {
             let peer = Some(link.peer_task());
-            for (port, kind, count) in link.export_rows() {
+            for (port, kind, ended, count) in link.export_rows() {
                 let holding = match kind {
+                    RightKind::Send if ended => Holding::Dead,
                     RightKind::Send => Holding::ExportedSend,
                     RightKind::SendOnce => Holding::ExportedSendOnce,
                 };
                 rows.push(row(holding, port, peer, count));
             }
-            for (slot, count) in link.import_rows() {
-                rows.push(row(Holding::ImportedSend, slot, peer, count));
+            for (slot, dead, count) in link.import_rows() {
+                let holding = if dead { Holding::Dead } else { Holding::ImportedSend };
+                rows.push(row(holding, slot, peer, count));
             }
             rows.push(row(Holding::ImportedSendOnce, 0, peer, link.once_held()));
             rows.push(row(Holding::Joining, 0, peer, link.open_claims() as u64));

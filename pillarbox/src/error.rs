@@ -48,6 +48,12 @@ pub enum SendFailure {
     /// The receiver holds as many rights of ours as one link carries.
     #[error("the receiver holds as many rights as a link carries ({limit})", limit = limits::SLOTS)]
     RightsExhausted,
+    /// The right was revoked, its time is over, or its messages are used up.
+    #[error("the right was revoked, or its terms have ended")]
+    Revoked,
+    /// The right permits no message with this id.
+    #[error("the right permits no message with id {0}")]
+    NotPermitted(i32),
     /// The right belongs to the process this one was forked from.
     #[error("the right belongs to the parent of this process")]
     Forked,
@@ -108,6 +114,10 @@ pub enum CallError {
     /// asked may or may not have been done.
     #[error("the server died before it answered")]
     Died,
+    /// The request was refused when it arrived: the right it was sent on had been
+    /// revoked, its terms had ended, or they do not permit it. Nothing was done.
+    #[error("the right does not permit the request")]
+    Refused,
 }
 
 /// Why a reply was not sent.

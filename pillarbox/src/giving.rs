@@ -8,6 +8,7 @@ use abi::{Offence, Slot, TaskId, Ticket};
 use rights::give::{GiveName, Given, Gives};
 
 use crate::core::TaskCore;
+use crate::error::SendFailure;
 use crate::link::{NO_SLOT, Turn};
 use crate::message::{Message, Notification};
 use crate::port::After;
@@ -83,7 +84,9 @@ impl TaskCore {
                 None => link.say_answer(refused, &giver.encode()),
                 Some((given, held)) => {
                     let once = given.kind == RightKind::SendOnce;
-                    let slot = if once {
+                    let slot = if held.sink.has_ended() {
+                        Err(SendFailure::Revoked)
+                    } else if once {
                         link.export_once(&held.sink, false)
                     } else {
                         link.export_send(&held.sink)

@@ -37,6 +37,7 @@ mod core;
 mod deadline;
 mod drain;
 mod error;
+mod facet;
 mod giving;
 mod greeting;
 mod link;
@@ -61,6 +62,7 @@ pub use error::{
     CallError, LinkError, ReceiveError, ReplyError, SendError, SendFailure, SendOnceError,
     SpawnError, SpawnFailure, StatusError, TaskError,
 };
+pub use facet::{FacetError, Revoker, Terms};
 pub use listen::Listening;
 pub use message::{Descriptor, Message, Notification, Right, Sender};
 pub use port::{Capacity, PortOptions, ReceiveRight};

@@ -88,6 +88,10 @@ pub enum Notification {
     SendOnceDropped,
     /// The task that held a send-once right died before it used it.
     SendOnceDied,
+    /// The message that carried a send-once right as its reply right was refused:
+    /// the right it was sent on was revoked, its terms had ended, or they did
+    /// not permit it.
+    Refused,
 }
 
 impl Notification {
@@ -97,6 +101,7 @@ impl Notification {
             Notification::NoSenders => 2,
             Notification::SendOnceDropped => 3,
             Notification::SendOnceDied => 4,
+            Notification::Refused => 5,
         }
     }
 
@@ -106,6 +111,7 @@ impl Notification {
             2 => Some(Notification::NoSenders),
             3 => Some(Notification::SendOnceDropped),
             4 => Some(Notification::SendOnceDied),
+            5 => Some(Notification::Refused),
             _ => None,
         }
     }
@@ -198,6 +204,7 @@ pub struct Message {
     pub(crate) sender: Option<Sender>,
     pub(crate) notification: Option<Notification>,
     pub(crate) sequence: u64,
+    pub(crate) badge: Option<u64>,
     /// What it counts against its sender's link while it waits.
     pub(crate) charge: Option<Charge>,
 }
@@ -222,6 +229,7 @@ impl Message {
             sender: None,
             notification: None,
             sequence: 0,
+            badge: None,
             charge: None,
         }
     }
@@ -354,9 +362,23 @@ impl Message {
         self.notification
     }
 
+    /// The badge of the right it was sent on: [`crate::Terms::badge`]. `None` for a
+    /// message that was not received yet, for one that came on a right without a
+    /// badge, and for what came on a send-once right.
+    pub const fn badge(&self) -> Option<u64> {
+        self.badge
+    }
+
     /// Which message of its port this was, counted from 1.
     pub const fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// The message may not enter. Who waits for an answer is told why there is none.
+    pub(crate) fn refuse(mut self) {
+        if let Some(reply) = self.reply.take() {
+            reply.notify(Notification::Refused);
+        }
     }
 
     /// Answers the message. It can be answered once.

@@ -1,9 +1,11 @@
 //! A port: a queue, and who waits at it.
 
+mod facets;
 mod options;
 mod state;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use abi::board::{Life, State};
 use abi::frame::PortStatus;
@@ -121,29 +123,34 @@ impl PortCore {
 
     /// A peer was given its first right to this port. Returns whether the port
     /// still lives; its slot on the board says the same.
-    pub(crate) fn joined(&self, link: &Arc<Link>, slot: Slot) -> bool {
+    pub(crate) fn joined(&self, link: &Arc<Link>, slot: Slot, via: u64) -> bool {
         let mut state = lock(&self.state);
         let page = link.own_page();
-        if !state.alive {
-            page.set_life(slot.index, Life { generation: slot.generation, state: State::Dead });
+        let ended = via != self.id && state.facets.rules.ended(via).is_some();
+        if !state.alive || ended {
+            let state = if state.alive { State::Revoked } else { State::Dead };
+            page.set_life(slot.index, Life { generation: slot.generation, state });
             return false;
         }
+        state.facets.joined(via, link);
         state.senders.add();
-        let grant = state.queue.window.join(Holder::Link(link.number));
+        let grant = state.queue.window.join(Holder::Link(link.number, via));
         // The grant first: who sees the slot alive also sees what it may send.
         page.set_grant(slot.index, grant);
         page.set_life(slot.index, Life { generation: slot.generation, state: State::Live });
-        state.boards.insert(link.number, OnBoard { link: Arc::downgrade(link), slot });
+        state.boards.insert((link.number, via), OnBoard { link: Arc::downgrade(link), slot });
         true
     }
 
     /// A peer holds no right to this port any more.
-    pub(crate) fn left(&self, link: &Link, after: &mut After) {
+    pub(crate) fn left(&self, link: &Link, via: u64, after: &mut After) {
         let mut state = lock(&self.state);
-        if state.boards.remove(&link.number).is_none() {
+        // One that has ended has left already.
+        if state.boards.remove(&(link.number, via)).is_none() {
             return;
         }
-        state.queue.window.leave(Holder::Link(link.number));
+        state.facets.left(via, link);
+        state.queue.window.leave(Holder::Link(link.number, via));
         state.hand_out(self.task.now_ns(), after);
         let told = state.senders.remove();
         state.tell_no_senders(told, after);
@@ -151,9 +158,19 @@ impl PortCore {
 
     /// A peer wants a place. With `now_or_never` it does not wait for one:
     /// returns whether it must be told that there is none.
-    pub(crate) fn ask(&self, link: &Arc<Link>, now_or_never: bool, after: &mut After) -> bool {
-        let holder = Holder::Link(link.number);
+    pub(crate) fn ask(
+        &self,
+        link: &Arc<Link>,
+        via: u64,
+        now_or_never: bool,
+        after: &mut After,
+    ) -> bool {
+        let holder = Holder::Link(link.number, via);
         let mut state = lock(&self.state);
+        if !state.boards.contains_key(&(link.number, via)) {
+            // The board says what has become of it.
+            return false;
+        }
         let mut raises = Vec::new();
         let asked_before = state.queue.window.is_asking(holder);
         state.queue.window.ask(holder);
@@ -179,12 +196,17 @@ impl PortCore {
     pub(crate) fn hand_back(
         &self,
         link: &Link,
+        via: u64,
         places: u64,
         stop: bool,
         after: &mut After,
     ) -> Result<(), Offence> {
         let mut state = lock(&self.state);
-        state.queue.window.hand_back(Holder::Link(link.number), places, stop)?;
+        if !state.boards.contains_key(&(link.number, via)) {
+            // It crossed the end of the right.
+            return Ok(());
+        }
+        state.queue.window.hand_back(Holder::Link(link.number, via), places, stop)?;
         state.hand_out(self.task.now_ns(), after);
         Ok(())
     }
@@ -210,7 +232,8 @@ impl PortCore {
     pub(crate) fn arrive(
         &self,
         link: &Link,
-        message: Message,
+        via: u64,
+        mut message: Message,
         after: &mut After,
     ) -> Result<(), Offence> {
         let mut state = lock(&self.state);
@@ -219,9 +242,17 @@ impl PortCore {
             after.dropped.push(message);
             return Ok(());
         }
-        match state.queue.arrive(Holder::Link(link.number), message) {
+        let holder = Holder::Link(link.number, via);
+        let now_ns = self.task.now_ns();
+        let admitted = match state.admit(self.id, via, &message, now_ns, after) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return state.refuse(holder, refusal, message, now_ns, after),
+        };
+        message.badge = admitted.badge;
+        match state.queue.arrive(holder, message) {
             Ok(()) => {
                 state.wake_one(after);
+                state.queued(admitted, now_ns, after);
                 Ok(())
             }
             Err((offence, message)) => {
@@ -246,15 +277,16 @@ impl PortCore {
     /// Sends a message of our own task.
     pub(crate) fn send_own(
         &self,
+        via: Option<u64>,
         message: Message,
         deadline: Deadline,
     ) -> Result<(), (SendFailure, Message)> {
         let mut after = After::default();
-        let entered = lock(&self.state).enter(message, &mut after);
+        let entered = lock(&self.state).enter(via, message, self.task.now_ns(), &mut after);
         after.run();
         match entered {
             Err((SendFailure::Full, message)) if deadline != Deadline::Now => {
-                self.send_own_later(message, deadline)
+                self.send_own_later(via, message, deadline)
             }
             other => other,
         }
@@ -262,6 +294,7 @@ impl PortCore {
 
     fn send_own_later(
         &self,
+        via: Option<u64>,
         message: Message,
         deadline: Deadline,
     ) -> Result<(), (SendFailure, Message)> {
@@ -269,13 +302,19 @@ impl PortCore {
         let mut after = After::default();
         lock(&self.state).wait_to_enter(
             key,
+            via,
             message,
             &Waiter::mine(),
             self.task.now_ns(),
             &mut after,
         );
         after.run();
-        let entered = self.task.wait(deadline, None, |_| lock(&self.state).entered(key));
+        // Where its time is over first, that ends the wait.
+        let due = via.and_then(|via| lock(&self.state).facets.rules.due(via));
+        let due = due.and_then(|due| self.task.start().checked_add(Duration::from_nanos(due)));
+        let until = due.map_or(deadline, |due| Deadline::At(deadline.instant_or(due)));
+        let look = |_: &Arc<Waiter>| lock(&self.state).entered(key, self.task.now_ns());
+        let entered = self.task.wait(until, None, look);
         let mut after = After::default();
         let left = lock(&self.state).withdraw(key, self.task.now_ns(), &mut after);
         after.run();
@@ -283,7 +322,10 @@ impl PortCore {
             (Some(result), _) => result,
             // Queued between the last look and now, or not at all.
             (None, None) => Ok(()),
-            (None, Some(message)) => Err((SendFailure::Full, message)),
+            (None, Some(message)) => {
+                let permitted = lock(&self.state).permits(via, &message, self.task.now_ns());
+                Err((permitted.err().unwrap_or(SendFailure::Full), message))
+            }
         }
     }
 
@@ -342,7 +384,8 @@ impl PortCore {
                 after.looks.push((link, place.slot));
             }
             state.wake_own_senders(&mut after);
-            for watcher in state.dead_name.drain(..) {
+            let watchers = state.facets.take_watchers();
+            for watcher in state.dead_name.drain(..).chain(watchers) {
                 after.fire.push((watcher, Notification::DeadName));
             }
             after
@@ -379,6 +422,10 @@ pub struct ReceiveRight {
 impl ReceiveRight {
     pub(crate) fn new(core: Arc<PortCore>) -> Self {
         ReceiveRight { core }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<PortCore> {
+        &self.core
     }
 
     /// Takes the next message.

@@ -14,6 +14,7 @@ use crate::call::ReplyCell;
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::{CallError, SendError, SendFailure, SendOnceError, StatusError};
+use crate::facet::Facet;
 use crate::link::{Entry, Held, Join, Joined, Link};
 use crate::message::{Message, Notification};
 use crate::port::{After, PortCore};
@@ -22,6 +23,7 @@ use crate::port::{After, PortCore};
 #[derive(Clone, Debug)]
 pub(crate) enum Sink {
     Port(Arc<PortCore>),
+    Facet(Arc<Facet>),
     Reply(Arc<ReplyCell>),
 }
 
@@ -29,6 +31,7 @@ impl Sink {
     pub(crate) fn id(&self) -> u64 {
         match self {
             Sink::Port(port) => port.id,
+            Sink::Facet(facet) => facet.id,
             Sink::Reply(cell) => cell.id,
         }
     }
@@ -36,14 +39,37 @@ impl Sink {
     pub(crate) fn task(&self) -> &Arc<TaskCore> {
         match self {
             Sink::Port(port) => &port.task,
+            Sink::Facet(facet) => &facet.port.task,
             Sink::Reply(cell) => &cell.task,
         }
     }
 
+    /// The port whose queue it leads to, if it leads to one.
+    pub(crate) fn port(&self) -> Option<&Arc<PortCore>> {
+        match self {
+            Sink::Port(port) => Some(port),
+            Sink::Facet(facet) => Some(&facet.port),
+            Sink::Reply(_) => None,
+        }
+    }
+
+    /// Whether it is a facet that has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self, Sink::Facet(facet) if facet.has_ended())
+    }
+
+    /// The peer of `link` holds no send right to it any more.
+    pub(crate) fn left(&self, link: &Link, after: &mut After) {
+        if let Some(port) = self.port() {
+            port.left(link, self.id(), after);
+        }
+    }
+
     /// Whether anybody is there to take a message.
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         match self {
             Sink::Port(port) => port.is_alive(),
+            Sink::Facet(facet) => facet.port.is_alive() && !facet.has_ended(),
             Sink::Reply(cell) => !cell.is_closed(),
         }
     }
@@ -52,6 +78,7 @@ impl Sink {
     pub(crate) fn arrive_once(&self, message: Message, after: &mut After) {
         match self {
             Sink::Port(port) => port.arrive_once(message, after),
+            Sink::Facet(facet) => facet.port.arrive_once(message, after),
             Sink::Reply(cell) => cell.arrive(message, after),
         }
     }
@@ -62,6 +89,8 @@ impl Sink {
 pub(crate) enum Target {
     /// A port of this task.
     Own(Arc<PortCore>),
+    /// A port of this task, on terms.
+    Facet(Arc<Facet>),
     /// A slot on a peer's board.
     Import(Held),
     /// A port of a task that has not confirmed the right yet.
@@ -73,6 +102,7 @@ pub(crate) enum Target {
 /// Where a send right leads once it is settled.
 pub(crate) enum Settled<'a> {
     Own(&'a Arc<PortCore>),
+    Facet(&'a Arc<Facet>),
     Import(&'a Arc<Entry>),
     Joining(&'a Arc<Join>),
     Dead,
@@ -91,6 +121,11 @@ impl SendRight {
         SendRight { target: Target::Own(Arc::clone(port)) }
     }
 
+    pub(crate) fn facet(facet: &Arc<Facet>) -> Self {
+        facet.port.add_facet_sender(facet.id);
+        SendRight { target: Target::Facet(Arc::clone(facet)) }
+    }
+
     pub(crate) fn import(held: Held) -> Self {
         SendRight { target: Target::Import(held) }
     }
@@ -106,6 +141,7 @@ impl SendRight {
     pub(crate) fn task(&self) -> &Arc<TaskCore> {
         match &self.target {
             Target::Own(port) => &port.task,
+            Target::Facet(facet) => &facet.port.task,
             Target::Import(held) => &held.entry().link.task,
             Target::Joining(join) => &join.task,
             Target::Dead(task) => task,
@@ -115,6 +151,7 @@ impl SendRight {
     pub(crate) fn settled(&self) -> Settled<'_> {
         match &self.target {
             Target::Own(port) => Settled::Own(port),
+            Target::Facet(facet) => Settled::Facet(facet),
             Target::Import(held) => Settled::Import(held.entry()),
             Target::Dead(_) => Settled::Dead,
             Target::Joining(join) => match join.result() {
@@ -159,15 +196,8 @@ impl SendRight {
             return fail(reason, message);
         }
         let sent = match self.settled() {
-            Settled::Own(port) => {
-                let mut message = message;
-                let before = message.sender.replace(task.own_identity());
-                message.notification = None;
-                port.send_own(message, deadline).map_err(|(reason, mut message)| {
-                    message.sender = before;
-                    (reason, message)
-                })
-            }
+            Settled::Own(port) => send_own(port, None, message, deadline),
+            Settled::Facet(facet) => send_own(&facet.port, Some(facet.id), message, deadline),
             Settled::Import(entry) => entry.link.send(entry, message, deadline),
             Settled::Joining(join) => Err((SendFailure::NotJoined(join.owner), message)),
             Settled::Dead => Err((SendFailure::Dead, message)),
@@ -220,6 +250,13 @@ impl SendRight {
         self.task().check().map_err(|_| SendFailure::Forked)?;
         match self.settled() {
             Settled::Own(port) => port.watch_death(to),
+            Settled::Facet(facet) => {
+                if facet.is_timed() {
+                    // Somebody must be there when its time is over.
+                    let _ = facet.port.task.start_background();
+                }
+                facet.port.watch_facet(facet.id, to);
+            }
             Settled::Import(entry) => entry.watch_death(to),
             Settled::Joining(join) => join.watch_death(to),
             Settled::Dead => to.notify(Notification::DeadName),
@@ -235,6 +272,7 @@ impl SendRight {
         }
         match self.settled() {
             Settled::Own(port) => !port.is_alive(),
+            Settled::Facet(facet) => !facet.port.is_alive() || facet.has_ended(),
             Settled::Import(entry) => entry.is_dead(),
             Settled::Joining(_) => false,
             Settled::Dead => true,
@@ -258,9 +296,12 @@ impl SendRight {
         }
         match self.settled() {
             Settled::Own(port) if port.is_alive() => Ok(port.status()),
+            Settled::Facet(facet) if facet.port.is_alive() && !facet.has_ended() => {
+                Ok(facet.port.status())
+            }
             Settled::Import(entry) => entry.status(deadline),
             Settled::Joining(_) => Err(StatusError::Deadline),
-            Settled::Own(_) | Settled::Dead => Err(StatusError::Dead),
+            Settled::Own(_) | Settled::Facet(_) | Settled::Dead => Err(StatusError::Dead),
         }
     }
 
@@ -268,16 +309,21 @@ impl SendRight {
     pub fn owner(&self) -> Option<TaskId> {
         match self.settled() {
             Settled::Own(port) => Some(port.task.id),
+            Settled::Facet(facet) => Some(facet.port.task.id),
             Settled::Import(entry) => Some(entry.link.peer_task()),
             Settled::Joining(join) => Some(join.owner),
             Settled::Dead => None,
         }
     }
 
-    /// Whether both rights lead to the same port.
+    /// Whether both rights lead to the same port. Of another task's port, rights
+    /// with different terms are not known to lead to the same one.
     pub fn same_port(&self, other: &SendRight) -> bool {
         match (self.settled(), other.settled()) {
             (Settled::Own(one), Settled::Own(two)) => Arc::ptr_eq(one, two),
+            (Settled::Facet(one), Settled::Facet(two)) => Arc::ptr_eq(&one.port, &two.port),
+            (Settled::Own(port), Settled::Facet(facet))
+            | (Settled::Facet(facet), Settled::Own(port)) => Arc::ptr_eq(port, &facet.port),
             (Settled::Import(one), Settled::Import(two)) => Arc::ptr_eq(one, two),
             _ => false,
         }
@@ -293,6 +339,12 @@ impl Clone for SendRight {
                 }
                 Target::Own(Arc::clone(port))
             }
+            Target::Facet(facet) => {
+                if facet.port.task.check().is_ok() {
+                    facet.port.add_facet_sender(facet.id);
+                }
+                Target::Facet(Arc::clone(facet))
+            }
             Target::Import(held) => Target::Import(held.clone()),
             Target::Joining(join) => Target::Joining(Arc::clone(join)),
             Target::Dead(task) => Target::Dead(Arc::clone(task)),
@@ -304,12 +356,31 @@ impl Clone for SendRight {
 impl Drop for SendRight {
     fn drop(&mut self) {
         // What a forked child inherited is not its own to give back.
-        if let Target::Own(port) = &self.target
-            && port.task.check().is_ok()
-        {
-            port.remove_sender();
+        match &self.target {
+            Target::Own(port) if port.task.check().is_ok() => port.remove_sender(),
+            Target::Facet(facet) if facet.port.task.check().is_ok() => {
+                facet.port.remove_facet_sender(facet.id);
+            }
+            _ => {}
         }
     }
+}
+
+/// Sends a message of our own task to a port of it, on a facet or on none.
+fn send_own(
+    port: &PortCore,
+    via: Option<u64>,
+    mut message: Message,
+    deadline: Deadline,
+) -> Result<(), (SendFailure, Message)> {
+    let sender = message.sender.replace(port.task.own_identity());
+    let badge = message.badge;
+    message.notification = None;
+    port.send_own(via, message, deadline).map_err(|(reason, mut message)| {
+        message.sender = sender;
+        message.badge = badge;
+        (reason, message)
+    })
 }
 
 /// What a send-once right leads to.
@@ -404,6 +475,7 @@ impl SendOnceRight {
                 let sink = sink.clone();
                 let mut message = message;
                 message.sender = Some(sink.task().own_identity());
+                message.badge = None;
                 message.notification = None;
                 let mut after = After::default();
                 sink.arrive_once(message, &mut after);

@@ -24,8 +24,12 @@ pub enum Holding {
     Joining,
     /// Rights to a port of ours that one peer gave another, not yet claimed.
     Given,
-    /// Rights whose port is gone.
+    /// Rights that lead nowhere any more, because their port is gone or they
+    /// were revoked, and whose holder has not let go of them.
     Dead,
+    /// No right, but messages of peers that a port refused because the right
+    /// they came on did not permit them, or not any more.
+    Refused,
 }
 
 impl Holding {
@@ -42,6 +46,7 @@ impl Holding {
             Holding::Joining => "joining",
             Holding::Given => "given",
             Holding::Dead => "dead",
+            Holding::Refused => "refused",
         }
     }
 }

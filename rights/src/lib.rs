@@ -14,6 +14,7 @@
 //! | [`window`]  | who may send how many messages to a port                  |
 //! | [`port`]    | a queue with a window: what was accepted, in order        |
 //! | [`give`]    | rights on their way from one peer of ours to another      |
+//! | [`terms`]   | what a send right still permits                           |
 //! | [`senders`] | when nobody can send any more                             |
 //! | [`census`]  | where every right is                                      |
 #![forbid(unsafe_code)]
@@ -25,4 +26,5 @@ pub mod import;
 pub mod port;
 pub mod senders;
 pub mod table;
+pub mod terms;
 pub mod window;

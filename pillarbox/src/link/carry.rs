@@ -15,7 +15,7 @@ use abi::{Offence, Slot, TaskId, Ticket, limits};
 use rights::export::{Exports, Released};
 use rights::give::{GiveName, Given};
 
-use super::{Join, Link, Turn};
+use super::{Entry, Join, Link, Turn};
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::giving::HeldGive;
@@ -192,6 +192,12 @@ impl Link {
                 undo.push(Undo::Export(slot));
                 Ok(RightRef::Mine(RightKind::Send, slot))
             }
+            Settled::Facet(facet) if facet.has_ended() => Ok(RightRef::Dead(RightKind::Send)),
+            Settled::Facet(facet) => {
+                let slot = self.export_send(&Sink::Facet(Arc::clone(facet)))?;
+                undo.push(Undo::Export(slot));
+                Ok(RightRef::Mine(RightKind::Send, slot))
+            }
             Settled::Import(entry) if std::ptr::eq(&*entry.link, &**self) => {
                 Ok(RightRef::Yours(RightKind::Send, entry.slot))
             }
@@ -275,9 +281,9 @@ impl Link {
                 return Err(failure);
             }
             exports.keep(exported.slot, sink.clone());
-            if let Sink::Port(port) = sink {
+            if let Some(port) = sink.port() {
                 // A dead port's slot says so on the board.
-                let _ = port.joined(self, exported.slot);
+                let _ = port.joined(self, exported.slot, sink.id());
             }
         }
         Ok(exported.slot)
@@ -406,6 +412,7 @@ impl Link {
                 }
                 match exports.sink(slot) {
                     Some(Sink::Port(port)) => SendRight::own(port).into(),
+                    Some(Sink::Facet(facet)) => SendRight::facet(facet).into(),
                     Some(Sink::Reply(_)) | None => SendRight::dead(task).into(),
                 }
             }
@@ -466,7 +473,7 @@ impl Link {
                 let sink = exports.take_sink(slot);
                 match (export.kind, &sink) {
                     // Under the lock: the slot's next life must find it gone.
-                    (RightKind::Send, Some(Sink::Port(port))) => port.left(self, after),
+                    (RightKind::Send, Some(sink)) => sink.left(self, after),
                     // Released though its give came back: the giver had let go of it
                     // before it heard that the new holder is dead.
                     (RightKind::SendOnce, Some(sink)) if !export.given => {
@@ -488,10 +495,9 @@ impl Link {
         what: Notification,
         after: &mut After,
     ) {
-        match (kind, &sink) {
-            (RightKind::Send, Sink::Port(port)) => port.left(self, after),
-            (RightKind::Send, Sink::Reply(_)) => {}
-            (RightKind::SendOnce, _) => {
+        match kind {
+            RightKind::Send => sink.left(self, after),
+            RightKind::SendOnce => {
                 sink.arrive_once(Message::notification_of(what), after);
             }
         }
@@ -511,6 +517,7 @@ impl Link {
         let right = match (&sink, export.kind) {
             // Counted as a sender while it is on its way.
             (Sink::Port(port), RightKind::Send) => Some(SendRight::own(port)),
+            (Sink::Facet(facet), RightKind::Send) => Some(SendRight::facet(facet)),
             _ => None,
         };
         let name = GiveName { giver: self.peer_task(), to, ticket: Ticket(header.tag) };
@@ -550,18 +557,22 @@ impl Link {
         Ok(())
     }
 
-    pub(crate) fn export_rows(&self) -> Vec<(u64, RightKind, u64)> {
-        lock(&self.exports)
-            .rules
-            .iter()
-            .map(|(_, export)| (export.port, export.kind, export.count))
-            .collect()
+    /// What the peer holds: of which port, whether it has ended, how often.
+    pub(crate) fn export_rows(&self) -> Vec<(u64, RightKind, bool, u64)> {
+        let exports = lock(&self.exports);
+        let rows = exports.rules.iter().map(|(slot, export)| {
+            let sink = exports.sink(slot);
+            let port = sink.and_then(Sink::port).map_or(export.port, |port| port.id);
+            (port, export.kind, sink.is_some_and(Sink::has_ended), export.count)
+        });
+        rows.collect()
     }
 
-    pub(crate) fn import_rows(&self) -> Vec<(u64, u64)> {
-        self.entries()
-            .iter()
-            .map(|entry| (u64::from(entry.slot.index), entry.handles() as u64))
-            .collect()
+    /// What we hold of the peer's: in which slot, whether it is dead, how often.
+    pub(crate) fn import_rows(&self) -> Vec<(u64, bool, u64)> {
+        let row = |entry: &Arc<Entry>| {
+            (u64::from(entry.slot.index), entry.is_dead(), entry.handles() as u64)
+        };
+        self.entries().iter().map(row).collect()
     }
 }

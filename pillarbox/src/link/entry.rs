@@ -11,7 +11,7 @@ use rights::import::Import;
 
 use super::Link;
 use crate::deadline::Deadline;
-use crate::error::StatusError;
+use crate::error::{SendFailure, StatusError};
 use crate::message::Notification;
 use crate::port::After;
 use crate::right::SendOnceRight;
@@ -65,6 +65,18 @@ struct Asking {
 impl Entry {
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed) || self.link.is_dead() || self.slot_is_dead()
+    }
+
+    /// Whether the owner has withdrawn the right, its port perhaps living on.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.link.peer.life(self.slot.index).is_some_and(|life| {
+            life.generation == self.slot.generation && life.state == State::Revoked
+        })
+    }
+
+    /// Why nothing can be sent here any more.
+    pub(crate) fn failure(&self) -> SendFailure {
+        if self.is_revoked() { SendFailure::Revoked } else { SendFailure::Dead }
     }
 
     fn slot_is_dead(&self) -> bool {

@@ -276,18 +276,20 @@ impl Link {
                 Ok(())
             }
             Kind::Ask => {
-                let Sink::Port(port) = self.send_sink(header.slot)? else { return Ok(()) };
-                let full = port.ask(self, header.id == 1, &mut turn.after);
-                turn.sinks.push(Sink::Port(port));
+                let sink = self.send_sink(header.slot)?;
+                let Some(port) = sink.port() else { return Ok(()) };
+                let full = port.ask(self, sink.id(), header.id == 1, &mut turn.after);
+                turn.sinks.push(sink);
                 if full { self.say_full(header.slot) } else { Ok(()) }
             }
             Kind::Return => {
-                if let Sink::Port(port) = self.send_sink(header.slot)? {
-                    let stop = header.id == 1;
-                    port.hand_back(self, header.tag, stop, &mut turn.after)?;
-                    turn.sinks.push(Sink::Port(port));
-                }
-                Ok(())
+                let sink = self.send_sink(header.slot)?;
+                let stop = header.id == 1;
+                let back = sink.port().map_or(Ok(()), |port| {
+                    port.hand_back(self, sink.id(), header.tag, stop, &mut turn.after)
+                });
+                turn.sinks.push(sink);
+                back
             }
             Kind::Look => {
                 self.take_look(header, turn);
@@ -313,9 +315,9 @@ impl Link {
             Kind::Status => {
                 let sink = self.send_sink(header.slot)?;
                 let header = Header { tag: header.tag, ..Header::new(Kind::StatusIs, header.slot) };
-                let answer = match &sink {
-                    Sink::Port(port) if port.is_alive() => port.status().encode().to_vec(),
-                    Sink::Port(_) | Sink::Reply(_) => Vec::new(),
+                let answer = match sink.port() {
+                    Some(port) if sink.is_open() => port.status().encode().to_vec(),
+                    _ => Vec::new(),
                 };
                 turn.sinks.push(sink);
                 self.say_answer(header, &answer)
@@ -447,9 +449,15 @@ impl Link {
             RightKind::SendOnce => self.take_once(slot),
         };
         match (kind, sink) {
-            (RightKind::Send, Ok(Some(Sink::Port(port)))) => {
-                let result = port.arrive(self, message, &mut turn.after);
-                turn.sinks.push(Sink::Port(port));
+            (RightKind::Send, Ok(Some(sink))) => {
+                let result = match sink.port() {
+                    Some(port) => port.arrive(self, sink.id(), message, &mut turn.after),
+                    None => {
+                        turn.messages.push(message);
+                        Err(Offence::NeverExported)
+                    }
+                };
+                turn.sinks.push(sink);
                 result
             }
             (RightKind::SendOnce, Ok(Some(sink))) => {
@@ -461,7 +469,7 @@ impl Link {
                 turn.messages.push(message);
                 Ok(())
             }
-            (RightKind::Send, Ok(_)) => {
+            (RightKind::Send, Ok(None)) => {
                 turn.messages.push(message);
                 Err(Offence::NeverExported)
             }

@@ -309,7 +309,7 @@ impl Link {
             if entry.is_dead() {
                 // The watchers are told by whoever reads the look that follows.
                 self.task.run_later(after);
-                return Err(Blocked::Fail(SendFailure::Dead));
+                return Err(Blocked::Fail(entry.failure()));
             }
         }
         let mut import = lock(&entry.import);
@@ -321,7 +321,7 @@ impl Link {
             return Ok(());
         }
         drop(import);
-        if entry.is_dead() { Err(Blocked::Fail(SendFailure::Dead)) } else { Err(Blocked::Grant) }
+        if entry.is_dead() { Err(Blocked::Fail(entry.failure())) } else { Err(Blocked::Grant) }
     }
 
     fn send_descriptors(&self, packet: u32, fds: &[BorrowedFd<'_>]) -> Result<(), Blocked> {

@@ -9,6 +9,7 @@ use rights::senders::{NoSenders, Senders};
 use rights::window::{Capacity, Raise};
 
 use super::PortOptions;
+use super::facets::PortFacets;
 use crate::error::SendFailure;
 use crate::link::Link;
 use crate::message::{Message, Notification};
@@ -18,8 +19,8 @@ use crate::wait::{Waiter, forget};
 /// Whom a place in a queue is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
-    /// The right one link's peer holds.
-    Link(u32),
+    /// The right one link's peer holds: to the port itself or a facet of it.
+    Link(u32, u64),
     /// A thread of our own that waits for a place.
     Own(u64),
 }
@@ -40,7 +41,9 @@ pub(super) struct PortState {
     pub(super) once: u64,
     pub(super) no_senders: Option<SendOnceRight>,
     pub(super) dead_name: Vec<SendOnceRight>,
-    pub(super) boards: HashMap<u32, OnBoard>,
+    pub(super) facets: PortFacets,
+    /// By link and what the right is: the port itself or a facet of it.
+    pub(super) boards: HashMap<(u32, u64), OnBoard>,
     pub(super) own_waiting: HashMap<u64, OwnSender>,
 }
 
@@ -48,6 +51,7 @@ pub(super) struct PortState {
 /// goes into the queue the moment a place is granted.
 #[derive(Debug)]
 pub(super) struct OwnSender {
+    via: Option<u64>,
     message: Option<Message>,
     waiter: Arc<Waiter>,
 }
@@ -60,6 +64,7 @@ pub(crate) struct After {
     pub(super) looks: Vec<(Arc<Link>, Slot)>,
     pub(super) fire: Vec<(SendOnceRight, Notification)>,
     pub(super) dropped: Vec<Message>,
+    pub(super) refused: Vec<Message>,
 }
 
 impl After {
@@ -82,6 +87,9 @@ impl After {
         for (link, slot) in self.looks {
             link.say_look(slot);
         }
+        for message in self.refused {
+            message.refuse();
+        }
         for (right, what) in self.fire {
             right.notify(what);
         }
@@ -99,6 +107,7 @@ impl PortState {
             once: 0,
             no_senders: None,
             dead_name: Vec::new(),
+            facets: PortFacets::default(),
             boards: HashMap::new(),
             own_waiting: HashMap::new(),
         }
@@ -107,13 +116,21 @@ impl PortState {
     /// Queues a message of our own task if there is room now.
     pub(super) fn enter(
         &mut self,
-        message: Message,
+        via: Option<u64>,
+        mut message: Message,
+        now_ns: u64,
         after: &mut After,
     ) -> Result<(), (SendFailure, Message)> {
         if !self.alive {
             return Err((SendFailure::Dead, message));
         }
+        if let Err(failure) = self.permits(via, &message, now_ns) {
+            return Err((failure, message));
+        }
+        message.badge = self.badge(via);
+        let id = message.id();
         self.queue.enter(message).map_err(|message| (SendFailure::Full, message))?;
+        self.count_own(via, id, now_ns, after);
         self.wake_one(after);
         Ok(())
     }
@@ -122,12 +139,13 @@ impl PortState {
     pub(super) fn wait_to_enter(
         &mut self,
         key: u64,
+        via: Option<u64>,
         message: Message,
         waiter: &Arc<Waiter>,
         now_ns: u64,
         after: &mut After,
     ) {
-        let own = OwnSender { message: Some(message), waiter: Arc::clone(waiter) };
+        let own = OwnSender { via, message: Some(message), waiter: Arc::clone(waiter) };
         self.own_waiting.insert(key, own);
         let _ = self.queue.window.join(Holder::Own(key));
         self.queue.window.ask(Holder::Own(key));
@@ -136,15 +154,20 @@ impl PortState {
 
     /// What has become of a message that waits to be queued; `None` while it
     /// waits and may go on waiting.
-    pub(super) fn entered(&mut self, key: u64) -> Option<Result<(), (SendFailure, Message)>> {
-        let own = self.own_waiting.get_mut(&key)?;
-        if own.message.is_none() {
-            return Some(Ok(()));
-        }
-        if self.alive {
-            return None;
-        }
-        own.message.take().map(|message| Err((SendFailure::Dead, message)))
+    pub(super) fn entered(
+        &mut self,
+        key: u64,
+        now_ns: u64,
+    ) -> Option<Result<(), (SendFailure, Message)>> {
+        let own = self.own_waiting.get(&key)?;
+        let Some(message) = &own.message else { return Some(Ok(())) };
+        let failure = if self.alive {
+            self.permits(own.via, message, now_ns).err()?
+        } else {
+            SendFailure::Dead
+        };
+        let message = self.own_waiting.get_mut(&key)?.message.take()?;
+        Some(Err((failure, message)))
     }
 
     /// Ends such a wait: the message, if it was not queued.
@@ -167,8 +190,8 @@ impl PortState {
         let mut raises = VecDeque::from(raises);
         while let Some(raise) = raises.pop_front() {
             match raise.holder {
-                Holder::Link(number) => {
-                    let Some(place) = self.boards.get(&number) else { continue };
+                Holder::Link(number, via) => {
+                    let Some(place) = self.boards.get(&(number, via)) else { continue };
                     let Some(link) = place.link.upgrade() else { continue };
                     link.own_page().set_grant(place.slot.index, raise.grant);
                     if raise.asked {
@@ -176,7 +199,7 @@ impl PortState {
                     }
                 }
                 Holder::Own(key) => {
-                    self.deposit(key, after);
+                    self.deposit(key, now_ns, after);
                     // It wanted one place: what it was given beyond that is free.
                     self.queue.window.leave(Holder::Own(key));
                     let mut more = Vec::new();
@@ -187,16 +210,27 @@ impl PortState {
         }
     }
 
-    fn deposit(&mut self, key: u64, after: &mut After) {
+    fn deposit(&mut self, key: u64, now_ns: u64, after: &mut After) {
         let Some(own) = self.own_waiting.get_mut(&key) else { return };
-        let Some(message) = own.message.take() else { return };
-        match self.queue.arrive(Holder::Own(key), message) {
-            Ok(()) => {
-                after.wake.push(Arc::clone(&own.waiter));
+        let (via, waiter) = (own.via, Arc::clone(&own.waiter));
+        let Some(mut message) = own.message.take() else { return };
+        let arrived = if self.permits(via, &message, now_ns).is_ok() {
+            message.badge = self.badge(via);
+            let id = message.id();
+            let arrived = self.queue.arrive(Holder::Own(key), message);
+            if arrived.is_ok() {
+                self.count_own(via, id, now_ns, after);
                 self.wake_one(after);
             }
-            // Not granted after all: it goes on waiting.
-            Err((_, message)) => own.message = Some(message),
+            arrived.map_err(|(_, message)| message)
+        } else {
+            // Its terms have ended while it waited: it looks, and is told.
+            Err(message)
+        };
+        after.wake.push(waiter);
+        // Not granted after all: it goes on waiting.
+        if let (Err(message), Some(own)) = (arrived, self.own_waiting.get_mut(&key)) {
+            own.message = Some(message);
         }
     }
 

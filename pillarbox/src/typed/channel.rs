@@ -212,6 +212,7 @@ impl<T: Serialize> Sender<T> {
             Err(CallError::Deadline) => Err(TypedCallError::Deadline),
             Err(CallError::Dropped) => Err(TypedCallError::Dropped),
             Err(CallError::Died) => Err(TypedCallError::Died),
+            Err(CallError::Refused) => Err(TypedCallError::Refused),
         }
     }
 }

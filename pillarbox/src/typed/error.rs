@@ -186,6 +186,9 @@ pub enum TypedCallError<T> {
     /// The task that held the reply right died before it answered.
     #[error("the server died before it answered")]
     Died,
+    /// The right did not permit the request when it arrived. Nothing was done.
+    #[error("the right does not permit the request")]
+    Refused,
     /// An answer came that is no value of the expected type, or could not be
     /// read here.
     #[error("the answer cannot be read: {0}")]
@@ -233,6 +236,7 @@ impl<T> fmt::Debug for TypedCallError<T> {
             TypedCallError::Deadline => f.write_str("Deadline"),
             TypedCallError::Dropped => f.write_str("Dropped"),
             TypedCallError::Died => f.write_str("Died"),
+            TypedCallError::Refused => f.write_str("Refused"),
             TypedCallError::Answer(error) => f.debug_tuple("Answer").field(error).finish(),
         }
     }

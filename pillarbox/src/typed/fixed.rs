@@ -103,6 +103,9 @@ pub enum FixedCallError<T> {
     /// The task that held the reply right died before it answered.
     #[error("the server died before it answered")]
     Died,
+    /// The right did not permit the request when it arrived. Nothing was done.
+    #[error("the right does not permit the request")]
+    Refused,
     /// An answer came that has another size, or could not be read here.
     #[error("the answer cannot be read: {0}")]
     Answer(TypedReceiveError),
@@ -121,6 +124,7 @@ impl<T> fmt::Debug for FixedCallError<T> {
             FixedCallError::Deadline => f.write_str("Deadline"),
             FixedCallError::Dropped => f.write_str("Dropped"),
             FixedCallError::Died => f.write_str("Died"),
+            FixedCallError::Refused => f.write_str("Refused"),
             FixedCallError::Answer(error) => f.debug_tuple("Answer").field(error).finish(),
         }
     }
@@ -255,6 +259,7 @@ impl<T: IntoBytes + Immutable> Sender<T> {
             Err(CallError::Deadline) => Err(FixedCallError::Deadline),
             Err(CallError::Dropped) => Err(FixedCallError::Dropped),
             Err(CallError::Died) => Err(FixedCallError::Died),
+            Err(CallError::Refused) => Err(FixedCallError::Refused),
         }
     }
 }
