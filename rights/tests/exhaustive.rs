@@ -10,7 +10,8 @@
 //! every state the census is taken, and a copy of the world is run until
 //! nothing more can happen, to see that it ends as it must.
 //!
-//! `PILLARBOX_DEEPER=n` goes `n` operations further than the default.
+//! `PILLARBOX_DEEPER=n` goes `n` operations further than the default,
+//! `cargo xtask exhaustive --ops n` goes `n` operations in every world.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,

@@ -6,7 +6,10 @@
     reason = "a command that reports to its caller"
 )]
 
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
 use sim::{Failure, Figures, Size, run};
@@ -19,7 +22,7 @@ use sim::{Failure, Figures, Size, run};
 #[command(name = "sim", version)]
 struct Options {
     /// How many seeds to run.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 1000)]
     seeds: u64,
     /// The first of them.
     #[arg(long, default_value_t = 1)]
@@ -36,16 +39,13 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     let size = Size { tasks: options.tasks as usize, steps: options.steps };
-    let mut all = Figures::default();
-    for nth in 0..options.seeds {
-        match run(options.seed.wrapping_add(nth), size, None) {
-            Ok(figures) => add(&mut all, figures),
-            Err(failure) => {
-                report(&failure, size);
-                return ExitCode::FAILURE;
-            }
+    let all = match all(&options, size) {
+        Ok(all) => all,
+        Err(failure) => {
+            report(&failure, size);
+            return ExitCode::FAILURE;
         }
-    }
+    };
     println!(
         "{} seeds, {} steps, {} messages, {} rights moved ({} given on), \
          {} introductions, {} kills, {} offences, lost 0",
@@ -59,6 +59,51 @@ fn main() -> ExitCode {
         all.offences
     );
     ExitCode::SUCCESS
+}
+
+/// Every seed, shared among the cores. Each run is one thread's own.
+fn all(options: &Options, size: Size) -> Result<Figures, Failure> {
+    let next = AtomicU64::new(0);
+    let whole = Mutex::new((Figures::default(), None::<Failure>));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let work = || {
+        loop {
+            let nth = next.fetch_add(1, Ordering::Relaxed);
+            if nth >= options.seeds {
+                return;
+            }
+            let one = run(options.seed.wrapping_add(nth), size, None);
+            let mut whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
+            match one {
+                Ok(figures) => add(&mut whole.0, figures),
+                Err(failure) => {
+                    // The others end with the seed they are at; the lowest is told.
+                    next.store(options.seeds, Ordering::Relaxed);
+                    if whole.1.as_ref().is_none_or(|known| failure.seed < known.seed) {
+                        whole.1 = Some(failure);
+                    }
+                }
+            }
+            progress(nth + 1, options.seeds);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..cores {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let (figures, failure) = whole.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failure.map_or(Ok(figures), Err)
+}
+
+/// Says how far we are, to who sits at a terminal.
+fn progress(done: u64, seeds: u64) {
+    let mut out = std::io::stderr();
+    if done.is_multiple_of(100) && out.is_terminal() {
+        let _ = write!(out, "\r{done} of {seeds} seeds ");
+        let _ = out.flush();
+    }
 }
 
 fn add(all: &mut Figures, one: Figures) {

@@ -8,6 +8,9 @@
 //! | [`as_user`]   | the step that repeats tests without privileges          |
 //! | [`tidy`]      | the house rules as code, one file for each kind         |
 //! | [`fuzz`]      | coverage-guided fuzzing on the stable toolchain         |
+//! | [`program`]   | programs that prove something: sim, chaos, hostile      |
+//! | [`exhaustive`]| every sequence of operations up to a length             |
+//! | [`loom`]      | every interleaving of the memory's models               |
 //! | [`child`]     | running a command: its log, its bound, its tail         |
 //! | [`workspace`] | what cargo knows about this workspace                   |
 //!
@@ -16,10 +19,13 @@
 #![forbid(unsafe_code)]
 
 mod as_user;
+mod chaos;
 mod check;
 mod child;
+mod exhaustive;
 mod fuzz;
 mod loom;
+mod program;
 mod sim;
 mod step;
 mod steps;
@@ -47,6 +53,8 @@ enum Verb {
     Fuzz(fuzz::Options),
     Loom(loom::Options),
     Sim(sim::Options),
+    Exhaustive(exhaustive::Options),
+    Chaos(chaos::Options),
 }
 
 /// Whether what was looked at is as it should be.
@@ -81,6 +89,8 @@ fn main() -> ExitCode {
         Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Loom(options) => loom::run(&options),
         Verb::Sim(options) => sim::run(&options),
+        Verb::Exhaustive(options) => exhaustive::run(&options),
+        Verb::Chaos(options) => chaos::run(&options),
     };
     match verdict {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

@@ -1,55 +1,46 @@
 //! `cargo xtask sim`: the whole system in one thread, seed after seed.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
-use crate::child::tail;
-use crate::step::{Bench, Broken, Ending, Outcome};
-use crate::workspace::Workspace;
-use crate::{Verdict, say};
+use crate::Verdict;
+use crate::program::Program;
+use crate::step::{Bench, Ending};
 
 /// Seeds that `cargo xtask check` runs.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 1000;
 
-/// Runs the simulator.
+/// How long they may take there.
+const BOUND: Duration = Duration::from_secs(600);
+
+/// Runs the simulator: seeds S to S+N-1, on every core.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How many seeds.
-    #[arg(long, default_value_t = SEEDS)]
+    #[arg(long, value_name = "N", default_value_t = SEEDS)]
     seeds: u64,
     /// The first of them.
-    #[arg(long)]
-    seed: Option<u64>,
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Tasks in each run.
+    #[arg(long, value_name = "T")]
+    tasks: Option<u64>,
+}
+
+fn program(options: &Options) -> Program {
+    let mut arguments =
+        vec![format!("--seeds={}", options.seeds), format!("--seed={}", options.seed)];
+    arguments.extend(options.tasks.map(|tasks| format!("--tasks={tasks}")));
+    Program { package: "pillarbox-sim", name: "sim", arguments }
 }
 
 /// Runs the seeds and shows what the simulator says.
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
-    let workspace = Workspace::load()?;
-    let mut bench = Bench::new(&workspace, "sim");
-    match simulate(&mut bench, options.seeds, options.seed) {
-        Ok(output) => {
-            say(tail(&output, 20));
-            Ok(Verdict::Good)
-        }
-        Err(broken) => {
-            say(tail(&broken.output, 300));
-            say(format_args!("failed: {}", broken.why));
-            Ok(Verdict::Bad)
-        }
-    }
+    program(options).run()
 }
 
 /// The step of `cargo xtask check`.
 pub(crate) fn step(bench: &mut Bench) -> Ending {
-    let output = simulate(bench, SEEDS, None)?;
-    let last = output.trim_end().lines().last().unwrap_or_default();
-    Ok(Outcome::Passed(last.trim().to_owned()))
-}
-
-fn simulate(bench: &mut Bench, seeds: u64, seed: Option<u64>) -> Result<String, Broken> {
-    let mut command = bench.cargo("run --quiet --release --locked -p pillarbox-sim --");
-    command.arg("--seeds").arg(seeds.to_string());
-    if let Some(seed) = seed {
-        command.arg("--seed").arg(seed.to_string());
-    }
-    bench.must(&mut command)
+    program(&Options { seeds: SEEDS, seed: 1, tasks: None }).step(bench, BOUND)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::child::count;
 use crate::step::{Bench, Broken, Ending, Outcome, Step};
-use crate::{as_user, fuzz, loom, sim, tidy};
+use crate::{as_user, chaos, exhaustive, fuzz, loom, sim, tidy};
 
 /// How long an example, or the commands of the README, may take.
 const SHORT: Duration = Duration::from_secs(120);
@@ -37,7 +37,13 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step { name: "doc", about: "cargo doc --workspace --no-deps, warnings are errors", run: doc },
     Step { name: "loom", about: "every interleaving of the memory's models", run: loom::step },
-    Step { name: "sim", about: "the simulator, 200 seeds", run: sim::step },
+    Step { name: "sim", about: "the simulator, 1000 seeds", run: sim::step },
+    Step {
+        name: "exhaustive",
+        about: "every sequence of 7 operations of two and three tasks",
+        run: exhaustive::step,
+    },
+    Step { name: "chaos", about: "1000 kills of 20 tasks", run: chaos::step },
     Step { name: "fuzz", about: "every fuzz target, briefly", run: fuzz::step },
     Step { name: "deny", about: "licences, duplicates and sources of dependencies", run: deny },
     Step { name: "cross", about: "cargo check --workspace for aarch64", run: cross },

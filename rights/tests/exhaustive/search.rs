@@ -36,8 +36,14 @@ pub(crate) struct Walked {
     pub(crate) states: u64,
 }
 
+/// How far exactly, by the environment: for `cargo xtask exhaustive`.
+fn asked() -> Option<u32> {
+    std::env::var("PILLARBOX_OPS").ok().and_then(|text| text.parse().ok())
+}
+
 /// Walks and says how far; a violation ends the test with the sequence.
 pub(crate) fn search<W: World>(name: &str, world: &W, depth: u32) {
+    let depth = asked().unwrap_or(depth);
     match look(world, depth) {
         Ok(walked) => println!(
             "{name}: every sequence of up to {depth} operations: {} sequences through {} states",

@@ -43,6 +43,7 @@ const TABLE: &[Row] = &[
     row("net", &["pillarbox"]),
     row("faces/", &["pillarbox"]),
     row("sim", &["abi", "rights", "shm", "pillarbox"]),
+    row("chaos", &["abi", "shm", "pillarbox"]),
     row("bench", &["abi", "rights", "shm", "pillarbox", "boot"]),
     row("xtask", &[]),
 ];

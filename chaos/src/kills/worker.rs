@@ -1,0 +1,271 @@
+//! One task of many: it makes rights, gives them away, uses them, and is killed.
+//!
+//! | module    | idea                                                         |
+//! |-----------|--------------------------------------------------------------|
+//! | [`drive`] | what a thread does next, by chance                           |
+//! | [`hear`]  | what comes is the right letter, whole, in order              |
+//! | [`keep`]  | ports of its own, and answers it waits for, until each ends  |
+//! | [`voice`] | sending, and what must be true where a send fails            |
+//!
+//! What it finds broken it says at once; all else goes into its log.
+
+pub(super) mod drive;
+pub(super) mod hear;
+pub(super) mod keep;
+pub(super) mod voice;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use pillarbox::{Capacity, Deadline, ReceiveRight, Right, SendOnceRight, SendRight, Task};
+
+use self::keep::Promise;
+use self::voice::Voice;
+use super::ledger::kind;
+use super::letter::{Letter, Named, PortId, Sort, Stream};
+use crate::log::Log;
+
+/// The right every worker is born with.
+pub(crate) const CONTROL: &str = "control";
+
+/// What a worker counts, beside the steps of its threads.
+pub(crate) const NAMES: [&str; 12] = [
+    "messages",
+    "rights",
+    "calls",
+    "answered",
+    "dropped",
+    "died",
+    "promises",
+    "watches",
+    "descriptors",
+    "long bodies",
+    "came back",
+    "heard",
+];
+
+/// Where in the log these counters begin; the steps of the threads are before.
+pub(crate) const COUNTS_AT: usize = 8;
+
+/// Threads whose steps are counted.
+pub(crate) const THREADS: usize = 4;
+
+/// How long a resting worker waits for the last news before it says what is
+/// missing.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// One worker.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Which life it is.
+    #[arg(long)]
+    life: u32,
+    /// Where chance begins.
+    #[arg(long)]
+    seed: u64,
+    /// Microseconds between two steps of a thread, at most.
+    #[arg(long)]
+    pace: u64,
+}
+
+/// A right the worker holds.
+#[derive(Debug)]
+pub(super) enum Held {
+    Send { right: SendRight, port: PortId, since: Instant },
+    Once { right: SendOnceRight, nonce: u64, since: Instant },
+}
+
+impl Held {
+    pub(super) fn named(&self) -> Named {
+        match self {
+            Held::Send { port, .. } => Named::Send(*port),
+            Held::Once { nonce, .. } => Named::Once(*nonce),
+        }
+    }
+
+    pub(super) fn into_right(self) -> Right {
+        match self {
+            Held::Send { right, .. } => right.into(),
+            Held::Once { right, .. } => right.into(),
+        }
+    }
+
+    /// The right a letter names; `None` where it is another kind.
+    pub(super) fn of(named: Named, right: Right) -> Option<Held> {
+        let since = Instant::now();
+        Some(match named {
+            Named::Send(port) => Held::Send { right: right.into_send().ok()?, port, since },
+            Named::Once(nonce) => Held::Once { right: right.into_send_once().ok()?, nonce, since },
+        })
+    }
+}
+
+/// A port of the worker's own.
+#[derive(Debug)]
+pub(super) struct OwnPort {
+    pub(super) id: PortId,
+    pub(super) right: ReceiveRight,
+    pub(super) state: Mutex<Hearing>,
+}
+
+/// What came to a port.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    pub(super) last: HashMap<Stream, u64>,
+    /// The news came that nobody can send any more.
+    pub(super) alone: bool,
+    /// It was closed, one way or the other.
+    pub(super) closed: bool,
+}
+
+/// What the threads of a worker share.
+#[derive(Debug)]
+pub(super) struct Own {
+    pub(super) life: u32,
+    pub(super) pid: u32,
+    pub(super) pace: u64,
+    pub(super) log: Log,
+    pub(super) task: Task,
+    pub(super) main: OwnPort,
+    pub(super) pool: Mutex<Vec<Held>>,
+    pub(super) ports: Mutex<Vec<Arc<OwnPort>>>,
+    pub(super) promises: Mutex<Vec<Promise>>,
+    pub(super) resting: AtomicBool,
+    next: AtomicU64,
+    counts: [AtomicU64; NAMES.len()],
+    steps: [AtomicU64; THREADS],
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Own {
+    /// Says what must not be.
+    pub(super) fn broken(&self, what: impl std::fmt::Display) {
+        eprintln!("life {} (process {}): {what}", self.life, self.pid);
+        self.log.add(kind::BROKEN, [0; 3]);
+    }
+
+    pub(super) fn count(&self, name: &str) {
+        self.count_many(name, 1);
+    }
+
+    pub(super) fn count_many(&self, name: &str, more: u64) {
+        let Some(place) = NAMES.iter().position(|known| *known == name) else { return };
+        if let Some(count) = self.counts.get(place) {
+            let now = count.fetch_add(more, Ordering::Relaxed) + more;
+            self.log.set(COUNTS_AT + place, now);
+        }
+    }
+
+    /// The thread has done one more thing: it does not hang.
+    pub(super) fn step(&self, thread: u8) {
+        if let Some(steps) = self.steps.get(usize::from(thread)) {
+            self.log.set(usize::from(thread), steps.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+    }
+
+    pub(super) fn next(&self) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed) as u32
+    }
+
+    /// A number for an answer of ours, which nobody else gives.
+    pub(super) fn nonce(&self) -> u64 {
+        u64::from(self.life) << 32 | u64::from(self.next())
+    }
+
+    pub(super) fn is_resting(&self) -> bool {
+        self.resting.load(Ordering::Relaxed)
+    }
+
+    /// Somebody saw the owner of this answer dead.
+    pub(super) fn saw_owner_dead(&self, nonce: u64) {
+        self.saw_dead(PortId::new((nonce >> 32) as u32, 0));
+    }
+
+    pub(super) fn saw_dead(&self, port: PortId) {
+        self.log.add(kind::DEAD, [port.0, 0, 0]);
+    }
+
+    /// Puts a right among those we hold; a resting worker holds none.
+    pub(super) fn hold(&self, held: Held) {
+        if !self.is_resting() {
+            lock(&self.pool).push(held);
+        }
+    }
+}
+
+/// Runs one worker to its end.
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let said = |error: &dyn std::fmt::Display| format!("life {}: {error}", options.life);
+    let log = Log::of_parent().map_err(|error| said(&error))?;
+    let task = Task::current().map_err(|error| said(&error))?;
+    let main = OwnPort {
+        id: PortId::new(options.life, 0),
+        right: task.port(Capacity::Bounded(64)),
+        state: Mutex::default(),
+    };
+    let own = Arc::new(Own {
+        life: options.life,
+        pid: std::process::id(),
+        pace: options.pace,
+        log,
+        task,
+        main,
+        pool: Mutex::default(),
+        ports: Mutex::default(),
+        promises: Mutex::default(),
+        resting: AtomicBool::new(false),
+        next: AtomicU64::new(1),
+        counts: Default::default(),
+        steps: Default::default(),
+    });
+    let panicking = Arc::clone(&own);
+    std::panic::set_hook(Box::new(move |info| panicking.broken(info)));
+    live(&own, options.seed);
+    Ok(())
+}
+
+fn live(own: &Arc<Own>, seed: u64) {
+    let deadline = Deadline::after(Duration::from_secs(20));
+    let control = own.task.inherited(CONTROL, deadline).and_then(|right| right.into_send().ok());
+    let Some(control) = control else { return own.broken("it was not given its right") };
+    if let Err(what) = greet(own, &control) {
+        return own.broken(what);
+    }
+    std::thread::scope(|scope| {
+        for thread in [1, 2] {
+            scope.spawn(move || drive::run(&mut Voice::new(own, seed, thread)));
+        }
+        scope.spawn(|| keep::run(own, seed));
+        hear::run(own);
+        // The others end when they see that it rests and nothing is left.
+    });
+    keep::close_clean(own, &own.main);
+    keep::nothing_is_left(own);
+    own.log.add(kind::DONE, [0; 3]);
+}
+
+/// Says that it is there, with a right to its port.
+fn greet(own: &Own, control: &SendRight) -> Result<(), String> {
+    let main = own.main.right.make_send().map_err(|error| error.to_string())?;
+    let news = own.main.right.make_send_once().map_err(|error| error.to_string())?;
+    own.main.right.notify_no_senders(news).map_err(|error| error.to_string())?;
+    let letter = Letter {
+        sort: Sort::Hello,
+        from: Stream::new(own.life, 0),
+        pid: own.pid,
+        to: PortId::new(0, 0),
+        number: 0,
+        nonce: 0,
+        rights: vec![Named::Send(own.main.id)],
+        fill: 0,
+    };
+    let message = pillarbox::Message::new(letter.encode()).with_right(main);
+    control
+        .send(message, Deadline::after(Duration::from_secs(20)))
+        .map_err(|error| format!("its greeting: {error}"))
+}

@@ -1,0 +1,49 @@
+//! `cargo xtask chaos`: real tasks that are stopped and killed at random.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::Verdict;
+use crate::program::Program;
+use crate::step::{Bench, Ending};
+
+/// Kills of `cargo xtask check`, and how long they may take.
+const KILLS: u64 = 1000;
+const BOUND: Duration = Duration::from_secs(600);
+
+/// Tasks exchange rights at random; some are stopped, some are killed, and the
+/// rest is to notice nothing but that.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// How many tasks are killed.
+    #[arg(long, value_name = "N", default_value_t = KILLS)]
+    kills: u64,
+    /// Tasks at a time.
+    #[arg(long, value_name = "T", default_value_t = 20,
+          value_parser = clap::value_parser!(u64).range(2..=200))]
+    tasks: u64,
+    /// Where chance begins; another each time where none is given.
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+}
+
+fn program(options: &Options) -> Program {
+    let mut arguments = vec![
+        "kills".to_owned(),
+        format!("--kills={}", options.kills),
+        format!("--tasks={}", options.tasks),
+    ];
+    arguments.extend(options.seed.map(|seed| format!("--seed={seed}")));
+    Program { package: "pillarbox-chaos", name: "chaos", arguments }
+}
+
+/// Kills as many as were asked for.
+pub(crate) fn run(options: &Options) -> Result<Verdict> {
+    program(options).run()
+}
+
+/// The step of `cargo xtask check`.
+pub(crate) fn step(bench: &mut Bench) -> Ending {
+    program(&Options { kills: KILLS, tasks: 20, seed: None }).step(bench, BOUND)
+}
