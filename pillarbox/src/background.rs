@@ -198,6 +198,7 @@ impl Worker {
             self.knock_again();
             self.listen_again();
             self.give_up_late();
+            self.core.drain_for_futures();
         }
     }
 
@@ -211,10 +212,11 @@ impl Worker {
             .core
             .expire()
             .and_then(|ns| self.core.start().checked_add(Duration::from_nanos(ns)));
-        match (greeting, expiry) {
-            (Some(one), Some(two)) => Some(one.min(two)),
-            (one, two) => one.or(two),
-        }
+        let patience = self
+            .core
+            .lose_patience()
+            .and_then(|ns| self.core.start().checked_add(Duration::from_nanos(ns)));
+        [greeting, expiry, patience].into_iter().flatten().min()
     }
 
     fn work(&mut self, job: Job) {

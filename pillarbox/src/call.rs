@@ -68,21 +68,30 @@ impl ReplyCell {
         deadline: Deadline,
         link: Option<&Link>,
     ) -> Result<Message, CallError> {
-        let answer = self.task.wait(deadline, link, |waiter| {
-            let mut state = lock(&self.state);
-            match std::mem::replace(&mut *state, CellState::Closed) {
-                CellState::Answered(message) => Some(message),
-                CellState::Open | CellState::Waited(_) => {
-                    *state = CellState::Waited(Arc::clone(waiter));
-                    None
-                }
-                CellState::Closed => None,
+        match self.task.wait(deadline, link, |waiter| self.look(waiter)) {
+            Some(answer) => ReplyCell::verdict(*answer),
+            None => {
+                self.close();
+                Err(CallError::Deadline)
             }
-        });
-        let Some(mut answer) = answer else {
-            self.close();
-            return Err(CallError::Deadline);
-        };
+        }
+    }
+
+    /// Takes what was answered, or leaves the waiter to be told.
+    pub(crate) fn look(&self, waiter: &Arc<Waiter>) -> Option<Box<Message>> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut *state, CellState::Closed) {
+            CellState::Answered(message) => Some(message),
+            CellState::Open | CellState::Waited(_) => {
+                *state = CellState::Waited(Arc::clone(waiter));
+                None
+            }
+            CellState::Closed => None,
+        }
+    }
+
+    /// An answer, or what became of the promise of one.
+    pub(crate) fn verdict(mut answer: Message) -> Result<Message, CallError> {
         answer.charge = None;
         match answer.notification {
             Some(Notification::SendOnceDropped) if answer.sender.is_none() => {
@@ -90,7 +99,7 @@ impl ReplyCell {
             }
             Some(Notification::SendOnceDied) if answer.sender.is_none() => Err(CallError::Died),
             Some(Notification::Refused) => Err(CallError::Refused),
-            _ => Ok(*answer),
+            _ => Ok(answer),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | `giving.rs`    | rights on their way from one peer to another           |
 //! | `welcome.rs`   | rights that come with a link                           |
 //! | `wait.rs`      | how its threads wait                                   |
+//! | `future/`      | how its futures wait                                   |
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -21,6 +22,7 @@ use rights::census::{Census, Holding, Row};
 use crate::background::{Background, Job};
 use crate::error::TaskError;
 use crate::facet::FacetEnds;
+use crate::future::Patience;
 use crate::giving::{GiveTable, end_gives};
 use crate::link::Link;
 use crate::meeting::Meeting;
@@ -41,6 +43,7 @@ pub(crate) struct TaskCore {
     pub(crate) start: Instant,
     pub(crate) next_id: AtomicU64,
     pub(crate) sleepers: Sleepers,
+    pub(crate) patience: Mutex<Patience>,
     /// Who drains. Held only while running.
     pub(crate) seat: Mutex<()>,
     pub(crate) links: RwLock<Arc<Vec<Arc<Link>>>>,
@@ -78,6 +81,7 @@ impl TaskCore {
             start: Instant::now(),
             next_id: AtomicU64::new(1),
             sleepers: Sleepers::default(),
+            patience: Mutex::default(),
             seat: Mutex::default(),
             links: RwLock::default(),
             meetings: Mutex::default(),

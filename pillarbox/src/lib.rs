@@ -25,6 +25,7 @@
 //! | [`Spawn`]          | a child with exactly the rights it should have    |
 //! | [`mod@bootstrap`]  | names for rights, and services that start when asked |
 //! | [`mod@typed`]      | channels of any serde type, or of a fixed size    |
+//! | [`mod@future`]     | the same operations as futures, for any executor  |
 //! | [`Deadline`]       | how long a call may wait                          |
 //!
 //! Linux 5.16 or newer; see the repository's ARCHITECTURE.md for the map.
@@ -38,6 +39,7 @@ mod deadline;
 mod drain;
 mod error;
 mod facet;
+pub mod future;
 mod giving;
 mod greeting;
 mod link;

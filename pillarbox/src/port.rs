@@ -1,5 +1,6 @@
 //! A port: a queue, and who waits at it.
 
+mod asking;
 mod facets;
 mod options;
 mod state;
@@ -333,7 +334,7 @@ impl PortCore {
 
     /// Takes the first message, or waits at the port. `waiting` says whether
     /// this thread does.
-    fn poll_receive(&self, waiter: &Arc<Waiter>, waiting: &mut bool) -> Option<Message> {
+    pub(crate) fn poll_receive(&self, waiter: &Arc<Waiter>, waiting: &mut bool) -> Option<Message> {
         let now_ns = self.task.now_ns();
         let mut after = After::default();
         let taken = {

@@ -515,6 +515,26 @@ impl SendOnceRight {
         }
     }
 
+    /// Whose owner has not confirmed it yet.
+    pub(crate) fn joining_to(&self) -> Option<Arc<Join>> {
+        match self.target.as_ref()? {
+            Once::Joining(join) if join.result().is_none() => Some(Arc::clone(join)),
+            _ => None,
+        }
+    }
+
+    /// The link with its owner, where that is another task.
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        match self.target.as_ref()? {
+            Once::Import(link, _) => Some(Arc::clone(link)),
+            Once::Joining(join) => match join.result()? {
+                Joined::Once(link, _) => Some(Arc::clone(link)),
+                Joined::Send(_) | Joined::Dead => None,
+            },
+            Once::Own(_) | Once::Dead(_) => None,
+        }
+    }
+
     pub(crate) fn task(&self) -> Option<&Arc<TaskCore>> {
         Some(match self.target.as_ref()? {
             Once::Own(sink) => sink.task(),

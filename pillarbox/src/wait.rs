@@ -8,9 +8,13 @@
 //!
 //! No wait has a condition of its own to be woken by: every waker raises a
 //! word, every waiter looks again. A wake too many costs a look.
+//!
+//! A future waits without a thread; what stands for it here is in
+//! [`crate::future`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use abi::limits;
@@ -43,14 +47,24 @@ pub(crate) mod parking {
     }
 }
 
-/// The word one thread sleeps on. It belongs to the thread, not to a wait.
+/// Who is to look again: the word one thread sleeps on, which belongs to the
+/// thread and not to a wait; or a future, with the waker of whoever polls it.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     word: WakeWord,
+    future: Option<Behind>,
+}
+
+/// Who polls a future.
+#[derive(Debug, Default)]
+struct Behind {
+    waker: std::sync::Mutex<Option<Waker>>,
+    /// It was raised and has not been polled since.
+    told: AtomicBool,
 }
 
 thread_local! {
-    static MINE: Arc<Waiter> = Arc::new(Waiter { word: WakeWord::new() });
+    static MINE: Arc<Waiter> = Arc::new(Waiter { word: WakeWord::new(), future: None });
 }
 
 impl Waiter {
@@ -58,9 +72,51 @@ impl Waiter {
         MINE.with(Arc::clone)
     }
 
-    /// Makes its thread look again.
+    /// One that a future stands behind.
+    pub(crate) fn of_future() -> Arc<Waiter> {
+        Arc::new(Waiter { word: WakeWord::new(), future: Some(Behind::default()) })
+    }
+
+    /// Makes its thread, or who polls its future, look again. A waker is the
+    /// user's code: never raise under a lock.
     pub(crate) fn raise(&self) {
         self.word.raise();
+        if let Some(behind) = &self.future {
+            behind.told.store(true, Ordering::Relaxed);
+            let waker = lock(&behind.waker).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// From now on `waker` is woken, once, by the next raise; `None` for nobody.
+    pub(crate) fn set_waker(&self, waker: Option<&Waker>) {
+        let Some(behind) = &self.future else { return };
+        // Cloned and dropped outside of the lock: both are the user's code.
+        let new = waker.cloned();
+        let before = std::mem::replace(&mut *lock(&behind.waker), new);
+        drop(before);
+    }
+
+    /// A future is polled. Returns how often it was raised.
+    pub(crate) fn come(&self) -> u32 {
+        self.set_waker(None);
+        if let Some(behind) = &self.future {
+            behind.told.store(false, Ordering::Relaxed);
+        }
+        self.word.now()
+    }
+
+    /// Whether it was told already and has not come yet: a future that nobody
+    /// polls must not keep the news from others.
+    pub(crate) fn is_told(&self) -> bool {
+        self.future.as_ref().is_some_and(|behind| behind.told.load(Ordering::Relaxed))
+    }
+
+    /// How often it was raised.
+    pub(crate) fn now(&self) -> u32 {
+        self.word.now()
     }
 }
 
@@ -117,17 +173,21 @@ const SPIN_MOST: u32 = 1 << 11;
 /// The sleeping threads of one task.
 #[derive(Debug, Default)]
 pub(crate) struct Sleepers {
-    seat: std::sync::Mutex<Seat>,
+    pub(crate) seat: std::sync::Mutex<Seat>,
     followers: AtomicUsize,
     spin: AtomicU32,
+    /// Futures that wait.
+    pub(crate) futures: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
-struct Seat {
-    sentinel: Option<Arc<Waiter>>,
+pub(crate) struct Seat {
+    pub(crate) sentinel: Option<Arc<Waiter>>,
     followers: Vec<Arc<Waiter>>,
     /// A number no earlier sleep had.
-    number: u64,
+    pub(crate) number: u64,
+    /// Every link is announced as `bell`, and no bell was heard since.
+    pub(crate) on_bells: bool,
 }
 
 impl TaskCore {
@@ -180,7 +240,7 @@ impl TaskCore {
 
     /// Looks a bounded while whether something comes by itself. How long it
     /// looks follows how often that helped.
-    fn spin(&self, waiter: &Waiter, seen: u32) -> bool {
+    pub(crate) fn spin(&self, waiter: &Waiter, seen: u32) -> bool {
         if !self.may_spin {
             return false;
         }
@@ -206,6 +266,7 @@ impl TaskCore {
                 None
             } else {
                 seat.sentinel = Some(Arc::clone(waiter));
+                seat.on_bells = false;
                 seat.number += 1;
                 Some(seat.number)
             }
@@ -249,24 +310,30 @@ impl TaskCore {
     }
 
     /// Makes the sentinel announce its sleep anew: after a bell, whose number is
-    /// used up, and for a link it does not know of yet.
+    /// used up, and for a link it does not know of yet. Where futures wait and
+    /// no thread does, it is we who announce.
     pub(crate) fn wake_sentinel(&self) {
-        if let Some(sentinel) = &lock(&self.sleepers.seat).sentinel {
-            sentinel.raise();
+        {
+            let mut seat = lock(&self.sleepers.seat);
+            seat.on_bells = false;
+            if let Some(sentinel) = &seat.sentinel {
+                sentinel.raise();
+            }
         }
+        self.listen_for_bells();
     }
 
     /// Ends a wait: if threads sleep and none of them sits on the heads, one is
-    /// woken to take the seat.
+    /// woken to take the seat; if futures wait, the bells are listened for.
     fn leave_wait(&self) {
-        if self.sleepers.followers.load(Ordering::Relaxed) == 0 {
-            return;
+        if self.sleepers.followers.load(Ordering::Relaxed) > 0 {
+            let seat = lock(&self.sleepers.seat);
+            if seat.sentinel.is_none()
+                && let Some(next) = seat.followers.first()
+            {
+                next.raise();
+            }
         }
-        let seat = lock(&self.sleepers.seat);
-        if seat.sentinel.is_none()
-            && let Some(next) = seat.followers.first()
-        {
-            next.raise();
-        }
+        self.listen_for_bells();
     }
 }

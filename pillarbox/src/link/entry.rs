@@ -15,8 +15,8 @@ use crate::error::{SendFailure, StatusError};
 use crate::message::Notification;
 use crate::port::After;
 use crate::right::SendOnceRight;
-use crate::wait::Promise;
 use crate::wait::parking::lock;
+use crate::wait::{Promise, Waiter};
 
 /// What is known of a slot of the peer's.
 #[derive(Debug)]
@@ -174,6 +174,13 @@ impl Entry {
     }
 
     pub(crate) fn status(&self, deadline: Deadline) -> Result<PortStatus, StatusError> {
+        let asked = self.ask_status()?;
+        let answer = self.link.task.wait(deadline, Some(&self.link), |waiter| asked.look(waiter));
+        answer.unwrap_or(Err(StatusError::Deadline))
+    }
+
+    /// Asks how full the port is.
+    pub(crate) fn ask_status(&self) -> Result<AskedStatus, StatusError> {
         if self.is_dead() {
             return Err(StatusError::Dead);
         }
@@ -188,14 +195,32 @@ impl Entry {
         }
         let header = Header { tag: question, ..Header::new(Kind::Status, self.slot) };
         self.link.say(header, &[]);
-        let answer = self.link.task.wait(deadline, Some(&self.link), |waiter| {
-            if self.link.is_dead() {
-                return Some(Err(StatusError::Dead));
-            }
-            cell.promise.look(waiter)
-        });
-        lock(&self.link.status).remove(&question);
-        answer.unwrap_or(Err(StatusError::Deadline))
+        Ok(AskedStatus { link: Arc::clone(&self.link), question, cell })
+    }
+}
+
+/// A status question that is open. Dropping it withdraws it.
+#[derive(Debug)]
+pub(crate) struct AskedStatus {
+    pub(crate) link: Arc<Link>,
+    question: u64,
+    cell: Arc<StatusCell>,
+}
+
+impl AskedStatus {
+    pub(crate) fn look(&self, waiter: &Arc<Waiter>) -> Option<Result<PortStatus, StatusError>> {
+        if self.link.is_dead() {
+            return Some(Err(StatusError::Dead));
+        }
+        self.cell.promise.look(waiter)
+    }
+}
+
+impl Drop for AskedStatus {
+    fn drop(&mut self) {
+        if self.link.task.check().is_ok() {
+            lock(&self.link.status).remove(&self.question);
+        }
     }
 }
 

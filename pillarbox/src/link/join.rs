@@ -127,17 +127,31 @@ impl Join {
         }
         // An owner whose threads are all busy hears the bell.
         let owner = self.task.link_with(self.owner);
-        let found = self.task.wait(deadline, owner.as_deref(), |waiter| {
-            let mut waiting = lock(&self.waiting);
-            forget(&mut waiting.waiters, waiter);
-            if self.result.get().is_some() {
-                return Some(());
-            }
-            waiting.waiters.push(Arc::clone(waiter));
-            None
-        });
-        forget(&mut lock(&self.waiting).waiters, &Waiter::mine());
+        let found = self.task.wait(deadline, owner.as_deref(), |waiter| self.stand(waiter));
+        self.forget(&Waiter::mine());
         found.ok_or(SendFailure::NotJoined(self.owner))
+    }
+
+    /// Looks whether the owner has answered, or leaves the waiter to be told.
+    pub(crate) fn stand(&self, waiter: &Arc<Waiter>) -> Option<()> {
+        let mut waiting = lock(&self.waiting);
+        forget(&mut waiting.waiters, waiter);
+        if self.result.get().is_some() {
+            return Some(());
+        }
+        waiting.waiters.push(Arc::clone(waiter));
+        None
+    }
+
+    /// A future waits for the owner's word.
+    pub(crate) fn be_patient(&self) {
+        if let Some(owner) = self.task.link_with(self.owner) {
+            self.task.be_patient(&owner);
+        }
+    }
+
+    pub(crate) fn forget(&self, waiter: &Arc<Waiter>) {
+        forget(&mut lock(&self.waiting).waiters, waiter);
     }
 
     pub(crate) fn watch_death(&self, to: SendOnceRight) {

@@ -8,6 +8,7 @@
 //! | [`carry`] | rights on their way into and out of messages             |
 //! | [`entry`] | one right of ours to a port of the peer's                |
 //! | [`join`]  | a right another task gave us, not yet confirmed          |
+//! | [`posting`] | a message a future sends, between two polls            |
 //!
 //! Locks are taken in this order and none is held while waiting: `inn`, then
 //! `imports` or `exports`, then a port, then `out`. No right and no message is
@@ -19,6 +20,7 @@ mod entry;
 mod inn;
 mod join;
 mod out;
+mod posting;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -33,9 +35,10 @@ use shm::socket::LinkSocket;
 use shm::{LaneReader, LaneWriter, OwnPage, PeerPage};
 
 use self::entry::Imported;
-pub(crate) use self::entry::{Entry, Held, StatusCell};
+pub(crate) use self::entry::{AskedStatus, Entry, Held, StatusCell};
 pub(crate) use self::inn::Turn;
 pub(crate) use self::join::{Join, Joined};
+pub(crate) use self::posting::Posting;
 
 use self::carry::Exported;
 use self::inn::Inn;

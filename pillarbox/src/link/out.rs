@@ -22,6 +22,7 @@ use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::message::{Message, Notification};
 use crate::right::WORD;
+use crate::wait::Waiter;
 use crate::wait::parking::lock;
 
 /// What a packet of descriptors begins with.
@@ -77,9 +78,12 @@ enum Blocked {
 
 /// What a send still has to undo or may still do.
 #[derive(Debug, Default)]
-struct Attempt {
+pub(super) struct Attempt {
     asked: bool,
     waiting: bool,
+    now_or_never: bool,
+    /// How often the owner had said that it is full.
+    fulls: u64,
 }
 
 impl Link {
@@ -126,9 +130,7 @@ impl Link {
         if let Some(end) = self.end() {
             return Err((end.as_send_failure(), message));
         }
-        header.priority = message.priority;
-        header.id = message.id;
-        header.tag = message.tag;
+        describe(&mut header, &message);
         let mut load = match self.load(&mut message, deadline) {
             Ok(load) => load,
             Err(reason) => return Err((reason, message)),
@@ -160,65 +162,93 @@ impl Link {
         load: &mut Load,
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
-        let mut attempt = Attempt::default();
-        let fulls = entry.map_or(0, |entry| entry.fulls.load(Ordering::Relaxed));
         let now_or_never = deadline == Deadline::Now;
+        let mut attempt = Attempt {
+            now_or_never,
+            fulls: entry.map_or(0, |entry| entry.fulls.load(Ordering::Relaxed)),
+            ..Attempt::default()
+        };
         // Who may not wait still asks the owner once and takes its word.
         let until = if now_or_never { Deadline::after(WORD) } else { deadline };
         let sent = self.task.wait(until, Some(self), |waiter| {
-            if !attempt.waiting {
-                attempt.waiting = true;
-                self.add_waiter(waiter);
-            }
-            // What we have asked for, and may sleep on.
-            let (mut grant, mut room) = (false, false);
-            match self.try_send(header, entry, message, load) {
-                Ok(()) => return Some(Ok(())),
-                Err(Blocked::Fail(reason)) => return Some(Err(reason)),
-                Err(Blocked::Grant) if now_or_never => {
-                    let entry = entry?;
-                    grant = true;
-                    if !attempt.asked {
-                        attempt.asked = true;
-                        let ask = Header { id: 1, ..Header::new(Kind::Ask, entry.slot) };
-                        self.say(ask, &[]);
-                    } else if entry.fulls.load(Ordering::Relaxed) != fulls {
-                        return Some(Err(SendFailure::Full));
-                    }
-                }
-                Err(Blocked::Grant) => {
-                    grant = entry?.ask(!attempt.asked);
-                    attempt.asked = true;
-                }
-                Err(Blocked::Room) => {
-                    // Raise, fence, look; the reader makes room, fences, looks.
-                    let _ = self.own.raise_want();
-                    shm::full_fence(); // pairs: lane.want
-                    room = true;
-                }
-            }
-            match self.try_send(header, entry, message, load) {
-                Ok(()) => Some(Ok(())),
-                Err(Blocked::Fail(reason)) => Some(Err(reason)),
-                Err(blocked) => {
-                    // It is the other that is missing now, or another thread
-                    // has just used the place: nobody would wake us.
-                    let asked = if matches!(blocked, Blocked::Room) { room } else { grant };
-                    if !asked {
-                        waiter.raise();
-                    }
-                    None
-                }
-            }
+            self.attempt(header, entry, message, load, &mut attempt, waiter)
         });
-        if attempt.waiting {
-            self.remove_waiter(&crate::wait::Waiter::mine());
-        }
         let sent = sent.unwrap_or(Err(SendFailure::Full));
-        if let (true, false, Some(entry)) = (attempt.asked, now_or_never, entry) {
-            entry.stop_asking(sent.is_err());
-        }
+        self.end_attempt(attempt, entry, &Waiter::mine(), sent.is_err());
         sent
+    }
+
+    /// One look of a send that waits: whether it could be done, and what it asks
+    /// for where it could not.
+    pub(super) fn attempt(
+        self: &Arc<Self>,
+        header: &Header,
+        entry: Option<&Arc<Entry>>,
+        message: &Message,
+        load: &mut Load,
+        attempt: &mut Attempt,
+        waiter: &Arc<Waiter>,
+    ) -> Option<Result<(), SendFailure>> {
+        if !attempt.waiting {
+            attempt.waiting = true;
+            self.add_waiter(waiter);
+        }
+        // What we have asked for, and may sleep on.
+        let (mut grant, mut room) = (false, false);
+        match self.try_send(header, entry, message, load) {
+            Ok(()) => return Some(Ok(())),
+            Err(Blocked::Fail(reason)) => return Some(Err(reason)),
+            Err(Blocked::Grant) if attempt.now_or_never => {
+                let entry = entry?;
+                grant = true;
+                if !attempt.asked {
+                    attempt.asked = true;
+                    let ask = Header { id: 1, ..Header::new(Kind::Ask, entry.slot) };
+                    self.say(ask, &[]);
+                } else if entry.fulls.load(Ordering::Relaxed) != attempt.fulls {
+                    return Some(Err(SendFailure::Full));
+                }
+            }
+            Err(Blocked::Grant) => {
+                grant = entry?.ask(!attempt.asked);
+                attempt.asked = true;
+            }
+            Err(Blocked::Room) => {
+                // Raise, fence, look; the reader makes room, fences, looks.
+                let _ = self.own.raise_want();
+                shm::full_fence(); // pairs: lane.want
+                room = true;
+            }
+        }
+        match self.try_send(header, entry, message, load) {
+            Ok(()) => Some(Ok(())),
+            Err(Blocked::Fail(reason)) => Some(Err(reason)),
+            Err(blocked) => {
+                // It is the other that is missing now, or another thread
+                // has just used the place: nobody would wake us.
+                let asked = if matches!(blocked, Blocked::Room) { room } else { grant };
+                if !asked {
+                    waiter.raise();
+                }
+                None
+            }
+        }
+    }
+
+    /// Such a send waits no more.
+    pub(super) fn end_attempt(
+        &self,
+        attempt: Attempt,
+        entry: Option<&Arc<Entry>>,
+        waiter: &Arc<Waiter>,
+        gave_up: bool,
+    ) {
+        if attempt.waiting {
+            self.remove_waiter(waiter);
+        }
+        if let (true, false, Some(entry)) = (attempt.asked, attempt.now_or_never, entry) {
+            entry.stop_asking(gave_up);
+        }
     }
 
     fn try_send(
@@ -387,7 +417,7 @@ impl Link {
             None
         });
         if waiting {
-            self.remove_waiter(&crate::wait::Waiter::mine());
+            self.remove_waiter(&Waiter::mine());
         }
         given.unwrap_or(Err(SendFailure::Full))
     }
@@ -555,6 +585,11 @@ impl Link {
         }
     }
 
+    /// Whether the peer has not read all we wrote, as far as it says.
+    pub(crate) fn is_unread(&self) -> bool {
+        !self.is_dead() && lock(&self.out).writer.head() != self.peer.tail()
+    }
+
     /// Rings whatever the peer announced: that reaches a task whose threads are
     /// all busy.
     pub(crate) fn ring_now(&self) {
@@ -567,6 +602,13 @@ impl Link {
         self.flush(&mut out);
         self.publish(out);
     }
+}
+
+/// What a message says of itself in its header.
+pub(super) fn describe(header: &mut Header, message: &Message) {
+    header.priority = message.priority;
+    header.id = message.id;
+    header.tag = message.tag;
 }
 
 /// What a frame with so many descriptors counts against the byte window. Both

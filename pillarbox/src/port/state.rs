@@ -45,6 +45,8 @@ pub(super) struct PortState {
     /// By link and what the right is: the port itself or a facet of it.
     pub(super) boards: HashMap<(u32, u64), OnBoard>,
     pub(super) own_waiting: HashMap<u64, OwnSender>,
+    /// Futures of our own that wait for a place, and keep their message.
+    pub(super) own_asking: HashMap<u64, Arc<Waiter>>,
 }
 
 /// A thread of our own that waits for a place. Its message waits with it, and
@@ -110,6 +112,7 @@ impl PortState {
             facets: PortFacets::default(),
             boards: HashMap::new(),
             own_waiting: HashMap::new(),
+            own_asking: HashMap::new(),
         }
     }
 
@@ -198,6 +201,10 @@ impl PortState {
                         after.looks.push((link, place.slot));
                     }
                 }
+                Holder::Own(key) if self.own_asking.contains_key(&key) => {
+                    // It comes with its message when it is polled.
+                    after.wake.extend(self.own_asking.get(&key).cloned());
+                }
                 Holder::Own(key) => {
                     self.deposit(key, now_ns, after);
                     // It wanted one place: what it was given beyond that is free.
@@ -235,7 +242,9 @@ impl PortState {
     }
 
     pub(super) fn wake_one(&self, after: &mut After) {
-        after.wake.extend(self.receivers.first().cloned());
+        // A future that was told and is not polled keeps nobody else asleep.
+        let next = self.receivers.iter().find(|waiter| !waiter.is_told());
+        after.wake.extend(next.or(self.receivers.first()).cloned());
     }
 
     /// The receivers that wait are the places of a rendezvous.
@@ -269,6 +278,7 @@ impl PortState {
         for own in self.own_waiting.values() {
             after.wake.push(Arc::clone(&own.waiter));
         }
+        after.wake.extend(self.own_asking.values().cloned());
     }
 
     /// Takes the first message.
