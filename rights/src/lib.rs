@@ -15,6 +15,7 @@
 //! | [`port`]    | a queue with a window: what was accepted, in order        |
 //! | [`give`]    | rights on their way from one peer of ours to another      |
 //! | [`terms`]   | what a send right still permits                           |
+//! | [`moving`]  | the receive right of a port goes to another task          |
 //! | [`senders`] | when nobody can send any more                             |
 //! | [`census`]  | where every right is                                      |
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ pub mod census;
 pub mod export;
 pub mod give;
 pub mod import;
+pub mod moving;
 pub mod port;
 pub mod senders;
 pub mod table;
