@@ -85,6 +85,16 @@ pub const GRANT_IDLE_NS: u64 = 10_000_000;
 /// How long a thread waits for a peer before it rings the peer's bell.
 pub const PATIENCE_NS: u64 = 1_000_000;
 
+/// The highest priority of a message. There are 32,768 levels.
+pub const PRIORITY_MAX: u16 = 32_767;
+
+/// Pulses each holder of a port may have in its queue, where its owner says
+/// nothing else.
+pub const PULSES: u32 = 64;
+
+/// The most pulses an owner may grant each holder of a port.
+pub const PULSES_MAX: u32 = 1 << 16;
+
 /// The most messages a bounded port may hold.
 pub const CAPACITY_MESSAGES: u32 = 1 << 24;
 

@@ -73,6 +73,12 @@ pub enum Offence {
     /// A message beyond the window of its port.
     #[error("the peer sent more messages than it was granted")]
     WindowExceeded,
+    /// More pulses than the port grants one holder.
+    #[error("the peer sent more pulses than it was granted")]
+    PulsesExceeded,
+    /// A message or pulse with a priority above the highest.
+    #[error("the peer sent a message of priority {0}, the highest is {highest}", highest = crate::limits::PRIORITY_MAX)]
+    PriorityExceeded(u16),
     /// More bytes than the link's window.
     #[error("the peer sent more bytes than it was granted")]
     BytesExceeded,

@@ -29,6 +29,9 @@ pub enum SendFailure {
         /// How long it is.
         bytes: u64,
     },
+    /// A priority above the highest.
+    #[error("the priority is {0}, the highest is {highest}", highest = limits::PRIORITY_MAX)]
+    PriorityTooHigh(u16),
     /// More rights than a message may carry.
     #[error("the message carries {0} rights, the limit is {limit}", limit = limits::MESSAGE_RIGHTS)]
     TooManyRights(usize),
@@ -91,6 +94,12 @@ pub enum ReceiveError {
     /// No message before the deadline.
     #[error("no message came before the deadline")]
     Deadline,
+    /// The first message does not fit into the buffer. It is still there.
+    #[error("the first message is {bytes} bytes long and does not fit into the buffer")]
+    TooLong {
+        /// How long its body is.
+        bytes: usize,
+    },
     /// The port belongs to the process this one was forked from.
     #[error("the port belongs to the parent of this process")]
     Forked,

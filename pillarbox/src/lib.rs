@@ -66,8 +66,8 @@ pub use error::{
 };
 pub use facet::{FacetError, Revoker, Terms};
 pub use listen::Listening;
-pub use message::{Descriptor, Message, Notification, Right, Sender};
-pub use port::{Capacity, PortOptions, ReceiveRight};
+pub use message::{Descriptor, Envelope, Message, Notification, Pulse, Right, Sender};
+pub use port::{Capacity, Order, Part, PortOptions, ReceiveRight, Short};
 pub use right::{SendOnceRight, SendRight};
 pub use rights::census::{Census, Holding, Row};
 pub use spawn::Spawn;

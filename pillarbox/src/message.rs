@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use abi::{TaskId, right::Kind};
+use rights::queue::{Label, Labelled};
 
 use crate::deadline::Deadline;
 use crate::error::ReplyError;
@@ -117,6 +118,51 @@ impl Notification {
     }
 }
 
+/// A few bytes that never wait, as they arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Pulse {
+    /// The id.
+    pub id: i32,
+    /// The value.
+    pub value: u64,
+    /// The priority.
+    pub priority: u16,
+    /// How many equal pulses of one sender it stands for: more than one only
+    /// where the port was made with [`crate::PortOptions::merge_pulses`].
+    pub count: u64,
+}
+
+/// What there is to know of a message without taking it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Envelope {
+    /// The id.
+    pub id: i32,
+    /// The priority.
+    pub priority: u16,
+    /// The tag; the value of a pulse.
+    pub tag: u64,
+    /// Bytes of the body.
+    pub bytes: usize,
+    /// How many rights it carries, the reply right not counted.
+    pub rights: usize,
+    /// How many descriptors it carries.
+    pub descriptors: usize,
+    /// Whether the sender waits for a reply.
+    pub wants_reply: bool,
+    /// Who sent it.
+    pub sender: Option<Sender>,
+    /// The notification it is.
+    pub notification: Option<Notification>,
+    /// The badge of the right it was sent on.
+    pub badge: Option<u64>,
+    /// How many equal pulses it stands for; zero for what is none.
+    pub pulses: u64,
+    /// Whether earlier parts of it were taken before.
+    pub is_rest: bool,
+}
+
 /// A descriptor in a message.
 ///
 /// One that could not be installed here, because the table of descriptors was
@@ -169,6 +215,8 @@ impl Drop for Descriptor {
 pub(crate) enum Body {
     Bytes(Vec<u8>),
     Sealed(Arc<shm::body::Body>),
+    /// What is left of a body from this byte on, after parts of it were taken.
+    Rest(Arc<Body>, usize),
     /// It was sealed memory that could not be mapped here.
     Lost,
 }
@@ -178,6 +226,7 @@ impl Body {
         match self {
             Body::Bytes(bytes) => bytes,
             Body::Sealed(body) => body,
+            Body::Rest(whole, from) => whole.as_slice().get(*from..).unwrap_or_default(),
             Body::Lost => &[],
         }
     }
@@ -205,6 +254,10 @@ pub struct Message {
     pub(crate) notification: Option<Notification>,
     pub(crate) sequence: u64,
     pub(crate) badge: Option<u64>,
+    /// How many equal pulses it stands for; zero for what is none.
+    pub(crate) pulses: u64,
+    /// Parts of it were taken before.
+    pub(crate) is_rest: bool,
     /// What it counts against its sender's link while it waits.
     pub(crate) charge: Option<Charge>,
 }
@@ -230,6 +283,8 @@ impl Message {
             notification: None,
             sequence: 0,
             badge: None,
+            pulses: 0,
+            is_rest: false,
             charge: None,
         }
     }
@@ -247,8 +302,10 @@ impl Message {
         self
     }
 
-    /// The same message with this priority. It is carried; queues are in the
-    /// order sent.
+    /// The same message with this priority, at most
+    /// [`crate::limits::PRIORITY_MAX`]. A port made with
+    /// [`crate::Order::Priority`] is read in the order of priorities; to any other
+    /// it is only carried.
     #[must_use]
     pub fn with_priority(mut self, priority: u16) -> Self {
         self.priority = priority;
@@ -316,6 +373,7 @@ impl Message {
         match self.body {
             Body::Bytes(bytes) => bytes,
             Body::Sealed(body) => body.to_vec(),
+            rest @ Body::Rest(..) => rest.as_slice().to_vec(),
             Body::Lost => Vec::new(),
         }
     }
@@ -381,6 +439,61 @@ impl Message {
         }
     }
 
+    /// The pulse this message is. It has no body and carries no rights.
+    pub fn pulse(&self) -> Option<Pulse> {
+        (self.pulses > 0).then_some(Pulse {
+            id: self.id,
+            value: self.tag,
+            priority: self.priority,
+            count: self.pulses,
+        })
+    }
+
+    /// Whether earlier parts of this message were taken before it, by
+    /// [`crate::ReceiveRight::receive_into`].
+    pub const fn is_rest(&self) -> bool {
+        self.is_rest
+    }
+
+    /// What there is to know of the message without taking it apart.
+    pub fn envelope(&self) -> Envelope {
+        Envelope {
+            id: self.id,
+            priority: self.priority,
+            tag: self.tag,
+            bytes: self.body().len(),
+            rights: self.rights.len(),
+            descriptors: self.descriptors.len(),
+            wants_reply: self.wants_reply(),
+            sender: self.sender,
+            notification: self.notification,
+            badge: self.badge,
+            pulses: self.pulses,
+            is_rest: self.is_rest,
+        }
+    }
+
+    /// Parts the message after so many bytes of its body. Everything that is no
+    /// body goes with the part; the rest stays here. Copies nothing: the part
+    /// can see the whole of what is left.
+    pub(crate) fn split_off_front(&mut self, bytes: usize) -> Message {
+        let body = std::mem::replace(&mut self.body, Body::Lost);
+        let (whole, from) = match body {
+            Body::Rest(whole, from) => (whole, from),
+            whole => (Arc::new(whole), 0),
+        };
+        self.body = Body::Rest(Arc::clone(&whole), from + bytes);
+        Message {
+            body: Body::Rest(whole, from),
+            rights: std::mem::take(&mut self.rights),
+            descriptors: std::mem::take(&mut self.descriptors),
+            reply: self.reply.take(),
+            is_rest: std::mem::replace(&mut self.is_rest, true),
+            charge: None,
+            ..*self
+        }
+    }
+
     /// Answers the message. It can be answered once.
     ///
     /// # Rights
@@ -399,5 +512,11 @@ impl Message {
             return Err(ReplyError::NoReply(Box::new(answer)));
         };
         right.send(answer, deadline).map_err(|error| ReplyError::Unsent(Box::new(error)))
+    }
+}
+
+impl Labelled for Message {
+    fn label(&self) -> Label {
+        Label { priority: self.priority, id: self.id, tag: self.tag }
     }
 }

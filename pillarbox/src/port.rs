@@ -3,6 +3,7 @@
 mod asking;
 mod facets;
 mod options;
+mod receive;
 mod state;
 
 use std::sync::{Arc, Mutex};
@@ -11,14 +12,17 @@ use std::time::Duration;
 use abi::board::{Life, State};
 use abi::frame::PortStatus;
 use abi::{Offence, Slot};
+use rights::queue::Labelled;
+pub use rights::queue::Order;
 pub use rights::window::Capacity;
 
 pub use self::options::PortOptions;
+pub use self::receive::{Part, Short};
 pub(crate) use self::state::After;
 use self::state::{Holder, OnBoard, PortState};
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
-use crate::error::{ReceiveError, SendFailure};
+use crate::error::SendFailure;
 use crate::link::Link;
 use crate::message::{Message, Notification};
 use crate::right::{SendOnceRight, SendRight, Sink};
@@ -250,9 +254,10 @@ impl PortCore {
             Err(refusal) => return state.refuse(holder, refusal, message, now_ns, after),
         };
         message.badge = admitted.badge;
+        let label = message.label();
         match state.queue.arrive(holder, message) {
             Ok(()) => {
-                state.wake_one(after);
+                state.wake_for(label, after);
                 state.queued(admitted, now_ns, after);
                 Ok(())
             }
@@ -268,8 +273,9 @@ impl PortCore {
         let mut state = lock(&self.state);
         state.once = state.once.saturating_sub(1);
         if state.alive {
+            let label = message.label();
             state.queue.enter_beyond(message);
-            state.wake_one(after);
+            state.wake_for(label, after);
         } else {
             after.dropped.push(message);
         }
@@ -330,46 +336,6 @@ impl PortCore {
         }
     }
 
-    // ---- messages out ----------------------------------------------------
-
-    /// Takes the first message, or waits at the port. `waiting` says whether
-    /// this thread does.
-    pub(crate) fn poll_receive(&self, waiter: &Arc<Waiter>, waiting: &mut bool) -> Option<Message> {
-        let now_ns = self.task.now_ns();
-        let mut after = After::default();
-        let taken = {
-            let mut state = lock(&self.state);
-            let mut taken = state.take(now_ns, &mut after);
-            if taken.is_none() && !*waiting {
-                *waiting = true;
-                state.receivers.push(Arc::clone(waiter));
-                state.note_receivers(now_ns, &mut after);
-                // A receiver at a rendezvous may have brought a message in.
-                taken = state.take(now_ns, &mut after);
-            }
-            if taken.is_some() {
-                state.leave_receivers(waiter, waiting, now_ns, &mut after);
-            }
-            taken
-        };
-        after.run();
-        taken.map(taken_out)
-    }
-
-    /// Ends a wait at its deadline. What came since the last look is taken.
-    fn stop_receiving(&self, waiter: &Arc<Waiter>, waiting: &mut bool) -> Option<Message> {
-        let now_ns = self.task.now_ns();
-        let mut after = After::default();
-        let taken = {
-            let mut state = lock(&self.state);
-            let taken = state.take(now_ns, &mut after);
-            state.leave_receivers(waiter, waiting, now_ns, &mut after);
-            taken
-        };
-        after.run();
-        taken.map(taken_out)
-    }
-
     /// The receive right is gone: so is everything that was in the queue.
     fn die(&self) {
         let mut after = After::default();
@@ -398,12 +364,6 @@ impl PortCore {
     }
 }
 
-/// The bytes of a message that has left the queue are the sender's again.
-fn taken_out(mut message: Message) -> Message {
-    message.charge = None;
-    message
-}
-
 /// The right to receive from a port. There is one per port; dropping it ends
 /// the port.
 ///
@@ -427,36 +387,6 @@ impl ReceiveRight {
 
     pub(crate) fn core(&self) -> &Arc<PortCore> {
         &self.core
-    }
-
-    /// Takes the next message.
-    ///
-    /// Messages of one sender come in the order it sent them. Several threads
-    /// may receive from one port; each message goes to one of them.
-    ///
-    /// # Rights
-    /// Every right in the message is now this task's.
-    ///
-    /// # Errors
-    /// [`ReceiveError::Deadline`] where none came in time,
-    /// [`ReceiveError::Forked`] in a forked child.
-    ///
-    /// # Blocking
-    /// Sleeps until a message comes, at most until `deadline`. With
-    /// [`Deadline::Now`] it looks once.
-    pub fn receive(&self, deadline: Deadline) -> Result<Message, ReceiveError> {
-        self.core.task.check().map_err(|_| ReceiveError::Forked)?;
-        let mut waiting = false;
-        let found = self
-            .core
-            .task
-            .wait(deadline, None, |waiter| self.core.poll_receive(waiter, &mut waiting));
-        let found = match found {
-            // What came since the last look is still ours to take.
-            None if waiting => self.core.stop_receiving(&Waiter::mine(), &mut waiting),
-            found => found,
-        };
-        found.ok_or(ReceiveError::Deadline)
     }
 
     /// Makes a send right to this port.

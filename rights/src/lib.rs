@@ -12,6 +12,8 @@
 //! | [`export`]  | what one peer holds of ours, counted                      |
 //! | [`import`]  | what we hold of one peer's, counted                       |
 //! | [`window`]  | who may send how many messages to a port                  |
+//! | [`queue`]   | what waits, in order, each found at once                  |
+//! | [`pulses`]  | who may send how many pulses to a port                    |
 //! | [`port`]    | a queue with a window: what was accepted, in order        |
 //! | [`give`]    | rights on their way from one peer of ours to another      |
 //! | [`terms`]   | what a send right still permits                           |
@@ -26,6 +28,8 @@ pub mod give;
 pub mod import;
 pub mod moving;
 pub mod port;
+pub mod pulses;
+pub mod queue;
 pub mod senders;
 pub mod table;
 pub mod terms;

@@ -1,10 +1,11 @@
 //! A queue with a window: what was accepted, in order.
 
-use std::collections::VecDeque;
 use std::hash::Hash;
 
 use abi::Offence;
 
+use crate::pulses::{PulseRaise, Pulses};
+use crate::queue::{Label, Labelled, Order, Queue, Scan, Spot};
 use crate::window::{Capacity, Raise, Window};
 
 /// A message in a queue, and whom its place is charged to.
@@ -23,6 +24,61 @@ enum Place<K> {
     /// Send-once messages and notifications took their place when the right was
     /// made; they never wait.
     Beyond,
+    /// A pulse of this holder, and how many it stands for.
+    Pulse(K, u64),
+}
+
+/// A message that has left the queue.
+#[derive(Debug)]
+#[must_use = "a message that was taken is nowhere else"]
+pub struct Taken<M, K> {
+    /// The number of its turn.
+    pub sequence: u64,
+    /// The message.
+    pub message: M,
+    /// How many equal pulses it stands for; zero for what is none.
+    pub pulses: u64,
+    /// A pulse that was taken may be followed by another.
+    pub raise: Option<PulseRaise<K>>,
+}
+
+/// A message that is lent: out of the queue while somebody looks at it, with
+/// its place kept.
+#[derive(Debug)]
+#[must_use = "what is lent must be given back or kept"]
+pub struct Lent<M, K> {
+    spot: Spot,
+    queued: Queued<M, K>,
+}
+
+impl<M, K> Lent<M, K> {
+    /// The message.
+    pub const fn message(&self) -> &M {
+        &self.queued.message
+    }
+
+    /// The message, to be changed. Its label must stay as it is.
+    pub const fn message_mut(&mut self) -> &mut M {
+        &mut self.queued.message
+    }
+
+    /// How many equal pulses it stands for; zero for what is none.
+    pub const fn pulses(&self) -> u64 {
+        match self.queued.place {
+            Place::Pulse(_, count) => count,
+            Place::Holder(_) | Place::Own | Place::Beyond => 0,
+        }
+    }
+}
+
+/// What became of a pulse.
+#[derive(Debug)]
+#[must_use = "a raised count must reach its holder"]
+pub enum PulseArrived<M, K> {
+    /// It is in the queue.
+    Queued,
+    /// Its equal neighbour counts it; it is not needed itself.
+    Merged(M, Option<PulseRaise<K>>),
 }
 
 /// The queue of one port.
@@ -30,25 +86,172 @@ enum Place<K> {
 pub struct Port<M, K> {
     /// Who may send.
     pub window: Window<K>,
-    queue: VecDeque<Queued<M, K>>,
+    /// Who may send pulses.
+    pub pulses: Pulses<K>,
+    queue: Queue<Queued<M, K>>,
     sequence: u64,
 }
 
 impl<M, K: Copy + Eq + Hash> Port<M, K> {
-    /// An empty queue.
+    /// An empty queue, first in first out, without pulses.
     pub fn new(capacity: Capacity) -> Self {
-        Port { window: Window::new(capacity), queue: VecDeque::new(), sequence: 0 }
+        Port {
+            window: Window::new(capacity),
+            pulses: Pulses::new(0, false),
+            queue: Queue::new(Order::Fifo),
+            sequence: 0,
+        }
     }
 
-    /// How many messages wait.
-    pub fn len(&self) -> usize {
+    /// The same empty queue in this order.
+    #[must_use]
+    pub fn ordered(self, order: Order) -> Self {
+        Port { queue: Queue::new(order), ..self }
+    }
+
+    /// The same empty queue with so many pulses for each holder.
+    #[must_use]
+    pub fn with_pulses(self, limit: u32, merge: bool) -> Self {
+        Port { pulses: Pulses::new(limit, merge), ..self }
+    }
+
+    /// How many messages wait, those that are lent among them.
+    pub const fn len(&self) -> usize {
         self.queue.len()
     }
 
     /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
+
+    /// Whether a message waits that is not lent.
+    pub const fn has_ready(&self) -> bool {
+        self.queue.len() > self.queue.lent()
+    }
+
+    /// How many links of the queue were followed so far: what an operation
+    /// costs, without a clock.
+    pub const fn steps(&self) -> u64 {
+        self.queue.steps()
+    }
+
+    /// The messages that wait and are not lent, the first first.
+    pub fn iter(&self) -> impl Iterator<Item = &M> {
+        self.queue.iter().map(|queued| &queued.message)
+    }
+
+    /// Empties the queue, for a port that ends.
+    pub fn drain(&mut self) -> impl Iterator<Item = M> {
+        self.queue.drain().map(|queued| queued.message)
+    }
+
+    // ---- out -------------------------------------------------------------
+
+    /// Takes the first message, with the number of its turn.
+    pub fn take(&mut self, now_ns: u64, raises: &mut Vec<Raise<K>>) -> Option<Taken<M, K>> {
+        let first = self.first()?;
+        self.take_at(first, now_ns, raises)
+    }
+
+    /// The first message.
+    pub fn first(&mut self) -> Option<Spot> {
+        self.queue.first()
+    }
+
+    /// The first message with this id.
+    pub fn first_with_id(&mut self, id: i32) -> Option<Spot> {
+        self.queue.first_with_id(id)
+    }
+
+    /// The first message with this tag.
+    pub fn first_with_tag(&mut self, tag: u64) -> Option<Spot> {
+        self.queue.first_with_tag(tag)
+    }
+
+    /// A message that is here, and how many pulses it stands for.
+    pub fn get(&self, spot: Spot) -> Option<(&M, u64)> {
+        let Queued { message, place } = self.queue.get(spot)?;
+        let pulses = match place {
+            Place::Pulse(_, count) => *count,
+            Place::Holder(_) | Place::Own | Place::Beyond => 0,
+        };
+        Some((message, pulses))
+    }
+
+    /// A message that is here, to be changed where it lies, and the number of
+    /// its turn if it were taken now. Its label must stay as it is.
+    pub fn get_mut(&mut self, spot: Spot) -> Option<(u64, &mut M)> {
+        let sequence = self.sequence + 1;
+        self.queue.get_mut(spot).map(|queued| (sequence, &mut queued.message))
+    }
+
+    /// Takes this message. `None` where it is lent or has left.
+    pub fn take_at(
+        &mut self,
+        spot: Spot,
+        now_ns: u64,
+        raises: &mut Vec<Raise<K>>,
+    ) -> Option<Taken<M, K>> {
+        let queued = self.queue.remove(spot)?;
+        Some(self.taken(queued, now_ns, raises))
+    }
+
+    fn taken(
+        &mut self,
+        Queued { message, place }: Queued<M, K>,
+        now_ns: u64,
+        raises: &mut Vec<Raise<K>>,
+    ) -> Taken<M, K> {
+        let (mut pulses, mut raise) = (0, None);
+        match place {
+            Place::Holder(holder) => self.window.take(Some(holder), now_ns, raises),
+            Place::Own => self.window.take(None, now_ns, raises),
+            Place::Beyond => {}
+            Place::Pulse(holder, count) => {
+                pulses = count;
+                raise = self.pulses.left_queue(holder);
+            }
+        }
+        self.sequence += 1;
+        Taken { sequence: self.sequence, message, pulses, raise }
+    }
+
+    // ---- looking -----------------------------------------------------------
+
+    /// Begins the next pass of a search.
+    pub fn begin_pass(&mut self, scan: &mut Scan) {
+        self.queue.begin_pass(scan);
+    }
+
+    /// Lends the next message of a search to who looks. Others pass it by.
+    pub fn lend_next(&mut self, scan: &mut Scan) -> Option<Lent<M, K>> {
+        let spot = self.queue.next(scan)?;
+        let queued = self.queue.lend(spot)?;
+        Some(Lent { spot, queued })
+    }
+
+    /// Puts a lent message back in its place. Returns whether somebody has
+    /// passed it by meanwhile.
+    #[must_use = "who passed it by must look again"]
+    pub fn give_back(&mut self, lent: Lent<M, K>) -> bool {
+        self.queue.give_back(lent.spot, lent.queued)
+    }
+
+    /// Takes a lent message for good.
+    pub fn keep(
+        &mut self,
+        lent: Lent<M, K>,
+        now_ns: u64,
+        raises: &mut Vec<Raise<K>>,
+    ) -> Taken<M, K> {
+        self.queue.end(lent.spot);
+        self.taken(lent.queued, now_ns, raises)
+    }
+}
+
+impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
+    // ---- in ----------------------------------------------------------------
 
     /// Queues a message that `holder` was granted a place for.
     ///
@@ -58,7 +261,7 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
         if let Err(offence) = self.window.arrive(holder) {
             return Err((offence, message));
         }
-        self.queue.push_back(Queued { message, place: Place::Holder(holder) });
+        self.push(message, Place::Holder(holder));
         Ok(())
     }
 
@@ -70,34 +273,49 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
         if !self.window.enter() {
             return Err(message);
         }
-        self.queue.push_back(Queued { message, place: Place::Own });
+        self.push(message, Place::Own);
         Ok(())
     }
 
     /// Queues a message that took its place when its right was made.
     pub fn enter_beyond(&mut self, message: M) {
-        self.queue.push_back(Queued { message, place: Place::Beyond });
+        self.push(message, Place::Beyond);
     }
 
-    /// Takes the first message, with the number of its turn.
-    pub fn take(&mut self, now_ns: u64, raises: &mut Vec<Raise<K>>) -> Option<(u64, M)> {
-        let Queued { message, place } = self.queue.pop_front()?;
-        match place {
-            Place::Holder(holder) => self.window.take(Some(holder), now_ns, raises),
-            Place::Own => self.window.take(None, now_ns, raises),
-            Place::Beyond => {}
+    /// Queues a pulse of `holder`, or counts it with its equal neighbour.
+    ///
+    /// # Errors
+    /// [`Offence::PulsesExceeded`], with the pulse.
+    pub fn pulse(&mut self, holder: K, message: M) -> Result<PulseArrived<M, K>, (Offence, M)> {
+        if let Err(offence) = self.pulses.arrive(holder) {
+            return Err((offence, message));
         }
-        self.sequence += 1;
-        Some((self.sequence, message))
+        if let Some(count) = self.equal_neighbour(holder, message.label()) {
+            *count += 1;
+            return Ok(PulseArrived::Merged(message, self.pulses.left_queue(holder)));
+        }
+        self.push(message, Place::Pulse(holder, 1));
+        Ok(PulseArrived::Queued)
     }
 
-    /// The messages that wait, the first first.
-    pub fn iter(&self) -> impl Iterator<Item = &M> {
-        self.queue.iter().map(|queued| &queued.message)
+    /// The count of the last pulse of its level, where it is the same from the
+    /// same holder.
+    fn equal_neighbour(&mut self, holder: K, label: Label) -> Option<&mut u64> {
+        if !self.pulses.merges() {
+            return None;
+        }
+        let last = self.queue.last(label.priority)?;
+        match self.queue.get_mut(last)? {
+            Queued { message, place: Place::Pulse(by, count) }
+                if *by == holder && message.label() == label =>
+            {
+                Some(count)
+            }
+            _ => None,
+        }
     }
 
-    /// Empties the queue, for a port that ends.
-    pub fn drain(&mut self) -> impl Iterator<Item = M> {
-        self.queue.drain(..).map(|queued| queued.message)
+    fn push(&mut self, message: M, place: Place<K>) {
+        let _ = self.queue.push(message.label(), Queued { message, place });
     }
 }

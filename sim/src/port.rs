@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use abi::frame::Kind;
-use rights::port::Port;
+use rights::port::{Port, Taken};
 use rights::senders::{NoSenders, Senders};
 use rights::window::{Capacity, Raise};
 
@@ -124,7 +124,7 @@ impl World {
         let mut raises = Vec::new();
         let mut taken = Vec::new();
         for _ in 0..if turned { 2 } else { 1 } {
-            if let Some((_, mail)) = state.queue.take(now_ns, &mut raises) {
+            if let Some(Taken { message: mail, .. }) = state.queue.take(now_ns, &mut raises) {
                 state.charged.remove(&mail.number);
                 state.late.remove(&mail.number);
                 taken.insert(0, mail);

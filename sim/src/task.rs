@@ -47,6 +47,8 @@ pub(crate) struct Mail {
     pub(crate) rights: Vec<RightNumber>,
 }
 
+impl rights::queue::Labelled for Mail {}
+
 /// A port and what its owner counts.
 #[derive(Debug)]
 pub(crate) struct PortState {

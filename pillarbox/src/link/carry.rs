@@ -118,6 +118,9 @@ impl Message {
         if bytes > limits::MESSAGE_BYTES {
             return Err(SendFailure::TooLong { bytes });
         }
+        if self.priority > limits::PRIORITY_MAX {
+            return Err(SendFailure::PriorityTooHigh(self.priority));
+        }
         if self.rights.len() > limits::MESSAGE_RIGHTS {
             return Err(SendFailure::TooManyRights(self.rights.len()));
         }

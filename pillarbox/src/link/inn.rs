@@ -353,6 +353,9 @@ impl Link {
         charged: bool,
         turn: &mut Turn,
     ) -> Result<Message, Offence> {
+        if header.priority > limits::PRIORITY_MAX {
+            return Err(Offence::PriorityExceeded(header.priority));
+        }
         let mut attached = Attached::default();
         if header.extra > 0 {
             let mut extra = Vec::new();

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use rights::queue::Labelled;
+
 use super::state::Holder;
 use super::{After, PortCore};
 use crate::error::SendFailure;
@@ -59,11 +61,11 @@ impl PortCore {
                 return Err((Some(failure), message));
             }
             message.badge = state.badge(via);
-            let id = message.id();
+            let (id, label) = (message.id(), message.label());
             let used = state.queue.arrive(Holder::Own(key), message);
             if used.is_ok() {
                 state.count_own(via, id, now_ns, &mut after);
-                state.wake_one(&mut after);
+                state.wake_for(label, &mut after);
             }
             used.map_err(|(_, message)| (None, message))
         };

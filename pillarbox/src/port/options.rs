@@ -1,21 +1,29 @@
 //! What a port is made with.
 
-use super::Capacity;
+use abi::limits;
+
+use super::{Capacity, Order};
 
 /// What a port is made with: how much it holds, and how it behaves. A
 /// [`Capacity`] alone will do for most.
 ///
 /// # Examples
 /// ```
-/// use pillarbox::{Capacity, PortOptions, Task};
-/// let plain = Task::current()?.port(Capacity::Bounded(8));
-/// let same = Task::current()?.port(PortOptions::new(Capacity::Bounded(8)));
-/// assert_eq!(plain.status(), same.status());
+/// use pillarbox::{Capacity, Deadline, Message, Order, PortOptions, Task};
+/// let options = PortOptions::new(Capacity::Bounded(8)).order(Order::Priority);
+/// let inbox = Task::current()?.port(options);
+/// let post = inbox.make_send()?;
+/// post.send(Message::new("later"), Deadline::Never)?;
+/// post.send(Message::new("first").with_priority(1), Deadline::Never)?;
+/// assert_eq!(inbox.receive(Deadline::Never)?.body(), b"first");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct PortOptions {
     pub(crate) capacity: Capacity,
+    pub(crate) order: Order,
+    pub(crate) pulses: u32,
+    pub(crate) merge_pulses: bool,
 }
 
 impl PortOptions {
@@ -23,12 +31,19 @@ impl PortOptions {
     pub fn new(capacity: Capacity) -> Self {
         let capacity = match capacity {
             Capacity::Bounded(0) => Capacity::Rendezvous,
-            Capacity::Bounded(places) => {
-                Capacity::Bounded(places.min(abi::limits::CAPACITY_MESSAGES))
-            }
+            Capacity::Bounded(places) => Capacity::Bounded(places.min(limits::CAPACITY_MESSAGES)),
             other => other,
         };
-        PortOptions { capacity }
+        let (order, pulses) = (Order::Fifo, limits::PULSES);
+        PortOptions { capacity, order, pulses, merge_pulses: false }
+    }
+
+    /// The order in which messages are received. First in, first out unless it is
+    /// said otherwise.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 use abi::Slot;
-use rights::port::Port as Queue;
+use rights::port::{Lent, Port as Queue, Taken};
+use rights::queue::{Label, Labelled, Spot};
 use rights::senders::{NoSenders, Senders};
 use rights::window::{Capacity, Raise};
 
@@ -14,7 +15,7 @@ use crate::error::SendFailure;
 use crate::link::Link;
 use crate::message::{Message, Notification};
 use crate::right::SendOnceRight;
-use crate::wait::{Waiter, forget};
+use crate::wait::Waiter;
 
 /// Whom a place in a queue is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +37,7 @@ pub(super) struct OnBoard {
 pub(super) struct PortState {
     pub(super) alive: bool,
     pub(super) queue: Queue<Message, Holder>,
-    pub(super) receivers: Vec<Arc<Waiter>>,
+    pub(super) receivers: Vec<Receiver>,
     pub(super) senders: Senders,
     pub(super) once: u64,
     pub(super) no_senders: Option<SendOnceRight>,
@@ -56,6 +57,26 @@ pub(super) struct OwnSender {
     via: Option<u64>,
     message: Option<Message>,
     waiter: Arc<Waiter>,
+}
+
+/// What a thread that waits at the port may be woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// Whatever comes first.
+    Any,
+    /// The first with this id.
+    Id(i32),
+    /// The first with this tag.
+    Tag(u64),
+    /// It looks at each message itself.
+    Search,
+}
+
+/// A thread that waits at the port.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    pub(super) waiter: Arc<Waiter>,
+    pub(super) wants: Wants,
 }
 
 /// What is to be done once the port's lock is let go.
@@ -103,7 +124,9 @@ impl PortState {
     pub(super) fn new(options: &PortOptions) -> Self {
         PortState {
             alive: true,
-            queue: Queue::new(options.capacity),
+            queue: Queue::new(options.capacity)
+                .ordered(options.order)
+                .with_pulses(options.pulses, options.merge_pulses),
             receivers: Vec::new(),
             senders: Senders::default(),
             once: 0,
@@ -131,10 +154,10 @@ impl PortState {
             return Err((failure, message));
         }
         message.badge = self.badge(via);
-        let id = message.id();
+        let (id, label) = (message.id(), message.label());
         self.queue.enter(message).map_err(|message| (SendFailure::Full, message))?;
         self.count_own(via, id, now_ns, after);
-        self.wake_one(after);
+        self.wake_for(label, after);
         Ok(())
     }
 
@@ -223,11 +246,11 @@ impl PortState {
         let Some(mut message) = own.message.take() else { return };
         let arrived = if self.permits(via, &message, now_ns).is_ok() {
             message.badge = self.badge(via);
-            let id = message.id();
+            let (id, label) = (message.id(), message.label());
             let arrived = self.queue.arrive(Holder::Own(key), message);
             if arrived.is_ok() {
                 self.count_own(via, id, now_ns, after);
-                self.wake_one(after);
+                self.wake_for(label, after);
             }
             arrived.map_err(|(_, message)| message)
         } else {
@@ -241,10 +264,43 @@ impl PortState {
         }
     }
 
-    pub(super) fn wake_one(&self, after: &mut After) {
+    /// Wakes whom a message that has just become ready may be for: everybody
+    /// who chooses, and the first who does not. Each of the former looks for
+    /// itself; of the latter, who leaves wakes the next.
+    pub(super) fn wake_for(&self, label: Label, after: &mut After) {
+        for receiver in &self.receivers {
+            let may = match receiver.wants {
+                Wants::Any => false,
+                Wants::Id(id) => id == label.id,
+                Wants::Tag(tag) => tag == label.tag,
+                Wants::Search => true,
+            };
+            if may {
+                after.wake.push(Arc::clone(&receiver.waiter));
+            }
+        }
+        self.wake_any(after);
+    }
+
+    /// Wakes the first who takes whatever is ready.
+    pub(super) fn wake_any(&self, after: &mut After) {
+        let mut any = self.receivers.iter().filter(|receiver| receiver.wants == Wants::Any);
+        let first = any.next();
         // A future that was told and is not polled keeps nobody else asleep.
-        let next = self.receivers.iter().find(|waiter| !waiter.is_told());
-        after.wake.extend(next.or(self.receivers.first()).cloned());
+        let next = first.into_iter().chain(any).find(|receiver| !receiver.waiter.is_told());
+        after.wake.extend(next.or(first).map(|receiver| Arc::clone(&receiver.waiter)));
+    }
+
+    /// A thread waits at the port from now on.
+    pub(super) fn join_receivers(
+        &mut self,
+        waiter: &Arc<Waiter>,
+        wants: Wants,
+        now_ns: u64,
+        after: &mut After,
+    ) {
+        self.receivers.push(Receiver { waiter: Arc::clone(waiter), wants });
+        self.note_receivers(now_ns, after);
     }
 
     /// The receivers that wait are the places of a rendezvous.
@@ -255,7 +311,7 @@ impl PortState {
         }
     }
 
-    /// A thread no longer waits at the port. If messages are left, the next is
+    /// A thread no longer waits at the port. If messages are ready, the next is
     /// woken for them.
     pub(super) fn leave_receivers(
         &mut self,
@@ -265,11 +321,15 @@ impl PortState {
         after: &mut After,
     ) {
         if std::mem::take(waiting) {
-            forget(&mut self.receivers, waiter);
+            // The last: a predicate may receive in the midst of a receive.
+            let here = |receiver: &Receiver| Arc::ptr_eq(&receiver.waiter, waiter);
+            if let Some(place) = self.receivers.iter().rposition(here) {
+                self.receivers.remove(place);
+            }
             self.note_receivers(now_ns, after);
         }
-        if !self.queue.is_empty() {
-            self.wake_one(after);
+        if self.queue.has_ready() {
+            self.wake_any(after);
         }
     }
 
@@ -281,14 +341,63 @@ impl PortState {
         after.wake.extend(self.own_asking.values().cloned());
     }
 
-    /// Takes the first message.
-    pub(super) fn take(&mut self, now_ns: u64, after: &mut After) -> Option<Message> {
+    /// Takes the first message of those wanted.
+    pub(super) fn take(&mut self, wants: Wants, now_ns: u64, after: &mut After) -> Option<Message> {
+        let spot = match wants {
+            Wants::Any => self.queue.first(),
+            Wants::Id(id) => self.queue.first_with_id(id),
+            Wants::Tag(tag) => self.queue.first_with_tag(tag),
+            Wants::Search => None,
+        };
+        self.take_at(spot?, now_ns, after)
+    }
+
+    /// Takes this message.
+    pub(super) fn take_at(
+        &mut self,
+        spot: Spot,
+        now_ns: u64,
+        after: &mut After,
+    ) -> Option<Message> {
         let mut raises = Vec::new();
-        let taken = self.queue.take(now_ns, &mut raises);
+        let taken = self.queue.take_at(spot, now_ns, &mut raises)?;
+        Some(self.taken(taken, raises, now_ns, after))
+    }
+
+    /// Takes a lent message for good.
+    pub(super) fn keep(
+        &mut self,
+        lent: Lent<Message, Holder>,
+        now_ns: u64,
+        after: &mut After,
+    ) -> Message {
+        let mut raises = Vec::new();
+        let taken = self.queue.keep(lent, now_ns, &mut raises);
+        self.taken(taken, raises, now_ns, after)
+    }
+
+    /// Puts a lent message back. Who may have passed it by looks again.
+    pub(super) fn give_back(&mut self, lent: Lent<Message, Holder>, after: &mut After) {
+        let label = lent.message().label();
+        if self.queue.give_back(lent) {
+            self.wake_for(label, after);
+        } else {
+            self.wake_any(after);
+        }
+    }
+
+    fn taken(
+        &mut self,
+        taken: Taken<Message, Holder>,
+        raises: Vec<Raise<Holder>>,
+        now_ns: u64,
+        after: &mut After,
+    ) -> Message {
         self.apply(raises, now_ns, after);
-        let (sequence, mut message) = taken?;
-        message.sequence = sequence;
-        Some(message)
+        let mut message = taken.message;
+        message.sequence = taken.sequence;
+        message.pulses = taken.pulses;
+        message
     }
 
     pub(super) fn tell_no_senders(&mut self, told: NoSenders, after: &mut After) {

@@ -11,7 +11,8 @@ use super::error::{TypedCallError, TypedReceiveError, TypedSendError};
 use super::once::{Received, SenderOnce};
 use crate::deadline::Deadline;
 use crate::error::{CallError, SendFailure, TaskError};
-use crate::port::{Capacity, ReceiveRight};
+use crate::message::Message;
+use crate::port::{PortOptions, ReceiveRight};
 use crate::right::SendRight;
 use crate::task::Task;
 
@@ -34,8 +35,8 @@ use crate::task::Task;
 /// assert_eq!(receiver.receive(Deadline::Never)?.value, (1, "one".into()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn channel<T>(capacity: Capacity) -> Result<(Sender<T>, Receiver<T>), TaskError> {
-    channel_in(&Task::current()?, capacity)
+pub fn channel<T>(options: impl Into<PortOptions>) -> Result<(Sender<T>, Receiver<T>), TaskError> {
+    channel_in(&Task::current()?, options)
 }
 
 /// As [`channel`], in a task of the caller's choice.
@@ -59,10 +60,10 @@ pub fn channel<T>(capacity: Capacity) -> Result<(Sender<T>, Receiver<T>), TaskEr
 /// ```
 pub fn channel_in<T>(
     task: &Task,
-    capacity: Capacity,
+    options: impl Into<PortOptions>,
 ) -> Result<(Sender<T>, Receiver<T>), TaskError> {
     task.core.check()?;
-    let receiver = Receiver::from_right(task.port(capacity));
+    let receiver = Receiver::from_right(task.port(options));
     let sender = receiver.make_send().map_err(|_| TaskError::Forked)?;
     Ok((sender, receiver))
 }
@@ -352,13 +353,51 @@ impl<T: DeserializeOwned> Receiver<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn receive(&self, deadline: Deadline) -> Result<Received<T>, TypedReceiveError> {
-        let mut message = self.right.receive(deadline)?;
-        if let Some(what) = message.notification() {
-            return Err(TypedReceiveError::Notification(what));
-        }
-        let value = unpack(&mut message)?;
-        Ok(Received::new(value, message))
+        read(self.right.receive(deadline)?)
     }
+}
+
+impl<T: DeserializeOwned> Receiver<T> {
+    /// Takes the first message of which `wanted` says so, and reads it as a `T`.
+    /// The others stay as they are. `wanted` sees the message before it is read:
+    /// its id, tag and sender; its body is what the sender wrote.
+    ///
+    /// # Rights
+    /// As [`Receiver::receive`].
+    ///
+    /// # Errors
+    /// As [`Receiver::receive`].
+    ///
+    /// # Blocking
+    /// As [`ReceiveRight::receive_where`].
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::{Capacity, Deadline, Message, channel};
+    ///
+    /// let (sender, receiver) = channel::<bool>(Capacity::Bounded(2))?;
+    /// sender.right().send(Message::new([0]).with_tag(1), Deadline::Never)?;
+    /// sender.right().send(Message::new([1]).with_tag(2), Deadline::Never)?;
+    /// let second = receiver.receive_where(|message| message.tag() == 2, Deadline::Never)?;
+    /// assert!(second.value);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn receive_where(
+        &self,
+        wanted: impl FnMut(&Message) -> bool,
+        deadline: Deadline,
+    ) -> Result<Received<T>, TypedReceiveError> {
+        read(self.right.receive_where(wanted, deadline)?)
+    }
+}
+
+/// Reads a message that was received.
+fn read<T: DeserializeOwned>(mut message: Message) -> Result<Received<T>, TypedReceiveError> {
+    if let Some(what) = message.notification() {
+        return Err(TypedReceiveError::Notification(what));
+    }
+    let value = unpack(&mut message)?;
+    Ok(Received::new(value, message))
 }
 
 impl<T> From<ReceiveRight> for Receiver<T> {

@@ -19,7 +19,7 @@ use super::{Received, TypedOffence, TypedReceiveError};
 use crate::deadline::Deadline;
 use crate::error::{CallError, SendFailure, TaskError};
 use crate::message::Message;
-use crate::port::{Capacity, ReceiveRight};
+use crate::port::{PortOptions, ReceiveRight};
 use crate::right::SendRight;
 use crate::task::Task;
 
@@ -43,8 +43,8 @@ use crate::task::Task;
 /// assert_eq!(receiver.receive(Deadline::Never)?.value, [1, 2, 3]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn channel<T>(capacity: Capacity) -> Result<(Sender<T>, Receiver<T>), TaskError> {
-    channel_in(&Task::current()?, capacity)
+pub fn channel<T>(options: impl Into<PortOptions>) -> Result<(Sender<T>, Receiver<T>), TaskError> {
+    channel_in(&Task::current()?, options)
 }
 
 /// As [`channel`], in a task of the caller's choice.
@@ -69,10 +69,10 @@ pub fn channel<T>(capacity: Capacity) -> Result<(Sender<T>, Receiver<T>), TaskEr
 /// ```
 pub fn channel_in<T>(
     task: &Task,
-    capacity: Capacity,
+    options: impl Into<PortOptions>,
 ) -> Result<(Sender<T>, Receiver<T>), TaskError> {
     task.core.check()?;
-    let receiver = Receiver::from_right(task.port(capacity));
+    let receiver = Receiver::from_right(task.port(options));
     let sender = receiver.make_send().map_err(|_| TaskError::Forked)?;
     Ok((sender, receiver))
 }

@@ -113,6 +113,14 @@ pub(crate) const ACTS: &[Act] = &[
         commit: |peer| peer.frame(&frame(Kind::Message, |bytes| bytes[1] = 16), 64),
     },
     Act {
+        name: "a message of an impossible priority",
+        offence: Offence::PriorityExceeded(limits::PRIORITY_MAX + 1),
+        commit: |peer| {
+            let header = Header::new(Kind::Message, peer.slot("inbox"));
+            peer.say(Header { priority: limits::PRIORITY_MAX + 1, ..header }, &[]);
+        },
+    },
+    Act {
         name: "a body longer than the lane copies",
         offence: Offence::FrameOversized,
         commit: |peer| {

@@ -9,12 +9,19 @@ use std::collections::VecDeque;
 use abi::limits;
 use rights::import::Import;
 use rights::port::Port;
+use rights::queue::Labelled;
 use rights::window::{Capacity, Raise};
 
 use crate::search;
 
 /// A holder of the right, and which of its lives.
 type Key = (usize, u32);
+
+/// A message: which holder's, and which of its messages.
+#[derive(Clone, Debug)]
+struct Mail(Option<usize>, u64);
+
+impl Labelled for Mail {}
 
 #[derive(Clone, Copy, Debug)]
 enum Frame {
@@ -69,7 +76,7 @@ struct Holder {
 /// A port and its holders.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
-    port: Port<(Option<usize>, u64), Key>,
+    port: Port<Mail, Key>,
     capacity: Capacity,
     holders: Vec<Holder>,
     /// Messages in the queue that came after their place was written off.
@@ -153,7 +160,7 @@ impl World {
                 holder.arrived += 1;
                 let before = self.port.window.written_off();
                 self.port
-                    .arrive(key, (Some(place), number))
+                    .arrive(key, Mail(Some(place), number))
                     .map_err(|(offence, _)| format!("an honest sender is blamed: {offence}"))?;
                 if self.port.window.written_off() < before {
                     self.late.push((place, number));
@@ -184,9 +191,10 @@ impl World {
 
     fn take(&mut self) -> Result<(), String> {
         let mut raises = Vec::new();
-        let Some((_, (sender, number))) = self.port.take(self.now_ns, &mut raises) else {
+        let Some(taken) = self.port.take(self.now_ns, &mut raises) else {
             return Ok(());
         };
+        let Mail(sender, number) = taken.message;
         match sender {
             Some(place) => {
                 let holder = &mut self.holders[place];
@@ -291,7 +299,7 @@ impl search::World for World {
             }
             Operation::Join(place) => self.join(place),
             Operation::Enter => {
-                if self.port.enter((None, 0)).is_ok() {
+                if self.port.enter(Mail(None, 0)).is_ok() {
                     self.own += 1;
                 }
             }

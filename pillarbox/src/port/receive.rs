@@ -1,0 +1,408 @@
+//! The ways to receive: the first, by id or tag, by choice, into a buffer; and a
+//! look that takes nothing.
+//!
+//! User code never runs under the port's lock: a message somebody's predicate
+//! looks at is lent out of the queue meanwhile, and others pass it by.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use rights::queue::Scan;
+
+use super::state::{After, PortState, Wants};
+use super::{PortCore, ReceiveRight};
+use crate::deadline::Deadline;
+use crate::error::ReceiveError;
+use crate::message::{Body, Envelope, Message};
+use crate::wait::Waiter;
+use crate::wait::parking::lock;
+
+/// What becomes of a message that is longer than the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Short {
+    /// It is taken, and what does not fit is lost.
+    Truncate,
+    /// It stays where it is, and the error tells how long it is.
+    Keep,
+    /// What fits is taken. The rest stays where the message was, as the rest of
+    /// that message, and is received next.
+    Split,
+}
+
+/// A message whose body lies in the caller's buffer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Part {
+    /// All of the message but its body. The rights, descriptors and the reply
+    /// right come with its first part.
+    pub message: Message,
+    /// How many bytes were put into the buffer.
+    pub bytes: usize,
+    /// How many were not: lost with [`Short::Truncate`], still in the queue with
+    /// [`Short::Split`].
+    pub left: usize,
+}
+
+impl PortCore {
+    /// Takes something, or waits at the port. `waiting` says whether this
+    /// thread does.
+    fn poll_take<R>(
+        &self,
+        wants: Wants,
+        waiter: &Arc<Waiter>,
+        waiting: &mut bool,
+        mut take: impl FnMut(&mut PortState, u64, &mut After) -> Option<R>,
+    ) -> Option<R> {
+        let now_ns = self.task.now_ns();
+        let mut after = After::default();
+        let taken = {
+            let mut state = lock(&self.state);
+            let mut taken = take(&mut state, now_ns, &mut after);
+            if taken.is_none() && !*waiting {
+                *waiting = true;
+                state.join_receivers(waiter, wants, now_ns, &mut after);
+                // A receiver at a rendezvous may have brought a message in.
+                taken = take(&mut state, now_ns, &mut after);
+            }
+            if taken.is_some() {
+                state.leave_receivers(waiter, waiting, now_ns, &mut after);
+            }
+            taken
+        };
+        after.run();
+        taken
+    }
+
+    /// Takes the first message, or waits at the port.
+    pub(crate) fn poll_receive(&self, waiter: &Arc<Waiter>, waiting: &mut bool) -> Option<Message> {
+        let take = |state: &mut PortState, now_ns, after: &mut After| {
+            state.take(Wants::Any, now_ns, after)
+        };
+        self.poll_take(Wants::Any, waiter, waiting, take).map(taken_out)
+    }
+
+    /// Ends a wait at its deadline. What came since the last look is taken.
+    fn stop_receiving<R>(
+        &self,
+        waiter: &Arc<Waiter>,
+        waiting: &mut bool,
+        mut take: impl FnMut(&mut PortState, u64, &mut After) -> Option<R>,
+    ) -> Option<R> {
+        let now_ns = self.task.now_ns();
+        let mut after = After::default();
+        let taken = {
+            let mut state = lock(&self.state);
+            let taken = take(&mut state, now_ns, &mut after);
+            state.leave_receivers(waiter, waiting, now_ns, &mut after);
+            taken
+        };
+        after.run();
+        taken
+    }
+
+    fn receive<R>(
+        &self,
+        wants: Wants,
+        deadline: Deadline,
+        mut take: impl FnMut(&mut PortState, u64, &mut After) -> Option<R>,
+    ) -> Result<R, ReceiveError> {
+        self.task.check().map_err(|_| ReceiveError::Forked)?;
+        let mut waiting = false;
+        let found = self
+            .task
+            .wait(deadline, None, |waiter| self.poll_take(wants, waiter, &mut waiting, &mut take));
+        let found = match found {
+            // What came since the last look is still ours to take.
+            None if waiting => self.stop_receiving(&Waiter::mine(), &mut waiting, take),
+            found => found,
+        };
+        found.ok_or(ReceiveError::Deadline)
+    }
+
+    /// Looks at what came since the last pass, one message after the other.
+    /// What the predicate panicked with is brought out of the wait.
+    fn search(
+        &self,
+        scan: &mut Scan,
+        wanted: &mut impl FnMut(&Message) -> bool,
+    ) -> Option<Result<Message, Box<dyn Any + Send>>> {
+        lock(&self.state).queue.begin_pass(scan);
+        loop {
+            let mut lent = lock(&self.state).queue.lend_next(scan)?;
+            lent.message_mut().pulses = lent.pulses();
+            let answer = catch_unwind(AssertUnwindSafe(|| wanted(lent.message())));
+            let mut after = After::default();
+            let found = match answer {
+                Ok(true) => {
+                    let mut state = lock(&self.state);
+                    Some(Ok(state.keep(lent, self.task.now_ns(), &mut after)))
+                }
+                Ok(false) => {
+                    lock(&self.state).give_back(lent, &mut after);
+                    None
+                }
+                Err(panic) => {
+                    lock(&self.state).give_back(lent, &mut after);
+                    Some(Err(panic))
+                }
+            };
+            after.run();
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+}
+
+impl PortState {
+    /// Takes the first message for a buffer of `room` bytes.
+    fn take_into(
+        &mut self,
+        room: usize,
+        short: Short,
+        now_ns: u64,
+        after: &mut After,
+    ) -> Option<Result<Message, ReceiveError>> {
+        let spot = self.queue.first()?;
+        let (sequence, message) = self.queue.get_mut(spot)?;
+        let bytes = message.body().len();
+        match short {
+            Short::Keep if bytes > room => Some(Err(ReceiveError::TooLong { bytes })),
+            Short::Split if bytes > room => {
+                let mut part = message.split_off_front(room);
+                part.sequence = sequence;
+                Some(Ok(part))
+            }
+            _ => self.take_at(spot, now_ns, after).map(Ok),
+        }
+    }
+}
+
+/// The bytes of a message that has left the queue are the sender's again.
+fn taken_out(mut message: Message) -> Message {
+    message.charge = None;
+    message
+}
+
+impl ReceiveRight {
+    /// Takes the next message.
+    ///
+    /// Messages of one sender come in the order it sent them; on a port made with
+    /// [`crate::Order::Priority`], within one priority. Several threads may
+    /// receive from one port; each message goes to one of them.
+    ///
+    /// # Rights
+    /// Every right in the message is now this task's.
+    ///
+    /// # Errors
+    /// [`ReceiveError::Deadline`] where none came in time,
+    /// [`ReceiveError::Forked`] in a forked child.
+    ///
+    /// # Blocking
+    /// Sleeps until a message comes, at most until `deadline`. With
+    /// [`Deadline::Now`] it looks once.
+    pub fn receive(&self, deadline: Deadline) -> Result<Message, ReceiveError> {
+        self.receive_wanted(Wants::Any, deadline)
+    }
+
+    /// Takes the first message with this id, and leaves the others as they are.
+    ///
+    /// It costs the same however many messages wait. The first call on a port
+    /// looks through what waits once.
+    ///
+    /// # Rights
+    /// As [`ReceiveRight::receive`].
+    ///
+    /// # Errors
+    /// As [`ReceiveRight::receive`].
+    ///
+    /// # Blocking
+    /// As [`ReceiveRight::receive`]. At a rendezvous a message with another id
+    /// keeps the place of the receiver it came to, until somebody takes it.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::{Capacity, Deadline, Message, Task};
+    /// let inbox = Task::current()?.port(Capacity::Bounded(2));
+    /// let post = inbox.make_send()?;
+    /// post.send(Message::new("one").with_id(1), Deadline::Never)?;
+    /// post.send(Message::new("two").with_id(2), Deadline::Never)?;
+    /// assert_eq!(inbox.receive_id(2, Deadline::Never)?.body(), b"two");
+    /// assert_eq!(inbox.receive(Deadline::Never)?.body(), b"one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn receive_id(&self, id: i32, deadline: Deadline) -> Result<Message, ReceiveError> {
+        self.receive_wanted(Wants::Id(id), deadline)
+    }
+
+    /// Takes the first message with this tag, and leaves the others as they are.
+    ///
+    /// # Rights
+    /// As [`ReceiveRight::receive`].
+    ///
+    /// # Errors
+    /// As [`ReceiveRight::receive`].
+    ///
+    /// # Blocking
+    /// As [`ReceiveRight::receive_id`], which says what it costs, too.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::{Capacity, Deadline, Message, Task};
+    /// let inbox = Task::current()?.port(Capacity::Bounded(2));
+    /// let post = inbox.make_send()?;
+    /// post.send(Message::new("request 7").with_tag(7), Deadline::Never)?;
+    /// post.send(Message::new("request 8").with_tag(8), Deadline::Never)?;
+    /// assert_eq!(inbox.receive_tag(8, Deadline::Never)?.body(), b"request 8");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn receive_tag(&self, tag: u64, deadline: Deadline) -> Result<Message, ReceiveError> {
+        self.receive_wanted(Wants::Tag(tag), deadline)
+    }
+
+    fn receive_wanted(&self, wants: Wants, deadline: Deadline) -> Result<Message, ReceiveError> {
+        let take =
+            |state: &mut PortState, now_ns, after: &mut After| state.take(wants, now_ns, after);
+        self.core.receive(wants, deadline, take).map(taken_out)
+    }
+
+    /// Takes the first message of which `wanted` says so, and leaves the others
+    /// as they are.
+    ///
+    /// No message is shown to `wanted` twice in one call: what came before it
+    /// began is shown in the order of the queue, then what comes, as it comes.
+    /// While `wanted` looks at a message, other threads pass that message by;
+    /// then it is back in its place. `wanted` may do anything, receive from the
+    /// same port too. Where it panics the message is back in its place before
+    /// the panic goes on.
+    ///
+    /// # Rights
+    /// As [`ReceiveRight::receive`].
+    ///
+    /// # Errors
+    /// As [`ReceiveRight::receive`].
+    ///
+    /// # Blocking
+    /// As [`ReceiveRight::receive_id`]. What was there when the deadline came is
+    /// still looked at.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::{Capacity, Deadline, Message, Task};
+    /// let inbox = Task::current()?.port(Capacity::Bounded(2));
+    /// let post = inbox.make_send()?;
+    /// post.send(Message::new("short"), Deadline::Never)?;
+    /// post.send(Message::new("a longer one"), Deadline::Never)?;
+    /// let long = inbox.receive_where(|message| message.body().len() > 8, Deadline::Never)?;
+    /// assert_eq!(long.body(), b"a longer one");
+    /// assert_eq!(inbox.receive(Deadline::Never)?.body(), b"short");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn receive_where(
+        &self,
+        mut wanted: impl FnMut(&Message) -> bool,
+        deadline: Deadline,
+    ) -> Result<Message, ReceiveError> {
+        let core = &self.core;
+        core.task.check().map_err(|_| ReceiveError::Forked)?;
+        let mut scan = Scan::default();
+        let mut waiting = false;
+        let found = core.task.wait(deadline, None, |waiter| {
+            if !waiting {
+                waiting = true;
+                let mut after = After::default();
+                let now_ns = core.task.now_ns();
+                lock(&core.state).join_receivers(waiter, Wants::Search, now_ns, &mut after);
+                after.run();
+            }
+            core.search(&mut scan, &mut wanted)
+        });
+        let none = |_: &mut PortState, _, _: &mut After| None::<()>;
+        core.stop_receiving(&Waiter::mine(), &mut waiting, none);
+        match found {
+            Some(Ok(message)) => Ok(taken_out(message)),
+            Some(Err(panic)) => resume_unwind(panic),
+            None => Err(ReceiveError::Deadline),
+        }
+    }
+
+    /// Takes the next message and puts its body into `buffer`. `short` says what
+    /// becomes of one that does not fit.
+    ///
+    /// A message that was split is still first in the queue, for whichever thread
+    /// and by whichever call receives next, and keeps its place until its last
+    /// byte is taken. Into a buffer of no bytes a message that has some is split
+    /// into its rights and all of its body.
+    ///
+    /// # Rights
+    /// Every right in the message is now this task's. They come with the first
+    /// part.
+    ///
+    /// # Errors
+    /// [`ReceiveError::TooLong`] with [`Short::Keep`], and as
+    /// [`ReceiveRight::receive`].
+    ///
+    /// # Blocking
+    /// As [`ReceiveRight::receive`].
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::{Capacity, Deadline, Message, Short, Task};
+    /// let inbox = Task::current()?.port(Capacity::Bounded(1));
+    /// inbox.make_send()?.send(Message::new("letterbox"), Deadline::Never)?;
+    /// let mut buffer = [0; 6];
+    /// let first = inbox.receive_into(&mut buffer, Short::Split, Deadline::Never)?;
+    /// assert_eq!((&buffer[..first.bytes], first.left), (&b"letter"[..], 3));
+    /// let rest = inbox.receive_into(&mut buffer, Short::Split, Deadline::Never)?;
+    /// assert_eq!((&buffer[..rest.bytes], rest.left), (&b"box"[..], 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn receive_into(
+        &self,
+        buffer: &mut [u8],
+        short: Short,
+        deadline: Deadline,
+    ) -> Result<Part, ReceiveError> {
+        let room = buffer.len();
+        let take = |state: &mut PortState, now_ns, after: &mut After| {
+            state.take_into(room, short, now_ns, after)
+        };
+        let mut message = taken_out(self.core.receive(Wants::Any, deadline, take)??);
+        let body = std::mem::replace(&mut message.body, Body::Bytes(Vec::new()));
+        let body = body.as_slice();
+        let bytes = body.len().min(room);
+        if let (Some(into), Some(from)) = (buffer.get_mut(..bytes), body.get(..bytes)) {
+            into.copy_from_slice(from);
+        }
+        Ok(Part { message, bytes, left: body.len() - bytes })
+    }
+
+    /// What the next message is like. It stays where it is, for whoever receives
+    /// next. `None` where nothing waits, and in a forked child.
+    ///
+    /// # Blocking
+    /// Never.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::{Capacity, Deadline, Message, Task};
+    /// let inbox = Task::current()?.port(Capacity::Bounded(1));
+    /// assert!(inbox.peek().is_none());
+    /// inbox.make_send()?.send(Message::new("hello").with_id(4), Deadline::Never)?;
+    /// let next = inbox.peek().ok_or("nothing came")?;
+    /// assert_eq!((next.id, next.bytes), (4, 5));
+    /// assert_eq!(inbox.receive(Deadline::Never)?.body(), b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn peek(&self) -> Option<Envelope> {
+        self.core.task.check().ok()?;
+        self.core.task.wait(Deadline::Now, None, |_| {
+            let mut state = lock(&self.core.state);
+            let first = state.queue.first()?;
+            let (message, pulses) = state.queue.get(first)?;
+            Some(Envelope { pulses, ..message.envelope() })
+        })
+    }
+}
