@@ -140,7 +140,10 @@ pub enum Refusal {
     Ticket,
     /// There is a link between the two already, or one that takes precedence.
     #[error("the two tasks have a link already")]
-    Duplicate,
+    Duplicate {
+        /// Which task of its process says so.
+        number: u64,
+    },
     /// Nothing is offered to this caller.
     #[error("the other side offers nothing to this caller")]
     NotAllowed,
@@ -153,10 +156,10 @@ impl Refusal {
     /// The packet.
     pub fn encode(self) -> [u8; REFUSAL_BYTES] {
         let (code, value) = match self {
-            Refusal::Version(ours) => (1_u32, ours),
+            Refusal::Version(ours) => (1_u32, u64::from(ours)),
             Refusal::Malformed => (2, 0),
             Refusal::Ticket => (3, 0),
-            Refusal::Duplicate => (4, 0),
+            Refusal::Duplicate { number } => (4, number),
             Refusal::NotAllowed => (5, 0),
             Refusal::Busy => (6, 0),
         };
@@ -164,7 +167,7 @@ impl Refusal {
         packet[..8].copy_from_slice(&REFUSAL_MAGIC.to_le_bytes());
         packet[8..12].copy_from_slice(&VERSION.to_le_bytes());
         packet[12..16].copy_from_slice(&code.to_le_bytes());
-        packet[16..20].copy_from_slice(&value.to_le_bytes());
+        packet[16..24].copy_from_slice(&value.to_le_bytes());
         packet
     }
 
@@ -176,7 +179,7 @@ impl Refusal {
         match u32_at(packet, 12)? {
             1 => Some(Refusal::Version(u32_at(packet, 16)?)),
             3 => Some(Refusal::Ticket),
-            4 => Some(Refusal::Duplicate),
+            4 => Some(Refusal::Duplicate { number: u64_at(packet, 16)? }),
             5 => Some(Refusal::NotAllowed),
             6 => Some(Refusal::Busy),
             _ => Some(Refusal::Malformed),
@@ -235,7 +238,8 @@ mod tests {
 
     #[test]
     fn refusals_come_back() {
-        for refusal in [Refusal::Version(4), Refusal::Ticket, Refusal::Duplicate, Refusal::Busy] {
+        let duplicate = Refusal::Duplicate { number: 1 << 40 };
+        for refusal in [Refusal::Version(4), Refusal::Ticket, duplicate, Refusal::Busy] {
             assert_eq!(Refusal::decode(&refusal.encode()), Some(refusal));
         }
         assert_eq!(Refusal::decode(&sample().encode()), None);

@@ -28,13 +28,15 @@ use crate::wait::parking::lock;
 /// What other threads ask of this one.
 #[derive(Debug)]
 pub(crate) enum Job {
-    Greet(Greeting),
+    Greet(Box<Greeting>),
     /// Open a link with the owner of a right we were given.
     Introduce(Arc<Join>),
     Listen(u64, Listener, Arc<Offered>),
     Unlisten(u64),
     /// A link has ended.
     Bury(u32),
+    /// The system refused a link something that must be tried again.
+    Again(u32),
     /// The task ends.
     Close,
 }
@@ -57,10 +59,12 @@ impl Background {
     pub(crate) fn start(core: &Arc<TaskCore>) -> std::io::Result<Background> {
         let epoll = Epoll::new()?;
         let inbox = Arc::new(Inbox { jobs: Mutex::default(), bell: EventFd::new()? });
-        // Without a door nobody can be introduced to us; all else works.
+        // Where no door may be had nobody can be introduced to us, and all else
+        // works. One that cannot be had now may be had at the next try.
         let (door, address) = match Listener::bind_abstract() {
             Ok((listener, address)) => (Some(listener), address),
-            Err(_) => (None, Address::default()),
+            Err(error) if is_forbidden(&error) => (None, Address::default()),
+            Err(error) => return Err(error),
         };
         epoll.add(&inbox.bell, Token::Inbox.number())?;
         if let Some(door) = &door {
@@ -74,8 +78,11 @@ impl Background {
             listeners: HashMap::new(),
             greetings: BTreeMap::new(),
             knocks: Vec::new(),
+            introducing: HashMap::new(),
             resting: Vec::new(),
+            again: Vec::new(),
             links: HashMap::new(),
+            unfinished: Vec::new(),
             next: 1,
         };
         let _ = shm::thread::spawn_quiet("pillarbox", move || worker.run())?;
@@ -90,6 +97,12 @@ impl Background {
     pub(crate) fn poke(&self) {
         self.inbox.bell.raise();
     }
+}
+
+/// Whether it is no use to try again: the system does not allow it at all.
+fn is_forbidden(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, Unsupported};
+    matches!(error.kind(), PermissionDenied | Unsupported)
 }
 
 /// What an event is about.
@@ -131,7 +144,8 @@ impl Token {
 /// How long a welcome may wait for the owners of the rights in it.
 const WELCOME: Duration = Duration::from_millis(100);
 
-/// How long a door rests that could not be opened.
+/// How long a door rests that could not be opened, and a link that was refused
+/// something.
 const REST: Duration = Duration::from_millis(20);
 
 struct Worker {
@@ -145,9 +159,16 @@ struct Worker {
     /// Introductions that found too many at the owner's door: when to try again,
     /// and until when.
     knocks: Vec<(Instant, Instant, Arc<Join>)>,
+    /// Owners whom an introduction has failed with, and until when it is tried
+    /// again.
+    introducing: HashMap<TaskId, Instant>,
     /// Doors we look away from, and until when.
     resting: Vec<(Instant, Token)>,
+    /// Links that the system refused something, and when to try again.
+    again: Vec<(Instant, u32)>,
     links: HashMap<u64, Arc<Link>>,
+    /// Links with more frames than one turn takes.
+    unfinished: Vec<Arc<Link>>,
     next: u64,
 }
 
@@ -155,11 +176,17 @@ impl Worker {
     fn run(&mut self) {
         let mut events = Events::with_room(64);
         loop {
-            let due = self.due();
-            if self.epoll.wait(&mut events, due).is_err() || self.core.check().is_err() {
+            let due = if self.unfinished.is_empty() { self.due() } else { Some(Instant::now()) };
+            let waited = self.epoll.wait(&mut events, due);
+            if self.core.check().is_err() {
                 return;
             }
-            let mut rung = Vec::new();
+            if waited.is_err() {
+                // Deaf, so everybody must hear of it: as if the task had ended.
+                self.close();
+                return;
+            }
+            let mut rung = std::mem::take(&mut self.unfinished);
             let mut ended = Vec::new();
             let tokens: Vec<_> = events
                 .iter()
@@ -183,6 +210,9 @@ impl Worker {
             }
             if !rung.is_empty() {
                 self.core.drain_after_bell(&rung);
+                // Nobody rings again for what one turn has left.
+                rung.retain(|link| link.has_frames());
+                self.unfinished = rung;
             }
             for link in ended {
                 self.bury(&link);
@@ -196,6 +226,7 @@ impl Worker {
                 self.work(job);
             }
             self.knock_again();
+            self.try_again();
             self.listen_again();
             self.give_up_late();
             self.core.drain_for_futures();
@@ -207,7 +238,8 @@ impl Worker {
         let greetings = self.greetings.values().filter_map(|greeting| greeting.due);
         let knocks = self.knocks.iter().map(|knock| knock.0);
         let resting = self.resting.iter().map(|resting| resting.0);
-        let greeting = greetings.chain(knocks).chain(resting).min();
+        let again = self.again.iter().map(|again| again.0);
+        let greeting = greetings.chain(knocks).chain(resting).chain(again).min();
         let expiry = self
             .core
             .expire()
@@ -222,16 +254,19 @@ impl Worker {
     fn work(&mut self, job: Job) {
         match job {
             Job::Greet(greeting) => {
-                let _ = self.add_greeting(greeting);
+                let _ = self.add_greeting(*greeting);
             }
             Job::Introduce(join) => {
                 let until = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
                 self.introduce(join, until);
             }
             Job::Listen(number, listener, offer) => {
-                if self.epoll.add(&listener, Token::Listener(number).number()).is_ok() {
-                    self.listeners.insert(number, (listener, offer));
+                // One that cannot be watched now rests, as one that cannot be
+                // opened does.
+                if self.epoll.add(&listener, Token::Listener(number).number()).is_err() {
+                    self.rest(Token::Listener(number));
                 }
+                self.listeners.insert(number, (listener, offer));
             }
             Job::Unlisten(number) => {
                 if let Some((listener, offer)) = self.listeners.remove(&number) {
@@ -242,6 +277,11 @@ impl Worker {
             Job::Bury(number) => {
                 if let Some(link) = self.links.get(&u64::from(number)).cloned() {
                     self.bury(&link);
+                }
+            }
+            Job::Again(number) => {
+                if !self.again.iter().any(|again| again.1 == number) {
+                    self.again.push((Instant::now() + REST, number));
                 }
             }
             Job::Close => {}
@@ -256,6 +296,7 @@ impl Worker {
             link.socket().shutdown();
             self.bury(&link);
         }
+        self.core.end_all_gives();
     }
 
     fn bury(&mut self, link: &Arc<Link>) {
@@ -325,6 +366,16 @@ impl Worker {
         }
     }
 
+    fn try_again(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self.again.extract_if(.., |again| again.0 <= now).collect();
+        for (_, number) in due {
+            if let Some(link) = self.links.get(&u64::from(number)) {
+                link.try_again();
+            }
+        }
+    }
+
     fn add_stranger(&mut self, socket: LinkSocket, door: Door) {
         let strangers = |greeting: &Greeting| {
             matches!(greeting.role, Role::Acceptor(Door::Introduction | Door::Path(_)))
@@ -337,7 +388,7 @@ impl Worker {
             let oldest =
                 self.greetings.iter().find(|(_, one)| strangers(one)).map(|(number, _)| *number);
             if let Some(greeting) = oldest.and_then(|number| self.remove_greeting(number)) {
-                refuse(&greeting.socket, Refusal::Busy);
+                let _ = refuse(&greeting.socket, Refusal::Busy);
             }
         }
         let due = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
@@ -346,6 +397,7 @@ impl Worker {
             role: Role::Acceptor(door),
             due: Some(due),
             outcome: None,
+            unsaid: None,
         });
         // It has spoken already, most often.
         if let Some(number) = number {
@@ -353,16 +405,23 @@ impl Worker {
         }
     }
 
-    fn add_greeting(&mut self, greeting: Greeting) -> Option<u64> {
+    fn add_greeting(&mut self, mut greeting: Greeting) -> Option<u64> {
         let number = self.next;
         self.next += 1;
-        match self.epoll.add(&greeting.socket, Token::Greeting(number).number()) {
+        let watched = self.epoll.add(&greeting.socket, Token::Greeting(number).number());
+        let unsaid = greeting.unsaid.take();
+        let said = watched.map_err(LinkError::System).and_then(|()| match unsaid {
+            Some((hello, memory)) => greeting::say_hello(&greeting.socket, &hello, &memory),
+            None => Ok(()),
+        });
+        match said {
             Ok(()) => {
                 self.greetings.insert(number, greeting);
                 Some(number)
             }
             Err(error) => {
-                self.fail(greeting, LinkError::System(error));
+                let _ = self.epoll.remove(&greeting.socket);
+                self.fail(greeting, error);
                 None
             }
         }
@@ -410,14 +469,42 @@ impl Worker {
             Ok((socket, own, writer)) => {
                 let due = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
                 let role = Role::Opener { own, writer, expected: Some(join.owner), offer: None };
-                let _ = self.add_greeting(Greeting { socket, role, due: Some(due), outcome: None });
+                let due = Some(due);
+                let greeting = Greeting { socket, role, due, outcome: None, unsaid: None };
+                let _ = self.add_greeting(greeting);
             }
             Err(LinkError::System(error))
                 if error.kind() == std::io::ErrorKind::WouldBlock && Instant::now() < until =>
             {
                 self.knocks.push((Instant::now() + greeting::KNOCK, until, join));
             }
-            Err(_) => self.meeting_failed(join.owner),
+            Err(error) => self.introduce_again(join.owner, &error),
+        }
+    }
+
+    /// An introduction failed. What the system refused, ours or the owner's, it
+    /// may grant a while later: the right is not given up before.
+    fn introduce_again(&mut self, owner: TaskId, error: &LinkError) {
+        use std::io::ErrorKind::{ConnectionRefused, InvalidInput, PermissionDenied};
+        let passing = match error {
+            LinkError::Died | LinkError::Refused(Refusal::Busy) => true,
+            LinkError::System(error) => {
+                !matches!(error.kind(), ConnectionRefused | InvalidInput | PermissionDenied)
+            }
+            _ => false,
+        };
+        let now = Instant::now();
+        let until = self.introducing.get(&owner).copied();
+        let until = until.unwrap_or_else(|| now + Duration::from_nanos(limits::HELLO_NS));
+        match self.core.waits_for(owner) {
+            Some(join) if passing && now < until => {
+                self.introducing.insert(owner, until);
+                self.knocks.push((now + REST, until, join));
+            }
+            _ => {
+                self.introducing.remove(&owner);
+                self.meeting_failed(owner);
+            }
         }
     }
 
@@ -436,12 +523,12 @@ impl Worker {
     }
 
     /// A greeting came to nothing.
-    fn fail(&self, greeting: Greeting, error: LinkError) {
+    fn fail(&mut self, greeting: Greeting, error: LinkError) {
+        if let Role::Opener { expected: Some(owner), .. } = greeting.role {
+            self.introduce_again(owner, &error);
+        }
         if let Some(outcome) = greeting.outcome {
             outcome.settle(Err(error));
-        }
-        if let Role::Opener { expected: Some(owner), .. } = greeting.role {
-            self.meeting_failed(owner);
         }
     }
 }

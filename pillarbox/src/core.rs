@@ -64,14 +64,20 @@ pub(crate) struct TaskCore {
     pub(crate) closed: AtomicBool,
 }
 
+/// The task was made while the kernel could not say which process this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the task was made when the system could not say which process this is")]
+struct Nameless;
+
 /// Tasks of this process so far; each has its own number.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 impl TaskCore {
-    pub(crate) fn new() -> Arc<Self> {
+    /// A task of the process that its peers know by `process`.
+    pub(crate) fn new(process: u64) -> Arc<Self> {
         let (pid, uid, gid) = shm::socket::own_credentials();
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let id = TaskId { process: shm::socket::own_process(), number };
+        let id = TaskId { process, number };
         Arc::new_cyclic(|me| TaskCore {
             me: Weak::clone(me),
             id,
@@ -180,6 +186,11 @@ impl TaskCore {
         let starting = lock(&self.starting);
         if self.background.get().is_none() {
             let core = self.arc().ok_or(std::io::ErrorKind::NotConnected)?;
+            // Made when the kernel could not say who we are: its peers would know
+            // it by another name.
+            if shm::socket::sure_process()? != self.id.process {
+                return Err(std::io::Error::other(Nameless));
+            }
             let background = Background::start(&core)?;
             let _ = self.background.set(background);
         }

@@ -60,6 +60,12 @@ impl TaskCore {
         Some((given, gives.held.remove(&name)?))
     }
 
+    /// The task ends, and nobody will be let in to claim anything.
+    pub(crate) fn end_all_gives(&self) {
+        let gives = std::mem::take(&mut *lock(&self.gives));
+        end_gives(self, gives.held.into_values().collect(), Notification::SendOnceDied);
+    }
+
     /// A giver calls back what it gave to a task that has died.
     pub(crate) fn call_back_gives(&self, to: TaskId, giver: TaskId) -> Vec<HeldGive> {
         let mut gives = lock(&self.gives);

@@ -12,7 +12,7 @@ use abi::hello::{Hello, Purpose, Refusal};
 use abi::name::NameError;
 use abi::right::Address;
 use abi::{Offence, TaskId, limits};
-use shm::socket::{Credentials, LinkSocket, Received};
+use shm::socket::{Credentials, LinkSocket, Received, SendPacketError};
 use shm::{LaneWriter, OpenError, OwnPage, PeerPage};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -72,6 +72,9 @@ pub(crate) struct Greeting {
     /// When it is given up; `None` for a child, whose death we hear of.
     pub(crate) due: Option<Instant>,
     pub(crate) outcome: Option<Arc<Outcome>>,
+    /// Our hello and its memory, where they are sent once we listen for the
+    /// answer: what is answered must be heard.
+    pub(crate) unsaid: Option<(Hello, OwnedFd)>,
 }
 
 #[derive(Debug)]
@@ -114,7 +117,7 @@ impl Welcome {
     pub(crate) fn into_greeting(self) -> Greeting {
         let Welcome { socket, own, writer, offer } = self;
         let role = Role::Opener { own, writer, expected: None, offer: Some(offer) };
-        Greeting { socket, role, due: None, outcome: None }
+        Greeting { socket, role, due: None, outcome: None, unsaid: None }
     }
 }
 
@@ -148,20 +151,35 @@ pub(crate) fn open(
     purpose: Purpose,
 ) -> Result<(Arc<OwnPage>, LaneWriter), LinkError> {
     let (own, writer, hello, memory) = own_side(task, purpose)?;
-    socket.send(&hello.encode(), &[memory.as_fd()]).map_err(|_| LinkError::Died)?;
+    say_hello(socket, &hello, &memory)?;
     Ok((own, writer))
+}
+
+pub(crate) fn say_hello(
+    socket: &LinkSocket,
+    hello: &Hello,
+    memory: &OwnedFd,
+) -> Result<(), LinkError> {
+    socket.send(&hello.encode(), &[memory.as_fd()]).map_err(|error| match error {
+        SendPacketError::Gone => LinkError::Died,
+        SendPacketError::System(error) => LinkError::System(error),
+        refused @ (SendPacketError::Full | SendPacketError::TooManyInFlight) => {
+            LinkError::System(std::io::Error::other(refused))
+        }
+    })
 }
 
 /// The child's side of the link with its parent.
 pub(crate) fn greet_parent(task: &Arc<TaskCore>, socket: LinkSocket) -> Result<TaskId, LinkError> {
     task.start_background()?;
     let outcome = Arc::new(Outcome::default());
-    task.job(Job::Greet(Greeting {
+    task.job(Job::Greet(Box::new(Greeting {
         socket,
         role: Role::Acceptor(Door::Parent),
         due: due(),
         outcome: Some(Arc::clone(&outcome)),
-    }));
+        unsaid: None,
+    })));
     outcome.wait(task, Deadline::after(Duration::from_nanos(2 * limits::HELLO_NS)))
 }
 
@@ -197,14 +215,15 @@ pub(crate) fn connect(
             }
         }
     };
-    let (own, writer) = open(task, &socket, Purpose::Named)?;
+    let (own, writer, hello, memory) = own_side(task, Purpose::Named)?;
     let outcome = Arc::new(Outcome::default());
-    task.job(Job::Greet(Greeting {
+    task.job(Job::Greet(Box::new(Greeting {
         socket,
         role: Role::Opener { own, writer, expected: None, offer: None },
         due: due(),
         outcome: Some(Arc::clone(&outcome)),
-    }));
+        unsaid: Some((hello, memory)),
+    })));
     outcome.wait(task, deadline)
 }
 
@@ -219,6 +238,8 @@ pub(crate) enum First {
     Nothing,
     /// Gone without a word.
     Gone,
+    /// Our system could not take what came with it.
+    Lost(std::io::Error),
 }
 
 /// Reads the other side's first packet.
@@ -226,7 +247,12 @@ pub(crate) fn first(socket: &LinkSocket) -> Result<First, Offence> {
     let mut packet = [0; 2 * abi::hello::BYTES];
     let (bytes, mut descriptors, who) = match socket.receive(&mut packet) {
         Received::Empty => return Ok(First::Nothing),
-        Received::End | Received::Failed(_) => return Ok(First::Gone),
+        Received::End => return Ok(First::Gone),
+        Received::Failed(error) => return Ok(First::Lost(error)),
+        Received::Packet { descriptors, lost: true, .. } => {
+            shm::close::close_later(descriptors);
+            return Ok(First::Lost(std::io::ErrorKind::QuotaExceeded.into()));
+        }
         Received::Packet { bytes, descriptors, who, .. } => (bytes, descriptors, who),
     };
     let packet = packet.get(..bytes).unwrap_or_default();
@@ -234,6 +260,11 @@ pub(crate) fn first(socket: &LinkSocket) -> Result<First, Offence> {
         return Ok(First::Refused(refusal, who.map_or(0, |who| who.process)));
     }
     let hello = Hello::decode(packet)?;
+    // There is somebody, and the kernel had no descriptor to say who.
+    if who.as_ref().is_some_and(|who| who.process == 0 && who.pid != 0) {
+        shm::close::close_later(descriptors);
+        return Ok(First::Lost(std::io::ErrorKind::QuotaExceeded.into()));
+    }
     let who = who.filter(|who| who.process != 0).ok_or(Offence::CredentialsMissing)?;
     let memory = descriptors.pop().ok_or(Offence::HelloDescriptors)?;
     if !descriptors.is_empty() {
@@ -251,8 +282,11 @@ pub(crate) fn join_halves(
     hello: &Hello,
     memory: OwnedFd,
     who: Credentials,
-) -> Result<Parts, OpenError> {
-    let (peer, reader) = PeerPage::open(memory, hello.lane_bytes)?;
+) -> Result<Parts, (LinkSocket, OpenError)> {
+    let (peer, reader) = match PeerPage::open(memory, hello.lane_bytes) {
+        Ok(opened) => opened,
+        Err(error) => return Err((socket, error)),
+    };
     socket.stop_asking();
     let sender = Sender {
         task: TaskId { process: who.process, number: hello.number },

@@ -70,6 +70,14 @@ impl TaskCore {
         true
     }
 
+    /// A claim that waits for a link with `owner`.
+    pub(crate) fn waits_for(&self, owner: TaskId) -> Option<Arc<Join>> {
+        match lock(&self.meetings).get(&owner)? {
+            Meeting::Opening(joins) => joins.first().cloned(),
+            Meeting::Linked(_) => None,
+        }
+    }
+
     /// The link could not be opened: what waited for it is dead.
     pub(crate) fn meeting_failed(&self, peer: TaskId, after: &mut After) {
         let joins = {

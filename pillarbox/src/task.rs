@@ -46,12 +46,16 @@ impl Task {
         loop {
             let depth = DEPTH.load(Ordering::Relaxed);
             let place = TASKS.get(depth).ok_or(TaskError::Forked)?;
-            let task = place.get_or_init(|| {
-                if shm::fork::is_forked() {
-                    let _ = shm::fork::renew();
+            if place.get().is_none() && shm::fork::is_forked() {
+                let _ = shm::fork::renew();
+            }
+            let task = match place.get() {
+                Some(task) => task,
+                None => {
+                    let process = shm::socket::sure_process()?;
+                    place.get_or_init(|| Task { core: TaskCore::new(process) })
                 }
-                Task { core: TaskCore::new() }
-            });
+            };
             if task.core.check().is_ok() {
                 task.adopt_parent()?;
                 return Ok(task.clone());
@@ -64,12 +68,14 @@ impl Task {
     /// Another task in this process, with a space of its own: what two such
     /// tasks do with each other is what two processes do.
     ///
-    /// It lasts until [`Task::close`].
+    /// It lasts until [`Task::close`]. One made while the process could have no
+    /// descriptor, not even for a moment, is of use in this process alone: whatever
+    /// needs a link says so.
     pub fn new() -> Task {
         if shm::fork::is_forked() {
             let _ = shm::fork::renew();
         }
-        Task { core: TaskCore::new() }
+        Task { core: TaskCore::new(shm::socket::own_process()) }
     }
 
     /// Ends the task: its links hang up, its peers see it die. Rights that are
@@ -84,6 +90,10 @@ impl Task {
     fn adopt_parent(&self) -> Result<(), TaskError> {
         if self.core.parent.get().is_some() {
             return Ok(());
+        }
+        if shm::spawn::is_inherited() {
+            // What the link needs first: it is there to be taken once.
+            let _ = self.core.start_background()?;
         }
         let parent = match shm::spawn::inherited() {
             None => None,
@@ -214,7 +224,7 @@ impl Task {
 
     pub(crate) fn offer(&self, welcome: Welcome) -> Result<(), std::io::Error> {
         self.core.start_background()?;
-        self.core.job(Job::Greet(welcome.into_greeting()));
+        self.core.job(Job::Greet(Box::new(welcome.into_greeting())));
         Ok(())
     }
 }

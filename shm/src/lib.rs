@@ -19,6 +19,7 @@
 //! | [`spawn`]  | children born with a link                                   |
 //! | [`thread`] | threads no signal reaches                                   |
 //! | [`close`]  | closing what may block                                      |
+//! | [`refuse`] | every system call by name, and tests that refuse them       |
 //!
 //! # Invariants
 //!
@@ -47,6 +48,7 @@ pub mod memory;
 mod packet;
 pub mod page;
 pub mod poll;
+pub mod refuse;
 pub mod ring;
 pub mod socket;
 pub mod spawn;

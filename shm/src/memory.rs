@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use abi::Offence;
@@ -20,6 +21,7 @@ use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
 use crate::fork::{Epoch, epoch_to_create_in};
+use crate::refuse::{self, Call};
 use crate::word::{Look, Shown};
 
 /// Why memory that a peer passed was not taken.
@@ -82,14 +84,17 @@ impl Mapping {
         access: MprotectFlags,
     ) -> Result<Mapping, Errno> {
         let epoch = epoch_to_create_in().map_err(|_| Errno::NOTSUP)?;
+        refuse::at(Call::Mmap)?;
         // SAFETY: a fresh mapping at an address the kernel chooses.
         let base =
             unsafe { rustix::mm::mmap(ptr::null_mut(), bytes, ProtFlags::empty(), kind, fd, 0) }?;
         let base = NonNull::new(base.cast::<u8>()).ok_or(Errno::NOMEM)?;
         let mapping = Mapping { base, bytes, epoch };
         let start = mapping.base.as_ptr().cast();
+        refuse::at(Call::DontFork)?;
         // SAFETY: the range is the mapping just made.
         unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxDontFork) }?;
+        refuse::at(Call::Mprotect)?;
         // SAFETY: the range is the mapping just made, and nothing points into it.
         unsafe { rustix::mm::mprotect(start, bytes, access) }?;
         Ok(mapping)
@@ -146,16 +151,32 @@ impl OwnMemory {
         // are not, and a first lap through the lane takes no faults.
         let start = mapping.base.as_ptr().cast();
         let touch = || {
+            refuse::at(Call::Populate)?;
             // SAFETY: M1: the range is the mapping just made; its bytes stay zero.
             unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxPopulateWrite) }
         };
-        rustix::io::retry_on_intr(touch)?;
+        let touched = rustix::io::retry_on_intr(touch);
         let memory = OwnMemory(mapping);
+        match touched {
+            // Some sandboxes do not know it: one store for each page does the same.
+            Err(Errno::INVAL) => memory.touch_by_hand(),
+            touched => touched?,
+        }
         fill(&memory);
         // The last step before the descriptor exists for anybody else: who
         // holds one early could seal `SEAL` and keep us from this.
+        refuse::at(Call::SealAdd)?;
         rustix::fs::fcntl_add_seals(&fd, OUTBOUND)?;
         Ok((memory, fd))
+    }
+
+    fn touch_by_hand(&self) {
+        for at in (0..self.0.bytes).step_by(rustix::param::page_size()) {
+            if let Some(word) = self.word(at) {
+                // Relaxed: nobody else has seen the memory yet.
+                word.store(0, Relaxed);
+            }
+        }
     }
 
     /// The word at offset `at`. `None` past the end, and in a forked child.
@@ -267,11 +288,15 @@ pub(crate) fn create_sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
     for part in parts {
         let mut rest = *part;
         while !rest.is_empty() {
-            let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(&fd, rest, at))?;
+            let written = rustix::io::retry_on_intr(|| {
+                refuse::at(Call::Write)?;
+                rustix::io::pwrite(&fd, rest, at)
+            })?;
             at += written as u64;
             rest = rest.get(written..).unwrap_or_default();
         }
     }
+    refuse::at(Call::SealAdd)?;
     rustix::fs::fcntl_add_seals(&fd, BODY)?;
     Ok(fd)
 }
@@ -280,9 +305,13 @@ pub(crate) fn create_sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
 /// kernel knows how to say so.
 fn memfd() -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    match rustix::fs::memfd_create(c"pillarbox", flags | MemfdFlags::NOEXEC_SEAL) {
+    let create = |flags| {
+        refuse::at(Call::MemfdCreate)?;
+        rustix::fs::memfd_create(c"pillarbox", flags)
+    };
+    match create(flags | MemfdFlags::NOEXEC_SEAL) {
         // Before Linux 6.3.
-        Err(Errno::INVAL) => Ok(rustix::fs::memfd_create(c"pillarbox", flags)?),
+        Err(Errno::INVAL) => Ok(create(flags)?),
         made => Ok(made?),
     }
 }
@@ -295,7 +324,10 @@ fn allocate(fd: &OwnedFd, bytes: usize) -> Result<(), Errno> {
     if limit.current.is_some_and(|limit| limit < bytes as u64) {
         return Err(Errno::FBIG);
     }
-    let whole = || rustix::fs::fallocate(fd, FallocateFlags::empty(), 0, bytes as u64);
+    let whole = || {
+        refuse::at(Call::Fallocate)?;
+        rustix::fs::fallocate(fd, FallocateFlags::empty(), 0, bytes as u64)
+    };
     rustix::io::retry_on_intr(whole)
 }
 
@@ -305,6 +337,7 @@ fn allocate(fd: &OwnedFd, bytes: usize) -> Result<(), Errno> {
 /// Huge pages are refused with the rest: a hole in them kills its reader, and
 /// the kernel does not say where one is.
 fn verify(fd: BorrowedFd<'_>, needed: SealFlags, bytes: u64) -> Result<(), OpenError> {
+    refuse::at(Call::Verify)?;
     let stat = rustix::fs::fstat(fd)?;
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     if !regular || rustix::fs::fstatfs(fd)?.f_type as u64 != TMPFS_MAGIC {

@@ -15,6 +15,7 @@ use std::ptr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::refuse::{self, Call};
 use crate::socket::PACKET_DESCRIPTORS;
 use crate::who::Credentials;
 
@@ -36,7 +37,8 @@ const fn control_bytes(bytes: usize) -> usize {
 /// Bytes of the head of a piece: its length, level and type.
 const CONTROL_HEAD: usize = mem::size_of::<libc::cmsghdr>();
 
-/// How often a socket's pending error may stand before its packets.
+/// How often a socket's pending error may stand before its packets, and how often
+/// the kernel may have no memory for one.
 const ERRORS: usize = 4;
 
 /// What was there to receive.
@@ -69,6 +71,7 @@ static PIDFDS_REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// Has the kernel say with each packet who sent it.
 pub(crate) fn ask_who(socket: BorrowedFd<'_>) -> io::Result<()> {
+    refuse::at(Call::PassCred)?;
     rustix::net::sockopt::set_socket_passcred(socket, true)?;
     ask_for_pidfd(socket, true);
     Ok(())
@@ -78,6 +81,10 @@ pub(crate) fn ask_who(socket: BorrowedFd<'_>) -> io::Result<()> {
 /// kernels refuse, and the pid has to do.
 pub(crate) fn ask_for_pidfd(socket: BorrowedFd<'_>, yes: bool) {
     let value = libc::c_int::from(yes);
+    if refuse::at(Call::PassPidfd).is_err() {
+        PIDFDS_REFUSED.store(true, Relaxed);
+        return;
+    }
     // SAFETY: M10: reads one integer of the length that is said.
     let refused = unsafe {
         libc::setsockopt(
@@ -107,7 +114,9 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buf: &mut [u8]) -> Received {
             Err(error) => match error.raw_os_error() {
                 Some(libc::EINTR) => {}
                 Some(libc::EAGAIN) => return Received::Empty,
-                Some(libc::ECONNRESET) if errors < ERRORS => errors += 1,
+                Some(libc::ECONNRESET | libc::ENOMEM | libc::ENOBUFS) if errors < ERRORS => {
+                    errors += 1;
+                }
                 Some(libc::ECONNRESET | libc::ENOTCONN) => return Received::End,
                 _ => return Received::Failed(error),
             },
@@ -120,6 +129,7 @@ fn receive_once(
     buf: &mut [u8],
     control: &mut [u64; CONTROL_WORDS],
 ) -> io::Result<Received> {
+    refuse::at(Call::RecvMsg)?;
     let mut piece = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
     // SAFETY: M10: integers and null pointers, for which zero is a value.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
@@ -137,6 +147,7 @@ fn receive_once(
     let mut arrived = Arrived::default();
     let filled = (message.msg_controllen as usize).div_ceil(8);
     arrived.read(control.get(..filled.min(CONTROL_WORDS)).unwrap_or_default());
+    let lost = arrived.refused() || message.msg_flags & libc::MSG_CTRUNC != 0;
     let who = arrived.who();
     if bytes == 0 && who.is_none() && arrived.descriptors.is_empty() {
         // An empty packet comes from somebody; the end comes from nobody.
@@ -146,7 +157,7 @@ fn receive_once(
         bytes: bytes.min(buf.len()),
         cut: message.msg_flags & libc::MSG_TRUNC != 0,
         descriptors: arrived.descriptors,
-        lost: message.msg_flags & libc::MSG_CTRUNC != 0,
+        lost,
         who,
     })
 }
@@ -186,6 +197,18 @@ impl Arrived {
             }
             rest = rest.get(length.next_multiple_of(8)..).unwrap_or_default();
         }
+    }
+
+    /// Where a test has the kernel refuse: what could not be installed is gone.
+    fn refused(&mut self) -> bool {
+        if self.pidfd.is_some() && refuse::at(Call::InstallPidfd).is_err() {
+            self.pidfd = None;
+        }
+        let lost = !self.descriptors.is_empty() && refuse::at(Call::Install).is_err();
+        if lost {
+            self.descriptors.clear();
+        }
+        lost
     }
 
     fn who(&mut self) -> Option<Credentials> {

@@ -1,14 +1,16 @@
 //! Waiting for descriptors: sockets, deaths, and a bell of our own.
+#![allow(unsafe_code, reason = "the older call that waits, which rustix leaves out (M10)")]
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Instant;
 
 use rustix::event::{EventfdFlags, epoll};
 use rustix::io::Errno;
 
 use crate::fork::Fd;
+use crate::refuse::{self, Call};
 
 /// Descriptors to wait on, each with a token of the caller's choice.
 ///
@@ -77,6 +79,7 @@ impl Epoll {
     /// # Errors
     /// What the system says.
     pub fn new() -> io::Result<Epoll> {
+        refuse::at(Call::EpollCreate)?;
         let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         Ok(Epoll { fd: Fd::new(fd)? })
     }
@@ -88,6 +91,7 @@ impl Epoll {
     pub fn add(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         let data = epoll::EventData::new_u64(token);
         let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
+        refuse::at(Call::EpollAdd)?;
         Ok(epoll::add(&self.fd, fd, data, flags)?)
     }
 
@@ -113,10 +117,38 @@ impl Epoll {
         });
         events.list.clear();
         let room = rustix::buffer::spare_capacity(&mut events.list);
-        match epoll::wait(&self.fd, room, left.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
+        let waited = refuse::at(Call::EpollWait)
+            .and_then(|()| epoll::wait(&self.fd, room, left.as_ref()).map(|_| ()));
+        match waited {
+            Ok(()) | Err(Errno::INTR) => Ok(()),
+            // Filters on system calls that are older than the call.
+            Err(Errno::PERM | Errno::NOSYS) => self.wait_coarsely(events, deadline),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// As [`wait`](Epoll::wait), by the older call, whose deadlines are in whole
+    /// milliseconds: not early, up to one late.
+    fn wait_coarsely(&self, events: &mut Events, deadline: Option<Instant>) -> io::Result<()> {
+        let left = deadline.map_or(-1, |at| {
+            let left = at.saturating_duration_since(Instant::now());
+            let left = left.as_nanos().div_ceil(1_000_000);
+            libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)
+        });
+        let mut room = vec![libc::epoll_event { events: 0, u64: 0 }; events.list.capacity().max(1)];
+        let most = libc::c_int::try_from(room.len()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: M10: the kernel fills at most `most` events, which are there.
+        let came =
+            unsafe { libc::epoll_wait(self.fd.as_fd().as_raw_fd(), room.as_mut_ptr(), most, left) };
+        let Ok(came) = usize::try_from(came) else {
+            let error = io::Error::last_os_error();
+            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
+        };
+        events.list.extend(room.into_iter().take(came).map(|event| epoll::Event {
+            flags: epoll::EventFlags::from_bits_retain(event.events),
+            data: epoll::EventData::new_u64(event.u64),
+        }));
+        Ok(())
     }
 }
 
@@ -135,6 +167,7 @@ impl EventFd {
     /// # Errors
     /// What the system says.
     pub fn new() -> io::Result<EventFd> {
+        refuse::at(Call::Eventfd)?;
         let fd = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(EventFd { fd: Fd::new(fd)? })
     }
@@ -142,13 +175,19 @@ impl EventFd {
     /// Rings. It stays readable until [`clear`](EventFd::clear).
     pub fn raise(&self) {
         // The only refusal is a counter that is full, which is rung enough.
-        let _ = rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, &1_u64.to_ne_bytes()));
+        let _ = rustix::io::retry_on_intr(|| {
+            refuse::at(Call::EventfdUse)?;
+            rustix::io::write(&self.fd, &1_u64.to_ne_bytes())
+        });
     }
 
     /// Silences it. Clear first, then look for work.
     pub fn clear(&self) {
         let mut count = [0; 8];
-        let _ = rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut count));
+        let _ = rustix::io::retry_on_intr(|| {
+            refuse::at(Call::EventfdUse)?;
+            rustix::io::read(&self.fd, &mut count)
+        });
     }
 }
 

@@ -20,7 +20,8 @@ use rustix::net::{
 use crate::fork::Fd;
 use crate::packet;
 pub use crate::packet::Received;
-pub use crate::who::{Credentials, own_credentials, own_process};
+use crate::refuse::{self, Call};
+pub use crate::who::{Credentials, own_credentials, own_process, sure_process};
 
 /// Descriptors one packet carries: those of a message, its body, one to spare.
 pub(crate) const PACKET_DESCRIPTORS: usize = limits::MESSAGE_DESCRIPTORS + 2;
@@ -60,6 +61,7 @@ impl LinkSocket {
     /// # Errors
     /// What the system says.
     pub fn pair() -> io::Result<(LinkSocket, OwnedFd)> {
+        refuse::at(Call::SocketPair)?;
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, BIRTH, None)?;
         packet::ask_who(ours.as_fd())?;
@@ -86,7 +88,10 @@ impl LinkSocket {
 
     fn connect_to(address: &SocketAddrUnix) -> io::Result<LinkSocket> {
         let fd = unconnected()?;
-        rustix::io::retry_on_intr(|| rustix::net::connect(&fd, address))?;
+        rustix::io::retry_on_intr(|| {
+            refuse::at(Call::Connect)?;
+            rustix::net::connect(&fd, address)
+        })?;
         Ok(LinkSocket { fd: Fd::new(fd)? })
     }
 
@@ -122,7 +127,9 @@ impl LinkSocket {
             return Err(SendPacketError::System(io::ErrorKind::InvalidInput.into()));
         }
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let call = if fds.is_empty() { Call::Send } else { Call::SendDescriptors };
         let sent = rustix::io::retry_on_intr(|| {
+            refuse::at(call)?;
             rustix::net::sendmsg(&self.fd, &[IoSlice::new(packet)], &mut ancillary, flags)
         });
         match sent {
@@ -136,11 +143,16 @@ impl LinkSocket {
         }
     }
 
-    /// Rings the peer's bell: a packet of one byte. Errors are ignored; a full
-    /// queue is bell enough, and of a death we hear otherwise.
-    pub fn ring(&self) {
+    /// Rings the peer's bell: a packet of one byte. A full queue is bell enough,
+    /// and of a death we hear otherwise. False where the system had no memory for
+    /// it: then nobody was woken, and it must be rung again.
+    pub fn ring(&self) -> bool {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        let _ = rustix::io::retry_on_intr(|| rustix::net::send(&self.fd, &BELL, flags));
+        let rung = rustix::io::retry_on_intr(|| {
+            refuse::at(Call::Ring)?;
+            rustix::net::send(&self.fd, &BELL, flags)
+        });
+        !matches!(rung, Err(Errno::NOMEM | Errno::NOBUFS))
     }
 
     /// Ends the connection both ways: the peer sees us hang up, and what it
@@ -187,6 +199,7 @@ impl Listener {
     pub fn bind_abstract() -> io::Result<(Listener, Address)> {
         // Bound to no name at all, a socket gets one.
         let listener = Listener::bind(&SocketAddrUnix::new_unnamed())?;
+        refuse::at(Call::GetSockName)?;
         let name = SocketAddrUnix::try_from(rustix::net::getsockname(&listener.fd)?)?;
         let address = name.abstract_name().and_then(Address::new);
         match address {
@@ -206,7 +219,9 @@ impl Listener {
 
     fn bind(address: &SocketAddrUnix) -> io::Result<Listener> {
         let fd = unconnected()?;
+        refuse::at(Call::Bind)?;
         rustix::net::bind(&fd, address)?;
+        refuse::at(Call::Listen)?;
         rustix::net::listen(&fd, BACKLOG)?;
         Ok(Listener { fd: Fd::new(fd)? })
     }
@@ -217,7 +232,11 @@ impl Listener {
     /// What the system says; most often that the process has no descriptor
     /// left.
     pub fn accept(&self) -> io::Result<Option<LinkSocket>> {
-        match rustix::io::retry_on_intr(|| rustix::net::accept_with(&self.fd, BIRTH)) {
+        let accepted = rustix::io::retry_on_intr(|| {
+            refuse::at(Call::Accept)?;
+            rustix::net::accept_with(&self.fd, BIRTH)
+        });
+        match accepted {
             Ok(fd) => {
                 // Inherited from the listener; said again in case it was not.
                 packet::ask_who(fd.as_fd())?;
@@ -237,6 +256,7 @@ impl AsFd for Listener {
 
 /// A socket that will say who sent what, and is not connected yet.
 fn unconnected() -> io::Result<OwnedFd> {
+    refuse::at(Call::Socket)?;
     let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, BIRTH, None)?;
     packet::ask_who(fd.as_fd())?;
     Ok(fd)

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32};
 use rustix::fs::FileType;
 use rustix::io::FdFlags;
 
+use crate::refuse::{self, Call};
 use crate::socket::LinkSocket;
 
 /// The variable that tells a child of its link: `<descriptor>:<inode>`.
@@ -40,7 +41,9 @@ const NONE: RawFd = -1;
 /// What the system says; then `link` is closed and nothing was started.
 pub fn spawn(command: &mut Command, link: OwnedFd) -> io::Result<Child> {
     // Above the standard three, which the child's own are put over.
+    refuse::at(Call::Dup)?;
     let link = rustix::io::fcntl_dupfd_cloexec(&link, 3)?;
+    refuse::at(Call::Spawn)?;
     let inode = rustix::fs::fstat(&link)?.st_ino;
     // The command keeps the closure for ever, so it is told when to stop.
     let inherit = Arc::new(AtomicI32::new(link.as_raw_fd()));
@@ -69,7 +72,26 @@ pub fn spawn(command: &mut Command, link: OwnedFd) -> io::Result<Child> {
 /// The link this process was started with: the first time it is asked for, and
 /// only in the very child that [`spawn`] started.
 pub fn inherited() -> Option<LinkSocket> {
-    static TAKEN: AtomicBool = AtomicBool::new(false);
+    let raw = waiting()?;
+    if TAKEN.swap(true, Relaxed) {
+        return None;
+    }
+    // SAFETY: M11: the descriptor our parent meant for us, taken this once.
+    let link = unsafe { OwnedFd::from_raw_fd(raw) };
+    LinkSocket::from_fd(link).ok()
+}
+
+/// Whether [`inherited`] would find a link: for who must prepare for one.
+pub fn is_inherited() -> bool {
+    waiting().is_some()
+}
+
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+fn waiting() -> Option<RawFd> {
+    if TAKEN.load(Relaxed) {
+        return None;
+    }
     let value = env::var(LINK_VARIABLE).ok()?;
     let (raw, inode) = parse(&value)?;
     // SAFETY: M11: only looked at, by calls that fail on what is not open.
@@ -77,12 +99,7 @@ pub fn inherited() -> Option<LinkSocket> {
     // Whatever Rust opens is closed on exec. What is not, was inherited, or
     // made by someone who does not care; the inode tells which.
     let crossed_exec = rustix::io::fcntl_getfd(seen).is_ok_and(|flags| flags.is_empty());
-    if !crossed_exec || !is_socket(seen, inode) || TAKEN.swap(true, Relaxed) {
-        return None;
-    }
-    // SAFETY: M11: the descriptor our parent meant for us, taken this once.
-    let link = unsafe { OwnedFd::from_raw_fd(raw) };
-    LinkSocket::from_fd(link).ok()
+    (crossed_exec && is_socket(seen, inode)).then_some(raw)
 }
 
 fn parse(value: &str) -> Option<(RawFd, u64)> {

@@ -6,12 +6,15 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::thread::JoinHandle;
 
+use crate::refuse::{self, Call};
+
 /// Starts a thread with every signal blocked from birth, so that the host's
 /// handlers run on the host's threads.
 ///
 /// # Errors
 /// What the system says when it has no thread to give.
 pub fn spawn_quiet(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    refuse::at(Call::Thread)?;
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: fills the set it is given.

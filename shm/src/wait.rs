@@ -13,6 +13,7 @@ use rustix::thread::futex;
 use rustix::time::{ClockId, Timespec};
 
 use crate::page::PeerPage;
+use crate::refuse::{self, Call};
 
 /// The most heads one sleep waits on. What more there are is not slept on.
 pub const HEADS: usize = 127;
@@ -87,7 +88,9 @@ pub fn sleep(
     own.sleepers.fetch_add(1, SeqCst); // pairs: wake.sleepers
     let woken = if heads.is_empty() || !can_wait_on_heads() {
         let flags = futex::Flags::PRIVATE;
-        futex::wait_bitset(&own.count, flags, seen, until.as_ref(), NonZeroU32::MAX)
+        refuse::at(Call::FutexWait).and_then(|()| {
+            futex::wait_bitset(&own.count, flags, seen, until.as_ref(), NonZeroU32::MAX)
+        })
     } else {
         wait_on_all(own, seen, heads, until.as_ref())
     };
@@ -98,13 +101,15 @@ pub fn sleep(
     }
 }
 
+/// What is known of `futex_waitv`. Not a `OnceLock`: a fork in the middle would
+/// leave it locked for ever.
+static CAN: AtomicU8 = AtomicU8::new(UNKNOWN);
+const UNKNOWN: u8 = 0;
+const YES: u8 = 1;
+const NO: u8 = 2;
+
 /// Whether this kernel lets a thread sleep on several words at once.
 pub fn can_wait_on_heads() -> bool {
-    // Not a `OnceLock`: a fork in the middle would leave it locked for ever.
-    static CAN: AtomicU8 = AtomicU8::new(UNKNOWN);
-    const UNKNOWN: u8 = 0;
-    const YES: u8 = 1;
-    const NO: u8 = 2;
     // Relaxed: whoever asks the kernel again hears the same.
     match CAN.load(Relaxed) {
         UNKNOWN => {
@@ -144,7 +149,13 @@ fn wait_on_all(
     // answers EFAULT where nothing is mapped.
     let waiters = waiters.get(..count).unwrap_or_default();
     let flags = futex::WaitvFlags::empty();
-    futex::waitv(waiters, flags, until, ClockId::Monotonic).map(|_| ())
+    let woken = refuse::at(Call::FutexWaitv)
+        .and_then(|()| futex::waitv(waiters, flags, until, ClockId::Monotonic));
+    // Barred since we asked: the heads are slept on no more.
+    if matches!(woken, Err(Errno::NOSYS | Errno::PERM)) {
+        CAN.store(NO, Relaxed);
+    }
+    woken.map(|_| ())
 }
 
 /// The point of `CLOCK_MONOTONIC` that `deadline` is; an error if it has passed.

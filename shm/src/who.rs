@@ -5,9 +5,13 @@
 //! a mix of pid and start time.
 
 use std::fmt;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, getpid};
+
+use crate::refuse::{self, Call};
 
 /// `f_type` of pidfs, where every process's pidfd has an inode of its own.
 const PIDFS_MAGIC: u64 = 0x5049_4446;
@@ -64,14 +68,34 @@ pub fn own_credentials() -> (i32, u32, u32) {
     (pid, rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
+/// What names this process, as [`own_process`] does, or why it cannot be said
+/// now: for want of a descriptor or of memory the answer would be another than
+/// our peers get.
+///
+/// # Errors
+/// What the system says.
+pub fn sure_process() -> io::Result<u64> {
+    let pid = getpid();
+    match pidfd_open(pid) {
+        Ok(pidfd) => Ok(process_of(pidfd.as_fd(), pid.as_raw_nonzero().get())),
+        Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => Err(errno.into()),
+        Err(_) => Ok(pid_and_start(pid.as_raw_nonzero().get())),
+    }
+}
+
 /// What names this process, by the rule of [`Credentials::process`]. Zero only
 /// where neither pidfds nor `/proc` are to be had.
 pub fn own_process() -> u64 {
     let pid = getpid();
-    match pidfd_open(pid, PidfdFlags::empty()) {
+    match pidfd_open(pid) {
         Ok(pidfd) => process_of(pidfd.as_fd(), pid.as_raw_nonzero().get()),
         Err(_) => pid_and_start(pid.as_raw_nonzero().get()),
     }
+}
+
+fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
+    refuse::at(Call::PidfdOpen)?;
+    rustix::process::pidfd_open(pid, PidfdFlags::empty())
 }
 
 fn process_of(pidfd: BorrowedFd<'_>, pid: i32) -> u64 {
@@ -101,7 +125,7 @@ fn start_time(stat: &str) -> Option<u64> {
 /// Opens the process that `pid` names now.
 fn open_process(pid: i32) -> Option<OwnedFd> {
     let pid = Pid::from_raw(pid)?;
-    pidfd_open(pid, PidfdFlags::empty()).ok()
+    pidfd_open(pid).ok()
 }
 
 #[cfg(test)]

@@ -28,6 +28,11 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "tidy", about: "the house rules: cargo xtask tidy", run: tidy::step },
     Step { name: "build", about: "the command pillarbox as users get it", run: build },
     Step { name: "test", about: "cargo test --workspace: every target and doc example", run: test },
+    Step {
+        name: "refuse",
+        about: "each system call refused at each of its places, in a build of its own",
+        run: refuse,
+    },
     Step { name: "examples", about: "every example runs and ends well", run: examples },
     Step { name: "readme", about: "the commands of README.md do what it says", run: readme },
     Step {
@@ -83,6 +88,27 @@ fn test(bench: &mut Bench) -> Ending {
     let mut command = bench.cargo("test --workspace --locked --no-fail-fast");
     let tally = bench.test(&mut command)?;
     Ok(Outcome::Passed(count(tally.passed, "test")))
+}
+
+/// What stands in every binary that can have system calls refused.
+const REFUSE_MARK: &[u8] = b"pillarbox: system calls refused";
+
+/// The hooks are a feature that users cannot come by: the binary they get must
+/// have nothing of them, and the tests' must.
+fn refuse(bench: &mut Bench) -> Ending {
+    const BUILD: &str = "-p pillarbox --features refuse --locked";
+    if bench.has_cargo("clippy") {
+        let mut command = bench.cargo(&format!("clippy {BUILD} --all-targets -- -D warnings"));
+        bench.must(&mut command)?;
+    }
+    let test = "--test a_refused_system_call_leaves_rights_intact";
+    let mut command = bench.cargo(&format!("test {BUILD} {test}"));
+    let tally = bench.test(&mut command)?;
+    let cli = std::fs::read(bench.workspace.cli())?;
+    if cli.windows(REFUSE_MARK.len()).any(|bytes| bytes == REFUSE_MARK) {
+        return Err(Broken::new("the command pillarbox has hooks that refuse system calls"));
+    }
+    Ok(Outcome::Passed(count(tally.passed, "sweep")))
 }
 
 /// The rule is simple: an example takes no arguments, ends by itself and ends

@@ -25,34 +25,41 @@ impl Worker {
         match first {
             Ok(First::Nothing) => {}
             Ok(First::Gone) => self.fail(greeting, LinkError::Died),
+            Ok(First::Lost(error)) => {
+                let _ = refuse(&greeting.socket, Refusal::Busy);
+                self.fail(greeting, LinkError::System(error));
+            }
             Ok(First::Refused(refusal, process)) => self.refused(greeting, refusal, process),
             Err(offence) => {
                 let refusal = match offence {
                     Offence::VersionUnknown { .. } => Refusal::Version(abi::hello::VERSION),
                     _ => Refusal::Malformed,
                 };
-                refuse(&greeting.socket, refusal);
+                let _ = refuse(&greeting.socket, refusal);
                 self.fail(greeting, LinkError::Fault(offence));
             }
             Ok(First::Hello(hello, memory, who)) => {
                 let peer = TaskId { process: who.process, number: hello.number };
-                let Greeting { socket, role, due, outcome } = greeting;
+                let Greeting { socket, role, due, outcome, unsaid } = greeting;
                 match role {
                     Role::Opener { own, writer, expected, offer } => {
                         if expected.is_some_and(|expected| expected != peer) {
                             let role = Role::Opener { own, writer, expected, offer };
-                            let greeting = Greeting { socket, role, due, outcome };
+                            let greeting = Greeting { socket, role, due, outcome, unsaid };
                             self.fail(greeting, LinkError::Fault(Offence::WrongTask));
                             return;
                         }
                         let parts = greeting::join_halves(socket, own, writer, &hello, memory, who);
                         match parts {
                             Ok(parts) => self.link(parts, offer, outcome),
-                            Err(error) => {
+                            Err((_, error)) => {
+                                let error = link_error(error);
                                 if let Some(owner) = expected {
-                                    self.meeting_failed(owner);
+                                    self.introduce_again(owner, &error);
                                 }
-                                settle_opening(outcome, error);
+                                if let Some(outcome) = outcome {
+                                    outcome.settle(Err(error));
+                                }
                             }
                         }
                     }
@@ -61,19 +68,24 @@ impl Worker {
                             let answered = self.answer(socket, &hello, memory, who);
                             match answered {
                                 Ok(parts) => self.link(parts, offer_of(&door), outcome),
-                                Err(error) => settle_opening(outcome, error),
+                                Err(error) => {
+                                    if let Some(outcome) = outcome {
+                                        outcome.settle(Err(link_error(error)));
+                                    }
+                                }
                             }
                         }
                         Err(refusal) => {
                             // A caller we are linked with already gets its
-                            // rights on the link there is.
-                            if refusal == Refusal::Duplicate
+                            // rights on the link there is, if it hears of it.
+                            let told = refuse(&socket, refusal);
+                            if told
+                                && matches!(refusal, Refusal::Duplicate { .. })
                                 && let (Some(offer), Some(link)) =
                                     (offer_of(&door), self.core.link_with(peer))
                             {
                                 self.welcome(&link, offer);
                             }
-                            refuse(&socket, refusal);
                             if let Some(outcome) = outcome {
                                 outcome.settle(Err(LinkError::Refused(refusal)));
                             }
@@ -114,7 +126,11 @@ impl Worker {
         if self.links.len() >= limits::LINKS {
             return Err(Refusal::Busy);
         }
-        if self.core.may_accept(peer) { Ok(()) } else { Err(Refusal::Duplicate) }
+        if self.core.may_accept(peer) { Ok(()) } else { Err(self.duplicate()) }
+    }
+
+    fn duplicate(&self) -> Refusal {
+        Refusal::Duplicate { number: self.core.id.number }
     }
 
     /// Answers a hello with our own.
@@ -127,9 +143,19 @@ impl Worker {
     ) -> Result<Parts, shm::OpenError> {
         use std::os::fd::AsFd;
 
+        // What our system refuses is not the other side's doing: it may come again.
+        let busy = |socket: &LinkSocket, error| {
+            let _ = refuse(socket, Refusal::Busy);
+            shm::OpenError::System(error)
+        };
         let (own, writer, answer, ours) =
-            greeting::own_side(&self.core, hello.purpose).map_err(shm::OpenError::System)?;
-        let parts = greeting::join_halves(socket, own, writer, hello, memory, who)?;
+            greeting::own_side(&self.core, hello.purpose).map_err(|error| busy(&socket, error))?;
+        let parts = greeting::join_halves(socket, own, writer, hello, memory, who).map_err(
+            |(socket, error)| match error {
+                shm::OpenError::System(error) => busy(&socket, error),
+                offence @ shm::OpenError::Offence(_) => offence,
+            },
+        )?;
         match parts.socket.send(&answer.encode(), &[ours.as_fd()]) {
             Ok(()) => Ok(parts),
             Err(_) => Err(shm::OpenError::System(std::io::ErrorKind::BrokenPipe.into())),
@@ -142,19 +168,19 @@ impl Worker {
             Role::Opener { expected, .. } => expected,
             Role::Acceptor(_) => None,
         };
-        if refusal == Refusal::Duplicate {
+        if let Refusal::Duplicate { number } = refusal {
             // The other side's connection stays; ours was not needed. What
             // waits for the link gets it when that one is answered.
             if let Some(outcome) = outcome {
                 self.link_answered();
-                let linked = self.links.values().find(|link| link.peer_task().process == process);
-                outcome
-                    .settle(linked.map(|link| link.peer_task()).ok_or(LinkError::Refused(refusal)));
+                let peer = TaskId { process, number };
+                let linked = self.core.link_with(peer).map(|_| peer);
+                outcome.settle(linked.ok_or(LinkError::Refused(refusal)));
             }
             return;
         }
         if let Some(owner) = expected {
-            self.meeting_failed(owner);
+            self.introduce_again(owner, &LinkError::Refused(refusal));
         }
         if let Some(outcome) = outcome {
             outcome.settle(Err(LinkError::Refused(refusal)));
@@ -172,7 +198,7 @@ impl Worker {
             // There is one already: this one was never used.
             link.socket().shutdown();
             if let Some(outcome) = outcome {
-                outcome.settle(Err(LinkError::Refused(Refusal::Duplicate)));
+                outcome.settle(Err(LinkError::Refused(self.duplicate())));
             }
             return;
         };
@@ -184,10 +210,20 @@ impl Worker {
                 None => Ok(()),
             });
         self.links.insert(number, Arc::clone(&link));
-        if watched.is_err() {
+        self.introducing.remove(&peer);
+        if let Err(error) = watched {
             // Nobody would hear of its death.
-            link.socket().shutdown();
+            link.broken(error.kind());
+            let mut after = After::default();
+            for join in joins {
+                link.claim(join, &mut after);
+            }
+            after.run();
             self.bury(&link);
+            if let Some(outcome) = outcome {
+                outcome.settle(Err(LinkError::System(error)));
+            }
+            return;
         }
         if let Some(offer) = offer {
             self.welcome(&link, offer);
@@ -221,15 +257,14 @@ fn offer_of(door: &Door) -> Option<Offer> {
     Some(Offer { names, rights, to_caller: true })
 }
 
-fn settle_opening(outcome: Option<Arc<Outcome>>, error: shm::OpenError) {
-    let Some(outcome) = outcome else { return };
-    outcome.settle(Err(match error {
+fn link_error(error: shm::OpenError) -> LinkError {
+    match error {
         shm::OpenError::Offence(offence) => LinkError::Fault(offence),
         shm::OpenError::System(error) => LinkError::System(error),
-    }));
+    }
 }
 
-pub(super) fn refuse(socket: &LinkSocket, refusal: Refusal) {
-    // It may have gone already.
-    let _ = socket.send(&refusal.encode(), &[]);
+/// Whether it could be told: it may have gone already.
+pub(super) fn refuse(socket: &LinkSocket, refusal: Refusal) -> bool {
+    socket.send(&refusal.encode(), &[]).is_ok()
 }

@@ -17,7 +17,7 @@ use shm::socket::Received;
 
 use super::entry::Imported;
 use super::out::{DESCRIPTORS, charge_of};
-use super::{Charge, Join, Joined, Link};
+use super::{Charge, End, Join, Joined, Link};
 use crate::core::TaskCore;
 use crate::giving::{HeldGive, end_gives};
 use crate::message::{Body, Descriptor, Message, Notification};
@@ -30,6 +30,9 @@ const TURN: u32 = 64;
 
 /// Packets read from one socket in one turn, bells included.
 const PACKETS: usize = 256;
+
+/// What a full table of descriptors is called.
+const NO_ROOM: std::io::ErrorKind = std::io::ErrorKind::QuotaExceeded;
 
 /// Descriptors that came before their frame.
 #[derive(Debug)]
@@ -111,7 +114,8 @@ impl Link {
         let mut inn = lock(&self.inn);
         let mut taken = 0;
         let goal = self.peer.head();
-        while taken < most && !matches!(self.end(), Some(super::End::Fault(_))) {
+        let at_odds = || matches!(self.end(), Some(End::Fault(_) | End::System(_)));
+        while taken < most && !at_odds() {
             let header = match inn.reader.next() {
                 Ok(Some(header)) => header,
                 Ok(None) => break,
@@ -170,7 +174,11 @@ impl Link {
         for _ in 0..PACKETS {
             match self.socket.receive(&mut buffer) {
                 Received::Empty => break,
-                Received::End | Received::Failed(_) => return Ok(SocketState::Ended),
+                Received::End => return Ok(SocketState::Ended),
+                Received::Failed(error) => {
+                    self.broken(error.kind());
+                    return Ok(SocketState::Ended);
+                }
                 Received::Packet { bytes: 1, descriptors, lost: false, .. }
                     if descriptors.is_empty() => {}
                 Received::Packet { bytes: 8, descriptors, lost, .. }
@@ -234,13 +242,21 @@ impl Link {
             Kind::Board => {
                 let number = u32::try_from(header.tag).map_err(|_| Offence::DescriptorsMissing)?;
                 let mut packet = self.packet(inn, number, turn)?;
+                if packet.lost {
+                    // Our table was full, and a board is not sent twice.
+                    self.broken(NO_ROOM);
+                }
                 let fd = packet.descriptors.pop().ok_or(Offence::DescriptorsMissing)?;
                 turn.foreign.append(&mut packet.descriptors);
                 match self.peer.add_board(fd) {
                     Ok(()) => Ok(()),
                     Err(shm::OpenError::Offence(offence)) => Err(offence),
-                    // We could not map it: its slots stay unknown to us.
-                    Err(shm::OpenError::System(_)) => Ok(()),
+                    // We could not map it. Rights on it would lead nowhere, so
+                    // it is better to say so.
+                    Err(shm::OpenError::System(error)) => {
+                        self.broken(error.kind());
+                        Ok(())
+                    }
                 }
             }
             _ => {

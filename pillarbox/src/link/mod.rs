@@ -58,6 +58,8 @@ pub(crate) enum End {
     Died,
     /// The peer broke the protocol.
     Fault(Offence),
+    /// Our own system refused what the link cannot do without.
+    System(std::io::ErrorKind),
 }
 
 impl End {
@@ -65,6 +67,7 @@ impl End {
         match self {
             End::Died => SendFailure::Dead,
             End::Fault(offence) => SendFailure::Fault(offence),
+            End::System(kind) => SendFailure::System(kind),
         }
     }
 }
@@ -305,6 +308,28 @@ impl Link {
             self.socket.shutdown();
             self.task.bury_soon(self.number);
         }
+    }
+
+    /// Our own system refused what the link cannot do without: it ends, and nobody
+    /// is blamed. An offence that is found because of it comes too late.
+    pub(crate) fn broken(&self, kind: std::io::ErrorKind) {
+        if self.end.set(End::System(kind)).is_ok() {
+            self.socket.shutdown();
+            self.task.bury_soon(self.number);
+        }
+    }
+
+    /// Does again what the system refused a while ago: what was not written is
+    /// written, the bell is rung, and who waits for room looks.
+    pub(crate) fn try_again(&self) {
+        if self.is_dead() {
+            return;
+        }
+        self.flush_backlog();
+        self.ring_now();
+        let mut after = After::default();
+        self.wake_waiters(&mut after);
+        after.run();
     }
 
     /// Ends everything that hangs on this link. Runs once, on the background

@@ -18,6 +18,7 @@ use shm::{LaneWriter, WriteError};
 use super::backlog::Backlog;
 use super::carry::Load;
 use super::{End, Entry, Link};
+use crate::background::Job;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::message::{Message, Notification};
@@ -48,6 +49,8 @@ pub(crate) struct Out {
     sent_bytes: u64,
     published: u64,
     fault: Option<Offence>,
+    /// The system refused something that must be tried again.
+    again: bool,
 }
 
 impl Out {
@@ -61,6 +64,7 @@ impl Out {
             sent_bytes: 0,
             published: 0,
             fault: None,
+            again: false,
         }
     }
 }
@@ -315,7 +319,10 @@ impl Link {
             // Before the frame that owns them, so that they are there when it
             // is seen.
             let fds = load.descriptors(message);
-            self.send_descriptors(out.packet, &fds)?;
+            let sent = self.send_descriptors(out.packet, &fds);
+            // Nobody says when there is room in a socket.
+            out.again |= matches!(sent, Err(Blocked::Room));
+            sent?;
             out.packet = out.packet.wrapping_add(1);
         }
         match out.writer.write(&header, &[&load.extra, body], limits::LANE_RESERVE, &self.peer) {
@@ -503,6 +510,9 @@ impl Link {
         while let Some(board) = out.boards.front_mut() {
             if let Some(fd) = &board.fd {
                 if self.socket.send(&descriptor_packet(out.packet), &[fd.as_fd()]).is_err() {
+                    // No room in the socket, or the system has none: neither says
+                    // when it has.
+                    out.again = true;
                     return false;
                 }
                 board.fd = None;
@@ -552,6 +562,7 @@ impl Link {
     /// sleeps.
     fn publish(&self, mut out: std::sync::MutexGuard<'_, Out>) {
         let fault = out.fault.take();
+        let again = std::mem::take(&mut out.again);
         let news = out.writer.head() != out.published;
         if news {
             out.writer.publish();
@@ -563,6 +574,9 @@ impl Link {
         }
         if news {
             self.ring();
+        }
+        if again && !self.is_dead() {
+            self.task.job(Job::Again(self.number));
         }
     }
 
@@ -579,7 +593,9 @@ impl Link {
             return;
         }
         if bell {
-            self.socket.ring();
+            if !self.socket.ring() {
+                self.task.job(Job::Again(self.number));
+            }
         } else {
             self.own.wake_head();
         }
@@ -594,7 +610,9 @@ impl Link {
     /// all busy.
     pub(crate) fn ring_now(&self) {
         self.own.wake_head();
-        self.socket.ring();
+        if !self.socket.ring() {
+            self.task.job(Job::Again(self.number));
+        }
     }
 
     pub(crate) fn flush_backlog(&self) {
