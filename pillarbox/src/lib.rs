@@ -26,6 +26,7 @@
 //! | [`mod@bootstrap`]  | names for rights, and services that start when asked |
 //! | [`mod@typed`]      | channels of any serde type, or of a fixed size    |
 //! | [`mod@future`]     | the same operations as futures, for any executor  |
+//! | [`mod@interface`]  | a trait as a typed client and a server            |
 //! | [`Deadline`]       | how long a call may wait                          |
 //!
 //! Linux 5.16 or newer; see the repository's ARCHITECTURE.md for the map.
@@ -42,6 +43,7 @@ mod facet;
 pub mod future;
 mod giving;
 mod greeting;
+pub mod interface;
 mod link;
 mod listen;
 mod meeting;
@@ -54,6 +56,8 @@ pub mod typed;
 mod wait;
 mod welcome;
 
+#[cfg(feature = "interface")]
+pub use ::interface::interface;
 pub use abi::frame::PortStatus;
 pub use abi::hello::Refusal;
 pub use abi::name::{NameError, check as check_name};
@@ -78,3 +82,8 @@ pub use typed::channel;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// So is that of the attribute.
+#[cfg(all(doctest, feature = "interface"))]
+#[doc = include_str!("../../interface/README.md")]
+pub struct InterfaceReadme;

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use pillarbox::{Capacity, Deadline, Message, Notification, ReceiveRight, Task};
+use pillarbox::{Capacity, Deadline, Message, Notification, ReceiveRight, Task, interface};
 use serde::Serialize;
 
 use crate::argument;
@@ -181,6 +181,10 @@ impl Service<'_> {
             return reply::refused(
                 "the body could not be mapped: too little memory or descriptors",
             );
+        }
+        // Who asks what we understand wants no run.
+        if interface::LIBRARY_IDS.contains(&message.id()) {
+            return reply::refused("it runs a program, and has no interface");
         }
         // A run that nobody keeps would outlive us.
         if self.keeper.lock().unwrap_or_else(PoisonError::into_inner).is_gone() {

@@ -5,6 +5,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use pillarbox::SendRight;
+use pillarbox::bootstrap::{Bootstrap, Service};
+use pillarbox::interface::{self, ClientError};
+use pillarbox::typed::TypedSendFailure;
 use serde::Serialize;
 
 use crate::argument::{self, Patience};
@@ -23,12 +27,17 @@ the bootstrap server's word, which has it from the kernel; the queue is the
 owner's word, given within 200 ms or shown as `?`. Program and command are
 advisory: they are what /proc says now, and a process can change its command.
 
+With --interface the service is asked what it understands, which starts it if it
+does not run yet. The answer is the service's own word.
+
 Examples:
   pillarbox show com.example.upper
   pillarbox show 812 --json
+  pillarbox show org.example.calculator --interface --json | jq .methods[].name
 
 JSON, one object for each name: as `ls --long --json`, and \"task\", \"executable\",
-  \"command\".";
+  \"command\". With --interface: \"name\" and \"version\" of the interface,
+  \"documentation\", \"methods\", \"reserved\".";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -37,6 +46,9 @@ pub(crate) struct Arguments {
     what: OsString,
     #[command(flatten)]
     patience: Patience,
+    /// Ask the service for its methods and what they carry, and print those
+    #[arg(long)]
+    interface: bool,
     /// Print one object for each name
     #[arg(long)]
     pub(crate) json: bool,
@@ -74,6 +86,9 @@ pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Fail
         return Err(Failure::new(Kind::NoSuchName, format!("nobody has the name {what}"))
             .hint("`pillarbox ls --long` lists the names and processes there are"));
     }
+    if arguments.interface {
+        return interfaces(arguments, names, &server, place);
+    }
     for (at, found) in survey::ask(names).iter().enumerate() {
         let reader = if arguments.json {
             output::json(&shown(found))?
@@ -86,6 +101,53 @@ pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Fail
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what each of these services understands.
+fn interfaces(
+    arguments: &Arguments,
+    names: Vec<(Service, Option<SendRight>)>,
+    server: &Bootstrap,
+    place: &Place,
+) -> Result<ExitCode, Failure> {
+    let deadline = arguments.patience.or(USUAL);
+    for (at, (Service { name, .. }, right)) in names.into_iter().enumerate() {
+        let right = match right {
+            Some(right) => right,
+            None => server
+                .look_up(&name, deadline)
+                .map_err(|error| Failure::bootstrap(error, &place.path()))?,
+        };
+        let protocol =
+            interface::describe(&right, deadline).map_err(|error| not_described(error, &name))?;
+        let gap = if at == 0 { "" } else { "\n" };
+        let reader = if arguments.json {
+            output::text(&protocol.to_json())?
+        } else {
+            output::bytes(&[gap.as_bytes(), protocol.to_markdown().as_bytes()])?
+        };
+        if reader == Reader::Gone {
+            break;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Why `name` did not say what it understands.
+fn not_described(error: ClientError, name: &str) -> Failure {
+    match error {
+        ClientError::Unsent { reason: TypedSendFailure::Unsent(reason), .. } => {
+            Failure::unsent(reason, name)
+        }
+        ClientError::Deadline => {
+            Failure::new(Kind::Deadline, format!("{name} did not answer before the deadline"))
+                .hint("a receiver that is no server of an interface may never answer")
+        }
+        ClientError::Died => Failure::new(Kind::Died, format!("{name} died before it answered")),
+        other => Failure::new(Kind::Refused, format!("{name} does not say what it understands"))
+            .because(other)
+            .hint("what `pillarbox serve` runs, and other plain mailboxes, have no interface"),
+    }
 }
 
 fn shown(found: &Found) -> Shown<'_> {

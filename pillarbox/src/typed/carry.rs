@@ -98,7 +98,7 @@ struct Out {
 
 /// A value as a message, and where to put its rights if it is not sent.
 #[derive(Default)]
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     rights: Vec<Option<Shared>>,
     descriptors: Vec<Shared>,
 }
@@ -106,8 +106,15 @@ pub(super) struct Outgoing {
 /// Makes `value` a message. Its carries are empty from here on, and full again
 /// after an error or [`Outgoing::come_back`].
 pub(super) fn pack<T: Serialize>(value: &T) -> Result<(Message, Outgoing), EncodeError> {
+    pack_with(|| encode::write(value))
+}
+
+/// As [`pack`], with the bytes that `write` makes of the value.
+pub(super) fn pack_with(
+    write: impl FnOnce() -> Result<Vec<u8>, encode::Stop>,
+) -> Result<(Message, Outgoing), EncodeError> {
     let restore = Restore::begin(Trays { out: Some(Out::default()), came: None });
-    let written = encode::write(value);
+    let written = write();
     let out = restore.end().out.unwrap_or_default();
     let body = match written {
         Ok(body) => body,
@@ -153,7 +160,7 @@ impl Outgoing {
     }
 
     /// The message was not sent: everything goes back to where it was.
-    pub(super) fn come_back(self, message: &mut Message) {
+    pub(crate) fn come_back(self, message: &mut Message) {
         for (shared, right) in self.rights.into_iter().zip(message.take_rights()) {
             if let Some(shared) = shared {
                 *lock(&shared) = Some(Load::Right(right));
@@ -195,6 +202,15 @@ struct Came {
 
 /// Reads a message as a value. Whatever the value does not take is released.
 pub(super) fn unpack<T: DeserializeOwned>(message: &mut Message) -> Result<T, TypedReceiveError> {
+    unpack_with(message, |bytes| decode::read(bytes).map(|value| (value, false)))
+}
+
+/// As [`unpack`], with the value that `read` makes of the bytes. It also says
+/// whether it skipped some, which may have named rights.
+pub(super) fn unpack_with<T>(
+    message: &mut Message,
+    read: impl FnOnce(&[u8]) -> Result<(T, bool), decode::Stop>,
+) -> Result<T, TypedReceiveError> {
     let sender = message.sender();
     let fault = |offence| TypedReceiveError::Fault { offence, sender };
     if message.is_body_lost() {
@@ -206,10 +222,11 @@ pub(super) fn unpack<T: DeserializeOwned>(message: &mut Message) -> Result<T, Ty
         trouble: None,
     };
     let restore = Restore::begin(Trays { out: None, came: Some(came) });
-    let read = decode::read(message.body());
+    let read = read(message.body());
     let came = restore.end().came.unwrap_or_default();
     match read {
-        Ok(value) => {
+        Ok((value, true)) => Ok(value),
+        Ok((value, false)) => {
             let left =
                 came.rights.iter().flatten().count() + came.descriptors.iter().flatten().count();
             if left > 0 {

@@ -43,21 +43,46 @@ const fn fault<T>(offence: TypedOffence) -> Result<T, Stop> {
 
 /// Reads a value out of all of `bytes`.
 pub(super) fn read<T: de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Stop> {
-    let mut reader = Reader { rest: bytes, depth_left: DEPTH, empty_left: EMPTY };
+    let mut reader = Reader::new(bytes, false);
     let value = T::deserialize(&mut reader)?;
-    match reader.rest.len() {
-        0 => Ok(value),
-        left => fault(TypedOffence::BytesLeftOver(left)),
-    }
+    reader.finish()?;
+    Ok(value)
 }
 
-struct Reader<'de> {
+pub(super) struct Reader<'de> {
     rest: &'de [u8],
     depth_left: usize,
     empty_left: usize,
+    /// Whether named fields say how long and how many they are.
+    grows: bool,
+    /// Whether there was more than the type knows.
+    skipped: bool,
 }
 
 impl<'de> Reader<'de> {
+    pub(super) fn new(bytes: &'de [u8], grows: bool) -> Self {
+        Reader { rest: bytes, depth_left: DEPTH, empty_left: EMPTY, grows, skipped: false }
+    }
+
+    /// Whether there was more than the type knows.
+    pub(super) const fn has_skipped(&self) -> bool {
+        self.skipped
+    }
+
+    /// Nothing is left.
+    pub(super) fn finish(&self) -> Result<(), Stop> {
+        match self.rest.len() {
+            0 => Ok(()),
+            left => fault(TypedOffence::BytesLeftOver(left)),
+        }
+    }
+
+    /// What is left is more than we know, and nothing to us.
+    pub(super) fn skip_rest(&mut self) {
+        self.rest = &[];
+        self.skipped = true;
+    }
+
     fn take(&mut self, length: usize) -> Result<&'de [u8], Stop> {
         let (taken, rest) =
             self.rest.split_at_checked(length).ok_or(Stop::Fault(TypedOffence::Truncated))?;
@@ -107,7 +132,7 @@ impl<'de> Reader<'de> {
         Ok((number >> 1) as i128 ^ -((number & 1) as i128))
     }
 
-    fn length(&mut self) -> Result<usize, Stop> {
+    pub(super) fn length(&mut self) -> Result<usize, Stop> {
         let length = self.varint(u64::BITS)?;
         usize::try_from(length).map_err(|_| Stop::Fault(TypedOffence::NumberTooLarge))
     }
@@ -128,6 +153,25 @@ impl<'de> Reader<'de> {
 
     fn fields<V: Visitor<'de>>(&mut self, count: usize, visitor: V) -> Result<V::Value, Stop> {
         self.deeper(|reader| visitor.visit_seq(Elements { reader, left: count, counted: false }))
+    }
+
+    /// Fields with names. Where they may grow, there can be fewer than `known`,
+    /// for an older sender, or more, for a newer one.
+    fn named<V: Visitor<'de>>(&mut self, known: usize, visitor: V) -> Result<V::Value, Stop> {
+        if !self.grows {
+            return self.fields(known, visitor);
+        }
+        let length = u32::from_le_bytes(self.array()?) as usize;
+        let own = self.take(length)?;
+        let behind = std::mem::replace(&mut self.rest, own);
+        let count = self.length()?;
+        let value = self.fields(count.min(known), visitor)?;
+        if count > known {
+            self.skip_rest();
+        }
+        self.finish()?;
+        self.rest = behind;
+        Ok(value)
     }
 }
 
@@ -276,7 +320,7 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.fields(fields.len(), visitor)
+        self.named(fields.len(), visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -381,6 +425,6 @@ impl<'de> de::VariantAccess<'de> for &mut Reader<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.fields(fields.len(), visitor)
+        self.named(fields.len(), visitor)
     }
 }

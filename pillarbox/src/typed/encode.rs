@@ -14,6 +14,10 @@
 //! | sequence, map            | length, then the elements                   |
 //! | tuple, struct            | the elements                                |
 //! | enum                     | number of the variant, then what it holds   |
+//!
+//! Where values may *grow* ([`super::growing`]), named fields are more than the
+//! elements: their length in bytes (four, little end first), how many they are,
+//! and then the fields.
 
 use std::fmt;
 
@@ -44,12 +48,35 @@ struct Page {
     bytes: Vec<u8>,
     /// How many elements without bytes there may still be.
     empty_left: usize,
+    /// Whether named fields say how long and how many they are.
+    grows: bool,
 }
 
 /// The bytes of `value`.
 pub(super) fn write(value: &impl Serialize) -> Result<Vec<u8>, Stop> {
-    let mut page = Page { bytes: Vec::new(), empty_left: EMPTY };
+    let mut page = Page { bytes: Vec::new(), empty_left: EMPTY, grows: false };
     value.serialize(Writer { page: &mut page, left: DEPTH })?;
+    Ok(page.bytes)
+}
+
+/// The bytes of a value that may have grown when it is read.
+pub(super) fn write_growing(value: &impl Serialize) -> Result<Vec<u8>, Stop> {
+    let mut page = Page { bytes: Vec::new(), empty_left: EMPTY, grows: true };
+    value.serialize(Writer { page: &mut page, left: DEPTH })?;
+    Ok(page.bytes)
+}
+
+/// The bytes of a list of `count` values that may have grown when it is read:
+/// the elements of both tuples, one after the other.
+pub(super) fn write_list(
+    count: usize,
+    first: &impl Serialize,
+    rest: &impl Serialize,
+) -> Result<Vec<u8>, Stop> {
+    let mut page = Page { bytes: Vec::new(), empty_left: EMPTY, grows: true };
+    Writer { page: &mut page, left: DEPTH }.varint(count as u128);
+    first.serialize(Writer { page: &mut page, left: DEPTH })?;
+    rest.serialize(Writer { page: &mut page, left: DEPTH })?;
     Ok(page.bytes)
 }
 
@@ -82,6 +109,17 @@ impl<'a> Writer<'a> {
         Ok(Writer { page: self.page, left })
     }
 
+    /// Begins named fields.
+    fn fields(mut self, count: usize) -> Result<Fields<'a>, Stop> {
+        let mut start = None;
+        if self.page.grows {
+            self.page.bytes.extend([0; LENGTH]);
+            start = Some(self.page.bytes.len());
+            self.varint(count as u128);
+        }
+        Ok(Fields { writer: self.deeper()?, start })
+    }
+
     fn field(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), Stop> {
         value.serialize(Writer { page: self.page, left: self.left })
     }
@@ -106,8 +144,8 @@ impl<'a> ser::Serializer for Writer<'a> {
     type SerializeTupleStruct = Writer<'a>;
     type SerializeTupleVariant = Writer<'a>;
     type SerializeMap = Writer<'a>;
-    type SerializeStruct = Writer<'a>;
-    type SerializeStructVariant = Writer<'a>;
+    type SerializeStruct = Fields<'a>;
+    type SerializeStructVariant = Fields<'a>;
 
     fn is_human_readable(&self) -> bool {
         false
@@ -264,8 +302,8 @@ impl<'a> ser::Serializer for Writer<'a> {
         self.deeper()
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Writer<'a>, Stop> {
-        self.deeper()
+    fn serialize_struct(self, _: &'static str, count: usize) -> Result<Fields<'a>, Stop> {
+        self.fields(count)
     }
 
     fn serialize_struct_variant(
@@ -273,10 +311,10 @@ impl<'a> ser::Serializer for Writer<'a> {
         _: &'static str,
         variant: u32,
         _: &'static str,
-        _: usize,
-    ) -> Result<Writer<'a>, Stop> {
+        count: usize,
+    ) -> Result<Fields<'a>, Stop> {
         self.varint(variant.into());
-        self.deeper()
+        self.fields(count)
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Stop> {
@@ -353,24 +391,28 @@ impl ser::SerializeMap for Writer<'_> {
     }
 }
 
-impl ser::SerializeStruct for Writer<'_> {
-    type Ok = ();
-    type Error = Stop;
+/// Bytes of the length of named fields.
+const LENGTH: usize = size_of::<u32>();
 
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Stop> {
-        self.field(value)
-    }
+/// Writes named fields.
+struct Fields<'a> {
+    writer: Writer<'a>,
+    /// Where the fields begin, if their length is to be written before them.
+    start: Option<usize>,
+}
 
-    fn end(self) -> Result<(), Stop> {
+impl Fields<'_> {
+    fn close(self) -> Result<(), Stop> {
+        let Some(start) = self.start else { return Ok(()) };
+        let bytes = &mut self.writer.page.bytes;
+        let length = u32::try_from(bytes.len() - start).map_err(|_| Stop(EncodeError::TooLong))?;
+        let place = bytes.iter_mut().skip(start - LENGTH);
+        place.zip(length.to_le_bytes()).for_each(|(place, byte)| *place = byte);
         Ok(())
     }
 }
 
-impl ser::SerializeStructVariant for Writer<'_> {
+impl ser::SerializeStruct for Fields<'_> {
     type Ok = ();
     type Error = Stop;
 
@@ -379,10 +421,27 @@ impl ser::SerializeStructVariant for Writer<'_> {
         _: &'static str,
         value: &T,
     ) -> Result<(), Stop> {
-        self.field(value)
+        self.writer.field(value)
     }
 
     fn end(self) -> Result<(), Stop> {
-        Ok(())
+        self.close()
+    }
+}
+
+impl ser::SerializeStructVariant for Fields<'_> {
+    type Ok = ();
+    type Error = Stop;
+
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Stop> {
+        self.writer.field(value)
+    }
+
+    fn end(self) -> Result<(), Stop> {
+        self.close()
     }
 }

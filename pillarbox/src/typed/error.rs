@@ -68,6 +68,9 @@ pub enum TypedOffence {
         /// How long it must be.
         expected: usize,
     },
+    /// The list ends before a value that must be there.
+    #[error("a value that must be there is missing")]
+    Missing,
 }
 
 /// Why a value could not be made a message. Nothing was sent.
@@ -89,6 +92,9 @@ pub enum EncodeError {
     /// A [`super::Carry`] that is empty, or that stands in the value twice.
     #[error("a right in the value was given away already")]
     GivenAway,
+    /// Named fields that are longer together than their length can say.
+    #[error("the value has fields of more than 4 GiB together")]
+    TooLong,
 }
 
 /// Why a typed message was not sent.

@@ -48,6 +48,7 @@ mod encode;
 mod error;
 #[cfg(feature = "fixed")]
 pub mod fixed;
+pub(crate) mod growing;
 mod once;
 
 pub use carry::{Carried, Carry};
