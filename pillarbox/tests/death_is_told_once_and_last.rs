@@ -214,3 +214,17 @@ fn standing_still_is_not_death() {
     assert_eq!(call.join().unwrap().unwrap().body(), b"alive");
     assert!(empty(&news));
 }
+
+#[test]
+fn every_send_to_a_port_that_has_ended_fails() {
+    let (owner, peer) = (Task::new(), Task::new());
+    let inbox = owner.port(Capacity::Unbounded);
+    let post = family::linked::give(&owner, &peer, inbox.make_send().unwrap());
+    post.send(Message::new("first"), long()).unwrap();
+    drop(inbox);
+    // Places are granted without end, and are no good any more.
+    for _ in 0..3 {
+        let error = post.send(Message::new("late"), long()).unwrap_err();
+        assert_eq!(error.reason, pillarbox::SendFailure::Dead);
+    }
+}

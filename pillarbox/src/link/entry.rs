@@ -86,6 +86,11 @@ impl Entry {
             .is_none_or(|life| life.generation != self.slot.generation || life.state != State::Live)
     }
 
+    /// Whether it was seen dead: one load, for every send.
+    pub(crate) fn was_seen_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn handles(&self) -> usize {
         self.handles.load(Ordering::Relaxed)
     }

@@ -349,6 +349,10 @@ impl Link {
                 return Err(Blocked::Fail(entry.failure()));
             }
         }
+        // What was granted before does not make a dead port alive.
+        if entry.was_seen_dead() {
+            return Err(Blocked::Fail(entry.failure()));
+        }
         let mut import = lock(&entry.import);
         if import.may_send() {
             return Ok(());
