@@ -7,6 +7,7 @@
 use abi::name::NameError;
 use abi::{Offence, TaskId, limits};
 
+use crate::facet::FacetError;
 use crate::message::Message;
 use crate::right::SendOnceRight;
 
@@ -57,6 +58,9 @@ pub enum SendFailure {
     /// The right permits no message with this id.
     #[error("the right permits no message with id {0}")]
     NotPermitted(i32),
+    /// A right in the message must go out through a membrane and cannot.
+    #[error("a right in the message cannot be wrapped in its membrane: {0}")]
+    NotWrapped(FacetError),
     /// The right belongs to the process this one was forked from.
     #[error("the right belongs to the parent of this process")]
     Forked,

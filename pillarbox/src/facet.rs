@@ -10,6 +10,7 @@ use abi::{TaskId, limits};
 use rights::terms::{self, End, MakeError};
 
 use crate::core::TaskCore;
+use crate::membrane::{MembraneCore, Within};
 use crate::port::PortCore;
 use crate::right::{SendRight, Settled};
 use crate::wait::parking::lock;
@@ -147,6 +148,10 @@ pub(crate) struct Facet {
     due: Option<u64>,
     /// What it was made from lasts as long as it does.
     _parent: Option<Arc<Facet>>,
+    /// The membranes it is inside of, the innermost first.
+    within: Option<Within>,
+    /// The membrane that made it, and from what.
+    made_by: Option<(Arc<MembraneCore>, u64)>,
 }
 
 impl Facet {
@@ -155,6 +160,17 @@ impl Facet {
         parent: Option<&Arc<Facet>>,
         terms: &Terms,
     ) -> Result<Arc<Facet>, FacetError> {
+        Facet::new_within(port, parent, terms, None)
+    }
+
+    /// A facet that `made_by` makes; what is made from one inside a membrane is
+    /// inside too.
+    pub(crate) fn new_within(
+        port: &Arc<PortCore>,
+        parent: Option<&Arc<Facet>>,
+        terms: &Terms,
+        made_by: Option<(&Arc<MembraneCore>, u64)>,
+    ) -> Result<Arc<Facet>, FacetError> {
         let task = &port.task;
         task.check().map_err(|_| FacetError::Forked)?;
         if task.facets.fetch_add(1, Ordering::Relaxed) >= limits::FACETS {
@@ -162,12 +178,23 @@ impl Facet {
             return Err(FacetError::TooMany);
         }
         let id = task.next_id();
-        let made = port.make_facet(id, parent.map(|parent| parent.id), terms.rules(task));
+        let inner = parent.and_then(|parent| parent.within.clone());
+        let within = match made_by {
+            None => inner,
+            Some((membrane, _)) => {
+                let inner = inner.iter().flat_map(|all| all.iter());
+                Some(Arc::new(inner.chain([membrane]).cloned().collect()))
+            }
+        };
+        let from = parent.map(|parent| parent.id);
+        let made = port.make_facet(id, from, terms.rules(task), within.clone());
         let due = made.inspect_err(|_| {
             task.facets.fetch_sub(1, Ordering::Relaxed);
         })?;
         let parent = parent.map(Arc::clone);
-        let facet = Arc::new(Facet { id, port: Arc::clone(port), due, _parent: parent });
+        let made_by = made_by.map(|(membrane, key)| (Arc::clone(membrane), key));
+        let port = Arc::clone(port);
+        let facet = Arc::new(Facet { id, port, due, _parent: parent, within, made_by });
         if let Some(due) = due {
             task.end_facet_at(due, &facet);
         }
@@ -176,6 +203,11 @@ impl Facet {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.port.facet_end(self.id).is_some()
+    }
+
+    /// Whether it is inside this membrane.
+    pub(crate) fn is_within(&self, membrane: &Arc<MembraneCore>) -> bool {
+        self.within.iter().flat_map(|all| all.iter()).any(|one| Arc::ptr_eq(one, membrane))
     }
 
     /// Whether time alone may end it.
@@ -191,6 +223,9 @@ impl Drop for Facet {
             return;
         }
         self.port.forget_facet(self.id);
+        if let Some((membrane, key)) = &self.made_by {
+            membrane.forget(*key);
+        }
         task.facets.fetch_sub(1, Ordering::Relaxed);
         if let Some(due) = self.due {
             lock(&task.facet_ends).remove(&(due, self.id));
@@ -316,7 +351,7 @@ impl SendRight {
     /// # Errors
     /// See [`FacetError`]: [`FacetError::NotOwner`] for a port of another task.
     pub fn attenuate(&self, terms: &Terms) -> Result<SendRight, FacetError> {
-        Ok(SendRight::facet(&self.make_facet(terms)?))
+        Ok(self.held_alike(SendRight::facet(&self.make_facet(terms)?)))
     }
 
     /// As [`SendRight::attenuate`], and what was made can be taken back.
@@ -325,12 +360,20 @@ impl SendRight {
     /// See [`FacetError`].
     pub fn make_revocable(&self, terms: &Terms) -> Result<(SendRight, Revoker), FacetError> {
         let facet = self.make_facet(terms)?;
-        Ok((SendRight::facet(&facet), Revoker { facet }))
+        Ok((self.held_alike(SendRight::facet(&facet)), Revoker { facet }))
+    }
+
+    /// What is made from a right that a membrane holds is held by it.
+    fn held_alike(&self, made: SendRight) -> SendRight {
+        match self.passage() {
+            Some(passage) => passage.membrane().hold(made),
+            None => made,
+        }
     }
 
     fn make_facet(&self, terms: &Terms) -> Result<Arc<Facet>, FacetError> {
         self.task().check().map_err(|_| FacetError::Forked)?;
-        match self.settled() {
+        match self.resolve().settled() {
             Settled::Own(port) => Facet::new(port, None, terms),
             Settled::Facet(facet) => Facet::new(&facet.port, Some(facet), terms),
             Settled::Import(entry) => Err(FacetError::NotOwner(entry.link.peer_task())),

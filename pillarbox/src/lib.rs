@@ -47,6 +47,7 @@ pub mod interface;
 mod link;
 mod listen;
 mod meeting;
+mod membrane;
 mod message;
 mod port;
 mod right;
@@ -70,6 +71,7 @@ pub use error::{
 };
 pub use facet::{FacetError, Revoker, Terms};
 pub use listen::Listening;
+pub use membrane::Membrane;
 pub use message::{Descriptor, Envelope, Message, Notification, Pulse, Right, Sender};
 pub use port::{Capacity, Order, Part, PortOptions, ReceiveRight, Short};
 pub use right::{SendOnceRight, SendRight};

@@ -9,6 +9,7 @@ use rights::queue::{Label, Labelled};
 use crate::deadline::Deadline;
 use crate::error::ReplyError;
 use crate::link::Charge;
+use crate::membrane::Within;
 use crate::right::{SendOnceRight, SendRight};
 
 /// A right in a message or in a space.
@@ -258,6 +259,8 @@ pub struct Message {
     pub(crate) pulses: u64,
     /// Parts of it were taken before.
     pub(crate) is_rest: bool,
+    /// The membranes it comes in through, until it is taken from the queue.
+    pub(crate) within: Option<Within>,
     /// What it counts against its sender's link while it waits.
     pub(crate) charge: Option<Charge>,
 }
@@ -285,6 +288,7 @@ impl Message {
             badge: None,
             pulses: 0,
             is_rest: false,
+            within: None,
             charge: None,
         }
     }
@@ -489,6 +493,7 @@ impl Message {
             descriptors: std::mem::take(&mut self.descriptors),
             reply: self.reply.take(),
             is_rest: std::mem::replace(&mut self.is_rest, true),
+            within: self.within.take(),
             charge: None,
             ..*self
         }

@@ -253,7 +253,9 @@ impl PortCore {
             Ok(admitted) => admitted,
             Err(refusal) => return state.refuse(holder, refusal, message, now_ns, after),
         };
-        message.badge = admitted.badge;
+        if via != self.id {
+            state.mark(Some(via), &mut message);
+        }
         let label = message.label();
         match state.queue.arrive(holder, message) {
             Ok(()) => {

@@ -16,6 +16,7 @@ use crate::deadline::Deadline;
 use crate::error::{CallError, SendError, SendFailure, SendOnceError, StatusError};
 use crate::facet::Facet;
 use crate::link::{Entry, Held, Join, Joined, Link};
+use crate::membrane::{Passage, Passed, Within};
 use crate::message::{Message, Notification};
 use crate::port::{After, PortCore};
 
@@ -95,6 +96,8 @@ pub(crate) enum Target {
     Import(Held),
     /// A port of a task that has not confirmed the right yet.
     Joining(Arc<Join>),
+    /// What a membrane holds.
+    Through(Arc<Passage>),
     /// Nothing any more.
     Dead(Arc<TaskCore>),
 }
@@ -126,6 +129,18 @@ impl SendRight {
         SendRight { target: Target::Facet(Arc::clone(facet)) }
     }
 
+    pub(crate) fn through(passage: Arc<Passage>) -> Self {
+        SendRight { target: Target::Through(passage) }
+    }
+
+    /// How a membrane holds it, if one does.
+    pub(crate) fn passage(&self) -> Option<&Arc<Passage>> {
+        match &self.target {
+            Target::Through(passage) => Some(passage),
+            _ => None,
+        }
+    }
+
     pub(crate) fn import(held: Held) -> Self {
         SendRight { target: Target::Import(held) }
     }
@@ -144,16 +159,18 @@ impl SendRight {
             Target::Facet(facet) => &facet.port.task,
             Target::Import(held) => &held.entry().link.task,
             Target::Joining(join) => &join.task,
+            Target::Through(passage) => passage.task(),
             Target::Dead(task) => task,
         }
     }
 
+    /// Where the right leads. One that a membrane holds is resolved first.
     pub(crate) fn settled(&self) -> Settled<'_> {
         match &self.target {
             Target::Own(port) => Settled::Own(port),
             Target::Facet(facet) => Settled::Facet(facet),
             Target::Import(held) => Settled::Import(held.entry()),
-            Target::Dead(_) => Settled::Dead,
+            Target::Through(_) | Target::Dead(_) => Settled::Dead,
             Target::Joining(join) => match join.result() {
                 None => Settled::Joining(join),
                 Some(Joined::Send(held)) => Settled::Import(held.entry()),
@@ -182,11 +199,19 @@ impl SendRight {
     /// port it asks that task once whether there is room and takes its word,
     /// for at most 50 ms.
     pub fn send(&self, message: Message, deadline: Deadline) -> Result<(), SendError> {
-        let fail = |reason, message| Err(SendError { reason, message: Box::new(message) });
-        let task = self.task();
-        if task.check().is_err() {
-            return fail(SendFailure::Forked, message);
+        let mut message = message;
+        match Passed::on(self, &mut message) {
+            Ok(passed) => passed.right(self).send_out(message, deadline).map_err(|mut error| {
+                passed.come_back(&mut error.message);
+                error
+            }),
+            Err(reason) => Err(SendError { reason, message: Box::new(message) }),
         }
+    }
+
+    /// Sends what has passed the membranes.
+    fn send_out(&self, message: Message, deadline: Deadline) -> Result<(), SendError> {
+        let fail = |reason, message| Err(SendError { reason, message: Box::new(message) });
         if let Err(reason) = message.check_limits() {
             return fail(reason, message);
         }
@@ -232,11 +257,16 @@ impl SendRight {
             return Err(error.into());
         }
         drop(before);
-        let link = match self.settled() {
+        let right = self.resolve();
+        let link = match right.settled() {
             Settled::Import(entry) => Some(&*entry.link),
             _ => None,
         };
-        cell.wait(deadline, link)
+        let mut answer = cell.wait(deadline, link)?;
+        if let Some(passage) = self.passage() {
+            answer.come_inside(&passage.within());
+        }
+        Ok(answer)
     }
 
     /// Tells `to`, with [`Notification::DeadName`], when the port is gone; at
@@ -248,7 +278,7 @@ impl SendRight {
     /// [`SendFailure::Forked`] in a forked child.
     pub fn notify_dead(&self, to: SendOnceRight) -> Result<(), SendFailure> {
         self.task().check().map_err(|_| SendFailure::Forked)?;
-        match self.settled() {
+        match self.resolve().settled() {
             Settled::Own(port) => port.watch_death(to),
             Settled::Facet(facet) => {
                 if facet.is_timed() {
@@ -270,7 +300,7 @@ impl SendRight {
         if self.task().check().is_err() {
             return true;
         }
-        match self.settled() {
+        match self.resolve().settled() {
             Settled::Own(port) => !port.is_alive(),
             Settled::Facet(facet) => !facet.port.is_alive() || facet.has_ended(),
             Settled::Import(entry) => entry.is_dead(),
@@ -289,12 +319,13 @@ impl SendRight {
     /// Waits for the owner until `deadline`.
     pub fn status(&self, deadline: Deadline) -> Result<PortStatus, StatusError> {
         self.task().check().map_err(|_| StatusError::Forked)?;
-        if let Settled::Joining(join) = self.settled()
+        let right = self.resolve();
+        if let Settled::Joining(join) = right.settled()
             && join.wait(deadline).is_err()
         {
             return Err(StatusError::Deadline);
         }
-        match self.settled() {
+        match right.settled() {
             Settled::Own(port) if port.is_alive() => Ok(port.status()),
             Settled::Facet(facet) if facet.port.is_alive() && !facet.has_ended() => {
                 Ok(facet.port.status())
@@ -307,7 +338,7 @@ impl SendRight {
 
     /// The task that owns the port, where it is known.
     pub fn owner(&self) -> Option<TaskId> {
-        match self.settled() {
+        match self.resolve().settled() {
             Settled::Own(port) => Some(port.task.id),
             Settled::Facet(facet) => Some(facet.port.task.id),
             Settled::Import(entry) => Some(entry.link.peer_task()),
@@ -319,7 +350,7 @@ impl SendRight {
     /// Whether both rights lead to the same port. Of another task's port, rights
     /// with different terms are not known to lead to the same one.
     pub fn same_port(&self, other: &SendRight) -> bool {
-        match (self.settled(), other.settled()) {
+        match (self.resolve().settled(), other.resolve().settled()) {
             (Settled::Own(one), Settled::Own(two)) => Arc::ptr_eq(one, two),
             (Settled::Facet(one), Settled::Facet(two)) => Arc::ptr_eq(&one.port, &two.port),
             (Settled::Own(port), Settled::Facet(facet))
@@ -347,6 +378,7 @@ impl Clone for SendRight {
             }
             Target::Import(held) => Target::Import(held.clone()),
             Target::Joining(join) => Target::Joining(Arc::clone(join)),
+            Target::Through(passage) => Target::Through(Arc::clone(passage)),
             Target::Dead(task) => Target::Dead(Arc::clone(task)),
         };
         SendRight { target }
@@ -379,6 +411,7 @@ fn send_own(
     port.send_own(via, message, deadline).map_err(|(reason, mut message)| {
         message.sender = sender;
         message.badge = badge;
+        message.within = None;
         (reason, message)
     })
 }
@@ -397,24 +430,39 @@ pub(crate) enum Once {
 #[derive(Debug)]
 pub struct SendOnceRight {
     target: Option<Once>,
+    /// The membranes it came in through, the innermost first.
+    within: Option<Within>,
 }
 
 impl SendOnceRight {
     pub(crate) fn own(sink: Sink) -> Self {
-        SendOnceRight { target: Some(Once::Own(sink)) }
+        SendOnceRight { target: Some(Once::Own(sink)), within: None }
     }
 
     pub(crate) fn import(link: &Arc<Link>, slot: Slot) -> Self {
         link.hold_once();
-        SendOnceRight { target: Some(Once::Import(Arc::clone(link), slot)) }
+        SendOnceRight { target: Some(Once::Import(Arc::clone(link), slot)), within: None }
     }
 
     pub(crate) fn joining(join: Arc<Join>) -> Self {
-        SendOnceRight { target: Some(Once::Joining(join)) }
+        SendOnceRight { target: Some(Once::Joining(join)), within: None }
     }
 
     pub(crate) fn dead(task: &Arc<TaskCore>) -> Self {
-        SendOnceRight { target: Some(Once::Dead(Arc::clone(task))) }
+        SendOnceRight { target: Some(Once::Dead(Arc::clone(task))), within: None }
+    }
+
+    pub(crate) fn within(&self) -> Option<&Within> {
+        self.within.as_ref()
+    }
+
+    /// It came in through these membranes: what is sent on it goes out through
+    /// them.
+    pub(crate) fn come_inside(&mut self, within: &Within) {
+        self.within = Some(match self.within.take() {
+            None => Arc::clone(within),
+            Some(before) => Arc::new(within.iter().chain(before.iter()).cloned().collect()),
+        });
     }
 
     /// What it leads to now.
@@ -449,13 +497,20 @@ impl SendOnceRight {
     ///
     /// # Blocking
     /// Waits for room in the lane until `deadline`, never for room in the queue.
-    pub fn send(mut self, message: Message, deadline: Deadline) -> Result<(), SendOnceError> {
+    pub fn send(self, mut message: Message, deadline: Deadline) -> Result<(), SendOnceError> {
+        match Passed::once(&self, &mut message) {
+            Ok(passed) => self.send_out(message, deadline).map_err(|mut error| {
+                passed.come_back(&mut error.message);
+                error
+            }),
+            Err(reason) => Err(SendOnceError { reason, message: Box::new(message), right: self }),
+        }
+    }
+
+    fn send_out(mut self, message: Message, deadline: Deadline) -> Result<(), SendOnceError> {
         let fail = |right, reason, message| {
             Err(SendOnceError { reason, message: Box::new(message), right })
         };
-        if self.task().is_none_or(|task| task.check().is_err()) {
-            return fail(self, SendFailure::Forked, message);
-        }
         if let Err(reason) = message.check_limits() {
             return fail(self, reason, message);
         }

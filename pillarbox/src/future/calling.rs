@@ -73,7 +73,7 @@ impl Future for CallFuture<'_> {
                         return Poll::Ready(Err(error.into()));
                     }
                     Poll::Ready(Ok(())) => {
-                        let link = match right.settled() {
+                        let link = match right.resolve().settled() {
                             Settled::Import(entry) => Some(Arc::clone(&entry.link)),
                             _ => None,
                         };
@@ -93,7 +93,11 @@ impl Future for CallFuture<'_> {
                         return Poll::Pending;
                     };
                     *calling = Calling::Done;
-                    return Poll::Ready(ReplyCell::verdict(*answer));
+                    let mut answer = ReplyCell::verdict(*answer)?;
+                    if let Some(passage) = right.passage() {
+                        answer.come_inside(&passage.within());
+                    }
+                    return Poll::Ready(Ok(answer));
                 }
                 Calling::Done => return Poll::Pending,
             }
@@ -175,6 +179,7 @@ impl Future for StatusFuture<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let StatusFuture { right, standing, joining, asked } = &mut *self;
         let task = right.task();
+        let right = right.resolve();
         if task.check().is_err() {
             return Poll::Ready(Err(StatusError::Forked));
         }

@@ -9,6 +9,7 @@ use super::standing::Standing;
 use crate::core::TaskCore;
 use crate::error::{SendError, SendFailure, SendOnceError};
 use crate::link::{Join, Posting};
+use crate::membrane::Passed;
 use crate::message::Message;
 use crate::port::{After, PortCore};
 use crate::right::{Once, SendOnceRight, SendRight, Settled, Sink};
@@ -34,12 +35,19 @@ pub(crate) struct Sending {
     standing: Standing,
     // Before the message: what was counted for a peer is counted back first.
     place: Place,
+    /// Once it has passed the membranes on its way.
+    passed: Option<Passed>,
     message: Option<Message>,
 }
 
 impl Sending {
     pub(crate) fn new(message: Message) -> Self {
-        Sending { standing: Standing::default(), place: Place::Nowhere, message: Some(message) }
+        Sending {
+            standing: Standing::default(),
+            place: Place::Nowhere,
+            passed: None,
+            message: Some(message),
+        }
     }
 
     /// What a first poll refuses, and every poll in a forked child.
@@ -62,6 +70,8 @@ impl Sending {
         let task = right.task();
         let refused = self.refused(Some(task));
         let Some(message) = &mut self.message else { return Poll::Pending };
+        let refused = refused.or_else(|| pass(&mut self.passed, || Passed::on(right, message)));
+        let right = self.passed.as_ref().map_or(right, |passed| passed.right(right));
         let place = &mut self.place;
         let polled = match refused {
             Some(reason) => Poll::Ready(Err(reason)),
@@ -91,6 +101,7 @@ impl Sending {
         let task = right.task().cloned();
         let refused = self.refused(task.as_ref());
         let Some(message) = &mut self.message else { return Poll::Pending };
+        let refused = refused.or_else(|| pass(&mut self.passed, || Passed::once(right, message)));
         let place = &mut self.place;
         let polled = match (refused, task) {
             (None, Some(task)) => {
@@ -129,13 +140,34 @@ impl Sending {
     /// The message back, whole.
     fn give_up(&mut self) -> Message {
         self.place.leave(self.standing.waiter());
-        self.message.take().unwrap_or_default()
+        let mut message = self.message.take().unwrap_or_default();
+        if let Some(passed) = self.passed.take() {
+            passed.come_back(&mut message);
+        }
+        message
     }
 }
 
 impl Drop for Sending {
     fn drop(&mut self) {
         self.place.leave(self.standing.waiter());
+    }
+}
+
+/// Passes the membranes, once: why it may not.
+fn pass(
+    passed: &mut Option<Passed>,
+    through: impl FnOnce() -> Result<Passed, SendFailure>,
+) -> Option<SendFailure> {
+    if passed.is_some() {
+        return None;
+    }
+    match through() {
+        Ok(done) => {
+            *passed = Some(done);
+            None
+        }
+        Err(reason) => Some(reason),
     }
 }
 
@@ -180,7 +212,7 @@ fn send(
                     Some(Ok(()))
                 }
                 Err((reason, back)) => {
-                    *message = Message { sender: before.0, badge: before.1, ..back };
+                    *message = Message { sender: before.0, badge: before.1, within: None, ..back };
                     reason.map(Err)
                 }
             }
@@ -223,7 +255,7 @@ fn enter(
     let Err((reason, back)) = port.enter(via, as_ours(message, &port.task)) else {
         return Some(Ok(()));
     };
-    *message = Message { sender, badge, ..back };
+    *message = Message { sender, badge, within: None, ..back };
     if reason != SendFailure::Full {
         return Some(Err(reason));
     }

@@ -117,11 +117,15 @@ impl Link {
     /// Sends the rights the peer begins with: the body holds their names.
     pub(crate) fn send_welcome(
         self: &Arc<Self>,
-        message: Message,
+        mut message: Message,
         deadline: Deadline,
     ) -> Result<(), (SendFailure, Message)> {
         let header = Header::new(Kind::Welcome, Slot { index: 0, generation: 0 });
-        self.send_message(header, None, message, deadline)
+        let kept = message.open_held();
+        self.send_message(header, None, message, deadline).map_err(|(reason, mut message)| {
+            kept.come_back(&mut message);
+            (reason, message)
+        })
     }
 
     fn send_message(

@@ -60,7 +60,7 @@ impl PortCore {
             if let Err(failure) = state.permits(via, &message, now_ns) {
                 return Err((Some(failure), message));
             }
-            message.badge = state.badge(via);
+            state.mark(via, &mut message);
             let (id, label) = (message.id(), message.label());
             let used = state.queue.arrive(Holder::Own(key), message);
             if used.is_ok() {

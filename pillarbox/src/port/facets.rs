@@ -11,6 +11,7 @@ use super::PortCore;
 use super::state::{After, Holder, PortState};
 use crate::error::SendFailure;
 use crate::link::Link;
+use crate::membrane::Within;
 use crate::message::{Message, Notification};
 use crate::right::SendOnceRight;
 use crate::wait::parking::lock;
@@ -23,6 +24,7 @@ struct Place {
     /// Links whose peers hold it.
     links: BTreeSet<u32>,
     watchers: Vec<SendOnceRight>,
+    within: Option<Within>,
 }
 
 /// The facets of a port and who holds them.
@@ -140,9 +142,11 @@ impl PortState {
         })
     }
 
-    /// The badge of what is sent on `via`.
-    pub(super) fn badge(&self, via: Option<u64>) -> Option<u64> {
-        via.and_then(|via| self.facets.rules.badge(via))
+    /// What the right it is sent on gives to a message.
+    pub(super) fn mark(&self, via: Option<u64>, message: &mut Message) {
+        message.badge = via.and_then(|via| self.facets.rules.badge(via));
+        let place = via.and_then(|via| self.facets.places.get(&via));
+        message.within = place.and_then(|place| place.within.clone());
     }
 
     /// A message of our own was queued that was permitted just now.
@@ -201,13 +205,14 @@ impl PortCore {
         id: u64,
         parent: Option<u64>,
         terms: Terms,
+        within: Option<Within>,
     ) -> Result<Option<u64>, MakeError> {
         let mut state = lock(&self.state);
         if !state.alive {
             return Err(MakeError::Ended);
         }
         state.facets.rules.make(id, parent, terms)?;
-        state.facets.places.insert(id, Place::default());
+        state.facets.places.insert(id, Place { within, ..Place::default() });
         Ok(state.facets.rules.due(id))
     }
 

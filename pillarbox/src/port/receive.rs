@@ -132,6 +132,8 @@ impl PortCore {
         loop {
             let mut lent = lock(&self.state).queue.lend_next(scan)?;
             lent.message_mut().pulses = lent.pulses();
+            // Who looks at its rights may copy them.
+            lent.message_mut().pass_inside();
             let answer = catch_unwind(AssertUnwindSafe(|| wanted(lent.message())));
             let mut after = After::default();
             let found = match answer {
@@ -183,6 +185,7 @@ impl PortState {
 /// The bytes of a message that has left the queue are the sender's again.
 fn taken_out(mut message: Message) -> Message {
     message.charge = None;
+    message.pass_inside();
     message
 }
 

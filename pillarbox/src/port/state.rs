@@ -153,7 +153,7 @@ impl PortState {
         if let Err(failure) = self.permits(via, &message, now_ns) {
             return Err((failure, message));
         }
-        message.badge = self.badge(via);
+        self.mark(via, &mut message);
         let (id, label) = (message.id(), message.label());
         self.queue.enter(message).map_err(|message| (SendFailure::Full, message))?;
         self.count_own(via, id, now_ns, after);
@@ -245,7 +245,7 @@ impl PortState {
         let (via, waiter) = (own.via, Arc::clone(&own.waiter));
         let Some(mut message) = own.message.take() else { return };
         let arrived = if self.permits(via, &message, now_ns).is_ok() {
-            message.badge = self.badge(via);
+            self.mark(via, &mut message);
             let (id, label) = (message.id(), message.label());
             let arrived = self.queue.arrive(Holder::Own(key), message);
             if arrived.is_ok() {
