@@ -64,7 +64,9 @@ pub const BOARDS: u32 = 14;
 /// Slots on all boards of a link together.
 pub const SLOTS: u32 = BOARD_SLOTS << (BOARDS - 1);
 
-/// Gives by one task that nobody has claimed yet: eight messages full of rights.
+/// Gives by the tasks of one process that nobody has claimed yet: eight messages full
+/// of rights. By process and not by task, since which task of its process a peer is, it
+/// says itself: one that came back as another each time could give without limit.
 pub const GIVES: usize = 8 * MESSAGE_RIGHTS;
 
 /// Links of one task.

@@ -59,6 +59,11 @@ impl Log {
         let _ = self.file.write_all_at(&bytes, RECORDS_AT + at * RECORD);
     }
 
+    /// A counter, for what the other end asks by it.
+    pub(crate) fn get(&self, counter: usize) -> u64 {
+        counter_of(&self.file, counter)
+    }
+
     /// Overwrites a counter.
     pub(crate) fn set(&self, counter: usize, value: u64) {
         let _ = self.file.write_all_at(&value.to_le_bytes(), counter as u64 * 8);
@@ -87,9 +92,12 @@ impl Reading {
     }
 
     pub(crate) fn counter(&self, counter: usize) -> u64 {
-        let mut bytes = [0; 8];
-        let _ = self.file.read_exact_at(&mut bytes, counter as u64 * 8);
-        u64::from_le_bytes(bytes)
+        counter_of(&self.file, counter)
+    }
+
+    /// Asks something of the writer: a counter that it reads.
+    pub(crate) fn ask(&self, counter: usize) {
+        let _ = self.file.write_all_at(&1u64.to_le_bytes(), counter as u64 * 8);
     }
 
     /// The records added since the last time. Of a process that is `over`, those
@@ -114,6 +122,12 @@ impl Reading {
             self.read += 1;
         }
     }
+}
+
+fn counter_of(file: &File, counter: usize) -> u64 {
+    let mut bytes = [0; 8];
+    let _ = file.read_exact_at(&mut bytes, counter as u64 * 8);
+    u64::from_le_bytes(bytes)
 }
 
 #[cfg(test)]

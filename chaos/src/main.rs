@@ -1,8 +1,9 @@
-//! `chaos`: real processes that are killed and stopped.
+//! `chaos`: real processes that are killed, stopped and lied to.
 //!
 //! | module      | idea                                                       |
 //! |-------------|------------------------------------------------------------|
 //! | [`kills`]   | tasks that exchange rights while they are killed at random |
+//! | [`hostile`] | peers that say anything to a task that serves the honest   |
 //! | [`log`]     | what a process did, readable after its SIGKILL             |
 //! | [`residue`] | what a process holds of the system's                       |
 //! | [`watchdog`]| where the threads of a process are                         |
@@ -18,6 +19,7 @@
 )]
 
 mod chance;
+mod hostile;
 mod kills;
 mod log;
 mod residue;
@@ -27,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Real processes that are killed and stopped.
+/// Real processes that are killed, stopped and lied to.
 #[derive(Debug, Parser)]
 #[command(name = "chaos", version)]
 struct Line {
@@ -39,14 +41,26 @@ struct Line {
 enum Verb {
     /// Kills and stops tasks at random while they exchange rights.
     Kills(kills::Options),
+    /// Throws hostile frames at a task that serves honest ones.
+    Hostile(hostile::Options),
     #[command(hide = true)]
     Worker(kills::worker::Options),
+    #[command(hide = true)]
+    Enemy(hostile::enemy::Options),
+    #[command(hide = true)]
+    Victim(hostile::victim::Options),
+    #[command(hide = true)]
+    Client(hostile::client::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Line::parse().verb {
         Verb::Kills(options) => kills::run(&options),
+        Verb::Hostile(options) => hostile::run(&options),
         Verb::Worker(options) => kills::worker::run(&options),
+        Verb::Enemy(options) => hostile::enemy::run(&options),
+        Verb::Victim(options) => hostile::victim::run(&options),
+        Verb::Client(options) => hostile::client::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -43,7 +43,8 @@ struct Entry<P> {
 #[derive(Clone, Debug)]
 pub struct Gives<P> {
     entries: HashMap<GiveName, Entry<P>>,
-    by_giver: HashMap<TaskId, usize>,
+    /// By the giver's process: which task of it a peer is, it says itself.
+    by_giver: HashMap<u64, usize>,
 }
 
 impl<P> Default for Gives<P> {
@@ -61,7 +62,7 @@ impl<P: Copy> Gives<P> {
         if self.entries.contains_key(&name) {
             return Err(Offence::TicketReused);
         }
-        let open = self.by_giver.entry(name.giver).or_default();
+        let open = self.by_giver.entry(name.giver.process).or_default();
         if *open >= limits::GIVES {
             return Err(Offence::GivesExceeded);
         }
@@ -73,10 +74,10 @@ impl<P: Copy> Gives<P> {
     /// Takes a give out: it was claimed, or its giver takes it back.
     pub fn take(&mut self, name: GiveName) -> Option<Given<P>> {
         let entry = self.entries.remove(&name)?;
-        if let Some(open) = self.by_giver.get_mut(&name.giver) {
+        if let Some(open) = self.by_giver.get_mut(&name.giver.process) {
             *open -= 1;
             if *open == 0 {
-                self.by_giver.remove(&name.giver);
+                self.by_giver.remove(&name.giver.process);
             }
         }
         Some(entry.given)
@@ -222,5 +223,22 @@ mod tests {
         gives.give(name(4, 2, 0), GIVEN).unwrap();
         let _ = gives.take(name(1, 2, 0));
         gives.give(name(1, 2, u64::MAX), GIVEN).unwrap();
+    }
+
+    #[test]
+    fn a_process_of_many_tasks_gives_no_more_than_one_of_one() {
+        let mut gives = Gives::default();
+        let by = |number: u64| {
+            let giver = TaskId { process: 1, number };
+            GiveName { giver, ..name(1, 2, number) }
+        };
+        for number in 0..limits::GIVES as u64 {
+            gives.give(by(number), GIVEN).unwrap();
+            assert!(gives.task_died(by(number).giver, 5).is_empty());
+        }
+        // Though each of these givers is dead, what it gave waits for its claim.
+        assert_eq!(gives.give(by(u64::MAX), GIVEN), Err(Offence::GivesExceeded));
+        assert_eq!(gives.expire(5 + limits::ORPHAN_GIVE_NS).len(), limits::GIVES);
+        gives.give(by(u64::MAX), GIVEN).unwrap();
     }
 }

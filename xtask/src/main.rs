@@ -24,6 +24,7 @@ mod check;
 mod child;
 mod exhaustive;
 mod fuzz;
+mod hostile;
 mod loom;
 mod program;
 mod sim;
@@ -54,6 +55,7 @@ enum Verb {
     Loom(loom::Options),
     Sim(sim::Options),
     Exhaustive(exhaustive::Options),
+    Hostile(hostile::Options),
     Chaos(chaos::Options),
 }
 
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
         Verb::Loom(options) => loom::run(&options),
         Verb::Sim(options) => sim::run(&options),
         Verb::Exhaustive(options) => exhaustive::run(&options),
+        Verb::Hostile(options) => hostile::run(&options),
         Verb::Chaos(options) => chaos::run(&options),
     };
     match verdict {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::child::count;
 use crate::step::{Bench, Broken, Ending, Outcome, Step};
-use crate::{as_user, chaos, exhaustive, fuzz, loom, sim, tidy};
+use crate::{as_user, chaos, exhaustive, fuzz, hostile, loom, sim, tidy};
 
 /// How long an example, or the commands of the README, may take.
 const SHORT: Duration = Duration::from_secs(120);
@@ -48,6 +48,7 @@ pub(crate) const STEPS: &[Step] = &[
         about: "every sequence of 7 operations of two and three tasks",
         run: exhaustive::step,
     },
+    Step { name: "hostile", about: "ten million hostile frames", run: hostile::step },
     Step { name: "chaos", about: "1000 kills of 20 tasks", run: chaos::step },
     Step { name: "fuzz", about: "every fuzz target, briefly", run: fuzz::step },
     Step { name: "deny", about: "licences, duplicates and sources of dependencies", run: deny },

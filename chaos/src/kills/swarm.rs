@@ -54,6 +54,9 @@ pub(super) struct Swarm {
     pub(super) ledger: Ledger,
     pub(super) figures: Figures,
     next_life: u32,
+    /// The first lives are stopped and never killed: what was accepted for them
+    /// from all the killed ones must have come in the end.
+    spared: u32,
 }
 
 impl Swarm {
@@ -67,6 +70,7 @@ impl Swarm {
             ledger: Ledger::default(),
             figures: Figures::default(),
             next_life: 1,
+            spared: (options.tasks / 4) as u32,
         }
     }
 
@@ -189,12 +193,14 @@ impl Swarm {
 
     /// Kills one, most often one that is in the middle of something.
     pub(super) fn kill_one(&mut self) -> Result<(), String> {
-        if self.workers.is_empty() {
+        let mortal: Vec<usize> =
+            (0..self.workers.len()).filter(|at| self.workers[*at].life > self.spared).collect();
+        if mortal.is_empty() {
             return Ok(());
         }
-        let mut at = self.chance.place(self.workers.len());
+        let mut at = mortal[self.chance.place(mortal.len())];
         if self.workers[at].main.is_none() && !self.chance.one_in(8) {
-            at = self.chance.place(self.workers.len());
+            at = mortal[self.chance.place(mortal.len())];
         }
         let mut worker = self.workers.swap_remove(at);
         self.ledger.killed(worker.life, now_ns());
