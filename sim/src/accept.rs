@@ -48,11 +48,11 @@ impl World {
                     return Err(Offence::RightKind);
                 }
                 match self.port(me, export.port.port) {
-                    Some(port) => {
+                    Some(port) if port.facets.counts(export.port.facet) => {
                         port.senders.add();
-                        Right::OwnSend(export.port.port)
+                        Right::OwnSend(export.port)
                     }
-                    None => Right::Dead(Kind::Send),
+                    _ => Right::Dead(Kind::Send),
                 }
             }
             RightRef::Yours(Kind::SendOnce, slot) => match self.consume(me, peer, slot)? {

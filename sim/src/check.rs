@@ -4,11 +4,13 @@
 //! |------------|------------|-------------------------------------------------|
 //! | [`census`] | I3, I7     | each right and each promise is in one place     |
 //! | [`mail`]   | I4, I8     | each accepted message is in one place; limits   |
+//! | [`facets`] | I10        | what was taken back is; nothing is used too often |
 //!
 //! Order (I5) and double ends (I7) are seen where they happen, waits (I6) and
 //! what is left over at the end of a run. Who blames an honest task breaks I2.
 
 mod census;
+mod facets;
 mod mail;
 
 use crate::world::World;
@@ -16,7 +18,8 @@ use crate::world::World;
 impl World {
     /// Looks at everything; keeps the first violation.
     pub(crate) fn check(&mut self) {
-        let found = self.take_census().and_then(|()| self.find_mail());
+        let found =
+            self.take_census().and_then(|()| self.find_mail()).and_then(|()| self.terms_hold());
         if let Err(violation) = found
             && self.violation.is_none()
         {

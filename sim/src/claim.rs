@@ -72,7 +72,9 @@ impl World {
         link.exports.give(slot)?;
         let name = GiveName { giver: World::id(peer), to, ticket: Ticket(ticket) };
         let given = Given { port: export.port, kind, slot };
-        if let (RightKind::Send, Some(port)) = (kind, self.port(me, export.port.port)) {
+        if let (RightKind::Send, Some(port)) = (kind, self.port(me, export.port.port))
+            && port.facets.counts(export.port.facet)
+        {
             port.senders.add();
         }
         match self.tasks[me].gives.give(name, given) {
@@ -121,7 +123,7 @@ impl World {
     /// giver has its slot, else it ends.
     pub(crate) fn comes_back(&mut self, me: TaskNumber, name: GiveName, given: Given<Lead>) {
         if given.kind == RightKind::Send {
-            return self.sender_gone(me, given.port.port);
+            return self.sender_gone(me, given.port);
         }
         if !self.is(Fault::EndsTheGiversRight)
             && let Some(giver) = self.find(name.giver)
@@ -228,10 +230,11 @@ impl World {
         let Some(given) = given else {
             return self.say(me, to, refused);
         };
-        let alive = self.port(me, given.port.port).is_some();
+        let alive =
+            self.port(me, given.port.port).is_some_and(|port| port.facets.counts(given.port.facet));
         let slot = alive.then(|| self.export(me, to, given.port, given.kind)).flatten();
         if given.kind == RightKind::Send {
-            self.sender_gone(me, given.port.port);
+            self.sender_gone(me, given.port);
         } else if slot.is_none() {
             self.promise_ends(me, given.port, None);
         }

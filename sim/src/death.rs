@@ -52,7 +52,7 @@ impl World {
                     if let Some(port) = self.port(me, export.port.port) {
                         port.queue.window.leave((peer, slot));
                     }
-                    self.sender_gone(me, export.port.port);
+                    self.sender_gone(me, export.port);
                     self.serve(me, export.port.port);
                 }
                 Kind::SendOnce if export.given || self.is(Fault::SilentPromise) => {}
@@ -81,7 +81,7 @@ impl World {
         ended.sort_unstable_by_key(|given| (given.port, given.slot));
         for given in ended {
             match given.kind {
-                Kind::Send => self.sender_gone(me, given.port.port),
+                Kind::Send => self.sender_gone(me, given.port),
                 Kind::SendOnce => self.promise_ends(me, given.port, None),
             }
         }

@@ -4,9 +4,10 @@
 use abi::frame::{Attached, EVERY_SLOT, EVERY_TICKET, Kind, flag, task_of};
 use abi::right::Kind as RightKind;
 use abi::{Offence, Slot};
+use rights::terms::End;
 
 use crate::lane::Frame;
-use crate::task::{Mail, Right, TaskNumber};
+use crate::task::{Lead, Mail, Right, TaskNumber};
 use crate::world::{Fact, World};
 
 impl World {
@@ -44,7 +45,7 @@ impl World {
                 None => Ok(()),
             },
             Kind::Ask => {
-                let port = self.send_slot(me, peer, slot)?;
+                let port = self.send_slot(me, peer, slot)?.port;
                 if let Some(state) = self.port(me, port) {
                     state.queue.window.ask((peer, slot));
                     self.serve(me, port);
@@ -54,8 +55,12 @@ impl World {
                 Ok(())
             }
             Kind::Return => {
-                let port = self.send_slot(me, peer, slot)?;
-                if let Some(state) = self.port(me, port) {
+                let lead = self.send_slot(me, peer, slot)?;
+                let port = lead.port;
+                let crossed = !self.is(crate::Fault::CrossedReturnBlamed);
+                if let Some(state) = self.port(me, port)
+                    && (state.facets.counts(lead.facet) || !crossed)
+                {
                     let stop = header.id == 1;
                     let window = &mut state.queue.window;
                     window.hand_back((peer, slot), header.tag, stop)?;
@@ -88,14 +93,14 @@ impl World {
         }
     }
 
-    /// The port a send slot leads to.
-    fn send_slot(&mut self, me: TaskNumber, peer: TaskNumber, slot: Slot) -> Result<u32, Offence> {
+    /// What a send slot leads to.
+    fn send_slot(&mut self, me: TaskNumber, peer: TaskNumber, slot: Slot) -> Result<Lead, Offence> {
         let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
         let export = link.exports.get(slot)?;
         if export.kind == RightKind::SendOnce {
             return Err(Offence::RightKind);
         }
-        Ok(export.port.port)
+        Ok(export.port)
     }
 
     /// Uses a send-once slot up. `None` for one that its giver was robbed of:
@@ -106,7 +111,7 @@ impl World {
         me: TaskNumber,
         peer: TaskNumber,
         slot: Slot,
-    ) -> Result<Option<crate::task::Lead>, Offence> {
+    ) -> Result<Option<Lead>, Offence> {
         let blamed = self.is(crate::Fault::RobbedBlamed);
         let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
         let export = *link.exports.get(slot)?;
@@ -171,7 +176,7 @@ impl World {
         let rights = self.accept(me, peer, &attached)?;
         // A liar's number may be anything: its mail is given one nobody has.
         let number = if self.tasks[peer].honest() { number } else { self.liars_number(me, peer) };
-        let mail = Mail { number, rights };
+        let mail = Mail::plain(number, rights);
         if kind == RightKind::SendOnce {
             match self.consume(me, peer, slot) {
                 Ok(Some(lead)) => self.promise_ends(me, lead, Some(mail)),
@@ -183,9 +188,18 @@ impl World {
             }
             return Ok(());
         }
-        let port = self.send_slot(me, peer, slot)?;
-        let Some(state) = self.port(me, port) else {
+        let lead = self.send_slot(me, peer, slot)?;
+        let port = lead.port;
+        if self.port(me, port).is_none() {
             self.excuse(me, mail);
+            return Ok(());
+        }
+        let spent = match self.admit(me, lead, frame.header.id) {
+            Ok(spent) => spent,
+            Err(refusal) => return self.refuse(me, (peer, slot), lead, refusal, mail),
+        };
+        let mail = Mail { facet: lead.facet, ..mail };
+        let Some(state) = self.port(me, port) else {
             return Ok(());
         };
         let before = state.queue.window.written_off();
@@ -196,6 +210,9 @@ impl World {
                     state.late.insert(number);
                 }
                 self.serve(me, port);
+                if let Some(facet) = spent {
+                    self.end_facet(me, Lead { facet, ..lead }, End::Spent);
+                }
                 Ok(())
             }
             Err((offence, mail)) => {

@@ -36,12 +36,20 @@ pub enum Fault {
     RobbedBlamed,
     /// A giver is blamed where the owner refuses the claim.
     RefusedBlamed,
+    /// A message on a right that has ended enters the queue.
+    RevokedEnters,
+    /// What is sent on a right for so many messages is not counted.
+    UseUncounted,
+    /// A revoked right at a peer still counts as a sender.
+    RevokedStillCounted,
+    /// Who hands places back on a right that has just ended is blamed.
+    CrossedReturnBlamed,
 }
 
 impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own.
-    pub const BY_CHANCE: [Fault; 14] = [
+    pub const BY_CHANCE: [Fault; 18] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,
         Fault::DeadLaneUnread,
@@ -56,5 +64,9 @@ impl Fault {
         Fault::WaitingForgotten,
         Fault::EndsTheGiversRight,
         Fault::RefusedBlamed,
+        Fault::RevokedEnters,
+        Fault::UseUncounted,
+        Fault::RevokedStillCounted,
+        Fault::CrossedReturnBlamed,
     ];
 }

@@ -21,7 +21,7 @@ impl World {
         }
         self.tasks[me].rights.remove(&number);
         match right {
-            Right::OwnSend(port) => self.sender_gone(me, port),
+            Right::OwnSend(lead) => self.sender_gone(me, lead),
             Right::OwnOnce(lead) => self.promise_ends(me, lead, None),
             Right::PeerSend(peer, slot) => self.drop_send(me, peer, slot),
             Right::PeerOnce(peer, slot) => {
@@ -68,7 +68,7 @@ impl World {
     pub(crate) fn copy(&mut self, me: TaskNumber, number: RightNumber) -> Option<RightNumber> {
         let right = *self.tasks[me].rights.get(&number)?;
         match right {
-            Right::OwnSend(port) => self.port(me, port)?.senders.add(),
+            Right::OwnSend(lead) => self.port(me, lead.port)?.senders.add(),
             Right::PeerSend(peer, slot) => {
                 let imported = self.tasks[me].link(peer)?.imports.get_mut(&slot.index)?;
                 imported.rights += 1;

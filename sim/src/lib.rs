@@ -22,6 +22,7 @@
 //! | `claim`        | gives and claims                                         |
 //! | `control`      | the protocol's own frames                                |
 //! | `port`         | queues, windows, notifications                           |
+//! | `facet`        | rights with terms: made, used up, revoked                |
 //! | `letting_go`   | how a right ends                                         |
 //! | `waiting`      | messages that wait for a place                           |
 //! | `death`        | what a task does when a peer is gone                     |
@@ -40,6 +41,7 @@ mod claim;
 mod control;
 mod death;
 mod drain;
+mod facet;
 pub mod fault;
 mod hostile;
 mod lane;

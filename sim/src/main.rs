@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     };
     println!(
         "{} seeds, {} steps, {} messages, {} rights moved ({} given on), \
-         {} introductions, {} kills, {} offences, lost 0",
+         {} introductions, {} kills, {} refused, {} offences, lost 0",
         options.seeds,
         all.steps,
         all.messages,
@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         all.gives,
         all.introductions,
         all.kills,
+        all.refused,
         all.offences
     );
     ExitCode::SUCCESS
@@ -114,6 +115,7 @@ fn add(all: &mut Figures, one: Figures) {
     all.offences += one.offences;
     all.gives += one.gives;
     all.introductions += one.introductions;
+    all.refused += one.refused;
 }
 
 fn report(failure: &Failure, size: Size) {

@@ -8,6 +8,7 @@ use rights::senders::{NoSenders, Senders};
 use rights::window::{Capacity, Raise};
 
 use crate::control::about;
+use crate::facet::PortFacets;
 use crate::fault::Fault;
 use crate::task::{Holder, Lead, Mail, PortState, Right, RightNumber, TaskNumber};
 use crate::world::World;
@@ -34,9 +35,10 @@ impl World {
             charged: BTreeSet::new(),
             late: BTreeSet::new(),
             look_at: None,
+            facets: PortFacets::default(),
         };
         self.tasks[me].ports.insert(port, state);
-        let right = self.tasks[me].keep(Right::OwnSend(port));
+        let right = self.tasks[me].keep(Right::OwnSend(Lead::to(port)));
         self.tasks[me].space.insert(right);
         right
     }
@@ -51,7 +53,7 @@ impl World {
         let promise = self.number();
         self.promises.insert(promise, 0);
         self.tasks[me].promises.insert(promise);
-        self.tasks[me].keep(Right::OwnOnce(Lead { port, promise }))
+        self.tasks[me].keep(Right::OwnOnce(Lead { promise, ..Lead::to(port) }))
     }
 
     /// A promise ends, kept (with a message) or broken (without).
@@ -64,7 +66,7 @@ impl World {
                 self.violated("I7", what);
             }
         }
-        let mail = mail.unwrap_or(Mail { number: 0, rights: Vec::new() });
+        let mail = mail.unwrap_or(Mail::plain(0, Vec::new()));
         match self.port(me, lead.port) {
             Some(state) => state.queue.enter_beyond(mail),
             None => self.excuse(me, mail),
@@ -79,14 +81,25 @@ impl World {
         }
     }
 
-    /// One send right to our port has ended, wherever it was.
-    pub(crate) fn sender_gone(&mut self, me: TaskNumber, port: u32) {
+    /// One send right to our port has ended, wherever it was. One whose facet
+    /// has ended was counted off then.
+    pub(crate) fn sender_gone(&mut self, me: TaskNumber, lead: Lead) {
+        let Some(state) = self.port(me, lead.port) else {
+            return;
+        };
+        if !state.facets.counts(lead.facet) {
+            return;
+        }
+        self.count_off(me, lead.port);
+    }
+
+    pub(crate) fn count_off(&mut self, me: TaskNumber, port: u32) {
         let Some(state) = self.port(me, port) else {
             return;
         };
         if state.senders.remove() == NoSenders::Fires {
             state.armed = false;
-            state.queue.enter_beyond(Mail { number: 0, rights: Vec::new() });
+            state.queue.enter_beyond(Mail::plain(0, Vec::new()));
         }
     }
 
@@ -177,7 +190,9 @@ impl World {
         let mut ended = Vec::new();
         for right in task.rights.values_mut() {
             match *right {
-                Right::OwnSend(of) if of == port => *right = Right::Dead(abi::right::Kind::Send),
+                Right::OwnSend(lead) if lead.port == port => {
+                    *right = Right::Dead(abi::right::Kind::Send)
+                }
                 Right::OwnOnce(lead) if lead.port == port => {
                     ended.push(lead.promise);
                     *right = Right::Dead(abi::right::Kind::SendOnce);

@@ -59,7 +59,7 @@ fn robbed(fault: Option<Fault>) -> World {
     world.check();
     let over = *world.tasks[GIVER].space.first().unwrap();
     world.tasks[GIVER].space.clear();
-    let out = Outgoing { over, rights: Vec::new(), reply: None, deadline_ns: u64::MAX };
+    let out = Outgoing { over, rights: Vec::new(), reply: None, id: 0, deadline_ns: u64::MAX };
     world.submit(GIVER, out);
     world.drain(OWNER, GIVER, 9);
     world.check();

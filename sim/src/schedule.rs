@@ -7,6 +7,7 @@ use abi::{Slot, limits};
 use rights::window::Capacity;
 
 use crate::control::NO_SLOT;
+use crate::facet::IDS;
 use crate::lane::Frame;
 use crate::task::{Lead, Nature, Outgoing, Right, RightNumber, Task, TaskNumber};
 use crate::world::World;
@@ -62,7 +63,8 @@ impl World {
     fn send_welcome(&mut self, me: TaskNumber, peer: TaskNumber) {
         let slot = if self.tasks[me].honest() {
             let port = self.tasks[me].ports.keys().next().copied().unwrap_or(0);
-            self.export(me, peer, Lead { port, promise: 0 }, RightKind::Send)
+            let lead = self.some_lead(me, port);
+            self.export(me, peer, lead, RightKind::Send)
         } else {
             let slot = Slot { index: 0, generation: 1 };
             self.outbound(me, peer).board.set(slot, State::Live, 5);
@@ -77,6 +79,19 @@ impl World {
         let header =
             Header { flags, extra: rest.len() as u32, ..Header::new(Kind::Welcome, NO_SLOT) };
         self.say(me, peer, Frame::new(header, rest));
+    }
+
+    /// The port's own right, or a facet just made.
+    fn some_lead(&mut self, me: TaskNumber, port: u32) -> Lead {
+        let whole = self.tasks[me].keep(Right::OwnSend(Lead::to(port)));
+        let narrow = if self.chance.below(2) == 0 { self.narrow(me, whole) } else { None };
+        self.tasks[me].rights.remove(&whole);
+        let lead = narrow.and_then(|narrow| match self.tasks[me].rights.get(&narrow) {
+            Some(&Right::OwnSend(lead)) => Some(lead),
+            _ => None,
+        });
+        self.tasks[me].space.extend(narrow);
+        lead.unwrap_or(Lead::to(port))
     }
 
     /// One step of somebody.
@@ -168,6 +183,15 @@ impl World {
                 }
             }
             932..934 => self.kill(me),
+            934..954 => {
+                let own: Vec<RightNumber> = self.tasks[me].space.iter().copied().collect();
+                if let Some(&right) = self.chance.pick(&own)
+                    && let Some(narrow) = self.narrow(me, right)
+                {
+                    self.tasks[me].space.insert(narrow);
+                }
+            }
+            954..957 => self.revoke_some(me),
             _ => {
                 if let Some(right) = self.idle_right(me)
                     && let Some(copy) = self.copy(me, right)
@@ -187,6 +211,7 @@ impl World {
         }
         self.retry(me);
         self.expire_gives(me);
+        self.expire_facets(me);
         let now_ns = self.now_ns;
         let due: Vec<u32> = self.tasks[me]
             .ports
@@ -265,7 +290,8 @@ impl World {
             1..8 => self.now_ns + self.chance.below(3 * limits::GRANT_IDLE_NS),
             _ => u64::MAX,
         };
-        let out = Outgoing { over, rights, reply, deadline_ns };
+        let id = self.chance.below(IDS) as i32;
+        let out = Outgoing { over, rights, reply, id, deadline_ns };
         self.submit(me, out);
     }
 

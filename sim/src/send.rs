@@ -6,6 +6,7 @@ use abi::frame::{ATTACHED_BYTES, Attached, HEADER_BYTES, Header, Kind};
 use abi::right::{Address, Kind as RightKind, REF_BYTES, REF_BYTES_MAX, RightRef};
 use abi::{Slot, TaskId, Ticket};
 use rights::export::Released;
+use rights::terms::{End, Refusal};
 
 use crate::control::about;
 use crate::fault::Fault;
@@ -49,11 +50,11 @@ impl World {
         match over {
             Right::Dead(_) => Sent::Dead,
             Right::Joining { .. } => Sent::NoRoom,
-            Right::OwnSend(port) => self.send_home(me, port, out),
+            Right::OwnSend(lead) => self.send_home(me, lead, out),
             Right::OwnOnce(lead) => {
                 let number = self.accepted(me, me, out);
                 self.tasks[me].rights.remove(&out.over);
-                let mail = Mail { number, rights: out.carried() };
+                let mail = Mail::plain(number, out.carried());
                 self.promise_ends(me, lead, Some(mail));
                 Sent::Done
             }
@@ -78,11 +79,23 @@ impl World {
         }
     }
 
-    fn send_home(&mut self, me: TaskNumber, port: u32, out: &Outgoing) -> Sent {
+    fn send_home(&mut self, me: TaskNumber, lead: Lead, out: &Outgoing) -> Sent {
         let careless = self.is(Fault::NoPlaceNeeded);
+        let now_ns = self.now_ns;
         let number = self.number();
-        let mail = Mail { number, rights: out.carried() };
-        let Some(state) = self.port(me, port) else {
+        let mail = Mail { facet: lead.facet, ..Mail::plain(number, out.carried()) };
+        let Some(state) = self.port(me, lead.port) else {
+            return Sent::Dead;
+        };
+        match state.facets.permits(lead.facet, out.id, now_ns) {
+            Ok(()) => {}
+            Err(Refusal::Id(_)) => return Sent::Failed,
+            Err(Refusal::Ended(why)) => {
+                self.end_facet(me, lead, why);
+                return Sent::Dead;
+            }
+        }
+        let Some(state) = self.port(me, lead.port) else {
             return Sent::Dead;
         };
         match state.queue.enter(mail) {
@@ -92,6 +105,9 @@ impl World {
         }
         state.charged.insert(number);
         self.note(number, me, me, out);
+        if let Ok(Some(facet)) = self.admit(me, lead, out.id) {
+            self.end_facet(me, Lead { facet, ..lead }, End::Spent);
+        }
         Sent::Done
     }
 
@@ -176,7 +192,8 @@ impl World {
         let number = self.accepted(me, peer, out);
         let mut rest = Vec::new();
         let flags = attached.encode(&mut rest);
-        let header = Header { flags, extra: rest.len() as u32, ..Header::new(Kind::Message, slot) };
+        let extra = rest.len() as u32;
+        let header = Header { flags, extra, id: out.id, ..Header::new(Kind::Message, slot) };
         rest.extend_from_slice(&number.to_le_bytes());
         let bytes = Frame::new(header, rest).encode();
         self.outbound(me, peer).lane.publish(&bytes);
@@ -206,9 +223,9 @@ impl World {
     fn name(&mut self, me: TaskNumber, peer: TaskNumber, right: RightNumber) -> (RightRef, Named) {
         let dead = |kind| (RightRef::Dead(kind), Named::Nothing);
         match self.tasks[me].rights.get(&right).copied() {
-            Some(Right::OwnSend(port)) => {
+            Some(Right::OwnSend(lead)) => {
                 let kind = RightKind::Send;
-                match self.export(me, peer, Lead { port, promise: 0 }, kind) {
+                match self.export(me, peer, lead, kind) {
                     Some(slot) => (RightRef::Mine(kind, slot), Named::Export(kind, slot)),
                     None => dead(kind),
                 }
@@ -275,9 +292,11 @@ impl World {
         }
         let exported = exports.send(lead).ok()?;
         let slot = exported.slot;
+        let counts = self.port(me, lead.port).is_some_and(|port| port.facets.counts(lead.facet));
+        let state = if alive && !counts { State::Revoked } else { state };
         if exported.first {
             let mut grant = 0;
-            if let Some(port) = self.port(me, lead.port) {
+            if counts && let Some(port) = self.port(me, lead.port) {
                 port.senders.add();
                 grant = port.queue.window.join((peer, slot));
             }
@@ -306,7 +325,7 @@ impl World {
                 if let Some(port) = self.port(me, export.port.port) {
                     port.queue.window.leave((peer, slot));
                 }
-                self.sender_gone(me, export.port.port);
+                self.sender_gone(me, export.port);
                 self.serve(me, export.port.port);
             }
             RightKind::SendOnce if export.given => {}
@@ -348,7 +367,7 @@ impl World {
             return self.violated("I3", format!("right {number} of task {me} moved twice"));
         };
         match right {
-            Right::OwnSend(port) => self.sender_gone(me, port),
+            Right::OwnSend(lead) => self.sender_gone(me, lead),
             Right::PeerSend(owner, slot) => self.drop_send(me, owner, slot),
             Right::PeerOnce(owner, slot) => {
                 self.forget(me, owner, slot);

@@ -10,6 +10,7 @@ use rights::import::Import;
 use rights::port::Port;
 use rights::senders::Senders;
 
+use crate::facet::PortFacets;
 use crate::lane::Frame;
 
 /// A task, by its place in the world.
@@ -17,12 +18,20 @@ pub(crate) type TaskNumber = usize;
 /// A right in one task, wherever in it.
 pub(crate) type RightNumber = u64;
 
-/// What an exported right leads to: a port, and for a send-once right which
-/// promise (a send right makes none: zero).
+/// What a right leads to: a port; for a send right on which facet of it (zero
+/// for none), for a send-once right which promise (zero for a send right).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Lead {
     pub(crate) port: u32,
+    pub(crate) facet: u32,
     pub(crate) promise: u64,
+}
+
+impl Lead {
+    /// The port's own right.
+    pub(crate) const fn to(port: u32) -> Self {
+        Lead { port, facet: 0, promise: 0 }
+    }
 }
 
 /// Who sends to a port: a peer's slot.
@@ -31,7 +40,7 @@ pub(crate) type Holder = (TaskNumber, Slot);
 /// One right of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Right {
-    OwnSend(u32),
+    OwnSend(Lead),
     OwnOnce(Lead),
     PeerSend(TaskNumber, Slot),
     PeerOnce(TaskNumber, Slot),
@@ -45,6 +54,15 @@ pub(crate) struct Mail {
     /// Which message; zero for a notification.
     pub(crate) number: u64,
     pub(crate) rights: Vec<RightNumber>,
+    /// The facet it came on, if any.
+    pub(crate) facet: u32,
+}
+
+impl Mail {
+    /// What came on no facet.
+    pub(crate) const fn plain(number: u64, rights: Vec<RightNumber>) -> Self {
+        Mail { number, rights, facet: 0 }
+    }
 }
 
 impl rights::queue::Labelled for Mail {}
@@ -63,6 +81,7 @@ pub(crate) struct PortState {
     pub(crate) late: BTreeSet<u64>,
     /// When to look for places that lie unused.
     pub(crate) look_at: Option<u64>,
+    pub(crate) facets: PortFacets,
 }
 
 /// What we know of one slot of a peer's.
@@ -109,6 +128,7 @@ pub(crate) struct Outgoing {
     pub(crate) over: RightNumber,
     pub(crate) rights: Vec<RightNumber>,
     pub(crate) reply: Option<RightNumber>,
+    pub(crate) id: i32,
     pub(crate) deadline_ns: u64,
 }
 
@@ -192,6 +212,11 @@ impl Task {
 
     pub(crate) fn has_link(&self, peer: TaskNumber) -> bool {
         self.links.get(&peer).is_some_and(|link| !link.ended)
+    }
+
+    /// Whether a send right to `lead` is one that may send.
+    pub(crate) fn counts(&self, lead: Lead) -> bool {
+        self.ports.get(&lead.port).is_none_or(|state| state.facets.counts(lead.facet))
     }
 
     /// Whether a waiting message goes over this right.

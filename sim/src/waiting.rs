@@ -124,7 +124,8 @@ impl World {
         for (&port, state) in &task.ports {
             if state.alive {
                 let waiting = task.waiting.iter().filter(|waiting| {
-                    task.rights.get(&waiting.out.over) == Some(&Right::OwnSend(port))
+                    matches!(task.rights.get(&waiting.out.over),
+                        Some(Right::OwnSend(lead)) if lead.port == port)
                 });
                 own.push((port, waiting.count() as u64));
             }

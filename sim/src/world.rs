@@ -43,6 +43,8 @@ pub struct Figures {
     pub gives: u64,
     /// Links opened because a right was claimed.
     pub introductions: u64,
+    /// Messages refused because their right had ended or did not permit them.
+    pub refused: u64,
 }
 
 /// What the world knows of an accepted message that nobody has received yet.

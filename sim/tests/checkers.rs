@@ -13,7 +13,8 @@ const fn known(fault: Fault) -> (&'static str, u64) {
         Fault::SentForgotten => ("I2", 33),
         Fault::NoPlaceNeeded => ("I8", 1),
         Fault::EndsTheGiversRight => ("I4", 34),
-        Fault::RefusedBlamed => ("I2", 1),
+        Fault::RefusedBlamed | Fault::CrossedReturnBlamed => ("I2", 1),
+        Fault::RevokedEnters | Fault::UseUncounted => ("I10", 1),
         _ => ("I3", 1),
     }
 }

@@ -123,16 +123,16 @@ impl World {
     fn senders(&self, me: TaskNumber, task: &Task) -> Result<(), Violation> {
         let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
         for right in task.rights.values() {
-            if let Right::OwnSend(port) = right {
-                *counts.entry(*port).or_default() += 1;
+            if let Right::OwnSend(lead) = right {
+                *counts.entry(lead.port).or_default() += u64::from(task.counts(*lead));
             }
         }
         let exports = task.links.values().flat_map(|link| link.exports.iter());
         for (_, export) in exports.filter(|(_, export)| export.kind == RightKind::Send) {
-            *counts.entry(export.port.port).or_default() += 1;
+            *counts.entry(export.port.port).or_default() += u64::from(task.counts(export.port));
         }
         for (_, given) in task.gives.iter().filter(|(_, given)| given.kind == RightKind::Send) {
-            *counts.entry(given.port.port).or_default() += 1;
+            *counts.entry(given.port.port).or_default() += u64::from(task.counts(given.port));
         }
         for (port, state) in task.ports.iter().filter(|(_, state)| state.alive) {
             let should = counts.get(port).copied().unwrap_or(0);
