@@ -1,9 +1,9 @@
 //! Every short sequence of operations; after each one the census holds.
 //!
-//! Two worlds, each as small as it can be and still hold every rule once:
+//! Three worlds, each as small as it can be and still hold every rule once:
 //! *transfer* (rights on their way between two and three tasks, with deaths and
-//! gives) and *windows* (who may send how many messages to one port). Messages
-//! in transit are explicit: one first-in-first-out lane per ordered pair.
+//! gives), *windows* (who may send how many messages to one port) and *terms*
+//! (what a right made narrower still permits). Messages in transit are explicit: one first-in-first-out lane per ordered pair.
 //!
 //! A sequence is every choice among what can happen next, in every order.
 //! Sequences that lead to the same state are counted each and walked once. In
@@ -20,6 +20,8 @@
 
 #[path = "exhaustive/search.rs"]
 mod search;
+#[path = "exhaustive/terms.rs"]
+mod terms;
 #[path = "exhaustive/transfer.rs"]
 mod transfer;
 #[path = "exhaustive/transfer_census.rs"]
@@ -62,12 +64,22 @@ fn reserves_of_larger_ports_are_never_promised_twice() {
     }
 }
 
+#[test]
+fn a_facet_permits_what_its_history_says() {
+    search("terms", &terms::World::default(), 5 + deeper());
+}
+
 /// The checks check: each broken rule is found within the default length.
 #[test]
 fn a_broken_rule_is_found() {
     for fault in transfer::Fault::ALL {
         let world = transfer::World { fault: Some(fault), ..transfer::World::new(3) };
         let found = (1..=6).find_map(|depth| search::look(&world, depth).err());
+        assert!(found.is_some(), "{fault:?} went unseen");
+    }
+    for fault in terms::Fault::ALL {
+        let world = terms::World::broken(fault);
+        let found = (1..=4).find_map(|depth| search::look(&world, depth).err());
         assert!(found.is_some(), "{fault:?} went unseen");
     }
 }
