@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use rights::terms::End;
@@ -17,6 +18,7 @@ use crate::core::TaskCore;
 use crate::error::SendFailure;
 use crate::facet::{Facet, FacetError, Terms};
 use crate::message::{Message, Right};
+use crate::port::After;
 use crate::right::{SendOnceRight, SendRight, Settled};
 use crate::task::Task;
 use crate::wait::parking::lock;
@@ -29,12 +31,13 @@ pub(crate) type Within = Arc<Vec<Arc<MembraneCore>>>;
 #[derive(Debug)]
 pub(crate) struct MembraneCore {
     task: Arc<TaskCore>,
+    /// Set under the lock; read without it by those who hold others.
+    revoked: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    revoked: bool,
     /// What went out, by what it was made from: one facet for each port or facet,
     /// however often it goes out.
     outside: HashMap<u64, Weak<Facet>>,
@@ -105,7 +108,7 @@ impl Passed {
             if let Resolved::Open(inner) = right.resolve() {
                 passed.on = Some(inner);
             }
-            passed.carry_out(&passage.within(), message)?;
+            passed.carry_out(passage.within(), message)?;
         }
         if matches!(passed.right(right).settled(), Settled::Import(_) | Settled::Joining(_)) {
             passed.kept.push(message.open_held());
@@ -123,7 +126,7 @@ impl Passed {
             return Err(SendFailure::Forked);
         }
         if let Some(within) = right.within() {
-            passed.carry_out(within, message)?;
+            passed.carry_out(Arc::clone(within), message)?;
         }
         if right.link().is_some() || right.joining_to().is_some() {
             passed.kept.push(message.open_held());
@@ -132,7 +135,7 @@ impl Passed {
     }
 
     /// Through `within`, the innermost first.
-    fn carry_out(&mut self, within: &Within, message: &mut Message) -> Result<(), SendFailure> {
+    fn carry_out(&mut self, within: Within, message: &mut Message) -> Result<(), SendFailure> {
         for membrane in within.iter() {
             match membrane.carry_out(message) {
                 Ok(kept) => self.kept.push(kept),
@@ -142,6 +145,8 @@ impl Passed {
                 }
             }
         }
+        // While it waits for room a revocation ends the wait.
+        message.within = Some(within);
         Ok(())
     }
 
@@ -152,6 +157,7 @@ impl Passed {
 
     /// It was not sent: it has its own rights back.
     pub(crate) fn come_back(mut self, message: &mut Message) {
+        message.within = None;
         while let Some(kept) = self.kept.pop() {
             kept.come_back(message);
         }
@@ -209,6 +215,12 @@ impl Message {
             Ok(kept) => kept,
             Err(never) => match never {},
         }
+    }
+
+    /// Whether it goes out through a membrane that was revoked.
+    pub(crate) fn is_barred(&self) -> bool {
+        let mut within = self.within.iter().flat_map(|all| all.iter());
+        within.any(|membrane| membrane.is_revoked())
     }
 
     /// The message leaves its queue, or is shown to somebody.
@@ -281,7 +293,8 @@ impl SendRight {
 
 impl MembraneCore {
     pub(crate) fn is_revoked(&self) -> bool {
-        lock(&self.state).revoked
+        // Nothing is published by it: what it ends is found under the lock.
+        self.revoked.load(Ordering::Relaxed)
     }
 
     /// Everything inside the message's rights that is ours goes out as a facet of
@@ -319,7 +332,7 @@ impl MembraneCore {
         };
         let key = parent.map_or(port.id, |facet| facet.id);
         let mut state = lock(&self.state);
-        if state.revoked {
+        if self.is_revoked() {
             return Err(FacetError::Ended);
         }
         if let Some(known) = state.outside.get(&key).and_then(Weak::upgrade) {
@@ -349,7 +362,7 @@ impl MembraneCore {
         let passage =
             |inner| Arc::new(Passage { id, membrane: Arc::clone(self), inner: Mutex::new(inner) });
         let mut state = lock(&self.state);
-        if state.revoked {
+        if self.is_revoked() {
             drop(state);
             drop(right);
             return SendRight::through(passage(None));
@@ -408,7 +421,8 @@ impl Task {
     /// Makes a membrane with nothing inside.
     pub fn membrane(&self) -> Membrane {
         let task = Arc::clone(&self.core);
-        Membrane { core: Arc::new(MembraneCore { task, state: Mutex::default() }) }
+        let revoked = AtomicBool::new(false);
+        Membrane { core: Arc::new(MembraneCore { task, revoked, state: Mutex::default() }) }
     }
 }
 
@@ -439,7 +453,8 @@ impl Membrane {
     /// went out enters, and nothing can be sent on one that came in. Sends fail
     /// with [`SendFailure::Revoked`] on both sides; see [`crate::Revoker::revoke`]
     /// for what becomes of a message that crosses the news. A send that waits for
-    /// room on a right that came in goes on until its own deadline.
+    /// room on a right that came in ends, too. Who asked to be told of the death
+    /// of such a right is told that the request was dropped.
     ///
     /// # Rights
     /// Those that came in go home to their owners, whoever of this task has them.
@@ -451,8 +466,8 @@ impl Membrane {
             return 0;
         }
         let (outside, held) = {
-            let mut state = lock(&self.core.state);
-            state.revoked = true;
+            let state = lock(&self.core.state);
+            self.core.revoked.store(true, Ordering::Relaxed);
             let outside: Vec<_> = state.outside.values().filter_map(Weak::upgrade).collect();
             let held: Vec<_> = state.held.values().filter_map(Weak::upgrade).collect();
             (outside, held)
@@ -466,6 +481,12 @@ impl Membrane {
             ended += u64::from(inner.is_some());
             drop(inner);
         }
+        // Sends that wait for room look again, and are told.
+        let mut after = After::default();
+        for link in self.core.task.links().iter() {
+            link.wake_waiters(&mut after);
+        }
+        after.run();
         ended
     }
 

@@ -259,7 +259,8 @@ pub struct Message {
     pub(crate) pulses: u64,
     /// Parts of it were taken before.
     pub(crate) is_rest: bool,
-    /// The membranes it comes in through, until it is taken from the queue.
+    /// The membranes it comes in through, until it is taken from the queue; on its
+    /// way out, those it goes out through.
     pub(crate) within: Option<Within>,
     /// What it counts against its sender's link while it waits.
     pub(crate) charge: Option<Charge>,

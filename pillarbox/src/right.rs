@@ -531,6 +531,7 @@ impl SendOnceRight {
                 let mut message = message;
                 message.sender = Some(sink.task().own_identity());
                 message.badge = None;
+                message.within = None;
                 message.notification = None;
                 let mut after = After::default();
                 sink.arrive_once(message, &mut after);

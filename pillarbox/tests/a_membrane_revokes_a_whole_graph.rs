@@ -1,6 +1,7 @@
 //! Everything that was reached through a membrane ends in one call, whoever has
 //! it and however it was come by; and what had come in goes home.
 
+mod asleep;
 mod family;
 
 use std::pin::pin;
@@ -310,6 +311,24 @@ fn a_promise_that_came_in_is_broken_aloud_after_the_revocation() {
     assert_eq!(told.notification(), Some(Notification::SendOnceDropped));
     assert!(rights.iter().all(|right| failure(right) == Some(SendFailure::Revoked)));
     assert!(object.receive(Deadline::Now).is_err());
+}
+
+#[test]
+fn a_wait_on_a_right_that_came_in_ends_with_the_membrane() {
+    let (_owner, object, membrane, peer, held) = inside();
+    let callback = peer.port(Capacity::Bounded(1));
+    callback.make_send().unwrap().send(Message::new("full"), long()).unwrap();
+    held.send(Message::new("").with_right(callback.make_send().unwrap()), long()).unwrap();
+    let came = first_right(&mut object.receive(long()).unwrap());
+    std::thread::scope(|scope| {
+        let waits = || came.send(Message::new("waits"), Deadline::Never).unwrap_err();
+        let wait = asleep::spawn_asleep(scope, waits);
+        membrane.revoke();
+        let error = wait.join().unwrap();
+        assert_eq!((error.reason, error.message.body()), (SendFailure::Revoked, &b"waits"[..]));
+    });
+    assert_eq!(callback.receive(long()).unwrap().body(), b"full");
+    assert!(callback.receive(Deadline::Now).is_err());
 }
 
 #[test]

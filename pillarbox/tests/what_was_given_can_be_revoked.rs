@@ -2,6 +2,7 @@
 //! at a peer's peer, or on its way. From then on nothing sent on it enters the
 //! queue, and everybody is told.
 
+mod asleep;
 mod family;
 
 use family::linked::give;
@@ -51,7 +52,9 @@ fn a_wait_for_a_place_ends_with_the_revocation() {
     settled(|| inbox.status().senders, |senders| *senders == 2);
     std::thread::scope(|scope| {
         let waits = [&right, &far].map(|right| {
-            scope.spawn(move || right.send(Message::new("waits"), Deadline::Never).unwrap_err())
+            asleep::spawn_asleep(scope, move || {
+                right.send(Message::new("waits"), Deadline::Never).unwrap_err()
+            })
         });
         assert_eq!(revoker.revoke() + far_revoker.revoke(), 2);
         for wait in waits {

@@ -305,6 +305,7 @@ fn as_ours(message: &mut Message, task: &Arc<TaskCore>) -> Message {
     let mut message = std::mem::take(message);
     message.sender = Some(task.own_identity());
     message.badge = None;
+    message.within = None;
     message.notification = None;
     message
 }

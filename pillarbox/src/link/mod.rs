@@ -247,7 +247,7 @@ impl Link {
         forget(&mut lock(&self.waiters), waiter);
     }
 
-    fn wake_waiters(&self, after: &mut After) {
+    pub(crate) fn wake_waiters(&self, after: &mut After) {
         for waiter in lock(&self.waiters).iter() {
             after.wake(Arc::clone(waiter));
         }

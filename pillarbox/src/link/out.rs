@@ -283,6 +283,9 @@ impl Link {
         if let Some(end) = self.end() {
             return Err(Blocked::Fail(end.as_send_failure()));
         }
+        if message.is_barred() {
+            return Err(Blocked::Fail(SendFailure::Revoked));
+        }
         if let Some(entry) = entry {
             self.may_send(entry)?;
         }
