@@ -288,10 +288,14 @@ impl TaskCore {
     fn sleep_on_heads(&self, waiter: &Waiter, seen: u32, until: Option<Instant>, number: u64) {
         let links = self.links();
         let on_heads = if shm::wait::can_wait_on_heads() { HEADS } else { 0 };
-        let mut active: Vec<&Arc<Link>> = Vec::with_capacity(HEADS);
+        let mut active: Vec<(&Arc<Link>, u64)> = Vec::with_capacity(HEADS);
         for link in links.iter() {
             if active.len() < on_heads && link.used_lately() {
-                active.push(link);
+                // Read before it is announced, and slept on. The number may be rung
+                // for a frame that another thread takes before we are asleep, and
+                // is not rung twice: on the position after that frame we would
+                // sleep through the next.
+                active.push((link, link.position()));
                 link.announce(Sleep::Asleep(number));
             } else {
                 link.announce_bell(number);
@@ -301,10 +305,10 @@ impl TaskCore {
         shm::full_fence(); // pairs: lane.sleep
         if !links.iter().any(|link| link.has_frames()) {
             let heads: Vec<_> =
-                active.iter().map(|link| (link.peer_page(), link.position())).collect();
+                active.iter().map(|(link, position)| (link.peer_page(), *position)).collect();
             shm::wait::sleep(&waiter.word, seen, &heads, until);
         }
-        for link in active {
+        for (link, _) in active {
             link.announce(Sleep::Awake);
         }
     }

@@ -46,7 +46,8 @@ pub(crate) fn step(bench: &mut Bench) -> Ending {
 
 /// Loom's cfg changes every crate, so it builds beside the rest.
 fn command(bench: &Bench) -> Command {
-    let mut command = bench.cargo("test --locked -p pillarbox-shm --test loom --release");
+    let mut command =
+        bench.cargo("test --locked -p pillarbox-shm --test loom --test loom_waiters --release");
     command
         .env("RUSTFLAGS", "--cfg loom")
         .env("CARGO_TARGET_DIR", bench.workspace.target.join("loom"));
