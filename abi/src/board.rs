@@ -9,7 +9,7 @@
 //! | 0      | `life`  | generation in the low half, state in the high    |
 //! | 8      | `grant` | messages you may have sent on this slot, in all  |
 //! | 16     | -       | zero; for where a moved port went                |
-//! | 24     | -       | zero                                             |
+//! | 24     | `pulses`| pulses you may have sent on this slot, in all    |
 
 use crate::limits;
 
@@ -19,6 +19,9 @@ pub const SLOT_BYTES: usize = 32;
 pub const LIFE_AT: usize = 0;
 /// Offset of `grant` in a slot.
 pub const GRANT_AT: usize = 8;
+
+/// Offset of `pulses` in a slot.
+pub const PULSES_AT: usize = 24;
 
 /// What has become of an exported right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,12 +10,12 @@
 //! | 0      | 4     | `length`     | of the whole frame    | the same            |
 //! | 4      | 1     | `kind`       | see [`Kind`]          |                     |
 //! | 5      | 1     | `flags`      | see [`flag`]          | see [`flag`]        |
-//! | 6      | 2     | `priority`   | of the message        | zero                |
+//! | 6      | 2     | `priority`   | of the message        | of a pulse, or zero |
 //! | 8      | 4     | `index`      | the port's slot       | the slot spoken of  |
 //! | 12     | 4     | `generation` | of that slot          | of that slot        |
-//! | 16     | 4     | `id`         | the user's            | a small number      |
+//! | 16     | 4     | `id`         | the user's            | a pulse's, or small |
 //! | 20     | 4     | `extra`      | bytes before the body | zero                |
-//! | 24     | 8     | `tag`        | the user's            | count, ticket, …    |
+//! | 24     | 8     | `tag`        | the user's            | value, count, …     |
 //!
 //! After the header come `extra` bytes that name rights and descriptors, then
 //! the body.
@@ -84,11 +84,13 @@ pub enum Kind {
     StatusIs = 14,
     /// `tag` granted places are given back unused; with `id` 1 the asking ends too.
     Return = 15,
+    /// A few bytes that never wait: the header is all there is.
+    Pulse = 16,
 }
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Skip,
         Kind::Message,
         Kind::Welcome,
@@ -105,6 +107,7 @@ impl Kind {
         Kind::Status,
         Kind::StatusIs,
         Kind::Return,
+        Kind::Pulse,
     ];
 
     fn flags_allowed(self) -> u8 {

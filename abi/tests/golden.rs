@@ -80,6 +80,15 @@ fn a_message_with_rights_is_as_the_book_says() {
 }
 
 #[test]
+fn a_pulse_is_as_the_book_says() {
+    let priority = limits::PRIORITY_MAX;
+    let header = Header { id: -2, tag: 42, priority, ..Header::new(Kind::Pulse, SLOT) };
+    same("pulse", &header.encode());
+    let bytes: [u8; 32] = golden("pulse").try_into().expect("a header");
+    assert_eq!(Header::decode(&bytes), Ok(header));
+}
+
+#[test]
 fn a_release_is_as_the_book_says() {
     let header = Header { tag: 2, ..Header::new(Kind::Release, SLOT) };
     same("release", &header.encode());

@@ -69,6 +69,41 @@ pub enum SendFailure {
     System(std::io::ErrorKind),
 }
 
+/// Why a pulse was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PulseError {
+    /// As many pulses of ours wait as the owner of the port grants, or the way
+    /// to it is full.
+    #[error("there is no room for another pulse")]
+    NoRoom,
+    /// The receive right is gone, or its task is.
+    #[error("the receiver is gone")]
+    Dead,
+    /// The receiver broke the protocol, and how.
+    #[error("the receiver broke the protocol: {0}")]
+    Fault(Offence),
+    /// A priority above the highest.
+    #[error("the priority is {0}, the highest is {highest}", highest = limits::PRIORITY_MAX)]
+    PriorityTooHigh(u16),
+    /// The right was taken back, or its terms are used up.
+    #[error("the right was taken back or is used up")]
+    Revoked,
+    /// The terms of the right do not permit this id.
+    #[error("the right does not permit id {0}")]
+    NotPermitted(i32),
+    /// Our system refused what the way to the receiver cannot do without.
+    #[error("the system refused: {0}")]
+    System(std::io::ErrorKind),
+    /// The right was given to us by another task, and its owner has not confirmed
+    /// it yet.
+    #[error("the owner of the right, task {0}, has not confirmed it yet")]
+    NotJoined(TaskId),
+    /// The right belongs to the process this one was forked from.
+    #[error("the right belongs to the parent of this process")]
+    Forked,
+}
+
 /// A message that was not sent, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]

@@ -66,8 +66,8 @@ pub use abi::{Offence, TaskId, limits};
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use deadline::Deadline;
 pub use error::{
-    CallError, LinkError, ReceiveError, ReplyError, SendError, SendFailure, SendOnceError,
-    SpawnError, SpawnFailure, StatusError, TaskError,
+    CallError, LinkError, PulseError, ReceiveError, ReplyError, SendError, SendFailure,
+    SendOnceError, SpawnError, SpawnFailure, StatusError, TaskError,
 };
 pub use facet::{FacetError, Revoker, Terms};
 pub use listen::Listening;

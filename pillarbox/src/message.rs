@@ -294,6 +294,13 @@ impl Message {
         }
     }
 
+    pub(crate) fn pulse_of(id: i32, value: u64, priority: u16, sender: Sender) -> Self {
+        let mut message = Message::new(Vec::new()).with_id(id).with_tag(value);
+        message.priority = priority;
+        message.sender = Some(sender);
+        message
+    }
+
     pub(crate) fn notification_of(what: Notification) -> Self {
         let mut message = Message::new(Vec::new()).with_id(what.id());
         message.notification = Some(what);
@@ -524,5 +531,9 @@ impl Message {
 impl Labelled for Message {
     fn label(&self) -> Label {
         Label { priority: self.priority, id: self.id, tag: self.tag }
+    }
+
+    fn equals(&self, earlier: &Self) -> bool {
+        self.label() == earlier.label() && self.badge == earlier.badge
     }
 }

@@ -3,6 +3,7 @@
 mod asking;
 mod facets;
 mod options;
+mod pulse;
 mod receive;
 mod state;
 
@@ -139,7 +140,9 @@ impl PortCore {
         }
         state.facets.joined(via, link);
         state.senders.add();
-        let grant = state.queue.window.join(Holder::Link(link.number, via));
+        let holder = Holder::Link(link.number, via);
+        let grant = state.queue.window.join(holder);
+        page.set_pulses(slot.index, state.queue.pulses.join(holder));
         // The grant first: who sees the slot alive also sees what it may send.
         page.set_grant(slot.index, grant);
         page.set_life(slot.index, Life { generation: slot.generation, state: State::Live });
@@ -156,6 +159,7 @@ impl PortCore {
         }
         state.facets.left(via, link);
         state.queue.window.leave(Holder::Link(link.number, via));
+        state.queue.pulses.leave(Holder::Link(link.number, via));
         state.hand_out(self.task.now_ns(), after);
         let told = state.senders.remove();
         state.tell_no_senders(told, after);

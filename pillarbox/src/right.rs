@@ -13,7 +13,7 @@ use abi::{Slot, TaskId};
 use crate::call::ReplyCell;
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
-use crate::error::{CallError, SendError, SendFailure, SendOnceError, StatusError};
+use crate::error::{CallError, PulseError, SendError, SendFailure, SendOnceError, StatusError};
 use crate::facet::Facet;
 use crate::link::{Entry, Held, Join, Joined, Link};
 use crate::membrane::{Passage, Passed, Within};
@@ -228,6 +228,49 @@ impl SendRight {
             Settled::Dead => Err((SendFailure::Dead, message)),
         };
         sent.or_else(|(reason, message)| fail(reason, message))
+    }
+
+    /// Sends a pulse: an id, a value, and a priority as a message has it.
+    ///
+    /// A pulse stands in the same queue and order as messages, needs no place in
+    /// it, and is received as a message without a body, of which
+    /// [`Message::pulse`] tells. Each holder of a right may have as many pulses
+    /// waiting as the port was made with: [`crate::PortOptions::pulses`].
+    ///
+    /// # Rights
+    /// Borrows the send right. To a right with terms a pulse is a message.
+    ///
+    /// # Errors
+    /// See [`PulseError`]. Nothing was sent then.
+    ///
+    /// # Blocking
+    /// Never.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::{Capacity, Deadline, PulseError, PortOptions, Task};
+    /// let inbox = Task::current()?.port(PortOptions::new(Capacity::Bounded(1)).pulses(1));
+    /// let post = inbox.make_send()?;
+    /// post.pulse(7, 42, 0)?;
+    /// assert_eq!(post.pulse(7, 43, 0), Err(PulseError::NoRoom));
+    /// let pulse = inbox.receive(Deadline::Now)?.pulse().ok_or("no pulse")?;
+    /// assert_eq!((pulse.id, pulse.value), (7, 42));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pulse(&self, id: i32, value: u64, priority: u16) -> Result<(), PulseError> {
+        let task = self.task();
+        task.check().map_err(|_| PulseError::Forked)?;
+        if priority > abi::limits::PRIORITY_MAX {
+            return Err(PulseError::PriorityTooHigh(priority));
+        }
+        let own = || Message::pulse_of(id, value, priority, task.own_identity());
+        match self.settled() {
+            Settled::Own(port) => port.pulse_own(None, own()),
+            Settled::Facet(facet) => facet.port.pulse_own(Some(facet.id), own()),
+            Settled::Import(entry) => entry.pulse(id, value, priority),
+            Settled::Joining(join) => Err(PulseError::NotJoined(join.owner)),
+            Settled::Dead => Err(PulseError::Dead),
+        }
     }
 
     /// Sends `request` with a reply right and waits for the answer.

@@ -18,6 +18,34 @@ pub struct Import {
     pub sent: u64,
     /// What the board said last.
     pub grant: u64,
+    /// The pulses sent on it, counted as long.
+    pub pulses: PulseCount,
+}
+
+/// How many pulses were sent on one right, and how many may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PulseCount {
+    sent: u64,
+    granted: u64,
+}
+
+impl PulseCount {
+    /// Counts one pulse more if it may be sent. `board` says what the board says,
+    /// and is asked only where what it said before is used up.
+    #[must_use = "what may not be sent must not be"]
+    pub fn send(&mut self, board: impl FnOnce() -> u64) -> bool {
+        if self.sent >= self.granted {
+            self.granted = self.granted.max(board());
+        }
+        let may = self.sent < self.granted;
+        self.sent += u64::from(may);
+        may
+    }
+
+    /// The one counted last was not published.
+    pub fn not_sent(&mut self) {
+        self.sent = self.sent.saturating_sub(1);
+    }
 }
 
 impl Import {
@@ -78,6 +106,20 @@ mod tests {
         import.look(1);
         assert!(!import.may_send());
         assert_eq!(import.let_go(), 1);
+    }
+
+    #[test]
+    fn pulses_are_counted_beyond_the_letting_go_too() {
+        let mut import = Import::default();
+        import.learn();
+        assert!(import.pulses.send(|| 2) && import.pulses.send(|| 9));
+        let _ = import.let_go();
+        import.learn();
+        // The board is looked at when what it said is used up, and never shrinks.
+        assert!(!import.pulses.send(|| 2) && !import.pulses.send(|| 1));
+        assert!(import.pulses.send(|| 3));
+        import.pulses.not_sent();
+        assert!(import.pulses.send(|| 0) && !import.pulses.send(|| 3));
     }
 
     #[test]

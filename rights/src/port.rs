@@ -5,7 +5,7 @@ use std::hash::Hash;
 use abi::Offence;
 
 use crate::pulses::{PulseRaise, Pulses};
-use crate::queue::{Label, Labelled, Order, Queue, Scan, Spot};
+use crate::queue::{Labelled, Order, Queue, Scan, Spot};
 use crate::window::{Capacity, Raise, Window};
 
 /// A message in a queue, and whom its place is charged to.
@@ -44,7 +44,7 @@ pub struct Taken<M, K> {
 
 /// A message that is lent: out of the queue while somebody looks at it, with
 /// its place kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "what is lent must be given back or kept"]
 pub struct Lent<M, K> {
     spot: Spot,
@@ -290,7 +290,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         if let Err(offence) = self.pulses.arrive(holder) {
             return Err((offence, message));
         }
-        if let Some(count) = self.equal_neighbour(holder, message.label()) {
+        if let Some(count) = self.equal_neighbour(holder, &message) {
             *count += 1;
             return Ok(PulseArrived::Merged(message, self.pulses.left_queue(holder)));
         }
@@ -298,16 +298,25 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         Ok(PulseArrived::Queued)
     }
 
+    /// A pulse of `holder` came and is not to be queued.
+    ///
+    /// # Errors
+    /// [`Offence::PulsesExceeded`].
+    pub fn refuse_pulse(&mut self, holder: K) -> Result<Option<PulseRaise<K>>, Offence> {
+        self.pulses.arrive(holder)?;
+        Ok(self.pulses.left_queue(holder))
+    }
+
     /// The count of the last pulse of its level, where it is the same from the
     /// same holder.
-    fn equal_neighbour(&mut self, holder: K, label: Label) -> Option<&mut u64> {
+    fn equal_neighbour(&mut self, holder: K, pulse: &M) -> Option<&mut u64> {
         if !self.pulses.merges() {
             return None;
         }
-        let last = self.queue.last(label.priority)?;
+        let last = self.queue.last(pulse.label().priority)?;
         match self.queue.get_mut(last)? {
             Queued { message, place: Place::Pulse(by, count) }
-                if *by == holder && message.label() == label =>
+                if *by == holder && pulse.equals(message) =>
             {
                 Some(count)
             }

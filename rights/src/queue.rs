@@ -48,6 +48,11 @@ pub trait Labelled {
     fn label(&self) -> Label {
         Label::default()
     }
+
+    /// Whether this pulse and an earlier one of the same holder may become one.
+    fn equals(&self, earlier: &Self) -> bool {
+        self.label() == earlier.label()
+    }
 }
 
 /// One entry of a queue. It names nothing once the entry has left.

@@ -1,9 +1,12 @@
 //! Every short sequence of operations; after each one the census holds.
 //!
-//! Three worlds, each as small as it can be and still hold every rule once:
+//! Five worlds, each as small as it can be and still hold every rule once:
 //! *transfer* (rights on their way between two and three tasks, with deaths and
-//! gives), *windows* (who may send how many messages to one port) and *terms*
-//! (what a right made narrower still permits). Messages in transit are explicit: one first-in-first-out lane per ordered pair.
+//! gives), *windows* (who may send how many messages to one port), *queue* (in
+//! which order, by id, and while somebody chooses), *pulses* (how many, while
+//! their right comes and goes) and *terms* (what a right made narrower still
+//! permits). Messages in transit are explicit: one first-in-first-out lane per
+//! ordered pair.
 //!
 //! A sequence is every choice among what can happen next, in every order.
 //! Sequences that lead to the same state are counted each and walked once. In
@@ -18,6 +21,10 @@
     reason = "the length reached and the sequences tried are part of the result"
 )]
 
+#[path = "exhaustive/pulses.rs"]
+mod pulses;
+#[path = "exhaustive/queue.rs"]
+mod queue;
 #[path = "exhaustive/search.rs"]
 mod search;
 #[path = "exhaustive/terms.rs"]
@@ -31,6 +38,7 @@ mod transfer_deliver;
 #[path = "exhaustive/windows.rs"]
 mod windows;
 
+use rights::queue::Order;
 use rights::window::Capacity;
 use search::{deeper, search};
 
@@ -69,6 +77,23 @@ fn a_facet_permits_what_its_history_says() {
     search("terms", &terms::World::default(), 5 + deeper());
 }
 
+#[test]
+fn a_queue_is_what_a_plain_list_would_be() {
+    for (order, merges) in [(Order::Fifo, true), (Order::Priority, true), (Order::Priority, false)]
+    {
+        let world = queue::World::new(order, merges);
+        search(&format!("queue, {order:?}, merging {merges}"), &world, 6 + deeper());
+    }
+}
+
+#[test]
+fn an_honest_sender_of_pulses_is_never_blamed() {
+    for merges in [false, true] {
+        let world = pulses::World::new(merges);
+        search(&format!("pulses, merging {merges}"), &world, 12 + deeper());
+    }
+}
+
 /// The checks check: each broken rule is found within the default length.
 #[test]
 fn a_broken_rule_is_found() {
@@ -81,5 +106,13 @@ fn a_broken_rule_is_found() {
         let world = terms::World::broken(fault);
         let found = (1..=4).find_map(|depth| search::look(&world, depth).err());
         assert!(found.is_some(), "{fault:?} went unseen");
+    }
+    for fault in queue::Fault::ALL {
+        let world = queue::World::new(Order::Fifo, true).broken(fault);
+        assert!(search::look(&world, 5).is_err(), "{fault:?} went unseen");
+    }
+    for fault in pulses::Fault::ALL {
+        let world = pulses::World::new(false).broken(fault);
+        assert!(search::look(&world, 9).is_err(), "{fault:?} went unseen");
     }
 }

@@ -104,6 +104,12 @@ impl OwnPage {
         self.set_slot(index, board::GRANT_AT, grant)
     }
 
+    /// Writes how many pulses may have been sent on the slot at `index`, in all.
+    /// `false` where no board of ours has such a slot.
+    pub fn set_pulses(&self, index: u32, pulses: u64) -> bool {
+        self.set_slot(index, board::PULSES_AT, pulses)
+    }
+
     /// Makes the next board. Returns its number and the descriptor for the
     /// peer, who must get it before any slot of it is named.
     ///
@@ -261,6 +267,12 @@ impl PeerPage {
     #[inline]
     pub fn grant(&self, index: u32) -> Option<u64> {
         self.slot(index, board::GRANT_AT)
+    }
+
+    /// How many pulses the peer says we may have sent on its slot at `index`, in
+    /// all. `None` where the peer has offered no board with such a slot.
+    pub fn pulses(&self, index: u32) -> Option<u64> {
+        self.slot(index, board::PULSES_AT)
     }
 
     /// Checks and maps the next board, and closes `fd`.

@@ -88,6 +88,8 @@ impl World {
                 self.joined(me, peer, task_of(&frame.rest)?, header.tag, Some((kind, slot)))
             }
             Kind::Refused => self.joined(me, peer, task_of(&frame.rest)?, header.tag, None),
+            // No port here takes any.
+            Kind::Pulse => self.send_slot(me, peer, slot).and(Err(Offence::PulsesExceeded)),
             Kind::Board => Err(Offence::BoardOrder),
             Kind::StatusIs => Err(Offence::AnswerUnasked),
         }

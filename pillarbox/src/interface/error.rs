@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{CallError, SendFailure};
-use crate::message::{Notification, Sender};
+use crate::message::{Notification, Pulse, Sender};
 use crate::typed::{EncodeError, TypedOffence, TypedReceiveError, TypedSendFailure};
 
 /// Why a method of a client has no result.
@@ -139,6 +139,9 @@ pub enum DispatchError {
     /// the port's.
     #[error("a notification came: {0:?}")]
     Notification(Notification),
+    /// The message is a pulse, and no request.
+    #[error("a pulse came: {0:?}")]
+    Pulse(Pulse),
     /// The client asks for a method this server does not have: a newer one, or
     /// one that was removed.
     #[error(

@@ -45,6 +45,9 @@ impl Request {
         if let (Some(what), None) = (message.notification(), sender) {
             return Err(DispatchError::Notification(what));
         }
+        if let Some(pulse) = message.pulse() {
+            return Err(DispatchError::Pulse(pulse));
+        }
         let reply = message.take_reply();
         let method = message.id();
         let tag = message.tag();
@@ -93,6 +96,7 @@ impl Request {
             TypedReceiveError::Fault { offence, .. } => Some(offence),
             TypedReceiveError::Unreadable
             | TypedReceiveError::Notification(_)
+            | TypedReceiveError::Pulse(_)
             | TypedReceiveError::Receive(_) => None,
         };
         let _ = self.say(MALFORMED, &Malformed { argument, offence: offence.map(Said::new) });

@@ -239,6 +239,7 @@ impl Link {
                 let message = self.take_message(inn, header, false, turn)?;
                 self.task.welcomed(message, &mut turn.after)
             }
+            Kind::Pulse => self.take_pulse(header, turn),
             Kind::Board => {
                 let number = u32::try_from(header.tag).map_err(|_| Offence::DescriptorsMissing)?;
                 let mut packet = self.packet(inn, number, turn)?;
@@ -278,7 +279,9 @@ impl Link {
         turn: &mut Turn,
     ) -> Result<(), Offence> {
         match header.kind {
-            Kind::Skip | Kind::Message | Kind::Welcome | Kind::Board => Err(Offence::FrameKind),
+            Kind::Skip | Kind::Message | Kind::Welcome | Kind::Board | Kind::Pulse => {
+                Err(Offence::FrameKind)
+            }
             Kind::Release => {
                 turn.sinks.extend(self.take_release(header.slot, header.tag, &mut turn.after)?);
                 Ok(())
@@ -354,7 +357,7 @@ impl Link {
         }
     }
 
-    fn send_sink(&self, slot: Slot) -> Result<Sink, Offence> {
+    pub(super) fn send_sink(&self, slot: Slot) -> Result<Sink, Offence> {
         let exports = lock(&self.exports);
         if exports.rules.get(slot)?.kind != RightKind::Send {
             return Err(Offence::RightKind);

@@ -8,6 +8,7 @@
 //! | [`carry`] | rights on their way into and out of messages             |
 //! | [`entry`] | one right of ours to a port of the peer's                |
 //! | [`join`]  | a right another task gave us, not yet confirmed          |
+//! | [`pulse`] | pulses on their way                                      |
 //! | [`posting`] | a message a future sends, between two polls            |
 //!
 //! Locks are taken in this order and none is held while waiting: `inn`, then
@@ -21,6 +22,7 @@ mod inn;
 mod join;
 mod out;
 mod posting;
+mod pulse;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;

@@ -401,6 +401,22 @@ impl Link {
         }
     }
 
+    /// Writes a frame of the user's that is all header, if there is room for it
+    /// now. False where there is none; nothing is kept for later.
+    pub(super) fn write_now(&self, header: &Header) -> bool {
+        let mut out = lock(&self.out);
+        let written = self.flush(&mut out)
+            && match out.writer.write(header, &[], limits::LANE_RESERVE, &self.peer) {
+                Ok(()) => true,
+                Err(error) => {
+                    let _ = self.not_written(&mut out, error);
+                    false
+                }
+            };
+        self.publish(out);
+        written
+    }
+
     /// Tells the owner of a right, in its own lane, that the peer of another
     /// link may claim it. Waits for room: the message that names the ticket may
     /// only follow what is published.

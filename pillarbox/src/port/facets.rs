@@ -97,6 +97,7 @@ impl PortState {
             for link in std::mem::take(&mut place.links) {
                 let Some(board) = self.boards.remove(&(link, key)) else { continue };
                 self.queue.window.leave(Holder::Link(link, key));
+                self.queue.pulses.leave(Holder::Link(link, key));
                 gone += 1;
                 let Some(link) = board.link.upgrade() else { continue };
                 let life = Life { generation: board.slot.generation, state: State::Revoked };

@@ -45,6 +45,24 @@ impl PortOptions {
         self.order = order;
         self
     }
+
+    /// How many pulses each holder of a send right may have in the queue: each
+    /// other task for each right it holds, and this task for all of its own.
+    /// [`limits::PULSES`] unless it is said otherwise, at most
+    /// [`limits::PULSES_MAX`]; none for 0.
+    #[must_use]
+    pub fn pulses(mut self, each: u32) -> Self {
+        self.pulses = each.min(limits::PULSES_MAX);
+        self
+    }
+
+    /// Whether equal pulses of one holder that would stand next to each other in
+    /// the queue become one, which tells how many it stands for.
+    #[must_use]
+    pub fn merge_pulses(mut self, merge: bool) -> Self {
+        self.merge_pulses = merge;
+        self
+    }
 }
 
 impl From<Capacity> for PortOptions {

@@ -397,6 +397,7 @@ impl PortState {
         let mut message = taken.message;
         message.sequence = taken.sequence;
         message.pulses = taken.pulses;
+        self.raise_pulses(taken.raise);
         message
     }
 

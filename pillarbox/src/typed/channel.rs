@@ -396,6 +396,9 @@ fn read<T: DeserializeOwned>(mut message: Message) -> Result<Received<T>, TypedR
     if let Some(what) = message.notification() {
         return Err(TypedReceiveError::Notification(what));
     }
+    if let Some(pulse) = message.pulse() {
+        return Err(TypedReceiveError::Pulse(pulse));
+    }
     let value = unpack(&mut message)?;
     Ok(Received::new(value, message))
 }

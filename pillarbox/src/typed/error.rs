@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{ReceiveError, SendFailure};
-use crate::message::{Notification, Sender};
+use crate::message::{Notification, Pulse, Sender};
 
 /// How deep a value may be nested.
 pub const DEPTH: usize = 128;
@@ -163,6 +163,9 @@ pub enum TypedReceiveError {
         /// Who sent it.
         sender: Option<Sender>,
     },
+    /// What came is a pulse.
+    #[error("a pulse came: {0:?}")]
+    Pulse(Pulse),
     /// What came is a notification.
     #[error("a notification came: {0:?}")]
     Notification(Notification),

@@ -372,6 +372,9 @@ impl<T: FromBytes> Receiver<T> {
         if let Some(what) = message.notification() {
             return Err(TypedReceiveError::Notification(what));
         }
+        if let Some(pulse) = message.pulse() {
+            return Err(TypedReceiveError::Pulse(pulse));
+        }
         let value = read(&message)?;
         Ok(Received::new(value, message))
     }

@@ -113,6 +113,43 @@ pub(crate) const ACTS: &[Act] = &[
         commit: |peer| peer.frame(&frame(Kind::Message, |bytes| bytes[1] = 16), 64),
     },
     Act {
+        name: "more pulses than were granted",
+        offence: Offence::PulsesExceeded,
+        commit: |peer| {
+            let slot = peer.slot("inbox");
+            let granted = peer.page.pulses(slot.index).unwrap();
+            for _ in 0..=granted {
+                peer.say(Header::new(Kind::Pulse, slot), &[]);
+            }
+        },
+    },
+    Act {
+        name: "a pulse with a body",
+        offence: Offence::FrameOversized,
+        commit: |peer| peer.say(Header::new(Kind::Pulse, peer.slot("inbox")), &[1]),
+    },
+    Act {
+        name: "a pulse on a send-once right",
+        offence: Offence::RightKind,
+        commit: |peer| peer.say(Header::new(Kind::Pulse, peer.slot("once")), &[]),
+    },
+    Act {
+        name: "a pulse on a right that was never given",
+        offence: Offence::NeverExported,
+        commit: |peer| {
+            let slot = Slot { index: limits::BOARD_SLOTS - 1, generation: 1 };
+            peer.say(Header::new(Kind::Pulse, slot), &[]);
+        },
+    },
+    Act {
+        name: "a pulse of an impossible priority",
+        offence: Offence::PriorityExceeded(u16::MAX),
+        commit: |peer| {
+            let header = Header::new(Kind::Pulse, peer.slot("inbox"));
+            peer.say(Header { priority: u16::MAX, ..header }, &[]);
+        },
+    },
+    Act {
         name: "a message of an impossible priority",
         offence: Offence::PriorityExceeded(limits::PRIORITY_MAX + 1),
         commit: |peer| {
