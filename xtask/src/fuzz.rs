@@ -33,7 +33,7 @@ const FLAGS: &[&str] = &[
 const SECONDS: u64 = 5;
 
 /// Targets that get more there: what a peer's bytes meet first.
-const LONGER: &[(&str, u64)] = &[("frames", 20)];
+const LONGER: &[(&str, u64)] = &[("frames", 20), ("link", 20)];
 
 /// Looks for inputs that break a decoder.
 #[derive(Debug, clap::Args)]
