@@ -487,7 +487,7 @@ impl Worker {
     fn introduce_again(&mut self, owner: TaskId, error: &LinkError) {
         use std::io::ErrorKind::{ConnectionRefused, InvalidInput, PermissionDenied};
         let passing = match error {
-            LinkError::Died | LinkError::Refused(Refusal::Busy) => true,
+            LinkError::Died | LinkError::Refused(Refusal::Busy | Refusal::Duplicate { .. }) => true,
             LinkError::System(error) => {
                 !matches!(error.kind(), ConnectionRefused | InvalidInput | PermissionDenied)
             }

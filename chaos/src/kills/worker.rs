@@ -92,6 +92,11 @@ impl Held {
         }
     }
 
+    /// Whether it is an answer that lies about for longer than one may.
+    pub(super) fn is_owed_too_long(&self) -> bool {
+        matches!(self, Held::Once { since, .. } if since.elapsed() > 3 * drive::OWED)
+    }
+
     /// The right a letter names; `None` where it is another kind.
     pub(super) fn of(named: Named, right: Right) -> Option<Held> {
         let since = Instant::now();

@@ -177,6 +177,12 @@ impl Worker {
                 let linked = self.core.link_with(peer).map(|_| peer);
                 outcome.settle(linked.ok_or(LinkError::Refused(refusal)));
             }
+            if let Some(owner) = expected {
+                // It may die before it has answered, or lie: then nobody else
+                // would end the wait.
+                self.link_answered();
+                self.introduce_again(owner, &LinkError::Refused(refusal));
+            }
             return;
         }
         if let Some(owner) = expected {

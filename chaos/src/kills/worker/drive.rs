@@ -17,7 +17,7 @@ const POOL: usize = 96;
 const PORTS: usize = 12;
 
 /// How long an answer we owe may lie about.
-const OWED: Duration = Duration::from_secs(1);
+pub(super) const OWED: Duration = Duration::from_secs(1);
 
 /// Something a thread can do.
 type Step = fn(&mut Voice);

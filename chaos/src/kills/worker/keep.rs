@@ -47,6 +47,8 @@ pub(super) fn run(own: &Own, seed: u64) {
             listen(own, port, deadline, &mut chance);
         }
         look_at_promises(own);
+        // The other threads may all wait for an answer that is owed here.
+        lock(&own.pool).retain(|held| !held.is_owed_too_long());
         if ports.is_empty() {
             std::thread::park_timeout(Duration::from_millis(1));
         }
