@@ -116,18 +116,36 @@ fn method(method: &Method, vis: &syn::Visibility) -> TokenStream {
     let deadline = Ident::new("deadline", Span::mixed_site());
     let asked = Ident::new("asked", Span::mixed_site());
     let (ask, returns, about) = match answer {
-        Answer::None => (quote!(one_way), quote!(()), WAITS_FOR_ROOM),
-        Answer::One(of_type) => (quote!(call), quote!(#of_type), WAITS_FOR_ANSWER),
+        Answer::None => ("one_way", quote!(()), WAITS_FOR_ROOM),
+        Answer::One(of_type) => ("call", quote!(#of_type), WAITS_FOR_ANSWER),
         Answer::Stream(item) => {
-            (quote!(stream), quote!(::pillarbox::interface::Stream<#item>), WAITS_FOR_ANSWER)
+            ("stream", quote!(::pillarbox::interface::Stream<#item>), WAITS_FOR_ANSWER)
         }
         Answer::Fallible(item, error) => {
             let stream = quote!(::pillarbox::interface::Stream<#item>);
             let returns = quote!(::core::result::Result<#stream, #error>);
-            (quote!(try_stream), returns, WAITS_FOR_ANSWER)
+            ("try_stream", returns, WAITS_FOR_ANSWER)
         }
     };
+    let ask = format_ident!("{ask}");
+    let (name_async, ask_async) = (format_ident!("{name}_async"), format_ident!("{ask}_async"));
+    let about_async = format!("As [`Self::{name}`], without a thread that waits.{AWAITS}");
+    let types: Vec<_> = types.collect();
+    let inputs: Vec<_> = inputs.collect();
     quote! {
+        #[doc = #about_async]
+        #vis async fn #name_async(
+            &self,
+            #(#inputs,)*
+        ) -> ::core::result::Result<#returns, ::pillarbox::interface::ClientError<(#(#types,)*)>> {
+            let #asked = ::pillarbox::interface::run::Asked {
+                tag: Self::TAG,
+                method: #id,
+                count: #count,
+            };
+            self.wire.#ask_async(#asked, (#(#names,)*)).await
+        }
+
         #(#attributes)*
         #[doc = #about]
         #vis fn #name(
@@ -154,3 +172,7 @@ const WAITS_FOR_ROOM: &str = "\n\n# Rights\nThe rights in the arguments are give
     request was sent.\n\n# Errors\nSee [`ClientError`](::pillarbox::interface::ClientError): what \
     was not sent comes back. Nothing tells what became of it then.\n\n# Blocking\nWaits for room \
     until `deadline`.";
+
+const AWAITS: &str = "\n\n# Errors\nSee [`ClientError`](::pillarbox::interface::ClientError); \
+    `Deadline` is none of them.\n\n# Cancel safety\nDropped before the request was accepted, nothing \
+    was sent and the arguments are dropped. Dropped later, the answer is dropped when it comes.";

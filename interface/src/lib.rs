@@ -15,7 +15,8 @@ use quote::quote;
 ///
 /// Beside the trait `Calculator` there are then `CalculatorClient`, a send right
 /// that has the methods, and `CalculatorServer`, which answers messages with an
-/// implementation of the trait. The module `pillarbox::interface` shows both.
+/// implementation of the trait; and for futures `CalculatorAsync` and
+/// `CalculatorAsyncServer`. The module `pillarbox::interface` shows both.
 ///
 /// # The trait
 /// `#[pillarbox::interface(name = "org.example.Calculator", version = 2)]` stands

@@ -237,6 +237,10 @@ fn method(function: TraitItemFn, version: u32, faults: &mut Faults) -> Option<(M
     if let syn::Safety::Unsafe(it) = &sig.safety {
         faults.at(it, "a method of an interface is not unsafe: the client is not trusted");
     }
+    if sig.ident.to_string().ends_with("_async") {
+        let what = "the futures of a client's methods end in `_async`: call it something else";
+        faults.at(&sig.ident, what);
+    }
     if TAKEN.iter().any(|taken| sig.ident == taken) {
         let what = format!("`{}` is what every client has already", sig.ident);
         faults.at(&sig.ident, what);

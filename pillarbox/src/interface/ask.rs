@@ -28,11 +28,19 @@ impl Asked {
         self.tag as u32
     }
 
-    fn address(self, message: Message) -> Message {
+    /// The same with one argument more before the others.
+    pub(super) const fn with_sink(self) -> Self {
+        Asked { count: self.count + 1, ..self }
+    }
+
+    pub(super) fn address(self, message: Message) -> Message {
         message.with_id(self.method).with_tag(self.tag)
     }
 
-    fn read<A, R: DeserializeOwned>(self, mut answer: Message) -> Result<R, ClientError<A>> {
+    pub(super) fn read<A, R: DeserializeOwned>(
+        self,
+        mut answer: Message,
+    ) -> Result<R, ClientError<A>> {
         if answer.id() == self.method {
             unpack_value(&mut answer).map_err(ClientError::Answer)
         } else {
@@ -61,6 +69,10 @@ impl Wire {
     #[must_use]
     pub fn with_capacity(self, capacity: Capacity) -> Self {
         Wire { capacity, ..self }
+    }
+
+    pub(super) const fn capacity(&self) -> Capacity {
+        self.capacity
     }
 
     /// The right.
@@ -132,9 +144,7 @@ impl Wire {
             Ok(opened) => opened,
             Err(reason) => return Err(ClientError::Unsent { reason: reason.into(), arguments }),
         };
-        // The sink is one argument more, before the others.
-        let asked = Asked { count: asked.count + 1, ..asked };
-        let said = ask(&self.right, asked, (ends,), arguments, deadline)?;
+        let said = ask(&self.right, asked.with_sink(), (ends,), arguments, deadline)?;
         Ok((stream, said))
     }
 }

@@ -7,6 +7,8 @@
 //! | `Calculator`        | the trait a server implements                           |
 //! | `CalculatorClient`  | a send right that has the methods, and waits for answers |
 //! | `CalculatorServer`  | answers messages with an implementation of the trait    |
+//! | `CalculatorAsync`   | the trait with futures                                  |
+//! | `CalculatorAsyncServer` | answers with an implementation of that one          |
 //!
 //! ```
 //! use pillarbox::{Capacity, Deadline, Task};
@@ -46,6 +48,50 @@
 //! version, is written at the attribute [`macro@crate::interface`]; what two sides
 //! say to each other, in the repository's docs/interface.md.
 //!
+//! # Without a thread that waits
+//! Each method of a client has a twin whose name ends in `_async`, and takes no
+//! deadline. A server for futures implements `CalculatorAsync`, with `async fn`:
+//!
+//! ```
+//! # fn block_on<T>(future: impl Future<Output = T>) -> T {
+//! #     struct Thread(std::thread::Thread);
+//! #     impl std::task::Wake for Thread {
+//! #         fn wake(self: std::sync::Arc<Self>) {
+//! #             self.0.unpark();
+//! #         }
+//! #     }
+//! #     let waker = std::sync::Arc::new(Thread(std::thread::current())).into();
+//! #     let mut future = std::pin::pin!(future);
+//! #     let mut cx = std::task::Context::from_waker(&waker);
+//! #     loop {
+//! #         match future.as_mut().poll(&mut cx) {
+//! #             std::task::Poll::Ready(value) => return value,
+//! #             std::task::Poll::Pending => std::thread::park(),
+//! #         }
+//! #     }
+//! # }
+//! use pillarbox::{Capacity, Task};
+//!
+//! #[pillarbox::interface(name = "org.example.Greeter", version = 1)]
+//! pub trait Greeter {
+//!     #[id(1)]
+//!     fn greet(&self, name: String) -> String;
+//! }
+//!
+//! struct Polite;
+//! impl GreeterAsync for Polite {
+//!     async fn greet(&self, name: String) -> String {
+//!         format!("good day {name}")
+//!     }
+//! }
+//!
+//! let inbox = Task::current()?.port(Capacity::Bounded(16));
+//! let client = GreeterClient::new(inbox.make_send()?);
+//! std::thread::spawn(move || block_on(GreeterAsyncServer::new(Polite).serve(&inbox)));
+//! assert_eq!(block_on(client.greet_async("Ann".into()))?, "good day Ann");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Whom it trusts
 //! Nobody. A request that is none of the interface is answered so, and is an
 //! error of `dispatch` that names its sender; an answer that is none is an error
@@ -54,10 +100,13 @@
 
 mod answer;
 mod ask;
+mod awaited;
+mod crowd;
 mod document;
 mod error;
 mod protocol;
 mod request;
+mod serving;
 mod stream;
 
 pub use ask::describe;
@@ -92,6 +141,7 @@ pub mod run {
     pub use serde;
 
     pub use super::ask::{Asked, Wire};
-    pub use super::request::{Request, serve};
+    pub use super::request::{Prepared, Request, serve};
+    pub use super::serving::serve_async;
     pub use crate::typed::growing::{Broken, List};
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use abi::TaskId;
 use serde::Serialize;
 
 use super::answer::{Malformed, Said, Unknown, Wrong};
@@ -109,6 +110,21 @@ impl Request {
         self.say(method, value)
     }
 
+    /// Makes the answer with what the method returned, and sends it not yet.
+    pub fn prepare(self, value: &impl Serialize) -> Result<Option<Prepared>, DispatchError> {
+        let (method, sender) = (self.method, self.sender);
+        let Some(reply) = self.reply else {
+            return Err(DispatchError::NoReply { method, sender });
+        };
+        let (message, _) = pack_value(value)?;
+        Ok(Some(Prepared { reply, message: message.with_id(method), sender }))
+    }
+
+    /// As [`Request::end`], with an answer that is not sent yet.
+    pub fn prepare_end(self) -> Result<Option<Prepared>, DispatchError> {
+        if self.reply.is_some() { self.prepare(&()) } else { Ok(None) }
+    }
+
     /// Ends a request that is not answered. Who waits for an answer nevertheless
     /// is told that the method was run.
     pub fn end(self) -> Result<(), DispatchError> {
@@ -130,6 +146,21 @@ impl Request {
         };
         let (message, _) = pack_value(value)?;
         reply.send(message.with_id(id), self.deadline).map_err(|error| error.reason.into())
+    }
+}
+
+/// An answer, and where it goes.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) reply: SendOnceRight,
+    pub(super) message: Message,
+    sender: Option<Sender>,
+}
+
+impl Prepared {
+    /// Who asked.
+    pub(super) fn client(&self) -> Option<TaskId> {
+        self.sender.map(|sender| sender.task)
     }
 }
 

@@ -111,14 +111,19 @@ impl<T: DeserializeOwned> Stream<T> {
     /// # Examples
     /// See [`Stream`].
     pub fn receive(&mut self, deadline: Deadline) -> Result<Option<T>, StreamError> {
-        if let Some(end) = self.end {
-            return end.told();
+        if let Some(end) = self.ended() {
+            return end;
         }
         let message = self.inbox.receive(deadline)?;
         self.take(message)
     }
 
-    fn take(&mut self, mut message: Message) -> Result<Option<T>, StreamError> {
+    /// What is told once the stream has ended.
+    pub(super) fn ended(&self) -> Option<Result<Option<T>, StreamError>> {
+        self.end.map(End::told)
+    }
+
+    pub(super) fn take(&mut self, mut message: Message) -> Result<Option<T>, StreamError> {
         let end = match (message.notification(), message.sender()) {
             (Some(Notification::SendOnceDied), None) => End::Died,
             // The last of the two rights the server had, or still has.
@@ -195,7 +200,7 @@ impl<T> Sink<T> {
         let (items, end): Ends = list.take()?;
         // It was just read, and only a descriptor can be lost.
         let end = end.into_inner().ok_or_else(Broken::missing)?;
-        Ok(Sink { items, end, takes: PhantomData })
+        Ok(Sink::from_parts(items, end))
     }
 
     /// Ends the stream: the client takes what was sent before, and is then told
@@ -211,11 +216,19 @@ impl<T> Sink<T> {
     /// Waits for room in the lane until `deadline`; the end never waits for room
     /// in the stream.
     pub fn finish(self, deadline: Deadline) -> Result<(), FinishError<T>> {
-        let Sink { items, end, takes } = self;
-        end.send(Message::default().with_id(FINISHED), deadline).map_err(|error| FinishError {
+        let (items, end) = self.into_parts();
+        end.send(finish_message(), deadline).map_err(|error| FinishError {
             reason: error.reason,
-            sink: Sink { items, end: error.right, takes },
+            sink: Sink::from_parts(items, error.right),
         })
+    }
+
+    pub(super) fn into_parts(self) -> (SendRight, SendOnceRight) {
+        (self.items, self.end)
+    }
+
+    pub(super) const fn from_parts(items: SendRight, end: SendOnceRight) -> Self {
+        Sink { items, end, takes: PhantomData }
     }
 
     /// Tells `to`, with [`Notification::DeadName`], when the client has dropped
@@ -273,6 +286,11 @@ impl<T> fmt::Debug for Sink<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sink").field("items", &self.items).finish_non_exhaustive()
     }
+}
+
+/// The last message of a stream.
+pub(super) fn finish_message() -> Message {
+    Message::default().with_id(FINISHED)
 }
 
 /// A stream that could not be ended, and why.
