@@ -52,6 +52,8 @@ pub(crate) struct Argument {
 pub(crate) enum Missing {
     /// Nothing does.
     Never,
+    /// It is an `Option`, which is `None` then.
+    Option,
     Default,
     Value(Box<Expr>),
 }
@@ -260,11 +262,10 @@ fn method(function: TraitItemFn, version: u32, faults: &mut Faults) -> Option<(M
         };
         let at = input.span();
         let Some(argument) = argument(input, faults) else { continue };
-        let before = arguments.last().map(|argument| &argument.missing);
-        if matches!(before, Some(Missing::Default | Missing::Value(_)))
-            && matches!(argument.missing, Missing::Never)
-            && arguments.last().is_some_and(|last| !is_option(&last.of_type))
-        {
+        let may_end_before = arguments
+            .iter()
+            .any(|before| matches!(before.missing, Missing::Default | Missing::Value(_)));
+        if may_end_before && matches!(argument.missing, Missing::Never) {
             let what = "an argument after one with `#[default]` has one too, or is an `Option`";
             faults.add(Error::new(at, what));
         }
@@ -366,7 +367,7 @@ fn carried(attribute: &Attribute) -> syn::Result<Vec<Carries>> {
 
 fn argument(input: PatType, faults: &mut Faults) -> Option<Argument> {
     let PatType { attrs, pat, ty, .. } = input;
-    let mut missing = if is_option(&ty) { Missing::Default } else { Missing::Never };
+    let mut missing = if is_option(&ty) { Missing::Option } else { Missing::Never };
     let mut carries = None;
     for attribute in attrs {
         if attribute.path().is_ident("default") {
@@ -445,7 +446,10 @@ fn check_tokens(tokens: TokenStream, faults: &mut Faults) {
                 let what = "what is sent is owned: a reference is nothing to the other side";
                 faults.add(Error::new(sign.span(), what));
             }
-            TokenTree::Punct(sign) if sign.as_char() == '*' => {
+            TokenTree::Punct(sign)
+                if sign.as_char() == '*'
+                    && matches!(tokens.peek(), Some(TokenTree::Ident(it)) if it == "const" || it == "mut") =>
+            {
                 let what = "what is sent is owned: a pointer is nothing to the other side";
                 faults.add(Error::new(sign.span(), what));
             }

@@ -257,7 +257,9 @@ fn arm(method: &Method, of: &Ident, is_async: bool) -> TokenStream {
         let of_type = &argument.of_type;
         let read = match &argument.missing {
             Missing::Never => quote!(take()),
-            Missing::Default => quote!(take_or(::core::default::Default::default)),
+            Missing::Option | Missing::Default => {
+                quote!(take_or(::core::default::Default::default))
+            }
             Missing::Value(value) => quote!(take_or(|| #value)),
         };
         quote!(let #name: #of_type = list.#read?;)

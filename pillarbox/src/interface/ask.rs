@@ -214,6 +214,8 @@ fn ask<F: Serialize, A: Serialize, R: DeserializeOwned>(
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn describe(right: &SendRight, deadline: Deadline) -> Result<Protocol, ClientError> {
-    let asked = Asked { tag: 0, method: DESCRIBE, count: 0 };
-    call(right, asked, (), deadline)
+    call(right, ABOUT, (), deadline)
 }
+
+/// The question which protocol a server speaks, as a method.
+pub(super) const ABOUT: Asked = Asked { tag: 0, method: DESCRIBE, count: 0 };

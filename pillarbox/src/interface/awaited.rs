@@ -7,9 +7,10 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ask::{Asked, Wire};
+use super::ask::{ABOUT, Asked, Wire};
 use super::stream::{FinishError, finish_message};
-use super::{ClientError, Sink, Stream, StreamError, stream};
+use super::{ClientError, Protocol, Sink, Stream, StreamError, stream};
+use crate::right::SendRight;
 use crate::typed::growing::{pack_list, pack_value};
 use crate::typed::{TypedSendError, TypedSendFailure};
 
@@ -91,6 +92,24 @@ impl Wire {
             })),
         }
     }
+}
+
+/// Asks a running server which protocol it speaks, as [`super::describe`] does,
+/// without a thread that waits.
+///
+/// # Rights
+/// Borrows the send right.
+///
+/// # Errors
+/// See [`ClientError`]; `Deadline` is none of them.
+///
+/// # Blocking
+/// Never. It has no deadline.
+///
+/// # Cancel safety
+/// Dropped, the answer is dropped when it comes.
+pub async fn describe_async(right: &SendRight) -> Result<Protocol, ClientError> {
+    Wire::new(right.clone()).call_async(ABOUT, ()).await
 }
 
 impl<T: DeserializeOwned> Stream<T> {

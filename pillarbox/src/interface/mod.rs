@@ -110,6 +110,7 @@ mod serving;
 mod stream;
 
 pub use ask::describe;
+pub use awaited::describe_async;
 pub use error::{ClientError, DispatchError};
 pub use protocol::{Answer, Argument, Carries, Method, MethodKind, Protocol};
 pub use stream::{FinishError, Sink, Stream, StreamError};
