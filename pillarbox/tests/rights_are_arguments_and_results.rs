@@ -8,11 +8,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
 use family::{Reaped, act, acting, given, long};
-use pillarbox::interface::ClientError;
+use pillarbox::interface::{ClientError, DESCRIBE, describe};
 use pillarbox::typed::{Carry, Sender, SenderOnce, channel};
 use pillarbox::{
     Capacity, Deadline, Holding, Message, Notification, ReceiveRight, SendFailure, SendOnceRight,
-    SendRight, Task,
+    SendRight, Task, Terms,
 };
 use serde::{Deserialize, Serialize};
 
@@ -227,4 +227,24 @@ fn what_was_not_sent_comes_back_with_every_right() {
     post.send(Message::new("back"), long()).unwrap();
     // Not one right more than that.
     assert_eq!(task.census().count(Holding::OwnSend), 0);
+}
+
+#[test]
+fn a_narrowed_right_is_a_right_to_some_methods() {
+    let (inbox, _) = port();
+    let appending = FileClient::new(inbox.make_send_with(&Terms::new().ids(2..=2)).unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let file = FileServer::new(InMemory(Mutex::default()));
+            file.dispatch(inbox.receive(long()).unwrap(), long()).unwrap();
+            assert_eq!(*file.methods().0.lock().unwrap(), "more");
+        });
+        appending.append("more".into(), long()).unwrap();
+        let error = appending.read(long()).unwrap_err();
+        let ClientError::Unsent { reason, arguments: () } = error else { panic!("{error}") };
+        assert_eq!(reason, SendFailure::NotPermitted(1).into());
+        let error = describe(appending.right(), long()).unwrap_err();
+        let ClientError::Unsent { reason, .. } = error else { panic!("{error}") };
+        assert_eq!(reason, SendFailure::NotPermitted(DESCRIBE).into());
+    });
 }
