@@ -7,7 +7,8 @@
 //! | offset | word    | says                                             |
 //! |--------|---------|--------------------------------------------------|
 //! | 0      | `life`  | generation in the low half, state in the high    |
-//! | 8      | `grant` | messages you may have sent on this slot, in all  |
+//! | 8      | `grant` | messages you may have sent on this slot, in all; |
+//! |        |         | of a send-once slot: bytes of room for parts     |
 //! | 16     | -       | zero; for where a moved port went                |
 //! | 24     | `pulses`| pulses you may have sent on this slot, in all    |
 
@@ -35,6 +36,13 @@ pub enum State {
     /// The port may be there, but this right to it was revoked, or its terms
     /// have ended.
     Revoked,
+    /// Of a send-once slot: the caller waits, and asks that its request come to
+    /// an end.
+    Asked,
+    /// Of a send-once slot: the caller has withdrawn its request.
+    Withdrawn,
+    /// Of a send-once slot: the caller's deadline has passed.
+    TimedOut,
 }
 
 /// The first word of a slot.
@@ -54,6 +62,9 @@ impl Life {
             State::Live => 1,
             State::Dead => 2,
             State::Revoked => 3,
+            State::Asked => 4,
+            State::Withdrawn => 5,
+            State::TimedOut => 6,
         };
         (state << 32) | self.generation as u64
     }
@@ -65,6 +76,9 @@ impl Life {
             0 => State::Free,
             1 => State::Live,
             3 => State::Revoked,
+            4 => State::Asked,
+            5 => State::Withdrawn,
+            6 => State::TimedOut,
             _ => State::Dead,
         };
         Life { generation: word as u32, state }
@@ -115,7 +129,9 @@ mod tests {
 
     #[test]
     fn life_words_come_back() {
-        for state in [State::Free, State::Live, State::Dead, State::Revoked] {
+        let of_replies = [State::Asked, State::Withdrawn, State::TimedOut];
+        let of_ports = [State::Free, State::Live, State::Dead, State::Revoked];
+        for state in of_ports.into_iter().chain(of_replies) {
             let life = Life { generation: 0xfeed_f00d, state };
             assert_eq!(Life::decode(life.encode()), life);
         }

@@ -86,11 +86,13 @@ pub enum Kind {
     Return = 15,
     /// A few bytes that never wait: the header is all there is.
     Pulse = 16,
+    /// A part of the answer to a call, for offset `tag` of the caller's buffer.
+    Part = 17,
 }
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Skip,
         Kind::Message,
         Kind::Welcome,
@@ -108,6 +110,7 @@ impl Kind {
         Kind::StatusIs,
         Kind::Return,
         Kind::Pulse,
+        Kind::Part,
     ];
 
     fn flags_allowed(self) -> u8 {

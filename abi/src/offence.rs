@@ -115,6 +115,9 @@ pub enum Offence {
     /// A board that does not follow the last.
     #[error("the peer offered a board out of order")]
     BoardOrder,
+    /// A part of an answer beyond the room that was declared for it.
+    #[error("the peer wrote a part of an answer beyond its room")]
+    PartBeyondRoom,
     /// A name that is not valid.
     #[error("the peer sent an invalid name: {0}")]
     Name(#[from] crate::name::NameError),

@@ -416,7 +416,7 @@ impl Bootstrap {
         let mut answer = self.right.call(message, deadline).map_err(|error| match error {
             CallError::Unsent(error) if error.reason == SendFailure::Dead => BootstrapError::Died,
             CallError::Unsent(error) => BootstrapError::Unsent(error.reason),
-            CallError::Deadline => BootstrapError::Deadline,
+            CallError::Deadline | CallError::Withdrawn => BootstrapError::Deadline,
             CallError::Dropped | CallError::Died => BootstrapError::Died,
             CallError::Refused => BootstrapError::Unsent(SendFailure::Revoked),
         })?;

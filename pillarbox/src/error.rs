@@ -6,6 +6,7 @@
 
 use abi::name::NameError;
 use abi::{Offence, TaskId, limits};
+use rights::reply::Gone;
 
 use crate::facet::FacetError;
 use crate::message::Message;
@@ -21,6 +22,10 @@ pub enum SendFailure {
     /// The receive right is gone, or its task is.
     #[error("the receiver is gone")]
     Dead,
+    /// The answer is not wanted any more: the caller has withdrawn its request,
+    /// or its deadline has passed.
+    #[error("the answer is not wanted any more: {0}")]
+    Withdrawn(Gone),
     /// The receiver broke the protocol, and how.
     #[error("the receiver broke the protocol: {0}")]
     Fault(Offence),
@@ -166,6 +171,9 @@ pub enum CallError {
     /// revoked, its terms had ended, or they do not permit it. Nothing was done.
     #[error("the right does not permit the request")]
     Refused,
+    /// The call was withdrawn, or its answer was taken already.
+    #[error("the call was withdrawn, or its answer was taken already")]
+    Withdrawn,
 }
 
 /// Why a reply was not sent.
@@ -196,6 +204,16 @@ pub enum StatusError {
     /// The right belongs to the process this one was forked from.
     #[error("the right belongs to the parent of this process")]
     Forked,
+}
+
+/// A task that this one is not linked with, now or any more.
+#[derive(Debug, thiserror::Error)]
+#[error("no link with task {task}")]
+pub struct PeerUnknown {
+    /// The task.
+    pub task: TaskId,
+    /// The right that was to be told, unused.
+    pub right: SendOnceRight,
 }
 
 /// Why there is no task.

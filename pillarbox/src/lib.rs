@@ -49,6 +49,7 @@ mod listen;
 mod meeting;
 mod membrane;
 mod message;
+mod peer;
 mod port;
 mod right;
 mod spawn;
@@ -64,18 +65,21 @@ pub use abi::hello::Refusal;
 pub use abi::name::{NameError, check as check_name};
 pub use abi::{Offence, TaskId, limits};
 pub use bootstrap::{Bootstrap, bootstrap};
+pub use call::{PartError, PendingCall, StartedCall, Withdraw};
 pub use deadline::Deadline;
 pub use error::{
-    CallError, LinkError, PulseError, ReceiveError, ReplyError, SendError, SendFailure,
-    SendOnceError, SpawnError, SpawnFailure, StatusError, TaskError,
+    CallError, LinkError, PeerUnknown, PulseError, ReceiveError, ReplyError, SendError,
+    SendFailure, SendOnceError, SpawnError, SpawnFailure, StatusError, TaskError,
 };
 pub use facet::{FacetError, Revoker, Terms};
 pub use listen::Listening;
 pub use membrane::Membrane;
 pub use message::{Descriptor, Envelope, Message, Notification, Pulse, Right, Sender};
+pub use peer::Peer;
 pub use port::{Capacity, Order, Part, PortOptions, ReceiveRight, Short};
 pub use right::{SendOnceRight, SendRight};
 pub use rights::census::{Census, Holding, Row};
+pub use rights::reply::{Gone, ReplyState};
 pub use spawn::Spawn;
 pub use task::Task;
 pub use typed::channel;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use abi::{TaskId, right::Kind};
 use rights::queue::{Label, Labelled};
 
+use crate::call::{CallNote, InParts};
 use crate::deadline::Deadline;
 use crate::error::ReplyError;
 use crate::link::Charge;
 use crate::membrane::Within;
+use crate::peer::PeerCore;
 use crate::right::{SendOnceRight, SendRight};
 
 /// A right in a message or in a space.
@@ -94,6 +96,12 @@ pub enum Notification {
     /// the right it was sent on was revoked, its terms had ended, or they did
     /// not permit it.
     Refused,
+    /// The caller asks that its request come to an end, or waits no longer.
+    Withdrawn,
+    /// Nobody waits for the answer any more.
+    Unwanted,
+    /// A task we were linked with is gone.
+    PeerGone,
 }
 
 impl Notification {
@@ -104,6 +112,9 @@ impl Notification {
             Notification::SendOnceDropped => 3,
             Notification::SendOnceDied => 4,
             Notification::Refused => 5,
+            Notification::Withdrawn => 6,
+            Notification::Unwanted => 7,
+            Notification::PeerGone => 8,
         }
     }
 
@@ -114,6 +125,9 @@ impl Notification {
             3 => Some(Notification::SendOnceDropped),
             4 => Some(Notification::SendOnceDied),
             5 => Some(Notification::Refused),
+            6 => Some(Notification::Withdrawn),
+            7 => Some(Notification::Unwanted),
+            8 => Some(Notification::PeerGone),
             _ => None,
         }
     }
@@ -218,6 +232,8 @@ pub(crate) enum Body {
     Sealed(Arc<shm::body::Body>),
     /// What is left of a body from this byte on, after parts of it were taken.
     Rest(Arc<Body>, usize),
+    /// It came in parts.
+    Parts(Box<InParts>),
     /// It was sealed memory that could not be mapped here.
     Lost,
 }
@@ -228,7 +244,17 @@ impl Body {
             Body::Bytes(bytes) => bytes,
             Body::Sealed(body) => body,
             Body::Rest(whole, from) => whole.as_slice().get(*from..).unwrap_or_default(),
+            Body::Parts(parts) => parts.whole().unwrap_or_default(),
             Body::Lost => &[],
+        }
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Body::Bytes(_) | Body::Sealed(_) => false,
+            Body::Rest(whole, _) => whole.is_lost(),
+            Body::Parts(parts) => parts.whole().is_none(),
+            Body::Lost => true,
         }
     }
 }
@@ -264,6 +290,10 @@ pub struct Message {
     pub(crate) within: Option<Within>,
     /// What it counts against its sender's link while it waits.
     pub(crate) charge: Option<Charge>,
+    /// Who sent it, where that is another task.
+    pub(crate) via: Option<Arc<PeerCore>>,
+    /// Of a call it belongs to.
+    pub(crate) note: Option<Box<CallNote>>,
 }
 
 impl Default for Message {
@@ -291,6 +321,8 @@ impl Message {
             is_rest: false,
             within: None,
             charge: None,
+            via: None,
+            note: None,
         }
     }
 
@@ -305,6 +337,12 @@ impl Message {
         let mut message = Message::new(Vec::new()).with_id(what.id());
         message.notification = Some(what);
         message
+    }
+
+    /// Whether it is a notification the library made itself, and not one that
+    /// another task says it is.
+    pub(crate) const fn is_own_notification(&self) -> bool {
+        self.notification.is_some() && self.sender.is_none()
     }
 
     /// The same message with this id.
@@ -376,8 +414,8 @@ impl Message {
 
     /// Whether the body was lost: it was long, and this process had no
     /// descriptor or address space left to map it.
-    pub const fn is_body_lost(&self) -> bool {
-        matches!(self.body, Body::Lost)
+    pub fn is_body_lost(&self) -> bool {
+        self.body.is_lost()
     }
 
     /// The body, taken out; copied only where it lies in sealed memory.
@@ -386,6 +424,7 @@ impl Message {
             Body::Bytes(bytes) => bytes,
             Body::Sealed(body) => body.to_vec(),
             rest @ Body::Rest(..) => rest.as_slice().to_vec(),
+            Body::Parts(parts) => parts.into_bytes(),
             Body::Lost => Vec::new(),
         }
     }
@@ -503,6 +542,8 @@ impl Message {
             is_rest: std::mem::replace(&mut self.is_rest, true),
             within: self.within.take(),
             charge: None,
+            via: self.via.clone(),
+            note: self.note.take(),
             ..*self
         }
     }

@@ -72,6 +72,12 @@ impl PortCore {
         lock(&self.state).once += 1;
     }
 
+    /// A send-once right to this port has ended, and nothing comes of it.
+    pub(crate) fn end_once(&self) {
+        let mut state = lock(&self.state);
+        state.once = state.once.saturating_sub(1);
+    }
+
     pub(crate) fn is_alive(&self) -> bool {
         lock(&self.state).alive
     }

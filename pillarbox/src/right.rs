@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use abi::frame::PortStatus;
 use abi::{Slot, TaskId};
+use rights::reply::{Gone, ReplyState};
 
-use crate::call::ReplyCell;
+use crate::call::{ReplyCell, Watch};
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
-use crate::error::{CallError, PulseError, SendError, SendFailure, SendOnceError, StatusError};
+use crate::error::{PulseError, SendError, SendFailure, SendOnceError, StatusError};
 use crate::facet::Facet;
 use crate::link::{Entry, Held, Join, Joined, Link};
 use crate::membrane::{Passage, Passed, Within};
@@ -71,7 +72,7 @@ impl Sink {
         match self {
             Sink::Port(port) => port.is_alive(),
             Sink::Facet(facet) => facet.port.is_alive() && !facet.has_ended(),
-            Sink::Reply(cell) => !cell.is_closed(),
+            Sink::Reply(cell) => !cell.state().is_gone(),
         }
     }
 
@@ -81,6 +82,28 @@ impl Sink {
             Sink::Port(port) => port.arrive_once(message, after),
             Sink::Facet(facet) => facet.port.arrive_once(message, after),
             Sink::Reply(cell) => cell.arrive(message, after),
+        }
+    }
+
+    /// As [`Sink::arrive_once`], but what nobody waits for comes back.
+    fn offer_once(&self, message: Message, after: &mut After) -> Result<(), Message> {
+        match self {
+            Sink::Reply(cell) => cell.offer(message, after),
+            Sink::Port(_) | Sink::Facet(_) => {
+                self.arrive_once(message, after);
+                Ok(())
+            }
+        }
+    }
+
+    /// Why a message was not taken.
+    fn refusal(&self) -> SendFailure {
+        match self {
+            Sink::Reply(cell) => match cell.state() {
+                ReplyState::Gone(why) if why != Gone::Died => SendFailure::Withdrawn(why),
+                _ => SendFailure::Dead,
+            },
+            Sink::Port(_) | Sink::Facet(_) => SendFailure::Dead,
         }
     }
 }
@@ -273,45 +296,6 @@ impl SendRight {
         }
     }
 
-    /// Sends `request` with a reply right and waits for the answer.
-    ///
-    /// # Rights
-    /// As [`SendRight::send`]; the rights in the answer are this task's.
-    ///
-    /// # Errors
-    /// See [`CallError`]: it tells whether the request was sent, and what became
-    /// of the promise of a reply.
-    ///
-    /// # Blocking
-    /// Waits for room and for the answer until `deadline`. A server that dies
-    /// ends the wait.
-    pub fn call(&self, mut request: Message, deadline: Deadline) -> Result<Message, CallError> {
-        let task = self.task();
-        if task.check().is_err() {
-            let message = Box::new(request);
-            return Err(SendError { reason: SendFailure::Forked, message }.into());
-        }
-        let cell = ReplyCell::new(task);
-        let before = request.reply.replace(SendOnceRight::own(Sink::Reply(Arc::clone(&cell))));
-        if let Err(mut error) = self.send(request, deadline) {
-            // The caller gets back what it put in, not the reply right we made.
-            cell.close();
-            error.message.reply = before;
-            return Err(error.into());
-        }
-        drop(before);
-        let right = self.resolve();
-        let link = match right.settled() {
-            Settled::Import(entry) => Some(&*entry.link),
-            _ => None,
-        };
-        let mut answer = cell.wait(deadline, link)?;
-        if let Some(passage) = self.passage() {
-            answer.come_inside(&passage.within());
-        }
-        Ok(answer)
-    }
-
     /// Tells `to`, with [`Notification::DeadName`], when the port is gone; at
     /// once where it is gone already.
     ///
@@ -475,24 +459,29 @@ pub struct SendOnceRight {
     target: Option<Once>,
     /// The membranes it came in through, the innermost first.
     within: Option<Within>,
+    /// Somebody is to be told when no answer is wanted any more. Whom, is known
+    /// where the promise is; here, of a right to a port of our own, of which
+    /// nothing but its end is told.
+    pub(crate) watched: Option<Box<Watch>>,
 }
 
 impl SendOnceRight {
     pub(crate) fn own(sink: Sink) -> Self {
-        SendOnceRight { target: Some(Once::Own(sink)), within: None }
+        SendOnceRight { target: Some(Once::Own(sink)), within: None, watched: None }
     }
 
     pub(crate) fn import(link: &Arc<Link>, slot: Slot) -> Self {
         link.hold_once();
-        SendOnceRight { target: Some(Once::Import(Arc::clone(link), slot)), within: None }
+        let target = Some(Once::Import(Arc::clone(link), slot));
+        SendOnceRight { target, within: None, watched: None }
     }
 
     pub(crate) fn joining(join: Arc<Join>) -> Self {
-        SendOnceRight { target: Some(Once::Joining(join)), within: None }
+        SendOnceRight { target: Some(Once::Joining(join)), within: None, watched: None }
     }
 
     pub(crate) fn dead(task: &Arc<TaskCore>) -> Self {
-        SendOnceRight { target: Some(Once::Dead(Arc::clone(task))), within: None }
+        SendOnceRight { target: Some(Once::Dead(Arc::clone(task))), within: None, watched: None }
     }
 
     pub(crate) fn within(&self) -> Option<&Within> {
@@ -506,6 +495,11 @@ impl SendOnceRight {
             None => Arc::clone(within),
             Some(before) => Arc::new(within.iter().chain(before.iter()).cloned().collect()),
         });
+    }
+
+    /// What it leads to, as was known last.
+    pub(crate) fn target(&self) -> Option<&Once> {
+        self.target.as_ref()
     }
 
     /// What it leads to now.
@@ -526,6 +520,7 @@ impl SendOnceRight {
 
     /// Ends the right without a word: its promise has gone elsewhere.
     pub(crate) fn disarm(mut self) -> Option<Once> {
+        self.unwatch();
         self.target.take()
     }
 
@@ -536,7 +531,9 @@ impl SendOnceRight {
     ///
     /// # Errors
     /// On any error nothing was sent; the message and the unused right come
-    /// back. See [`SendFailure`].
+    /// back. See [`SendFailure`]; [`SendFailure::Withdrawn`] where the answer is
+    /// wanted no more. An answer that crosses its withdrawal on the way is
+    /// dropped.
     ///
     /// # Blocking
     /// Waits for room in the lane until `deadline`, never for room in the queue.
@@ -564,22 +561,23 @@ impl SendOnceRight {
             }
         }
         let sent = match self.settle() {
-            // A caller that waits no longer drops the answer; a port that is gone
-            // is told.
             Some(Once::Own(Sink::Port(port))) if !port.is_alive() => {
                 Err((SendFailure::Dead, message))
             }
             Some(Once::Own(sink)) => {
                 let sink = sink.clone();
                 let mut message = message;
-                message.sender = Some(sink.task().own_identity());
+                let before = message.sender.replace(sink.task().own_identity());
                 message.badge = None;
                 message.within = None;
                 message.notification = None;
                 let mut after = After::default();
-                sink.arrive_once(message, &mut after);
+                let sent = sink.offer_once(message, &mut after).map_err(|mut message| {
+                    message.sender = before;
+                    (sink.refusal(), message)
+                });
                 after.run();
-                Ok(())
+                sent
             }
             Some(Once::Import(link, slot)) => link.send_once(*slot, message, deadline),
             Some(Once::Joining(join)) => Err((SendFailure::NotJoined(join.owner), message)),
@@ -587,6 +585,7 @@ impl SendOnceRight {
         };
         match sent {
             Ok(()) => {
+                self.unwatch();
                 if let Some(Once::Import(link, _)) = self.target.take() {
                     link.let_go_once();
                 }
@@ -599,6 +598,7 @@ impl SendOnceRight {
     /// Ends the right in a notification. Never waits.
     pub(crate) fn notify(mut self, what: Notification) {
         self.settle();
+        self.unwatch();
         match self.target.take() {
             Some(Once::Own(sink)) => {
                 let mut after = After::default();
@@ -650,7 +650,7 @@ impl SendOnceRight {
         }
         match self.settle() {
             Some(Once::Own(sink)) => !sink.is_open(),
-            Some(Once::Import(link, slot)) => link.is_dead() || link.slot_is_dead(*slot),
+            Some(Once::Import(link, slot)) => link.reply_state(*slot).is_gone(),
             Some(Once::Joining(_)) => false,
             Some(Once::Dead(_)) | None => true,
         }
@@ -663,6 +663,7 @@ impl Drop for SendOnceRight {
             return;
         }
         self.settle();
+        self.unwatch();
         match self.target.take() {
             Some(Once::Own(sink)) => {
                 let mut after = After::default();

@@ -118,7 +118,8 @@ fn owner_part() {
         } else {
             Message::new("")
         };
-        if order.wants_reply() {
+        // Who asked may have stopped waiting: then its deadline is known here.
+        if order.wants_reply() && !order.is_withdrawn() {
             order.reply(Message::new(answer.body()), long()).unwrap();
         }
     }

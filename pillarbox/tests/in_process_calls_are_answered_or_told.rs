@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use asleep::{long, spawn_asleep};
 use pillarbox::{
-    CallError, Capacity, Deadline, Holding, Message, Notification, ReplyError, Right, SendFailure,
-    Task,
+    CallError, Capacity, Deadline, Gone, Holding, Message, Notification, ReplyError, Right,
+    SendFailure, Task,
 };
 
 #[test]
@@ -88,7 +88,7 @@ fn a_request_dropped_is_told() {
 }
 
 #[test]
-fn a_late_reply_is_dropped_quietly_and_its_rights_released() {
+fn a_late_reply_is_refused_and_comes_back_whole() {
     let task = Task::new();
     let inbox = task.port(Capacity::Bounded(1));
     let post = inbox.make_send().unwrap();
@@ -101,7 +101,12 @@ fn a_late_reply_is_dropped_quietly_and_its_rights_released() {
     let answer = Message::new("late")
         .with_right(other.make_send().unwrap())
         .with_right(news.make_send_once().unwrap());
-    request.reply(answer, Deadline::Now).unwrap();
+    let refused = request.reply(answer, Deadline::Now).unwrap_err();
+    let ReplyError::Unsent(refused) = refused else { panic!("{refused}") };
+    assert_eq!(refused.reason, SendFailure::Withdrawn(Gone::TimedOut));
+    assert_eq!(refused.message.body(), b"late");
+    assert_eq!(other.status().senders, 1);
+    drop(refused);
     assert_eq!(other.status().senders, 0);
     let told = news.receive(Deadline::Now).unwrap();
     assert_eq!(told.notification(), Some(Notification::SendOnceDropped));
@@ -206,7 +211,8 @@ fn answers_race_deadlines_and_nothing_is_lost() {
             while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
                 if let Ok(mut request) = inbox.receive(Deadline::after(Duration::from_millis(1))) {
                     let answer = Message::new("").with_right(other.make_send_once().unwrap());
-                    request.reply(answer, Deadline::Now).unwrap();
+                    // Refused where the deadline was first.
+                    let _ = request.reply(answer, Deadline::Now);
                 }
             }
         });
@@ -225,7 +231,7 @@ fn answers_race_deadlines_and_nothing_is_lost() {
     });
     while let Ok(mut request) = inbox.receive(Deadline::Now) {
         let answer = Message::new("").with_right(other.make_send_once().unwrap());
-        request.reply(answer, Deadline::Now).unwrap();
+        assert!(request.reply(answer, Deadline::Now).is_err());
     }
     // Every right that was in an answer was used by the caller or has spoken.
     for _ in 0..1_000 {

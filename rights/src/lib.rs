@@ -19,6 +19,7 @@
 //! | [`terms`]   | what a send right still permits                           |
 //! | [`moving`]  | the receive right of a port goes to another task          |
 //! | [`senders`] | when nobody can send any more                             |
+//! | [`reply`]   | what a caller still wants of the answer it was promised   |
 //! | [`census`]  | where every right is                                      |
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,7 @@ pub mod moving;
 pub mod port;
 pub mod pulses;
 pub mod queue;
+pub mod reply;
 pub mod senders;
 pub mod table;
 pub mod terms;

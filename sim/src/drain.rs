@@ -33,7 +33,7 @@ impl World {
         let header = frame.header;
         let slot = header.slot;
         match header.kind {
-            Kind::Skip | Kind::Status => Ok(()),
+            Kind::Skip | Kind::Status | Kind::Part => Ok(()),
             Kind::Message => self.message(me, peer, frame),
             Kind::Welcome => self.welcome(me, peer, frame),
             Kind::Release => self.unexport(me, peer, slot, header.tag),

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use abi::frame::PortStatus;
+use rights::reply::Gone;
 
 use super::sending::Sending;
 use super::standing::Standing;
 use crate::call::ReplyCell;
-use crate::error::{CallError, SendError, SendFailure, StatusError};
+use crate::error::{CallError, SendError, StatusError};
 use crate::link::{AskedStatus, Join, Link};
 use crate::message::Message;
 use crate::right::{SendOnceRight, SendRight, Settled, Sink};
@@ -49,12 +50,11 @@ impl Future for CallFuture<'_> {
             match calling {
                 Calling::New(request) => {
                     let Some(mut request) = request.take() else { return Poll::Pending };
-                    if task.check().is_err() {
+                    if let Some(reason) = right.may_call(&request) {
                         let message = Box::new(request);
-                        let unsent = SendError { reason: SendFailure::Forked, message };
-                        return Poll::Ready(Err(unsent.into()));
+                        return Poll::Ready(Err(SendError { reason, message }.into()));
                     }
-                    let cell = ReplyCell::new(task);
+                    let cell = right.reply_cell(request.room(), None);
                     let reply = SendOnceRight::own(Sink::Reply(Arc::clone(&cell)));
                     let before = request.reply.replace(reply);
                     let sending = Box::new(Sending::new(request));
@@ -66,7 +66,7 @@ impl Future for CallFuture<'_> {
                         // The caller gets back what it put in, not the reply
                         // right we made.
                         if task.check().is_ok() {
-                            cell.close();
+                            let _ = cell.end(Gone::Withdrawn);
                         }
                         error.message.reply = before.take();
                         *calling = Calling::Done;
@@ -85,7 +85,8 @@ impl Future for CallFuture<'_> {
                         *calling = Calling::Done;
                         return Poll::Ready(Err(CallError::Died));
                     }
-                    let Poll::Ready(answer) = standing.poll(task, cx, |waiter| cell.look(waiter))
+                    let Poll::Ready(answer) =
+                        standing.poll(task, cx, |waiter| cell.look(Some(waiter)))
                     else {
                         if let Some(link) = link {
                             task.be_patient(link);
@@ -93,11 +94,7 @@ impl Future for CallFuture<'_> {
                         return Poll::Pending;
                     };
                     *calling = Calling::Done;
-                    let mut answer = ReplyCell::verdict(*answer)?;
-                    if let Some(passage) = right.passage() {
-                        answer.come_inside(&passage.within());
-                    }
-                    return Poll::Ready(Ok(answer));
+                    return Poll::Ready(answer.verdict());
                 }
                 Calling::Done => return Poll::Pending,
             }
@@ -107,11 +104,10 @@ impl Future for CallFuture<'_> {
 
 impl Drop for CallFuture<'_> {
     fn drop(&mut self) {
-        // What still comes is dropped by who brings it.
         if let Calling::Sending { cell, .. } | Calling::Waiting(cell, _) = &self.calling
             && self.right.task().check().is_ok()
         {
-            cell.close();
+            let _ = cell.end(Gone::Withdrawn);
         }
     }
 }
@@ -134,8 +130,8 @@ impl SendRight {
     ///
     /// # Cancel safety
     /// Dropped before the request was accepted, nothing was sent. Dropped later,
-    /// the interest in the answer is withdrawn: the server may still do what was
-    /// asked, and its answer is dropped when it comes, with every right in it.
+    /// the request is withdrawn: the server sees that, may still do what was
+    /// asked, and its answer is refused; one that crosses is dropped.
     /// Who must know which of the two it was sends with
     /// [`SendRight::send_async`] and a reply right of its own.
     ///

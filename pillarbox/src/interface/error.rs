@@ -121,7 +121,7 @@ impl<A> ClientError<A> {
                 reason: error.reason.into(),
                 arguments: come_back(&mut error.message),
             },
-            CallError::Deadline => ClientError::Deadline,
+            CallError::Deadline | CallError::Withdrawn => ClientError::Deadline,
             CallError::Dropped => ClientError::Dropped,
             CallError::Died => ClientError::Died,
             CallError::Refused => ClientError::Refused,

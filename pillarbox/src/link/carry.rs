@@ -309,6 +309,9 @@ impl Link {
             return Err(failure);
         }
         exports.keep(slot, sink.clone());
+        if let Sink::Reply(cell) = sink {
+            self.reply_joined(slot, cell);
+        }
         if loading {
             exports.loading.push(slot);
         }
@@ -341,6 +344,7 @@ impl Link {
                     let _ = exports.rules.consume(slot);
                     let sink = if exports.loaded(slot) { exports.take_sink(slot) } else { None };
                     drop(exports);
+                    self.reply_left(slot, sink.as_ref());
                     drop(sink);
                 }
                 Undo::Give(owner, slot, ticket) => {
@@ -420,7 +424,10 @@ impl Link {
                 }
             }
             RightRef::Yours(RightKind::SendOnce, slot) => match self.take_once(slot)? {
-                Some(sink) => SendOnceRight::own(sink).into(),
+                Some(sink) => {
+                    self.reply_left(slot, Some(&sink));
+                    SendOnceRight::own(sink).into()
+                }
                 None => SendOnceRight::dead(task).into(),
             },
             RightRef::Dead(RightKind::Send) => SendRight::dead(task).into(),
@@ -450,6 +457,10 @@ impl Link {
         }
         exports.loaded(slot);
         let sink = exports.take_sink(slot).ok_or(Offence::NeverExported)?;
+        drop(exports);
+        if given {
+            self.reply_left(slot, Some(&sink));
+        }
         Ok((!given).then_some(sink))
     }
 
@@ -474,6 +485,7 @@ impl Link {
                 self.own.set_life(slot.index, life);
                 exports.loaded(slot);
                 let sink = exports.take_sink(slot);
+                self.reply_left(slot, sink.as_ref());
                 match (export.kind, &sink) {
                     // Under the lock: the slot's next life must find it gone.
                     (RightKind::Send, Some(sink)) => sink.left(self, after),

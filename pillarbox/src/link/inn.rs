@@ -260,6 +260,14 @@ impl Link {
                     }
                 }
             }
+            Kind::Part => {
+                let mut part = Vec::new();
+                if header.body_bytes() > limits::INLINE_BYTES {
+                    return Err(Offence::FrameOversized);
+                }
+                inn.reader.body(header, &mut part);
+                self.take_part(header, &part, turn)
+            }
             _ => {
                 let mut body = Vec::new();
                 if header.body_bytes() > PortStatus::BYTES {
@@ -279,7 +287,7 @@ impl Link {
         turn: &mut Turn,
     ) -> Result<(), Offence> {
         match header.kind {
-            Kind::Skip | Kind::Message | Kind::Welcome | Kind::Board | Kind::Pulse => {
+            Kind::Skip | Kind::Message | Kind::Welcome | Kind::Board | Kind::Pulse | Kind::Part => {
                 Err(Offence::FrameKind)
             }
             Kind::Release => {
@@ -389,6 +397,7 @@ impl Link {
         message.priority = header.priority;
         message.tag = header.tag;
         message.sender = Some(self.who.sender);
+        message.via = Some(Arc::clone(self.peer_core()));
         if header.flags & flag::NOTIFICATION != 0 {
             message.notification = Notification::from_id(header.id);
         }
@@ -507,7 +516,9 @@ impl Link {
             for entry in self.entries() {
                 entry.look(&mut turn.after);
             }
+            self.see_replies(&mut turn.after);
         } else {
+            self.see_reply(header.slot, &mut turn.after);
             let entry =
                 lock(&self.imports).get(&header.slot.index).and_then(Imported::held).cloned();
             if let Some(entry) = entry.filter(|entry| entry.slot == header.slot) {

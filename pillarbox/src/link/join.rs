@@ -11,8 +11,10 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use abi::frame::{Header, Kind};
 use abi::right::{Address, Kind as RightKind};
 use abi::{Slot, TaskId, Ticket, limits};
+use rights::reply::{Gone, ReplyState};
 
 use super::{Held, Link};
+use crate::call::{News, Watch};
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
@@ -39,6 +41,8 @@ struct Waiting {
     watchers: Vec<SendOnceRight>,
     /// A send-once right that ended before its owner was known.
     last_word: Option<Notification>,
+    /// Who is to be told that no answer is wanted on a send-once right.
+    reply: Watch,
 }
 
 /// A right on its way to us.
@@ -95,6 +99,11 @@ impl Join {
             }
             for waiter in waiting.waiters.drain(..) {
                 after.wake(waiter);
+            }
+            let reply = std::mem::take(&mut waiting.reply);
+            match self.result.get() {
+                Some(Joined::Once(link, slot)) => link.adopt_watch(*slot, reply, after),
+                _ => reply_died(reply, after),
             }
             (std::mem::take(&mut waiting.watchers), waiting.last_word.take())
         };
@@ -171,6 +180,28 @@ impl Join {
         }
     }
 
+    pub(crate) fn watch_reply(&self, news: News, to: SendOnceRight, after: &mut After) {
+        let mut waiting = lock(&self.waiting);
+        waiting.reply.set(news, to, after);
+        match self.result.get() {
+            None => {}
+            Some(Joined::Once(link, slot)) => {
+                link.adopt_watch(*slot, std::mem::take(&mut waiting.reply), after);
+            }
+            Some(Joined::Send(_) | Joined::Dead) => {
+                reply_died(std::mem::take(&mut waiting.reply), after);
+            }
+        }
+    }
+
+    pub(crate) fn unwatch_reply(&self, after: &mut After) {
+        let mut waiting = lock(&self.waiting);
+        std::mem::take(&mut waiting.reply).let_go(after);
+        if let Some(Joined::Once(link, slot)) = self.result.get() {
+            link.unwatch_reply(*slot, after);
+        }
+    }
+
     /// A send-once right ended before its owner was known: the owner hears of it
     /// when it is.
     pub(crate) fn notify_later(&self, what: Notification) {
@@ -187,6 +218,11 @@ impl Join {
             link.let_go_once();
         }
     }
+}
+
+/// The owner of a reply right is gone, or denies it.
+fn reply_died(mut watch: Watch, after: &mut After) {
+    watch.see(ReplyState::Gone(Gone::Died), after);
 }
 
 /// The claims of one link.

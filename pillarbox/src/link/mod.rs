@@ -10,6 +10,7 @@
 //! | [`join`]  | a right another task gave us, not yet confirmed          |
 //! | [`pulse`] | pulses on their way                                      |
 //! | [`posting`] | a message a future sends, between two polls            |
+//! | [`reply`] | what callers still want, and parts of answers            |
 //!
 //! Locks are taken in this order and none is held while waiting: `inn`, then
 //! `imports` or `exports`, then a port, then `out`. No right and no message is
@@ -23,6 +24,7 @@ mod join;
 mod out;
 mod posting;
 mod pulse;
+mod reply;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -46,9 +48,11 @@ use self::carry::Exported;
 use self::inn::Inn;
 use self::join::Joins;
 use self::out::Out;
+use self::reply::Watches;
 use crate::core::TaskCore;
 use crate::error::SendFailure;
 use crate::message::{Notification, Sender};
+use crate::peer::PeerCore;
 use crate::port::After;
 use crate::wait::parking::lock;
 use crate::wait::{Waiter, forget};
@@ -130,6 +134,8 @@ pub(crate) struct Link {
     taken_bytes: AtomicU64,
     want_seen: AtomicU64,
     once_held: AtomicU64,
+    reply_watches: Mutex<Watches>,
+    peer_core: Arc<PeerCore>,
     /// Owners of rights we gave the peer, who may hold them for it still.
     gave_for: Mutex<Vec<Weak<Link>>>,
 }
@@ -137,6 +143,7 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(task: &Arc<TaskCore>, number: u32, parts: Parts) -> Arc<Self> {
         let Parts { own, writer, peer, reader, socket, who } = parts;
+        let sender = who.sender;
         Arc::new(Link {
             number,
             task: Arc::clone(task),
@@ -161,6 +168,8 @@ impl Link {
             taken_bytes: AtomicU64::new(0),
             want_seen: AtomicU64::new(0),
             once_held: AtomicU64::new(0),
+            reply_watches: Mutex::default(),
+            peer_core: PeerCore::new(task, sender),
             gave_for: Mutex::default(),
         })
     }
@@ -173,6 +182,10 @@ impl Link {
 
     pub(crate) fn peer(&self) -> Sender {
         self.who.sender
+    }
+
+    pub(crate) fn peer_core(&self) -> &Arc<PeerCore> {
+        &self.peer_core
     }
 
     pub(crate) fn pidfd(&self) -> Option<&OwnedFd> {
@@ -291,12 +304,6 @@ impl Link {
         self.once_held.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn slot_is_dead(&self, slot: Slot) -> bool {
-        self.peer.life(slot.index).is_some_and(|life| {
-            life.generation == slot.generation && life.state == abi::board::State::Dead
-        })
-    }
-
     /// Every slot of the peer's that we hold rights to.
     fn entries(&self) -> Vec<Arc<Entry>> {
         lock(&self.imports).values().filter_map(Imported::held).cloned().collect()
@@ -347,6 +354,8 @@ impl Link {
             entry.mark_dead(after);
         }
         lock(&self.joins).fail_all(after);
+        self.see_replies(after);
+        self.peer_core.gone(after);
         for (_, cell) in lock(&self.status).drain() {
             cell.fail(after);
         }

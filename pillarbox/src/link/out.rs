@@ -286,8 +286,14 @@ impl Link {
         if message.is_barred() {
             return Err(Blocked::Fail(SendFailure::Revoked));
         }
-        if let Some(entry) = entry {
-            self.may_send(entry)?;
+        match entry {
+            Some(entry) => self.may_send(entry)?,
+            None if header.kind == Kind::Message => {
+                if let Some(refused) = self.refuses(header.slot) {
+                    return Err(Blocked::Fail(refused));
+                }
+            }
+            None => {}
         }
         if !self.flush(out) {
             return Err(Blocked::Room);
@@ -427,8 +433,20 @@ impl Link {
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
         let header = Header { length: (abi::frame::HEADER_BYTES + 16) as u32, ..header };
+        self.publish_when_possible(&header, &to.encode(), 0, deadline, || Ok(()))
+    }
+
+    /// Writes one frame, waiting for room while it still `may` be written.
+    pub(super) fn publish_when_possible(
+        self: &Arc<Self>,
+        header: &Header,
+        body: &[u8],
+        reserve: u32,
+        deadline: Deadline,
+        may: impl Fn() -> Result<(), SendFailure>,
+    ) -> Result<(), SendFailure> {
         let mut waiting = false;
-        let given = self.task.wait(deadline, Some(self), |waiter| {
+        let written = self.task.wait(deadline, Some(self), |waiter| {
             if !waiting {
                 waiting = true;
                 self.add_waiter(waiter);
@@ -436,9 +454,13 @@ impl Link {
             if let Some(end) = self.end() {
                 return Some(Err(end.as_send_failure()));
             }
+            if let Err(refused) = may() {
+                return Some(Err(refused));
+            }
             for last in [false, true] {
                 let mut out = lock(&self.out);
-                let written = self.flush(&mut out) && self.write(&mut out, &header, &to.encode());
+                let written =
+                    self.flush(&mut out) && self.write_above(&mut out, header, body, reserve);
                 self.publish(out);
                 if written {
                     return Some(Ok(()));
@@ -453,7 +475,7 @@ impl Link {
         if waiting {
             self.remove_waiter(&Waiter::mine());
         }
-        given.unwrap_or(Err(SendFailure::Full))
+        written.unwrap_or(Err(SendFailure::Full))
     }
 
     // ---- the protocol's own frames ---------------------------------------------
@@ -576,7 +598,12 @@ impl Link {
     }
 
     fn write(&self, out: &mut Out, header: &Header, body: &[u8]) -> bool {
-        match out.writer.write(header, &[body], 0, &self.peer) {
+        self.write_above(out, header, body, 0)
+    }
+
+    /// Writes a frame that leaves `reserve` bytes of the lane free.
+    fn write_above(&self, out: &mut Out, header: &Header, body: &[u8], reserve: u32) -> bool {
+        match out.writer.write(header, &[body], reserve, &self.peer) {
             Ok(()) => true,
             Err(error) => {
                 let _ = self.not_written(out, error);

@@ -88,6 +88,7 @@ pub(crate) struct After {
     pub(super) fire: Vec<(SendOnceRight, Notification)>,
     pub(super) dropped: Vec<Message>,
     pub(super) refused: Vec<Message>,
+    pub(super) let_go: Vec<SendOnceRight>,
 }
 
 impl After {
@@ -101,6 +102,11 @@ impl After {
 
     pub(crate) fn fire(&mut self, right: SendOnceRight, what: Notification) {
         self.fire.push((right, what));
+    }
+
+    /// Drops a right later.
+    pub(crate) fn let_go(&mut self, right: SendOnceRight) {
+        self.let_go.push(right);
     }
 
     pub(crate) fn run(self) {
@@ -117,6 +123,7 @@ impl After {
             right.notify(what);
         }
         drop(self.dropped);
+        drop(self.let_go);
     }
 }
 

@@ -210,7 +210,7 @@ impl<T: Serialize> Sender<T> {
                 outgoing.come_back(&mut error.message);
                 Err(unsent(error.reason.into(), request))
             }
-            Err(CallError::Deadline) => Err(TypedCallError::Deadline),
+            Err(CallError::Deadline | CallError::Withdrawn) => Err(TypedCallError::Deadline),
             Err(CallError::Dropped) => Err(TypedCallError::Dropped),
             Err(CallError::Died) => Err(TypedCallError::Died),
             Err(CallError::Refused) => Err(TypedCallError::Refused),

@@ -256,7 +256,7 @@ impl<T: IntoBytes + Immutable> Sender<T> {
                 let reason = error.reason;
                 Err(FixedCallError::Unsent(FixedSendError { reason, value: request }))
             }
-            Err(CallError::Deadline) => Err(FixedCallError::Deadline),
+            Err(CallError::Deadline | CallError::Withdrawn) => Err(FixedCallError::Deadline),
             Err(CallError::Dropped) => Err(FixedCallError::Dropped),
             Err(CallError::Died) => Err(FixedCallError::Died),
             Err(CallError::Refused) => Err(FixedCallError::Refused),

@@ -310,6 +310,16 @@ pub(crate) const ACTS: &[Act] = &[
         commit: |peer| peer.say(Header::new(Kind::Ask, peer.slot("once")), &[]),
     },
     Act {
+        name: "a part of an answer on a send right",
+        offence: Offence::RightKind,
+        commit: |peer| peer.say(Header::new(Kind::Part, peer.slot("inbox")), b"part"),
+    },
+    Act {
+        name: "a part of an answer nobody made room for",
+        offence: Offence::PartBeyondRoom,
+        commit: |peer| peer.say(Header::new(Kind::Part, peer.slot("once")), b"part"),
+    },
+    Act {
         name: "a send right dropped as if it were send-once",
         offence: Offence::RightKind,
         commit: |peer| peer.say(Header::new(Kind::Dropped, peer.slot("inbox")), &[]),

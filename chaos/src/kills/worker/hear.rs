@@ -126,7 +126,9 @@ fn request(own: &Own, letter: &Letter, mut message: Message, chance: &mut Chance
                 Err(ReplyError::Unsent(error)) if error.reason == SendFailure::Dead => {
                     own.saw_owner_dead(letter.nonce);
                 }
-                Err(ReplyError::Unsent(error)) if error.reason == SendFailure::Full => {}
+                // The caller's deadline has passed.
+                Err(ReplyError::Unsent(error))
+                    if matches!(error.reason, SendFailure::Full | SendFailure::Withdrawn(_)) => {}
                 Err(error) => own.broken(format_args!("the answer to {letter:?}: {error}")),
             }
         }

@@ -148,6 +148,8 @@ impl Voice {
         if let Err(error) = right.send(Message::new(letter.encode()), Deadline::after(SEND)) {
             match error.reason {
                 SendFailure::Dead => self.own.saw_owner_dead(nonce),
+                // The caller's deadline has passed.
+                SendFailure::Withdrawn(_) => {}
                 // Its promise is broken aloud where it is dropped.
                 SendFailure::NotJoined(_) | SendFailure::Full => {
                     self.own.hold(Held::Once { right: error.right, nonce, since });

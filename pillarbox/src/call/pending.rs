@@ -1,0 +1,141 @@
+//! A call under way, to be waited for or withdrawn.
+
+use std::sync::Arc;
+
+use rights::reply::Gone;
+
+use super::ReplyCell;
+use crate::deadline::Deadline;
+use crate::error::CallError;
+use crate::link::Link;
+use crate::message::Message;
+
+/// How a request is withdrawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Withdraw {
+    /// The server is asked to come to an end. The call goes on until it answers,
+    /// and its answer, whatever it is, is accepted.
+    Ask,
+    /// The call is over, with or without the server's consent. An answer is
+    /// refused.
+    Done,
+}
+
+/// A call that was sent and is not answered yet.
+///
+/// Dropping it withdraws the request: the server sees that nobody waits.
+#[derive(Debug)]
+#[must_use = "a pending call that is dropped is withdrawn"]
+pub struct PendingCall {
+    cell: Arc<ReplyCell>,
+    link: Option<Arc<Link>>,
+}
+
+impl PendingCall {
+    pub(super) fn new(cell: Arc<ReplyCell>, link: Option<Arc<Link>>) -> Self {
+        PendingCall { cell, link }
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Rights
+    /// The rights in the answer are this task's.
+    ///
+    /// # Errors
+    /// [`CallError::Deadline`] leaves the call as it was: it can be waited for
+    /// again. [`CallError::Withdrawn`] where it was withdrawn, or its answer was
+    /// taken before. Else see [`CallError`].
+    ///
+    /// # Blocking
+    /// Sleeps until the answer comes, at most until `deadline`. A server that
+    /// dies ends the wait.
+    pub fn wait(&mut self, deadline: Deadline) -> Result<Message, CallError> {
+        if self.cell.task.check().is_err() {
+            return Err(CallError::Withdrawn);
+        }
+        self.cell.wait(deadline, self.link.as_deref())
+    }
+
+    /// Takes the answer if it is here. `None` while nothing has come.
+    ///
+    /// Looks at what other tasks have written, and never sleeps.
+    ///
+    /// # Errors
+    /// As [`PendingCall::wait`].
+    pub fn try_take(&mut self) -> Option<Result<Message, CallError>> {
+        if self.cell.task.check().is_err() {
+            return Some(Err(CallError::Withdrawn));
+        }
+        if let Some(found) = self.cell.try_take() {
+            return Some(found);
+        }
+        let _ = self.cell.task.drain();
+        self.cell.try_take()
+    }
+
+    /// Whether [`PendingCall::wait`] would return at once.
+    ///
+    /// Looks at what other tasks have written, and never sleeps.
+    pub fn is_ready(&self) -> bool {
+        if self.cell.task.check().is_err() || self.cell.is_ready() {
+            return true;
+        }
+        let _ = self.cell.task.drain();
+        self.cell.is_ready()
+    }
+
+    /// Withdraws the request. The server sees it at once, wherever the reply
+    /// right has been given on to.
+    ///
+    /// Returns whether that is news: false where the answer is here already, and
+    /// stays to be taken, or where the request was withdrawn before.
+    pub fn withdraw(&mut self, how: Withdraw) -> bool {
+        withdraw(&self.cell, how)
+    }
+}
+
+impl Drop for PendingCall {
+    fn drop(&mut self) {
+        // What a forked child inherited is its parent's to withdraw.
+        if self.cell.task.check().is_ok() {
+            let _ = self.cell.end(Gone::Withdrawn);
+        }
+    }
+}
+
+/// A call whose answer goes to a port.
+///
+/// Dropping it changes nothing: the answer still comes.
+#[derive(Debug)]
+pub struct StartedCall {
+    cell: Arc<ReplyCell>,
+}
+
+impl StartedCall {
+    pub(super) fn new(cell: Arc<ReplyCell>) -> Self {
+        StartedCall { cell }
+    }
+
+    /// Whether the answer, or the news that none will come, has been delivered,
+    /// or the request was withdrawn.
+    pub fn is_over(&self) -> bool {
+        self.cell.task.check().is_err() || self.cell.is_ready()
+    }
+
+    /// Withdraws the request, as [`PendingCall::withdraw`]. After
+    /// [`Withdraw::Done`], if it was news, nothing comes to the port.
+    pub fn withdraw(&self, how: Withdraw) -> bool {
+        withdraw(&self.cell, how)
+    }
+}
+
+fn withdraw(cell: &ReplyCell, how: Withdraw) -> bool {
+    if cell.task.check().is_err() {
+        return false;
+    }
+    match how {
+        Withdraw::Ask => cell.ask_to_end(),
+        Withdraw::Done => cell.end(Gone::Withdrawn),
+    }
+}

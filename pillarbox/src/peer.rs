@@ -1,0 +1,170 @@
+//! Another task, as the one a connection is with.
+
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex};
+
+use abi::TaskId;
+
+use crate::core::TaskCore;
+use crate::error::{PeerUnknown, SendFailure};
+use crate::message::{Message, Notification, Sender};
+use crate::port::After;
+use crate::right::SendOnceRight;
+use crate::task::Task;
+use crate::wait::parking::lock;
+
+/// What is known of the task at the other end of a link, and outlives the link.
+#[derive(Debug)]
+pub(crate) struct PeerCore {
+    pub(crate) sender: Sender,
+    pub(crate) task: Arc<TaskCore>,
+    state: Mutex<PeerState>,
+}
+
+#[derive(Debug, Default)]
+struct PeerState {
+    gone: bool,
+    watchers: Vec<SendOnceRight>,
+}
+
+impl PeerCore {
+    pub(crate) fn new(task: &Arc<TaskCore>, sender: Sender) -> Arc<Self> {
+        Arc::new(PeerCore { sender, task: Arc::clone(task), state: Mutex::default() })
+    }
+
+    /// The link has ended, and the last frame of the peer's has been read.
+    pub(crate) fn gone(&self, after: &mut After) {
+        let told = {
+            let mut state = lock(&self.state);
+            state.gone = true;
+            std::mem::take(&mut state.watchers)
+        };
+        for to in told {
+            after.fire(to, Notification::PeerGone);
+        }
+    }
+
+    fn watch(&self, to: SendOnceRight) {
+        let late = {
+            let mut state = lock(&self.state);
+            if state.gone {
+                Some(to)
+            } else {
+                state.watchers.push(to);
+                None
+            }
+        };
+        if let Some(to) = late {
+            to.notify(Notification::PeerGone);
+        }
+    }
+}
+
+/// Another task, as the one at the other end of a connection.
+///
+/// It is an address, not a right: nothing can be done to the task with it but to
+/// know it again and to hear of its end. It outlives the request it came with,
+/// the reply, and the connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    core: Arc<PeerCore>,
+}
+
+impl Peer {
+    /// Who it is: the kernel's word, as of the handshake.
+    pub fn identity(&self) -> Sender {
+        self.core.sender
+    }
+
+    /// The task.
+    pub fn task(&self) -> TaskId {
+        self.core.sender.task
+    }
+
+    /// Its process, in our own pid namespace; 0 where it has none there.
+    pub fn pid(&self) -> i32 {
+        self.core.sender.pid
+    }
+
+    /// Its user.
+    pub fn uid(&self) -> u32 {
+        self.core.sender.uid
+    }
+
+    /// Its group.
+    pub fn gid(&self) -> u32 {
+        self.core.sender.gid
+    }
+
+    /// Whether the connection has ended: the task is gone, or it broke the
+    /// protocol.
+    pub fn is_gone(&self) -> bool {
+        self.core.task.check().is_err() || lock(&self.core.state).gone
+    }
+
+    /// Tells `to`, with [`Notification::PeerGone`], when the connection has
+    /// ended: after everything the task had sent to this one. At once where it
+    /// has ended already. Each request is told, exactly once.
+    ///
+    /// # Rights
+    /// Consumes `to`.
+    ///
+    /// # Errors
+    /// [`SendFailure::Forked`] in a forked child.
+    pub fn notify_gone(&self, to: SendOnceRight) -> Result<(), SendFailure> {
+        self.core.task.check().map_err(|_| SendFailure::Forked)?;
+        self.core.watch(to);
+        Ok(())
+    }
+}
+
+/// The same connection.
+impl PartialEq for Peer {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+}
+
+impl Eq for Peer {}
+
+impl Hash for Peer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.core.sender.task.hash(state);
+    }
+}
+
+impl Message {
+    /// The task that sent it, as somebody to know again after the reply. `None`
+    /// for a message of this task's own, and for one not received.
+    pub fn peer(&self) -> Option<Peer> {
+        self.via.as_ref().map(|core| Peer { core: Arc::clone(core) })
+    }
+}
+
+impl Task {
+    /// The peer that a task is, while this one is linked with it.
+    pub fn peer(&self, task: TaskId) -> Option<Peer> {
+        self.core.check().ok()?;
+        let link = self.core.link_with(task)?;
+        Some(Peer { core: Arc::clone(link.peer_core()) })
+    }
+
+    /// Tells `to`, with [`Notification::PeerGone`], when `task` is gone: after
+    /// everything it had sent to this one.
+    ///
+    /// # Rights
+    /// Consumes `to`.
+    ///
+    /// # Errors
+    /// [`PeerUnknown`] where this task is not linked with that one, now or any
+    /// more; `to` comes back.
+    pub fn watch(&self, task: TaskId, to: SendOnceRight) -> Result<(), PeerUnknown> {
+        match self.peer(task) {
+            Some(peer) => {
+                peer.core.watch(to);
+                Ok(())
+            }
+            None => Err(PeerUnknown { task, right: to }),
+        }
+    }
+}
