@@ -1,12 +1,12 @@
 //! Every short sequence of operations; after each one the census holds.
 //!
-//! Five worlds, each as small as it can be and still hold every rule once:
+//! Six worlds, each as small as it can be and still hold every rule once:
 //! *transfer* (rights on their way between two and three tasks, with deaths and
 //! gives), *windows* (who may send how many messages to one port), *queue* (in
 //! which order, by id, and while somebody chooses), *pulses* (how many, while
-//! their right comes and goes) and *terms* (what a right made narrower still
-//! permits). Messages in transit are explicit: one first-in-first-out lane per
-//! ordered pair.
+//! their right comes and goes), *terms* (what a right made narrower still permits)
+//! and *replies* (one call, withdrawn, given on, answered in parts). Messages in
+//! transit are explicit: one first-in-first-out lane per ordered pair.
 //!
 //! A sequence is every choice among what can happen next, in every order.
 //! Sequences that lead to the same state are counted each and walked once. In
@@ -25,6 +25,8 @@
 mod pulses;
 #[path = "exhaustive/queue.rs"]
 mod queue;
+#[path = "exhaustive/replies.rs"]
+mod replies;
 #[path = "exhaustive/search.rs"]
 mod search;
 #[path = "exhaustive/terms.rs"]
@@ -91,6 +93,21 @@ fn an_honest_sender_of_pulses_is_never_blamed() {
     for merges in [false, true] {
         let world = pulses::World::new(merges);
         search(&format!("pulses, merging {merges}"), &world, 12 + deeper());
+    }
+}
+
+#[test]
+fn a_promise_of_a_reply_ends_once_whoever_withdraws_gives_on_or_dies() {
+    search("replies, three tasks", &replies::World::new(None), 9 + deeper());
+}
+
+/// The checks check: each broken rule is found.
+#[test]
+fn a_broken_rule_of_replies_is_found() {
+    for fault in replies::Fault::ALL {
+        let world = replies::World::new(Some(fault));
+        let found = (1..=8).find_map(|depth| search::look(&world, depth).err());
+        assert!(found.is_some(), "{fault:?} went unseen");
     }
 }
 
