@@ -101,7 +101,7 @@ pub const PULSES_MAX: u32 = 1 << 16;
 pub const CAPACITY_MESSAGES: u32 = 1 << 24;
 
 /// Facets of one task, those in its membranes included.
-pub const FACETS: usize = 1 << 20;
+pub const FACETS: usize = 1 << 18;
 
 /// How many facets may be made one from the other.
 pub const FACET_DEPTH: u32 = 16;

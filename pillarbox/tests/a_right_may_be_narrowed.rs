@@ -182,3 +182,21 @@ fn a_wait_for_a_place_ends_with_the_right() {
     assert_eq!(inbox.receive(long()).unwrap().body(), b"full");
     assert!(inbox.receive(Deadline::Now).is_err());
 }
+
+#[test]
+fn facets_are_limited_and_who_makes_one_too_many_is_told() {
+    let task = Task::new();
+    let inbox = task.port(Capacity::Bounded(1));
+    let make = || inbox.make_send_with(&Terms::new());
+    let mut all: Vec<SendRight> = (0..limits::FACETS).map(|_| make().unwrap()).collect();
+    assert_eq!(make().unwrap_err(), FacetError::TooMany);
+    // A copy is not one more, and one let go makes room.
+    all.push(all[0].clone());
+    all.swap_remove(1);
+    let last = make().unwrap();
+    assert_eq!(make().unwrap_err(), FacetError::TooMany);
+    assert_eq!(reason(&last, 1), None);
+    drop((all, last));
+    assert_eq!(inbox.status().senders, 0);
+    make().unwrap();
+}
