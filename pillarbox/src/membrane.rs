@@ -68,6 +68,11 @@ impl Passage {
         &self.membrane.task
     }
 
+    /// Whether the membrane was revoked.
+    pub(crate) fn is_over(self: &Arc<Self>) -> bool {
+        self.membrane.is_revoked()
+    }
+
     pub(crate) fn membrane(&self) -> &Arc<MembraneCore> {
         &self.membrane
     }

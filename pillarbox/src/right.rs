@@ -287,11 +287,14 @@ impl SendRight {
             return Err(PulseError::PriorityTooHigh(priority));
         }
         let own = || Message::pulse_of(id, value, priority, task.own_identity());
-        match self.settled() {
+        match self.resolve().settled() {
             Settled::Own(port) => port.pulse_own(None, own()),
             Settled::Facet(facet) => facet.port.pulse_own(Some(facet.id), own()),
             Settled::Import(entry) => entry.pulse(id, value, priority),
             Settled::Joining(join) => Err(PulseError::NotJoined(join.owner)),
+            Settled::Dead if self.passage().is_some_and(Passage::is_over) => {
+                Err(PulseError::Revoked)
+            }
             Settled::Dead => Err(PulseError::Dead),
         }
     }

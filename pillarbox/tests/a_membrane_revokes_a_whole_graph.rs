@@ -429,8 +429,12 @@ fn futures_pass_a_membrane_as_threads_do() {
     let in_answer = first_right(&mut answered);
     assert!(in_answer.same_port(&came) && !in_answer.is_dead());
     drop(came.send_async(with_own()));
+    // Pulses pass as well.
+    came.pulse(5, 6, 0).unwrap();
+    assert_eq!(callback.receive(long()).unwrap().pulse().unwrap().value, 6);
 
     membrane.revoke();
+    assert!(matches!(came.pulse(5, 6, 0), Err(pillarbox::PulseError::Revoked)));
     assert!(got.iter().all(|right| failure(right) == Some(SendFailure::Revoked)));
     for right in [&came, &in_answer] {
         let mut error = finish(right.send_async(with_own())).unwrap_err();
