@@ -419,6 +419,7 @@ impl Bootstrap {
             CallError::Deadline | CallError::Withdrawn => BootstrapError::Deadline,
             CallError::Dropped | CallError::Died => BootstrapError::Died,
             CallError::Refused => BootstrapError::Unsent(SendFailure::Revoked),
+            CallError::Forked => BootstrapError::Unsent(SendFailure::Forked),
         })?;
         let rights = answer.take_rights();
         match postcard::from_bytes(answer.body()) {

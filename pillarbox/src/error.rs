@@ -167,6 +167,9 @@ pub enum CallError {
     /// asked may or may not have been done.
     #[error("the server died before it answered")]
     Died,
+    /// The call belongs to the process this one was forked from.
+    #[error("the call belongs to the parent of this process")]
+    Forked,
     /// The request was refused when it arrived: the right it was sent on had been
     /// revoked, its terms had ended, or they do not permit it. Nothing was done.
     #[error("the right does not permit the request")]

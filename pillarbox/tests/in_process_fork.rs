@@ -7,8 +7,11 @@
 
 mod asleep;
 
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use asleep::{long, spawn_asleep, spawn_asleep_free};
 use pillarbox::typed::{TypedReceiveError, channel_in};
@@ -98,6 +101,73 @@ fn every_use_of_the_parents_rights_is_refused() {
         assert_eq!(port.receive(Deadline::Never).unwrap_err(), ReceiveError::Forked);
         assert_eq!(port.make_send().unwrap_err(), SendFailure::Forked);
     }));
+}
+
+/// Polls it once.
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// What a future that is ready at once gives.
+fn ready<F: Future>(future: F) -> F::Output {
+    match poll(pin!(future)) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("a forked child must not wait"),
+    }
+}
+
+#[test]
+fn a_future_of_the_parents_says_so_in_the_child() {
+    let _alone = alone();
+    let task = Task::new();
+    let inbox = task.port(Capacity::Bounded(1));
+    let empty = task.port(Capacity::Bounded(1));
+    let post = inbox.make_send().unwrap();
+    let quiet = empty.make_send().unwrap();
+    let once = empty.make_send_once().unwrap();
+    post.send(Message::new("full"), Deadline::Now).unwrap();
+    let mut receive = Box::pin(empty.receive_async());
+    assert!(poll(receive.as_mut()).is_pending());
+    let mut send = Box::pin(post.send_async(Message::new("waits")));
+    assert!(poll(send.as_mut()).is_pending());
+    let asked = task.port(Capacity::Bounded(1));
+    let asks = asked.make_send().unwrap();
+    let mut call = Box::pin(asks.call_async(Message::new("question")));
+    assert!(poll(call.as_mut()).is_pending());
+
+    let mut all = Some((receive, send, call, once));
+    assert!(in_child(|| {
+        let (mut receive, mut send, mut call, once) = all.take().unwrap();
+        let Poll::Ready(error) = poll(receive.as_mut()) else { panic!("it waits") };
+        assert_eq!(error.unwrap_err(), ReceiveError::Forked);
+        let Poll::Ready(error) = poll(send.as_mut()) else { panic!("it waits") };
+        let error = error.unwrap_err();
+        assert_eq!((error.reason, error.message.body()), (SendFailure::Forked, &b"waits"[..]));
+        let Poll::Ready(error) = poll(call.as_mut()) else { panic!("it waits") };
+        assert!(matches!(error, Err(CallError::Forked)));
+        drop((receive, send, call));
+
+        assert_eq!(ready(empty.receive_async()).unwrap_err(), ReceiveError::Forked);
+        let error = ready(quiet.send_async(Message::new("back"))).unwrap_err();
+        assert_eq!((error.reason, error.message.body()), (SendFailure::Forked, &b"back"[..]));
+        let CallError::Unsent(error) = ready(quiet.call_async(*error.message)).unwrap_err() else {
+            panic!("it was not sent")
+        };
+        assert_eq!((error.reason, error.message.body()), (SendFailure::Forked, &b"back"[..]));
+        let error = ready(once.send_async(*error.message)).unwrap_err();
+        assert_eq!((error.reason, error.message.body()), (SendFailure::Forked, &b"back"[..]));
+        assert_eq!(ready(quiet.status_async()), Err(StatusError::Forked));
+    }));
+
+    // In the parent all of them wait still, and each comes to its end.
+    let (receive, mut send, mut call, once) = all.take().unwrap();
+    assert!(poll(send.as_mut()).is_pending());
+    assert_eq!(inbox.receive(Deadline::Now).unwrap().body(), b"full");
+    assert!(matches!(poll(send.as_mut()), Poll::Ready(Ok(()))));
+    asked.receive(Deadline::Now).unwrap().reply(Message::new("answer"), Deadline::Now).unwrap();
+    assert!(matches!(poll(call.as_mut()), Poll::Ready(Ok(_))));
+    drop(once);
+    assert!(ready(receive).is_ok());
 }
 
 #[test]

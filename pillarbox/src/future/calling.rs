@@ -83,7 +83,7 @@ impl Future for CallFuture<'_> {
                 Calling::Waiting(cell, link) => {
                     if task.check().is_err() {
                         *calling = Calling::Done;
-                        return Poll::Ready(Err(CallError::Died));
+                        return Poll::Ready(Err(CallError::Forked));
                     }
                     let Poll::Ready(answer) =
                         standing.poll(task, cx, |waiter| cell.look(Some(waiter)))

@@ -35,8 +35,7 @@
 //! # After a fork
 //!
 //! A future of the parent's that is polled in a forked child returns the error
-//! `Forked`, [`CallError::Died`](crate::CallError::Died) where the request of a
-//! call was sent before.
+//! `Forked`.
 
 mod calling;
 mod receiving;

@@ -53,6 +53,9 @@ pub enum ClientError<A = ()> {
     /// been done.
     #[error("the server died before it answered")]
     Died,
+    /// The call belongs to the process this one was forked from.
+    #[error("the call belongs to the parent of this process")]
+    Forked,
     /// The right was revoked, or its terms do not permit this method, which the
     /// owner found when the request was there; nothing was done.
     #[error("the right does not permit the request")]
@@ -99,6 +102,7 @@ impl<A> ClientError<A> {
             ClientError::Deadline => ClientError::Deadline,
             ClientError::Dropped => ClientError::Dropped,
             ClientError::Died => ClientError::Died,
+            ClientError::Forked => ClientError::Forked,
             ClientError::Refused => ClientError::Refused,
             ClientError::UnknownMethod { method, client_version, server_version } => {
                 ClientError::UnknownMethod { method, client_version, server_version }
@@ -124,6 +128,7 @@ impl<A> ClientError<A> {
             CallError::Deadline | CallError::Withdrawn => ClientError::Deadline,
             CallError::Dropped => ClientError::Dropped,
             CallError::Died => ClientError::Died,
+            CallError::Forked => ClientError::Forked,
             CallError::Refused => ClientError::Refused,
         }
     }
@@ -243,6 +248,7 @@ impl<A> fmt::Debug for ClientError<A> {
             ClientError::Deadline => f.write_str("Deadline"),
             ClientError::Dropped => f.write_str("Dropped"),
             ClientError::Died => f.write_str("Died"),
+            ClientError::Forked => f.write_str("Forked"),
             ClientError::Refused => f.write_str("Refused"),
             ClientError::UnknownMethod { method, client_version, server_version } => f
                 .debug_struct("UnknownMethod")

@@ -213,6 +213,7 @@ impl<T: Serialize> Sender<T> {
             Err(CallError::Deadline | CallError::Withdrawn) => Err(TypedCallError::Deadline),
             Err(CallError::Dropped) => Err(TypedCallError::Dropped),
             Err(CallError::Died) => Err(TypedCallError::Died),
+            Err(CallError::Forked) => Err(TypedCallError::Forked),
             Err(CallError::Refused) => Err(TypedCallError::Refused),
         }
     }

@@ -195,6 +195,9 @@ pub enum TypedCallError<T> {
     /// The task that held the reply right died before it answered.
     #[error("the server died before it answered")]
     Died,
+    /// The call belongs to the process this one was forked from.
+    #[error("the call belongs to the parent of this process")]
+    Forked,
     /// The right did not permit the request when it arrived. Nothing was done.
     #[error("the right does not permit the request")]
     Refused,
@@ -245,6 +248,7 @@ impl<T> fmt::Debug for TypedCallError<T> {
             TypedCallError::Deadline => f.write_str("Deadline"),
             TypedCallError::Dropped => f.write_str("Dropped"),
             TypedCallError::Died => f.write_str("Died"),
+            TypedCallError::Forked => f.write_str("Forked"),
             TypedCallError::Refused => f.write_str("Refused"),
             TypedCallError::Answer(error) => f.debug_tuple("Answer").field(error).finish(),
         }

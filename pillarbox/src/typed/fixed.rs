@@ -103,6 +103,9 @@ pub enum FixedCallError<T> {
     /// The task that held the reply right died before it answered.
     #[error("the server died before it answered")]
     Died,
+    /// The call belongs to the process this one was forked from.
+    #[error("the call belongs to the parent of this process")]
+    Forked,
     /// The right did not permit the request when it arrived. Nothing was done.
     #[error("the right does not permit the request")]
     Refused,
@@ -124,6 +127,7 @@ impl<T> fmt::Debug for FixedCallError<T> {
             FixedCallError::Deadline => f.write_str("Deadline"),
             FixedCallError::Dropped => f.write_str("Dropped"),
             FixedCallError::Died => f.write_str("Died"),
+            FixedCallError::Forked => f.write_str("Forked"),
             FixedCallError::Refused => f.write_str("Refused"),
             FixedCallError::Answer(error) => f.debug_tuple("Answer").field(error).finish(),
         }
@@ -259,6 +263,7 @@ impl<T: IntoBytes + Immutable> Sender<T> {
             Err(CallError::Deadline | CallError::Withdrawn) => Err(FixedCallError::Deadline),
             Err(CallError::Dropped) => Err(FixedCallError::Dropped),
             Err(CallError::Died) => Err(FixedCallError::Died),
+            Err(CallError::Forked) => Err(FixedCallError::Forked),
             Err(CallError::Refused) => Err(FixedCallError::Refused),
         }
     }
