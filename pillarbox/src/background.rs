@@ -308,6 +308,7 @@ impl Worker {
             let _ = self.epoll.remove(pidfd);
         }
         self.core.bury(link);
+        self.core.unpoll_link(link);
     }
 
     // ---- connections -------------------------------------------------------

@@ -22,7 +22,7 @@ use rights::census::{Census, Holding, Row};
 use crate::background::{Background, Job};
 use crate::error::TaskError;
 use crate::facet::FacetEnds;
-use crate::future::Patience;
+use crate::future::{Patience, Pollers};
 use crate::giving::{GiveTable, end_gives};
 use crate::link::Link;
 use crate::meeting::Meeting;
@@ -44,6 +44,7 @@ pub(crate) struct TaskCore {
     pub(crate) next_id: AtomicU64,
     pub(crate) sleepers: Sleepers,
     pub(crate) patience: Mutex<Patience>,
+    pub(crate) pollers: Pollers,
     /// Who drains. Held only while running.
     pub(crate) seat: Mutex<()>,
     pub(crate) links: RwLock<Arc<Vec<Arc<Link>>>>,
@@ -88,6 +89,7 @@ impl TaskCore {
             next_id: AtomicU64::new(1),
             sleepers: Sleepers::default(),
             patience: Mutex::default(),
+            pollers: Pollers::default(),
             seat: Mutex::default(),
             links: RwLock::default(),
             meetings: Mutex::default(),

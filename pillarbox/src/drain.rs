@@ -62,23 +62,34 @@ impl TaskCore {
         let (any, turn) = self.turn(&links);
         drop(seat);
         self.finish_turn(turn);
+        if any {
+            self.tell_pollers();
+        }
         any || late
     }
 
     /// As [`TaskCore::drain`], but waits for its turn: for the background
     /// thread, after a bell.
     pub(crate) fn drain_after_bell(&self, rung: &[Arc<Link>]) {
+        if self.take_in(rung) {
+            self.tell_pollers();
+        }
+    }
+
+    /// The same, by who polls for the task and need not be told.
+    pub(crate) fn take_in(&self, rung: &[Arc<Link>]) -> bool {
         let links = self.links();
         let seat = lock(&self.seat);
         let mut bells = Turn::default();
         for link in rung {
             let _ = link.read_socket(&mut bells);
         }
-        let (_, turn) = self.turn(&links);
+        let (any, turn) = self.turn(&links);
         drop(seat);
         bells.finish(self);
         self.finish_turn(turn);
         self.wake_sentinel();
+        any
     }
 
     fn turn(&self, links: &[Arc<Link>]) -> (bool, Turn) {

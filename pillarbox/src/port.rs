@@ -288,6 +288,7 @@ impl PortCore {
             let label = message.label();
             state.queue.enter_beyond(message);
             state.wake_for(label, after);
+            after.tell_pollers_of(&self.task);
         } else {
             after.dropped.push(message);
         }
@@ -302,6 +303,7 @@ impl PortCore {
     ) -> Result<(), (SendFailure, Message)> {
         let mut after = After::default();
         let entered = lock(&self.state).enter(via, message, self.task.now_ns(), &mut after);
+        after.tell_pollers_of(&self.task);
         after.run();
         match entered {
             Err((SendFailure::Full, message)) if deadline != Deadline::Now => {

@@ -152,6 +152,13 @@ impl Epoll {
     }
 }
 
+/// Readable while a wait would bring something: it can be polled itself.
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// As long as the kernel counts.
 const FAR: rustix::time::Timespec = rustix::time::Timespec { tv_sec: i64::MAX, tv_nsec: 0 };
 

@@ -33,6 +33,11 @@ pub(crate) const STEPS: &[Step] = &[
         about: "each system call refused at each of its places, in a build of its own",
         run: refuse,
     },
+    Step {
+        name: "features",
+        about: "the library with every feature that users may add",
+        run: features,
+    },
     Step { name: "examples", about: "every example runs and ends well", run: examples },
     Step { name: "readme", about: "the commands of README.md do what it says", run: readme },
     Step {
@@ -89,6 +94,24 @@ fn test(bench: &mut Bench) -> Ending {
     let mut command = bench.cargo("test --workspace --locked --no-fail-fast");
     let tally = bench.test(&mut command)?;
     Ok(Outcome::Passed(count(tally.passed, "test")))
+}
+
+/// Features only add. The library is linted with all of them, and what they add
+/// is tested.
+fn features(bench: &mut Bench) -> Ending {
+    const BUILD: &str = "-p pillarbox --features stream,tokio --locked";
+    if bench.has_cargo("clippy") {
+        let mut command = bench.cargo(&format!("clippy {BUILD} --all-targets -- -D warnings"));
+        bench.must(&mut command)?;
+    }
+    let mut passed = 0;
+    for test in ["--test tokio_tasks_receive_and_call", "--doc"] {
+        let mut command = bench.cargo(&format!("test {BUILD} {test}"));
+        passed += bench.test(&mut command)?.passed;
+    }
+    let mut command = bench.cargo(&format!("doc {BUILD} --no-deps"));
+    bench.must(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Outcome::Passed(count(passed, "test")))
 }
 
 /// What stands in every binary that can have system calls refused.

@@ -216,6 +216,7 @@ impl Worker {
                 None => Ok(()),
             });
         self.links.insert(number, Arc::clone(&link));
+        self.core.poll_link(&link);
         self.introducing.remove(&peer);
         if let Err(error) = watched {
             // Nobody would hear of its death.

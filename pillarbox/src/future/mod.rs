@@ -16,7 +16,7 @@
 //! | [`ReceiveRight::receive_async`] | has taken nothing; messages stay in the queue, in order |
 //! | [`SendRight::send_async`] | nothing was sent; the message and its rights are dropped |
 //! | [`SendOnceRight::send_async`] | nothing was sent; message and right are dropped, and the right tells who waits |
-//! | [`SendRight::call_async`] | the interest is withdrawn: an answer that comes is dropped; whether the request was sent is not told |
+//! | [`SendRight::call_async`] | the request is withdrawn: the server sees that, an answer is refused or dropped; whether it was sent is not told |
 //! | [`SendRight::status_async`] | the question is withdrawn |
 //!
 //! A message is *accepted* in the poll that returns `Ok`, and at no other time.
@@ -32,20 +32,39 @@
 //! background thread, which a task has from its first link on: among the
 //! futures of a task without any link it stays theirs.)
 //!
+//! # In an event loop
+//!
+//! [`Task::events`](crate::Task::events) is one descriptor that tells when the
+//! task has something to do, for `poll` or the event loop of another library.
+//! With the feature `tokio`, `Task::drive` does the same on a tokio runtime. Both
+//! save a hop from thread to thread and neither is needed.
+//!
+//! With the feature `stream`, a receive right is a `Stream` and a send right a
+//! `Sink`, of the crates `futures-core` and `futures-sink`.
+//!
 //! # After a fork
 //!
 //! A future of the parent's that is polled in a forked child returns the error
 //! `Forked`.
 
 mod calling;
+#[cfg(feature = "tokio")]
+mod driving;
+mod polled;
 mod receiving;
 mod sending;
 mod standing;
+#[cfg(feature = "stream")]
+mod stream;
 
 pub use self::calling::{CallFuture, StatusFuture};
+pub use self::polled::Events;
+pub(crate) use self::polled::Pollers;
 pub use self::receiving::ReceiveFuture;
 pub use self::sending::{SendFuture, SendOnceFuture};
 pub(crate) use self::standing::Patience;
+#[cfg(feature = "stream")]
+pub use self::stream::{Messages, Post};
 
 #[cfg(doc)]
 use crate::{ReceiveRight, SendOnceRight, SendRight};

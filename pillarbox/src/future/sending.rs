@@ -50,6 +50,13 @@ impl Sending {
         }
     }
 
+    /// The message, if it was not accepted.
+    #[cfg(feature = "stream")]
+    pub(crate) fn into_message(mut self) -> Option<Message> {
+        self.place.leave(self.standing.waiter());
+        self.message.take()
+    }
+
     /// What a first poll refuses, and every poll in a forked child.
     fn refused(&self, task: Option<&Arc<TaskCore>>) -> Option<SendFailure> {
         if task.is_none_or(|task| task.check().is_err()) {

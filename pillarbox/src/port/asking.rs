@@ -24,6 +24,7 @@ impl PortCore {
     ) -> Result<(), (SendFailure, Message)> {
         let mut after = After::default();
         let entered = lock(&self.state).enter(via, message, self.task.now_ns(), &mut after);
+        after.tell_pollers_of(&self.task);
         after.run();
         entered
     }
@@ -69,6 +70,7 @@ impl PortCore {
             }
             used.map_err(|(_, message)| (None, message))
         };
+        after.tell_pollers_of(&self.task);
         after.run();
         used
     }

@@ -11,6 +11,7 @@ use rights::window::{Capacity, Raise};
 
 use super::PortOptions;
 use super::facets::PortFacets;
+use crate::core::TaskCore;
 use crate::error::SendFailure;
 use crate::link::Link;
 use crate::message::{Message, Notification};
@@ -89,11 +90,20 @@ pub(crate) struct After {
     pub(super) dropped: Vec<Message>,
     pub(super) refused: Vec<Message>,
     pub(super) let_go: Vec<SendOnceRight>,
+    /// Whoever polls for this task is told.
+    tell: Option<Arc<TaskCore>>,
 }
 
 impl After {
     pub(crate) fn wake(&mut self, waiter: Arc<Waiter>) {
         self.wake.push(waiter);
+    }
+
+    /// Something may have entered a queue of `task`.
+    pub(super) fn tell_pollers_of(&mut self, task: &Arc<TaskCore>) {
+        if task.is_polled() {
+            self.tell = Some(Arc::clone(task));
+        }
     }
 
     pub(crate) fn drop_later(&mut self, message: Message) {
@@ -124,6 +134,9 @@ impl After {
         }
         drop(self.dropped);
         drop(self.let_go);
+        if let Some(task) = self.tell {
+            task.tell_pollers();
+        }
     }
 }
 

@@ -393,7 +393,9 @@ impl<T: DeserializeOwned> Receiver<T> {
 }
 
 /// Reads a message that was received.
-fn read<T: DeserializeOwned>(mut message: Message) -> Result<Received<T>, TypedReceiveError> {
+pub(super) fn read<T: DeserializeOwned>(
+    mut message: Message,
+) -> Result<Received<T>, TypedReceiveError> {
     if let Some(what) = message.notification() {
         return Err(TypedReceiveError::Notification(what));
     }

@@ -48,6 +48,7 @@ mod encode;
 mod error;
 #[cfg(feature = "fixed")]
 pub mod fixed;
+mod future;
 pub(crate) mod growing;
 mod once;
 

@@ -34,7 +34,7 @@ const TABLE: &[Row] = &[
     core(
         "pillarbox",
         &["abi", "rights", "shm", "interface"],
-        &["futures-core", "postcard", "serde", "thiserror", "zerocopy"],
+        &["futures-core", "futures-sink", "postcard", "serde", "thiserror", "tokio", "zerocopy"],
     ),
     row("interface", &[]),
     row("boot", &["pillarbox"]),
