@@ -6,13 +6,15 @@ mod executor;
 mod family;
 
 use std::future::Future;
+use std::io::Read;
 use std::pin::pin;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use executor::{Count, Executor, block_on, poll_once};
-use family::{Reaped, act, acting, given, is_part, long};
+use family::{Reaped, act, act_with, acting, given, is_part, long};
 use pillarbox::{
     CallError, Capacity, Deadline, Message, ReceiveRight, SendFailure, SendRight, StatusError, Task,
 };
@@ -236,4 +238,47 @@ fn who_is_told_and_not_polled_keeps_nobody_else_from_a_message() {
     drop(lazy);
     let Poll::Ready(second) = poll_once(third.as_mut()) else { panic!("one is left") };
     assert_eq!(second.unwrap().body(), b"2");
+}
+
+/// Is told of a message, then has its one thread elsewhere until its input ends.
+#[test]
+fn busy_part() {
+    if !acting("busy_part") {
+        return;
+    }
+    let inbox = Task::current().unwrap().port(Capacity::Bounded(8));
+    let hello = Message::new("").with_right(inbox.make_send().unwrap());
+    given("parent").send(hello, long()).unwrap();
+    let mut first = inbox.receive(long()).unwrap();
+    first.reply(Message::new(""), long()).unwrap();
+    let mut nothing = Vec::new();
+    std::io::stdin().read_to_end(&mut nothing).unwrap();
+    let mut second = inbox.receive(long()).unwrap();
+    second.reply(Message::new("at last"), long()).unwrap();
+}
+
+#[test]
+fn a_peer_whose_threads_are_elsewhere_hears_of_a_future() {
+    if is_part() {
+        return;
+    }
+    let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
+    let act = act_with("busy_part", |command| {
+        command.stdin(Stdio::piped());
+    });
+    let mut child = Reaped(act.right("parent", inbox.make_send().unwrap()).spawn().unwrap());
+    let mut hello = block_on(inbox.receive_async()).unwrap();
+    let right = hello.take_rights().pop().unwrap().into_send().unwrap();
+    block_on(right.call_async(Message::new("first"))).unwrap();
+    // From here on no thread of the child's waits in the library, and it may
+    // have announced itself awake.
+    for _ in 0..20 {
+        assert_eq!(block_on(right.status_async()).unwrap().queued, 0);
+    }
+    let mut call = pin!(right.call_async(Message::new("second")));
+    assert!(poll_once(call.as_mut()).is_pending());
+    assert_eq!(block_on(right.status_async()).unwrap().capacity, 8);
+    drop(child.0.stdin.take());
+    assert_eq!(block_on(call).unwrap().body(), b"at last");
+    assert!(child.ended_well());
 }

@@ -1,13 +1,17 @@
 //! Tasks that have nothing to do use nothing: after traffic of every sort, with
 //! threads blocked in a receive, in a call nobody answers and in a send there
-//! is no room for, a second passes in which no thread of theirs runs at all.
+//! is no room for, with futures of the same sorts pending and a descriptor for
+//! an event loop, a second passes in which no thread of theirs runs at all.
 
+mod executor;
 mod family;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use executor::Executor;
 use family::{Reaped, act, acting, given, is_part, long, settled};
-use pillarbox::{Capacity, Deadline, Message, SendRight, Task};
+use pillarbox::{Capacity, Deadline, Message, ReceiveRight, SendRight, Task};
 
 const ECHO: i32 = 1;
 const HOLD: i32 = 2;
@@ -64,6 +68,44 @@ fn client_part() {
     });
 }
 
+/// Waits for as much, in futures alone, and has a descriptor for an event loop.
+#[test]
+fn future_part() {
+    if !acting("future_part") {
+        return;
+    }
+    let task = Task::current().unwrap();
+    let events = task.events().unwrap();
+    let inbox = Arc::new(task.port(Capacity::Bounded(1)));
+    let executor = Executor::new();
+    let receive =
+        |inbox: Arc<ReceiveRight>| async move { while inbox.receive_async().await.is_ok() {} };
+    let (first, others) = (Arc::clone(&inbox), Arc::clone(&inbox));
+    let waiting = executor.clone();
+    executor.spawn(async move {
+        let hello = Message::new("").with_right(first.make_send().unwrap());
+        given("parent").send_async(hello).await.unwrap();
+        let mut order = first.receive_async().await.unwrap();
+        let mut rights = order.take_rights().into_iter().map(|right| right.into_send().unwrap());
+        let (server, deaf) = (rights.next().unwrap(), rights.next().unwrap());
+        for _ in 0..500 {
+            server.call_async(Message::new("").with_id(ECHO)).await.unwrap();
+            server.send_async(Message::new("one way")).await.unwrap();
+        }
+        deaf.send_async(Message::new("fills it")).await.unwrap();
+        order.take_reply().unwrap().send_async(Message::new("now idle")).await.unwrap();
+        for _ in 0..3 {
+            waiting.spawn(receive(Arc::clone(&others)));
+        }
+        waiting.spawn(async move {
+            let _ = deaf.send_async(Message::new("no room")).await;
+        });
+        let _ = server.call_async(Message::new("").with_id(HOLD)).await;
+    });
+    executor.run(1);
+    drop(events);
+}
+
 /// How often the threads of a process have run, and for how long.
 fn activity(pid: i32) -> Vec<String> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
@@ -93,13 +135,24 @@ fn start(task: &Task, part: &str) -> (Reaped, Vec<SendRight>) {
 
 #[test]
 fn an_idle_pair_does_not_run() {
-    const SECOND: Duration = Duration::from_secs(1);
-    if is_part() {
-        return;
+    if !is_part() {
+        does_not_run("client_part", 6);
     }
+}
+
+#[test]
+fn an_idle_future_does_not_run() {
+    if !is_part() {
+        // The harness, the executor, the background thread.
+        does_not_run("future_part", 3);
+    }
+}
+
+fn does_not_run(part: &str, threads: usize) {
+    const SECOND: Duration = Duration::from_secs(1);
     let task = Task::current().unwrap();
     let (server, to_server) = start(&task, "server_part");
-    let (client, to_client) = start(&task, "client_part");
+    let (client, to_client) = start(&task, part);
     let order =
         to_server.iter().fold(Message::new(""), |order, right| order.with_right(right.clone()));
     to_client[0].call(order, long()).unwrap();
@@ -121,5 +174,5 @@ fn an_idle_pair_does_not_run() {
     std::thread::sleep(SECOND);
     let after = now();
     assert_eq!(after, earlier, "no thread of either ran within a second");
-    assert!(earlier.0.len() >= 3 * 2 && earlier.1.len() >= 3 * 6, "and there are threads");
+    assert!(earlier.0.len() >= 3 * 2 && earlier.1.len() >= 3 * threads, "and there are threads");
 }

@@ -87,6 +87,7 @@ impl Wake for Job {
 }
 
 /// Futures, and the threads that poll them.
+#[derive(Clone)]
 pub(crate) struct Executor(Arc<Home>);
 
 impl Executor {
