@@ -105,6 +105,7 @@ impl TaskCore {
     }
 
     pub(crate) fn finish_turn(&self, mut turn: Turn) {
+        let heard = turn.heard;
         let joins = std::mem::take(&mut turn.joins);
         for join in joins {
             let mut after = After::default();
@@ -112,6 +113,9 @@ impl TaskCore {
             after.run();
         }
         turn.finish(self);
+        if heard {
+            self.wake_sentinel();
+        }
     }
 
     /// Something found under a lock that must be done without one.

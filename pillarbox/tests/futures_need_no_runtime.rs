@@ -6,7 +6,7 @@ mod executor;
 mod family;
 
 use std::future::Future;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -280,5 +280,44 @@ fn a_peer_whose_threads_are_elsewhere_hears_of_a_future() {
     assert_eq!(block_on(right.status_async()).unwrap().capacity, 8);
     drop(child.0.stdin.take());
     assert_eq!(block_on(call).unwrap().body(), b"at last");
+    assert!(child.ended_well());
+}
+
+/// Sends a message for each byte it is told, one with a descriptor and one
+/// without, and never waits in the library.
+#[test]
+fn descriptors_part() {
+    if !acting("descriptors_part") {
+        return;
+    }
+    let to = given("parent");
+    let mut told = [0];
+    while std::io::stdin().read_exact(&mut told).is_ok() {
+        let mut message = Message::new(told);
+        if told[0] % 2 == 0 {
+            message = message.with_descriptor(std::fs::File::open("/dev/null").unwrap().into());
+        }
+        to.send(message, Deadline::Now).unwrap();
+    }
+}
+
+#[test]
+fn a_bell_that_is_read_with_descriptors_rings_again() {
+    if is_part() {
+        return;
+    }
+    let inbox = Task::current().unwrap().port(Capacity::Bounded(64));
+    let act = act_with("descriptors_part", |command| {
+        command.stdin(Stdio::piped());
+    });
+    let mut child = Reaped(act.right("parent", inbox.make_send().unwrap()).spawn().unwrap());
+    let mut tell = child.0.stdin.take().unwrap();
+    for round in 0..10_000_u32 {
+        let number = round as u8;
+        tell.write_all(&[number]).unwrap();
+        // Nobody rings but for this message: the sender waits for nothing.
+        assert_eq!(block_on(inbox.receive_async()).unwrap().body(), [number]);
+    }
+    drop(tell);
     assert!(child.ended_well());
 }

@@ -16,9 +16,10 @@
 //!    announcement.* Announce, fence, look: the pair `lane.sleep`, as for a
 //!    sentinel. What is seen is drained by us; what is not is rung for.
 //! 3. *A bell was rung and its number is used up.* Its byte lies in the socket
-//!    until the background thread or a turn has read it. Whoever has read it
-//!    announces anew, under `sleepers.seat`, if a future waits by then; a future
-//!    that comes later finds `on_bells` false there and announces itself.
+//!    until somebody has read it: the background thread, a turn, or who takes a
+//!    frame with descriptors. Whoever has read it announces anew, under
+//!    `sleepers.seat`, if a future waits by then; a future that comes later finds
+//!    `on_bells` false there and announces itself.
 //! 4. *A sentinel leaves, which has announced itself awake.* It empties the seat
 //!    after that, under the same lock. A future that came before is seen by it
 //!    in `leave_wait`; one that comes after finds the seat empty.

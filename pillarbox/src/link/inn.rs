@@ -72,6 +72,9 @@ pub(crate) struct Turn {
     pub(crate) messages: Vec<Message>,
     pub(crate) foreign: Vec<OwnedFd>,
     pub(crate) refused: Vec<Arc<Join>>,
+    /// A bell was read, perhaps on the way to descriptors: its number is used up,
+    /// and who rests on it must announce anew.
+    pub(crate) heard: bool,
 }
 
 impl Turn {
@@ -180,7 +183,10 @@ impl Link {
                     return Ok(SocketState::Ended);
                 }
                 Received::Packet { bytes: 1, descriptors, lost: false, .. }
-                    if descriptors.is_empty() => {}
+                    if descriptors.is_empty() =>
+                {
+                    turn.heard = true;
+                }
                 Received::Packet { bytes: 8, descriptors, lost, .. }
                     if buffer.starts_with(&DESCRIPTORS) =>
                 {
