@@ -11,6 +11,7 @@
 //! | `future/`      | how its futures wait                                   |
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::time::Instant;
@@ -33,7 +34,6 @@ use crate::wait::parking::lock;
 use crate::welcome::Welcomes;
 
 /// What everything of one task shares.
-#[derive(Debug)]
 pub(crate) struct TaskCore {
     pub(crate) me: Weak<TaskCore>,
     pub(crate) id: TaskId,
@@ -69,6 +69,13 @@ pub(crate) struct TaskCore {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the task was made when the system could not say which process this is")]
 struct Nameless;
+
+// By hand: links lead to tasks, and tasks to links.
+impl fmt::Debug for TaskCore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskCore").field("id", &self.id).finish_non_exhaustive()
+    }
+}
 
 /// Tasks of this process so far; each has its own number.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);

@@ -27,6 +27,7 @@ mod pulse;
 mod reply;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -105,7 +106,6 @@ pub(crate) struct Parts {
 }
 
 /// The link with one peer.
-#[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) number: u32,
     pub(crate) task: Arc<TaskCore>,
@@ -138,6 +138,17 @@ pub(crate) struct Link {
     peer_core: Arc<PeerCore>,
     /// Owners of rights we gave the peer, who may hold them for it still.
     gave_for: Mutex<Vec<Weak<Link>>>,
+}
+
+// By hand: what a link holds leads back to it.
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("number", &self.number)
+            .field("peer", &self.who.sender)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Link {
