@@ -108,3 +108,6 @@ pub const FACET_DEPTH: u32 = 16;
 
 /// Message ids one facet may list.
 pub const FACET_IDS: usize = 1024;
+
+/// Port sets one port may be in: each is told of each message.
+pub const PORT_SETS: usize = 64;

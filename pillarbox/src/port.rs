@@ -5,6 +5,7 @@ mod facets;
 mod options;
 mod pulse;
 mod receive;
+mod sets;
 mod state;
 
 use std::sync::{Arc, Mutex};
@@ -44,7 +45,7 @@ impl PortCore {
         let core = Arc::new(PortCore {
             id,
             task: Arc::clone(task),
-            state: Mutex::new(PortState::new(options)),
+            state: Mutex::new(PortState::new(id, options)),
         });
         if task.check().is_ok() {
             task.note_port(id, Arc::downgrade(&core));
@@ -190,8 +191,9 @@ impl PortCore {
         let asked_before = state.queue.window.is_asking(holder);
         state.queue.window.ask(holder);
         state.queue.window.hand_out(self.task.now_ns(), &mut raises);
-        let granted = raises.iter().any(|raise| raise.holder == holder);
         state.apply(raises, self.task.now_ns(), after);
+        state.note_asking(self.task.now_ns(), after);
+        let granted = !state.queue.window.is_asking(holder);
         if granted {
             return false;
         }
@@ -353,9 +355,11 @@ impl PortCore {
     /// The receive right is gone: so is everything that was in the queue.
     fn die(&self) {
         let mut after = After::default();
+        let sets;
         {
             let mut state = lock(&self.state);
             state.alive = false;
+            sets = state.leave_sets();
             after.dropped.extend(state.queue.drain());
             for place in state.boards.values() {
                 let Some(link) = place.link.upgrade() else { continue };
@@ -374,6 +378,7 @@ impl PortCore {
                 .extend(state.no_senders.take().map(|to| (to, Notification::SendOnceDropped)));
         }
         self.task.forget_port(self.id);
+        drop(sets);
         after.run();
     }
 }

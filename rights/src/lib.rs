@@ -18,6 +18,7 @@
 //! | [`give`]    | rights on their way from one peer of ours to another      |
 //! | [`terms`]   | what a send right still permits                           |
 //! | [`moving`]  | the receive right of a port goes to another task          |
+//! | [`ready`]   | which members of a port set have their turn               |
 //! | [`senders`] | when nobody can send any more                             |
 //! | [`reply`]   | what a caller still wants of the answer it was promised   |
 //! | [`census`]  | where every right is                                      |
@@ -31,6 +32,7 @@ pub mod moving;
 pub mod port;
 pub mod pulses;
 pub mod queue;
+pub mod ready;
 pub mod reply;
 pub mod senders;
 pub mod table;

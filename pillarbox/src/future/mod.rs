@@ -14,6 +14,7 @@
 //! | operation | dropped before it is ready |
 //! |---|---|
 //! | [`ReceiveRight::receive_async`] | has taken nothing; messages stay in the queue, in order |
+//! | [`PortSet::receive_async`] | has taken nothing, from no member |
 //! | [`SendRight::send_async`] | nothing was sent; the message and its rights are dropped |
 //! | [`SendOnceRight::send_async`] | nothing was sent; message and right are dropped, and the right tells who waits |
 //! | [`SendRight::call_async`] | the request is withdrawn: the server sees that, an answer is refused or dropped; whether it was sent is not told |
@@ -53,6 +54,7 @@ mod driving;
 mod polled;
 mod receiving;
 mod sending;
+mod set;
 mod standing;
 #[cfg(feature = "stream")]
 mod stream;
@@ -62,9 +64,10 @@ pub use self::polled::Events;
 pub(crate) use self::polled::Pollers;
 pub use self::receiving::ReceiveFuture;
 pub use self::sending::{SendFuture, SendOnceFuture};
+pub use self::set::SetReceiveFuture;
 pub(crate) use self::standing::Patience;
 #[cfg(feature = "stream")]
 pub use self::stream::{Messages, Post};
 
 #[cfg(doc)]
-use crate::{ReceiveRight, SendOnceRight, SendRight};
+use crate::{PortSet, ReceiveRight, SendOnceRight, SendRight};

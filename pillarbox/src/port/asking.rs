@@ -38,6 +38,7 @@ impl PortCore {
             let _ = state.queue.window.join(Holder::Own(key));
             state.queue.window.ask(Holder::Own(key));
             state.hand_out(self.task.now_ns(), &mut after);
+            state.note_asking(self.task.now_ns(), &mut after);
         }
         after.run();
         self.task.watch_window(self);

@@ -183,7 +183,7 @@ impl PortState {
 }
 
 /// The bytes of a message that has left the queue are the sender's again.
-fn taken_out(mut message: Message) -> Message {
+pub(super) fn taken_out(mut message: Message) -> Message {
     message.charge = None;
     message.pass_inside();
     message

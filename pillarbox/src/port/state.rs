@@ -16,6 +16,7 @@ use crate::error::SendFailure;
 use crate::link::Link;
 use crate::message::{Message, Notification};
 use crate::right::SendOnceRight;
+use crate::set::SetCore;
 use crate::wait::Waiter;
 
 /// Whom a place in a queue is charged to.
@@ -36,6 +37,7 @@ pub(super) struct OnBoard {
 
 #[derive(Debug)]
 pub(super) struct PortState {
+    pub(super) id: u64,
     pub(super) alive: bool,
     pub(super) queue: Queue<Message, Holder>,
     pub(super) receivers: Vec<Receiver>,
@@ -49,6 +51,8 @@ pub(super) struct PortState {
     pub(super) own_waiting: HashMap<u64, OwnSender>,
     /// Futures of our own that wait for a place, and keep their message.
     pub(super) own_asking: HashMap<u64, Arc<Waiter>>,
+    /// The port sets it is a member of.
+    pub(super) sets: Vec<Arc<SetCore>>,
 }
 
 /// A thread of our own that waits for a place. Its message waits with it, and
@@ -141,8 +145,9 @@ impl After {
 }
 
 impl PortState {
-    pub(super) fn new(options: &PortOptions) -> Self {
+    pub(super) fn new(id: u64, options: &PortOptions) -> Self {
         PortState {
+            id,
             alive: true,
             queue: Queue::new(options.capacity)
                 .ordered(options.order)
@@ -156,6 +161,7 @@ impl PortState {
             boards: HashMap::new(),
             own_waiting: HashMap::new(),
             own_asking: HashMap::new(),
+            sets: Vec::new(),
         }
     }
 
@@ -175,7 +181,13 @@ impl PortState {
         }
         self.mark(via, &mut message);
         let (id, label) = (message.id(), message.label());
-        self.queue.enter(message).map_err(|message| (SendFailure::Full, message))?;
+        if let Err(message) = self.queue.enter(message) {
+            // Somebody may wait at a set for just this.
+            if !self.attend(now_ns, after) {
+                return Err((SendFailure::Full, message));
+            }
+            self.queue.enter(message).map_err(|message| (SendFailure::Full, message))?;
+        }
         self.count_own(via, id, now_ns, after);
         self.wake_for(label, after);
         Ok(())
@@ -196,6 +208,7 @@ impl PortState {
         let _ = self.queue.window.join(Holder::Own(key));
         self.queue.window.ask(Holder::Own(key));
         self.hand_out(now_ns, after);
+        self.note_asking(now_ns, after);
     }
 
     /// What has become of a message that waits to be queued; `None` while it
@@ -302,8 +315,9 @@ impl PortState {
         self.wake_any(after);
     }
 
-    /// Wakes the first who takes whatever is ready.
+    /// Wakes the first who takes whatever is ready, here and at each set.
     pub(super) fn wake_any(&self, after: &mut After) {
+        self.note_ready(after);
         let mut any = self.receivers.iter().filter(|receiver| receiver.wants == Wants::Any);
         let first = any.next();
         // A future that was told and is not polled keeps nobody else asleep.
@@ -328,6 +342,7 @@ impl PortState {
         if self.queue.window.capacity() == Capacity::Rendezvous {
             self.queue.window.set_receivers(self.receivers.len() as u64);
             self.hand_out(now_ns, after);
+            self.note_asking(now_ns, after);
         }
     }
 
