@@ -95,7 +95,7 @@ impl TaskCore {
                     } else if once {
                         link.export_once(&held.sink, false)
                     } else {
-                        link.export_send(&held.sink)
+                        link.export_send(&held.sink).inspect(|slot| link.published(*slot))
                     };
                     let answer = match slot {
                         Ok(slot) => Header {

@@ -1,9 +1,10 @@
 //! A task without a free descriptor cannot let anybody in. Who knocks meanwhile
-//! is let in when there is one again.
+//! is let in when there is one again, and until then its threads sleep.
 
 mod family;
 
 use std::fs::File;
+use std::time::{Duration, Instant};
 
 use family::{Reaped, act_with, acting, given, is_part, long};
 use pillarbox::{Capacity, Message, Task};
@@ -38,6 +39,15 @@ fn full_part() {
     assert_eq!(inbox.receive(long()).unwrap().body(), b"let in");
 }
 
+/// What all threads of the child have spent on a processor, in milliseconds.
+fn processor_ms(child: &Reaped) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.pid())).unwrap();
+    let (_, after_name) = stat.rsplit_once(')').unwrap();
+    let fields = after_name.split_ascii_whitespace().skip(11).take(2);
+    let ticks: u64 = fields.map(|field| field.parse::<u64>().unwrap()).sum();
+    ticks * 1000 / rustix::param::clock_ticks_per_second()
+}
+
 #[test]
 fn who_knocks_at_a_full_table_is_let_in_later() {
     if is_part() {
@@ -56,6 +66,13 @@ fn who_knocks_at_a_full_table_is_let_in_later() {
     let full = news.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
     // Somebody knocks and cannot be let in: the door stays readable.
     let knock = shm::socket::LinkSocket::connect_path(&door).unwrap();
+    // The door rests, and looks now and then: the processor is not for that.
+    let begun = (processor_ms(&child), Instant::now());
+    // sleep: what is measured is that nothing happens meanwhile.
+    std::thread::sleep(Duration::from_millis(500));
+    let spent = processor_ms(&child) - begun.0;
+    let passed = begun.1.elapsed().as_millis();
+    assert!(u128::from(spent) * 10 < passed, "{spent} of {passed} ms on the processor");
     full.send(Message::new("make room"), long()).unwrap();
     // A stranger to the child: a task of its own.
     let caller = Task::new();

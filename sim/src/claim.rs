@@ -233,6 +233,9 @@ impl World {
         let alive =
             self.port(me, given.port.port).is_some_and(|port| port.facets.counts(given.port.facet));
         let slot = alive.then(|| self.export(me, to, given.port, given.kind)).flatten();
+        if let (Some(slot), Some(link)) = (slot, self.tasks[me].link(to)) {
+            link.exports.published(slot);
+        }
         if given.kind == RightKind::Send {
             self.sender_gone(me, given.port);
         } else if slot.is_none() {

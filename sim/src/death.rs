@@ -56,6 +56,8 @@ impl World {
                     self.serve(me, export.port.port);
                 }
                 Kind::SendOnce if export.given || self.is(Fault::SilentPromise) => {}
+                // Its message was not sent: the right is still ours.
+                Kind::SendOnce if export.unsent > 0 => {}
                 Kind::SendOnce => self.promise_ends(me, export.port, None),
             }
         }

@@ -44,12 +44,14 @@ pub enum Fault {
     RevokedStillCounted,
     /// Who hands places back on a right that has just ended is blamed.
     CrossedReturnBlamed,
+    /// A slot can be used before the message that names it is published.
+    UsableUnsent,
 }
 
 impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own.
-    pub const BY_CHANCE: [Fault; 18] = [
+    pub const BY_CHANCE: [Fault; 19] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,
         Fault::DeadLaneUnread,
@@ -68,5 +70,6 @@ impl Fault {
         Fault::UseUncounted,
         Fault::RevokedStillCounted,
         Fault::CrossedReturnBlamed,
+        Fault::UsableUnsent,
     ];
 }

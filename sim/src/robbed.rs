@@ -38,6 +38,7 @@ fn given(fault: Option<Fault>) -> (World, Slot) {
         panic!("a promise is a right of its owner's");
     };
     let slot = world.export(OWNER, GIVER, lead, Kind::SendOnce).unwrap();
+    world.tasks[OWNER].link(GIVER).unwrap().exports.published(slot);
     let right = world.learn(GIVER, OWNER, Kind::SendOnce, slot).unwrap();
     let right = world.tasks[GIVER].keep(right);
     world.tasks[GIVER].space.insert(right);

@@ -64,7 +64,11 @@ impl World {
         let slot = if self.tasks[me].honest() {
             let port = self.tasks[me].ports.keys().next().copied().unwrap_or(0);
             let lead = self.some_lead(me, port);
-            self.export(me, peer, lead, RightKind::Send)
+            let slot = self.export(me, peer, lead, RightKind::Send);
+            if let (Some(slot), Some(link)) = (slot, self.tasks[me].link(peer)) {
+                link.exports.published(slot);
+            }
+            slot
         } else {
             let slot = Slot { index: 0, generation: 1 };
             self.outbound(me, peer).board.set(slot, State::Live, 5);

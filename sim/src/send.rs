@@ -5,7 +5,7 @@ use abi::board::State;
 use abi::frame::{ATTACHED_BYTES, Attached, HEADER_BYTES, Header, Kind};
 use abi::right::{Address, Kind as RightKind, REF_BYTES, REF_BYTES_MAX, RightRef};
 use abi::{Slot, TaskId, Ticket};
-use rights::export::Released;
+use rights::export::{Export, Released};
 use rights::terms::{End, Refusal};
 
 use crate::control::about;
@@ -182,6 +182,11 @@ impl World {
             self.kill(me);
             return Sent::Done;
         }
+        self.guess_slots(me, peer, &named);
+        if !self.tasks[me].has_link(peer) {
+            self.undo(me, peer, &named);
+            return Sent::Dead;
+        }
         // The socket may say no; a liar can see to it that it does.
         let honest = self.tasks[peer].honest();
         let often = self.hung_up(peer, me) || !honest;
@@ -197,6 +202,11 @@ impl World {
         rest.extend_from_slice(&number.to_le_bytes());
         let bytes = Frame::new(header, rest).encode();
         self.outbound(me, peer).lane.publish(&bytes);
+        for named in &named {
+            if let (Named::Export(_, slot), Some(link)) = (named, self.tasks[me].link(peer)) {
+                link.exports.published(*slot);
+            }
+        }
         if self.surprise(2) {
             self.kill(me);
             return Sent::Done;
@@ -213,6 +223,28 @@ impl World {
             self.moved(me, peer, right);
         }
         Sent::Done
+    }
+
+    /// A liar uses what it was not given yet: slots are counts. We read its lane
+    /// in the midst of our sending, as another thread of ours may.
+    fn guess_slots(&mut self, me: TaskNumber, peer: TaskNumber, named: &[Named]) {
+        if self.tasks[peer].honest() || !self.surprise(100) {
+            return;
+        }
+        for named in named {
+            let Named::Export(kind, slot) = *named else { continue };
+            let kinds = match kind {
+                RightKind::Send => [Kind::Release, Kind::Message],
+                RightKind::SendOnce => [Kind::Dropped, Kind::Message],
+            };
+            let kind = self.chance.pick(&kinds).copied().unwrap_or(Kind::Dropped);
+            let header = Header { tag: 1, ..Header::new(kind, slot) };
+            let bytes = Frame::new(header, Vec::new()).encode();
+            if self.outbound(peer, me).lane.has_room(bytes.len(), true) {
+                self.outbound(peer, me).lane.publish(&bytes);
+            }
+        }
+        self.drain(me, peer, 64);
     }
 
     fn surprise(&mut self, in_thousand: u64) -> bool {
@@ -283,15 +315,22 @@ impl World {
         kind: RightKind,
     ) -> Option<Slot> {
         let alive = self.port(me, lead.port).is_some();
+        let usable = self.is(Fault::UsableUnsent);
         let exports = &mut self.tasks[me].link(peer)?.exports;
         let state = if alive { State::Live } else { State::Dead };
         if kind == RightKind::SendOnce {
             let slot = exports.send_once(lead).ok()?;
+            if usable {
+                exports.published(slot);
+            }
             self.outbound(me, peer).board.set(slot, state, 0);
             return Some(slot);
         }
         let exported = exports.send(lead).ok()?;
         let slot = exported.slot;
+        if usable {
+            exports.published(slot);
+        }
         let counts = self.port(me, lead.port).is_some_and(|port| port.facets.counts(lead.facet));
         let state = if alive && !counts { State::Revoked } else { state };
         if exported.first {
@@ -316,8 +355,34 @@ impl World {
         let Some(link) = self.tasks[me].link(peer) else {
             return Ok(());
         };
-        let Released::Last(export) = link.exports.release(slot, count)? else {
-            return Ok(());
+        let released = link.exports.release(slot, count)?;
+        self.export_ended(me, peer, slot, released);
+        Ok(())
+    }
+
+    /// What was named in a message that was not sent comes back.
+    fn withdraw(&mut self, me: TaskNumber, peer: TaskNumber, slot: Slot) {
+        let Some(link) = self.tasks[me].link(peer) else {
+            return;
+        };
+        let silent = link.exports.withdraw(slot).map(|released| match released {
+            Released::Last(export) => Released::Last(Export { given: true, ..export }),
+            Released::Held => Released::Held,
+        });
+        if let Ok(released) = silent {
+            self.export_ended(me, peer, slot, released);
+        }
+    }
+
+    fn export_ended(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        slot: Slot,
+        released: Released<Lead>,
+    ) {
+        let Released::Last(export) = released else {
+            return;
         };
         self.outbound(me, peer).board.free(slot);
         match export.kind {
@@ -332,24 +397,13 @@ impl World {
             // The give had come back: the promise ended with this slot.
             RightKind::SendOnce => self.promise_ends(me, export.port, None),
         }
-        Ok(())
     }
 
     fn undo(&mut self, me: TaskNumber, peer: TaskNumber, named: &[Named]) {
         for &undo in named {
             match undo {
                 Named::Export(..) if self.is(Fault::ExportLeftBehind) => {}
-                Named::Export(RightKind::Send, slot) => {
-                    // A liar may have let go of what it was not yet given.
-                    let _ = self.unexport(me, peer, slot, 1);
-                }
-                Named::Export(RightKind::SendOnce, slot) => {
-                    if let Some(link) = self.tasks[me].link(peer)
-                        && link.exports.consume(slot).is_ok()
-                    {
-                        self.outbound(me, peer).board.free(slot);
-                    }
-                }
+                Named::Export(_, slot) => self.withdraw(me, peer, slot),
                 Named::Give(owner, slot, ticket) => {
                     if !self.is(Fault::TakeBackForgotten) {
                         let frame = crate::claim::take_back(slot, World::id(peer), ticket);

@@ -6,7 +6,7 @@
 //! from the moment its frame is read.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use abi::board::{Life, State};
 use abi::frame::{Attached, EVERY_TICKET, Header, Kind};
@@ -104,6 +104,14 @@ enum Undo {
 }
 
 impl Load {
+    /// Our slots it names for the peer.
+    pub(super) fn exported(&self) -> impl Iterator<Item = Slot> {
+        self.undo.iter().filter_map(|step| match step {
+            Undo::Export(slot) | Undo::ExportOnce(slot) => Some(*slot),
+            Undo::Give(..) => None,
+        })
+    }
+
     pub(super) fn descriptors<'a>(&'a self, message: &'a Message) -> Vec<BorrowedFd<'a>> {
         let body = self.body_fd.iter();
         let own = message.descriptors.iter().filter_map(crate::message::Descriptor::as_ref);
@@ -272,6 +280,24 @@ impl Link {
         }
     }
 
+    /// What the peer holds, as the peer may know it: with everything that the
+    /// lane shows. A slot in a message that is not published yet is not the
+    /// peer's to use, whoever guesses it.
+    pub(super) fn exports_seen(&self) -> MutexGuard<'_, Exported> {
+        let mut exports = lock(&self.exports);
+        if exports.rules.unsent() > 0 {
+            for slot in self.take_published() {
+                exports.rules.published(slot);
+            }
+        }
+        exports
+    }
+
+    /// A right is the peer's from now on: what names it cannot fail.
+    pub(crate) fn published(&self, slot: Slot) {
+        lock(&self.exports).rules.published(slot);
+    }
+
     pub(crate) fn export_send(self: &Arc<Self>, sink: &Sink) -> Result<Slot, SendFailure> {
         let mut exports = lock(&self.exports);
         if self.is_dead() {
@@ -280,7 +306,7 @@ impl Link {
         let exported = exports.rules.send(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
         if exported.first {
             if let Err(failure) = self.make_board(&mut exports.more_boards, exported.slot) {
-                let _ = exports.rules.release(exported.slot, 1);
+                let _ = exports.rules.withdraw(exported.slot);
                 return Err(failure);
             }
             exports.keep(exported.slot, sink.clone());
@@ -305,7 +331,7 @@ impl Link {
         }
         let slot = exports.rules.send_once(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
         if let Err(failure) = self.make_board(&mut exports.more_boards, slot) {
-            let _ = exports.rules.consume(slot);
+            let _ = exports.rules.withdraw(slot);
             return Err(failure);
         }
         exports.keep(slot, sink.clone());
@@ -314,6 +340,8 @@ impl Link {
         }
         if loading {
             exports.loading.push(slot);
+        } else {
+            exports.rules.published(slot);
         }
         Ok(slot)
     }
@@ -336,12 +364,13 @@ impl Link {
             match step {
                 Undo::Export(slot) => {
                     let mut after = After::default();
-                    let _ = self.take_release(slot, 1, &mut after);
+                    let sink = self.withdraw(slot, &mut after);
+                    drop(sink);
                     after.run();
                 }
                 Undo::ExportOnce(slot) => {
                     let mut exports = lock(&self.exports);
-                    let _ = exports.rules.consume(slot);
+                    let _ = exports.rules.withdraw(slot);
                     let sink = if exports.loaded(slot) { exports.take_sink(slot) } else { None };
                     drop(exports);
                     self.reply_left(slot, sink.as_ref());
@@ -357,6 +386,9 @@ impl Link {
 
     /// The message is published: its rights are no longer ours.
     pub(super) fn unload(self: &Arc<Self>, load: &Load, mut message: Message) {
+        if !load.undo.is_empty() {
+            drop(self.exports_seen());
+        }
         for step in &load.undo {
             if let Undo::ExportOnce(slot) = step {
                 self.published_once(*slot);
@@ -413,7 +445,7 @@ impl Link {
                 SendOnceRight::import(self, slot).into()
             }
             RightRef::Yours(RightKind::Send, slot) => {
-                let exports = lock(&self.exports);
+                let exports = self.exports_seen();
                 if exports.rules.get(slot)?.kind != RightKind::Send {
                     return Err(Offence::RightKind);
                 }
@@ -448,7 +480,7 @@ impl Link {
     /// a liar may have claimed it before its give came back, and then the use is
     /// late and nobody's offence.
     pub(super) fn take_once(&self, slot: Slot) -> Result<Option<Sink>, Offence> {
-        let mut exports = lock(&self.exports);
+        let mut exports = self.exports_seen();
         let given = exports.rules.get(slot)?.given;
         if given {
             let _ = exports.rules.release(slot, 1)?;
@@ -477,9 +509,28 @@ impl Link {
         count: u64,
         after: &mut After,
     ) -> Result<Option<Sink>, Offence> {
+        let mut exports = self.exports_seen();
+        let released = exports.rules.release(slot, count)?;
+        Ok(self.released(&mut exports, slot, released, after))
+    }
+
+    /// A send right in a message that was not sent comes back.
+    fn withdraw(&self, slot: Slot, after: &mut After) -> Option<Sink> {
         let mut exports = lock(&self.exports);
-        match exports.rules.release(slot, count)? {
-            Released::Held => Ok(None),
+        // Gone already where the link has ended meanwhile.
+        let released = exports.rules.withdraw(slot).ok()?;
+        self.released(&mut exports, slot, released, after)
+    }
+
+    fn released(
+        &self,
+        exports: &mut Exported,
+        slot: Slot,
+        released: Released<u64>,
+        after: &mut After,
+    ) -> Option<Sink> {
+        match released {
+            Released::Held => None,
             Released::Last(export) => {
                 let life = Life { generation: slot.generation, state: State::Free };
                 self.own.set_life(slot.index, life);
@@ -497,7 +548,7 @@ impl Link {
                     }
                     _ => {}
                 }
-                Ok(sink)
+                sink
             }
         }
     }
@@ -520,7 +571,7 @@ impl Link {
 
     /// The peer gives a right of its own to another task.
     pub(super) fn take_give(&self, header: &Header, to: TaskId) -> Result<(), Offence> {
-        let exports = &mut *lock(&self.exports);
+        let exports = &mut *self.exports_seen();
         // Looked at before it is marked: a promise in a give that comes to
         // nothing is still the giver's, to be broken aloud with its link.
         let once = header.flags & abi::frame::flag::ONCE != 0;

@@ -236,7 +236,7 @@ impl Link {
             Kind::Message => {
                 // What comes on a send-once right had its room when the right
                 // was made.
-                let kind = lock(&self.exports).rules.get(header.slot)?.kind;
+                let kind = self.exports_seen().rules.get(header.slot)?.kind;
                 let charged = kind == RightKind::Send;
                 let message = self.take_message(inn, header, charged, turn)?;
                 self.deliver(header.slot, kind, message, turn)
@@ -372,7 +372,7 @@ impl Link {
     }
 
     pub(super) fn send_sink(&self, slot: Slot) -> Result<Sink, Offence> {
-        let exports = lock(&self.exports);
+        let exports = self.exports_seen();
         if exports.rules.get(slot)?.kind != RightKind::Send {
             return Err(Offence::RightKind);
         }

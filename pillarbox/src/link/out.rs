@@ -51,6 +51,9 @@ pub(crate) struct Out {
     fault: Option<Offence>,
     /// The system refused something that must be tried again.
     again: bool,
+    /// Slots in messages written, until the exports know of it. Kept here, under
+    /// the lock the head is published under: who has seen the message finds them.
+    exported: Vec<Slot>,
 }
 
 impl Out {
@@ -65,6 +68,7 @@ impl Out {
             published: 0,
             fault: None,
             again: false,
+            exported: Vec::new(),
         }
     }
 }
@@ -343,10 +347,16 @@ impl Link {
             Err(error) => return Err(self.not_written(out, error)),
         }
         out.sent_bytes += charge;
+        out.exported.extend(load.exported());
         if let Some(entry) = entry {
             lock(&entry.import).sent();
         }
         Ok(())
+    }
+
+    /// Slots named in messages that are published and not noted as such.
+    pub(super) fn take_published(&self) -> Vec<Slot> {
+        std::mem::take(&mut lock(&self.out).exported)
     }
 
     /// Whether the port lives and has granted a place.

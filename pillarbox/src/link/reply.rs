@@ -47,7 +47,7 @@ impl Link {
     pub(crate) fn show_reply(&self, slot: Slot, cell: &ReplyCell) {
         {
             let exports = lock(&self.exports);
-            let leads_here = exports.rules.get(slot).is_ok()
+            let leads_here = exports.rules.is_held(slot)
                 && matches!(exports.sink(slot), Some(Sink::Reply(sink)) if std::ptr::eq(&**sink, cell));
             if !leads_here {
                 return;
@@ -67,7 +67,7 @@ impl Link {
         turn: &mut Turn,
     ) -> Result<(), Offence> {
         let sink = {
-            let exports = lock(&self.exports);
+            let exports = self.exports_seen();
             let export = exports.rules.get(header.slot)?;
             if export.kind != RightKind::SendOnce {
                 return Err(Offence::RightKind);

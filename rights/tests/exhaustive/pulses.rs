@@ -103,6 +103,7 @@ impl World {
 
     fn give(&mut self) -> Result<(), String> {
         let exported = self.exports.send(PORT).map_err(|error| error.to_string())?;
+        self.exports.published(exported.slot);
         if exported.first {
             let granted = self.port.pulses.join(PEER);
             let forgets = self.fault == Some(Fault::OldLifeFree);

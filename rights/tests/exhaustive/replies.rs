@@ -123,6 +123,7 @@ impl World {
     pub(crate) fn new(fault: Option<Fault>) -> Self {
         let mut exports: [Exports<u8>; 2] = Default::default();
         let slot = exports[S].send_once(CALL).expect("an empty table");
+        exports[S].published(slot);
         World {
             fault,
             promised: Promised::new(ROOM),
@@ -260,6 +261,7 @@ impl World {
                     None => None,
                 };
                 if let Some(slot) = slot {
+                    self.exports[B].published(slot);
                     self.places.push((B, slot));
                     let state = self.promised.state();
                     if state != ReplyState::Wanted && !self.is(Fault::BornWithoutState) {

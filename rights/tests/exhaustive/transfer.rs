@@ -341,7 +341,8 @@ impl World {
         for exports in &self.exports {
             exports.len().hash(hasher);
             for (slot, export) in exports.iter() {
-                (slot, export.port, export.kind, export.count, export.given).hash(hasher);
+                let counts = (export.count, export.unsent, export.given);
+                (slot, export.port, export.kind, counts).hash(hasher);
             }
         }
         let mut gives: Vec<_> = self.gives.iter().collect();

@@ -26,6 +26,7 @@ impl search::World for World {
                 let _ = self.link(to);
                 let slot = self.export(to, kind)?;
                 self.publish(OWNER, to, Frame::Message(Carried::Mine(kind, slot)));
+                self.exports[to].published(slot);
                 match kind {
                     Kind::SendOnce => self.own_once -= 1,
                     Kind::Send if moved => {
@@ -38,11 +39,16 @@ impl search::World for World {
             Operation::SendFails { to, kind } => {
                 let _ = self.link(to);
                 let slot = self.export(to, kind)?;
-                match kind {
-                    Kind::Send => self.released(to, slot, 1)?,
-                    Kind::SendOnce => {
-                        self.exports[to].consume(slot).map_err(offence)?;
-                    }
+                // Whoever guesses the slot meanwhile was given nothing: not more
+                // can be let go of than was sent.
+                let all = self.exports[to].iter().find(|(of, _)| *of == slot);
+                let count = all.map_or(0, |(_, export)| export.count);
+                if self.exports[to].clone().release(slot, count).is_ok() {
+                    return Err(format!("a right for {to} can be let go of before it is sent"));
+                }
+                match self.exports[to].withdraw(slot).map_err(offence)? {
+                    Released::Last(export) if export.kind == Kind::Send => self.ends(Kind::Send),
+                    Released::Last(_) | Released::Held => {}
                 }
             }
             Operation::Make => {
@@ -325,6 +331,7 @@ impl World {
             return Ok(false);
         };
         let slot = self.export(from, given.kind)?;
+        self.exports[from].published(slot);
         if given.kind == Kind::Send {
             self.ends(Kind::Send);
         }
