@@ -45,6 +45,11 @@ pub const FRAME_BYTES: usize = crate::frame::HEADER_BYTES
 /// Bytes one peer may have waiting in our queues, frames and charges summed.
 pub const LINK_QUEUED_BYTES: u64 = 8 * 1024 * 1024;
 
+/// The least a task may grant: the largest message with everything in it, or
+/// that message could never be sent.
+pub const LINK_QUEUED_BYTES_MIN: u64 =
+    FRAME_BYTES as u64 + (MESSAGE_DESCRIPTORS as u64 + 1) * DESCRIPTOR_CHARGE;
+
 /// What one descriptor in a queued message counts against
 /// [`LINK_QUEUED_BYTES`]: so that no peer can fill our descriptor table.
 pub const DESCRIPTOR_CHARGE: u64 = 64 * 1024;
@@ -74,6 +79,9 @@ pub const LINKS: usize = 16 * 1024;
 
 /// Connections of one uid that have said who they are and named no ticket yet.
 pub const STRANGERS: usize = 64;
+
+/// Such connections of all users together: eight that use all of theirs.
+pub const STRANGERS_ALL: usize = 8 * STRANGERS;
 
 /// How long a connection may take to say who it is.
 pub const HELLO_NS: u64 = 2_000_000_000;

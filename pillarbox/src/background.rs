@@ -21,6 +21,7 @@ use self::greet::refuse;
 use crate::core::TaskCore;
 use crate::error::LinkError;
 use crate::greeting::{self, Door, Greeting, Offered, Role};
+use crate::limits::Limit;
 use crate::link::{Join, Link};
 use crate::port::After;
 use crate::wait::parking::lock;
@@ -378,19 +379,15 @@ impl Worker {
     }
 
     fn add_stranger(&mut self, socket: LinkSocket, door: Door) {
-        let strangers = |greeting: &Greeting| {
-            matches!(greeting.role, Role::Acceptor(Door::Introduction | Door::Path(_)))
-        };
-        if self.greetings.values().filter(|greeting| strangers(greeting)).count()
-            >= limits::STRANGERS
+        let uid = socket.opened_by();
+        // The one that has been silent longest makes room: a flood of silent
+        // connections keeps nobody out who speaks at once, and another user's
+        // flood displaces nobody but that user's own.
+        if let Some(number) = self.stranger_to_displace(uid)
+            && let Some(greeting) = self.remove_greeting(number)
         {
-            // The one that has been silent longest makes room: a flood of silent
-            // connections keeps nobody out who speaks at once.
-            let oldest =
-                self.greetings.iter().find(|(_, one)| strangers(one)).map(|(number, _)| *number);
-            if let Some(greeting) = oldest.and_then(|number| self.remove_greeting(number)) {
-                let _ = refuse(&greeting.socket, Refusal::Busy);
-            }
+            self.core.counters.refuse(Limit::Strangers);
+            let _ = refuse(&greeting.socket, Refusal::Busy);
         }
         let due = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
         let number = self.add_greeting(Greeting {
@@ -399,11 +396,31 @@ impl Worker {
             due: Some(due),
             outcome: None,
             unsaid: None,
+            uid,
         });
         // It has spoken already, most often.
         if let Some(number) = number {
             self.greet(number);
         }
+    }
+
+    /// Who must go for one more stranger of `uid`: its own oldest, where it has as
+    /// many as a user may; the oldest of whoever has most, where all together do.
+    fn stranger_to_displace(&self, uid: Option<u32>) -> Option<u64> {
+        let mut of_user: HashMap<Option<u32>, (usize, u64)> = HashMap::new();
+        let mut all = 0;
+        for (number, greeting) in &self.greetings {
+            if matches!(greeting.role, Role::Acceptor(Door::Introduction | Door::Path(_))) {
+                all += 1;
+                of_user.entry(greeting.uid).or_insert((0, *number)).0 += 1;
+            }
+        }
+        let (own, oldest) = of_user.get(&uid).copied().unwrap_or_default();
+        if own >= self.core.limits.strangers {
+            return Some(oldest);
+        }
+        let most = of_user.values().max_by_key(|(count, _)| *count);
+        most.filter(|_| all >= limits::STRANGERS_ALL).map(|(_, oldest)| *oldest)
     }
 
     fn add_greeting(&mut self, mut greeting: Greeting) -> Option<u64> {
@@ -471,7 +488,8 @@ impl Worker {
                 let due = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
                 let role = Role::Opener { own, writer, expected: Some(join.owner), offer: None };
                 let due = Some(due);
-                let greeting = Greeting { socket, role, due, outcome: None, unsaid: None };
+                let greeting =
+                    Greeting { socket, role, due, outcome: None, unsaid: None, uid: None };
                 let _ = self.add_greeting(greeting);
             }
             Err(LinkError::System(error))

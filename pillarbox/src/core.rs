@@ -25,9 +25,11 @@ use crate::error::TaskError;
 use crate::facet::FacetEnds;
 use crate::future::{Patience, Pollers};
 use crate::giving::{GiveTable, end_gives};
+use crate::limits::Limits;
 use crate::link::Link;
 use crate::meeting::Meeting;
 use crate::message::{Notification, Sender};
+use crate::metrics::Counters;
 use crate::port::{After, PortCore};
 use crate::wait::Sleepers;
 use crate::wait::parking::lock;
@@ -63,6 +65,8 @@ pub(crate) struct TaskCore {
     pub(crate) starting: Mutex<()>,
     pub(crate) parent: OnceLock<Option<TaskId>>,
     pub(crate) closed: AtomicBool,
+    pub(crate) limits: Limits,
+    pub(crate) counters: Counters,
 }
 
 /// The task was made while the kernel could not say which process this is.
@@ -82,7 +86,8 @@ static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 impl TaskCore {
     /// A task of the process that its peers know by `process`.
-    pub(crate) fn new(process: u64) -> Arc<Self> {
+    pub(crate) fn new(process: u64, limits: Limits) -> Arc<Self> {
+        let limits = limits.within();
         let (pid, uid, gid) = shm::socket::own_credentials();
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let id = TaskId { process, number };
@@ -101,7 +106,7 @@ impl TaskCore {
             links: RwLock::default(),
             meetings: Mutex::default(),
             ports: Mutex::default(),
-            gives: Mutex::default(),
+            gives: Mutex::new(GiveTable::new(limits.gives)),
             welcomes: Mutex::default(),
             windows: Mutex::default(),
             facets: AtomicUsize::new(0),
@@ -112,12 +117,19 @@ impl TaskCore {
             starting: Mutex::default(),
             parent: OnceLock::new(),
             closed: AtomicBool::new(false),
+            limits,
+            counters: Counters::default(),
         })
     }
 
     /// Whether the task is this process's own: one load and a compare.
     pub(crate) fn check(&self) -> Result<(), TaskError> {
         if self.epoch.is_current() { Ok(()) } else { Err(TaskError::Forked) }
+    }
+
+    /// Whether the task has ended, with all its links.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn own_identity(&self) -> Sender {

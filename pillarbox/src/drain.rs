@@ -32,6 +32,7 @@ impl TaskCore {
         }
         let peer = link.peer_task();
         let end = link.end().unwrap_or(crate::link::End::Died);
+        self.counters.link_ended(link.traffic());
         link.bury(end, &mut turn.after);
         let (ended, meeting) = {
             let mut gives = lock(&self.gives);

@@ -4,12 +4,12 @@
 //! in it. Blame is in the type: an outcome to expect, an [`Offence`] of the
 //! peer's, or the system under us.
 
-use abi::name::NameError;
 use abi::{Offence, TaskId, limits};
 use rights::reply::Gone;
 
 use crate::facet::FacetError;
 use crate::message::Message;
+use crate::offer::OfferError;
 use crate::right::SendOnceRight;
 
 /// Why a message was not sent.
@@ -30,7 +30,7 @@ pub enum SendFailure {
     #[error("the receiver broke the protocol: {0}")]
     Fault(Offence),
     /// The body is longer than a message may be.
-    #[error("the body is {bytes} bytes long, the limit is {limit}", limit = limits::MESSAGE_BYTES)]
+    #[error("the body is {bytes} bytes long, more than this task may send")]
     TooLong {
         /// How long it is.
         bytes: u64,
@@ -39,10 +39,10 @@ pub enum SendFailure {
     #[error("the priority is {0}, the highest is {highest}", highest = limits::PRIORITY_MAX)]
     PriorityTooHigh(u16),
     /// More rights than a message may carry.
-    #[error("the message carries {0} rights, the limit is {limit}", limit = limits::MESSAGE_RIGHTS)]
+    #[error("the message carries {0} rights, more than this task may send")]
     TooManyRights(usize),
     /// More descriptors than a message may carry.
-    #[error("the message carries {0} descriptors, the limit is {limit}", limit = limits::MESSAGE_DESCRIPTORS)]
+    #[error("the message carries {0} descriptors, more than this task may send")]
     TooManyDescriptors(usize),
     /// A descriptor of the message was lost on an earlier way.
     #[error("a descriptor of the message is lost")]
@@ -55,7 +55,7 @@ pub enum SendFailure {
     #[error("the owner of the right, task {0}, has not confirmed it in time")]
     NotJoined(TaskId),
     /// The receiver holds as many rights of ours as one link carries.
-    #[error("the receiver holds as many rights as a link carries ({limit})", limit = limits::SLOTS)]
+    #[error("the receiver holds as many rights of this task as one peer may")]
     RightsExhausted,
     /// The right was revoked, its time is over, or its messages are used up.
     #[error("the right was revoked, or its terms have ended")]
@@ -69,6 +69,9 @@ pub enum SendFailure {
     /// The right belongs to the process this one was forked from.
     #[error("the right belongs to the parent of this process")]
     Forked,
+    /// A right in the message is held by another task of this process.
+    #[error("a right in the message is held by another task of this process")]
+    OtherTask,
     /// The system refused memory or a descriptor.
     #[error("the system refused: {0}")]
     System(std::io::ErrorKind),
@@ -226,6 +229,9 @@ pub enum TaskError {
     /// The task belongs to the process this one was forked from.
     #[error("the task belongs to the parent of this process")]
     Forked,
+    /// The task of this process has been made, and its limits with it.
+    #[error("the task of this process has been made already")]
+    TooLate,
     /// The system refused memory, a descriptor or a thread.
     #[error("the system refused: {0}")]
     System(#[from] std::io::Error),
@@ -253,6 +259,12 @@ pub enum LinkError {
     /// The task belongs to the process this one was forked from.
     #[error("the task belongs to the parent of this process")]
     Forked,
+    /// The task has been closed.
+    #[error("the task has been closed")]
+    Closed,
+    /// What was to be offered cannot be.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
     /// Another task listens at that path.
     #[error("the socket at {0} is in use")]
     InUse(std::path::PathBuf),
@@ -275,15 +287,12 @@ pub struct SpawnError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnFailure {
-    /// A name that is not valid.
-    #[error("the name of a right is not valid: {0}")]
-    Name(#[from] NameError),
-    /// More rights than one message carries.
-    #[error("the child was to have {0} rights, the limit is {limit}", limit = limits::MESSAGE_RIGHTS)]
-    TooManyRights(usize),
-    /// The names are longer together than one message carries.
-    #[error("the names of the rights are too long together")]
-    NamesTooLong,
+    /// The rights cannot be given under their names.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// The task has been closed.
+    #[error("the task has been closed")]
+    Closed,
     /// The task belongs to the process this one was forked from.
     #[error("the task belongs to the parent of this process")]
     Forked,

@@ -10,6 +10,7 @@ use abi::{TaskId, limits};
 use rights::terms::{self, End, MakeError};
 
 use crate::core::TaskCore;
+use crate::limits::Limit;
 use crate::membrane::{MembraneCore, Within};
 use crate::port::PortCore;
 use crate::right::{SendRight, Settled};
@@ -122,7 +123,7 @@ pub enum FacetError {
     #[error("the terms list {0} ids, the limit is {limit}", limit = limits::FACET_IDS)]
     TooManyIds(usize),
     /// This task has as many facets as it may.
-    #[error("the task has {limit} rights with terms, which is the limit", limit = limits::FACETS)]
+    #[error("the task has as many rights with terms as it may")]
     TooMany,
     /// The right belongs to the process this one was forked from.
     #[error("the right belongs to the parent of this process")]
@@ -173,8 +174,9 @@ impl Facet {
     ) -> Result<Arc<Facet>, FacetError> {
         let task = &port.task;
         task.check().map_err(|_| FacetError::Forked)?;
-        if task.facets.fetch_add(1, Ordering::Relaxed) >= limits::FACETS {
+        if task.facets.fetch_add(1, Ordering::Relaxed) >= task.limits.facets {
             task.facets.fetch_sub(1, Ordering::Relaxed);
+            task.counters.refuse(Limit::Facets);
             return Err(FacetError::TooMany);
         }
         let id = task.next_id();

@@ -26,7 +26,7 @@ pub(crate) struct HeldGive {
     pub(crate) right: Option<SendRight>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct GiveTable {
     pub(crate) rules: Gives<u64>,
     held: HashMap<GiveName, HeldGive>,
@@ -62,7 +62,8 @@ impl TaskCore {
 
     /// The task ends, and nobody will be let in to claim anything.
     pub(crate) fn end_all_gives(&self) {
-        let gives = std::mem::take(&mut *lock(&self.gives));
+        let none = GiveTable::new(self.limits.gives);
+        let gives = std::mem::replace(&mut *lock(&self.gives), none);
         end_gives(self, gives.held.into_values().collect(), Notification::SendOnceDied);
     }
 
@@ -140,6 +141,11 @@ impl TaskCore {
 }
 
 impl GiveTable {
+    /// None yet, and at most `limit` of one giver.
+    pub(crate) fn new(limit: usize) -> Self {
+        GiveTable { rules: Gives::with_limit(limit), held: HashMap::new() }
+    }
+
     /// Takes out what the rules have ended.
     pub(crate) fn let_go(&mut self) -> Vec<HeldGive> {
         if self.held.len() == self.rules.len() {

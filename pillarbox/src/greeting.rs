@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use abi::hello::{Hello, Purpose, Refusal};
-use abi::name::NameError;
 use abi::right::Address;
 use abi::{Offence, TaskId, limits};
 use shm::socket::{Credentials, LinkSocket, Received, SendPacketError};
@@ -75,6 +74,8 @@ pub(crate) struct Greeting {
     /// Our hello and its memory, where they are sent once we listen for the
     /// answer: what is answered must be heard.
     pub(crate) unsaid: Option<(Hello, OwnedFd)>,
+    /// Which user opened the connection, for one who came to a door of ours.
+    pub(crate) uid: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -117,7 +118,7 @@ impl Welcome {
     pub(crate) fn into_greeting(self) -> Greeting {
         let Welcome { socket, own, writer, offer } = self;
         let role = Role::Opener { own, writer, expected: None, offer: Some(offer) };
-        Greeting { socket, role, due: None, outcome: None, unsaid: None }
+        Greeting { socket, role, due: None, outcome: None, unsaid: None, uid: None }
     }
 }
 
@@ -130,14 +131,14 @@ pub(crate) fn own_side(
     task: &TaskCore,
     purpose: Purpose,
 ) -> std::io::Result<(Arc<OwnPage>, LaneWriter, Hello, OwnedFd)> {
-    let (own, writer, memory) = OwnPage::create(limits::LANE_BYTES)?;
-    own.set_granted(limits::LINK_QUEUED_BYTES);
+    let (own, writer, memory) = OwnPage::create(task.limits.lane())?;
+    own.set_granted(task.limits.link_queued_bytes);
     own.announce(crate::link::FIRST_SLEEP);
     let address = task.background().map_or(Address::default(), |background| background.address);
     let hello = Hello {
         features: 0,
         number: task.id.number,
-        lane_bytes: limits::LANE_BYTES,
+        lane_bytes: task.limits.lane(),
         purpose,
         address,
     };
@@ -179,6 +180,7 @@ pub(crate) fn greet_parent(task: &Arc<TaskCore>, socket: LinkSocket) -> Result<T
         due: due(),
         outcome: Some(Arc::clone(&outcome)),
         unsaid: None,
+        uid: None,
     })));
     outcome.wait(task, Deadline::after(Duration::from_nanos(2 * limits::HELLO_NS)))
 }
@@ -193,6 +195,27 @@ pub(crate) fn connect(
     deadline: Deadline,
 ) -> Result<TaskId, LinkError> {
     task.start_background()?;
+    let patience = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
+    loop {
+        match connect_once(task, path, deadline) {
+            // The other side has a link that we do not have, or have no more: it
+            // has not heard of its end, or is about to greet us.
+            Err(LinkError::Refused(Refusal::Duplicate { .. }))
+                if !deadline.has_passed() && Instant::now() < patience =>
+            {
+                let soon = deadline.instant_or(Instant::now() + KNOCK);
+                let _ = task.wait(Deadline::At(soon), None, |_| None::<()>);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn connect_once(
+    task: &Arc<TaskCore>,
+    path: &Path,
+    deadline: Deadline,
+) -> Result<TaskId, LinkError> {
     let socket = loop {
         match LinkSocket::connect_path(path) {
             Ok(socket) => break socket,
@@ -223,6 +246,7 @@ pub(crate) fn connect(
         due: due(),
         outcome: Some(Arc::clone(&outcome)),
         unsaid: Some((hello, memory)),
+        uid: None,
     })));
     outcome.wait(task, deadline)
 }
@@ -319,18 +343,10 @@ pub(crate) fn decode_names(mut bytes: &[u8]) -> Result<Vec<String>, Offence> {
     Ok(names)
 }
 
-/// Checks the names of an offer and that they fit one message.
-pub(crate) fn check_names(rights: &[(String, Right)]) -> Result<usize, NameError> {
-    let mut bytes = 0;
-    for (name, _) in rights {
-        abi::name::check(name.as_bytes())?;
-        bytes += name.len() + 1;
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
+    use abi::name::NameError;
+
     use super::*;
 
     #[test]

@@ -7,6 +7,7 @@ use abi::{TaskId, right::Kind};
 use rights::queue::{Label, Labelled};
 
 use crate::call::{CallNote, InParts};
+use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::ReplyError;
 use crate::link::Charge;
@@ -29,6 +30,14 @@ impl Right {
         match self {
             Right::Send(_) => Kind::Send,
             Right::SendOnce(_) => Kind::SendOnce,
+        }
+    }
+
+    /// The task that holds it; `None` for one that leads nowhere.
+    pub(crate) fn task(&self) -> Option<&Arc<TaskCore>> {
+        match self {
+            Right::Send(right) => Some(right.task()),
+            Right::SendOnce(right) => right.task(),
         }
     }
 

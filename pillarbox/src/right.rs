@@ -235,7 +235,7 @@ impl SendRight {
     /// Sends what has passed the membranes.
     fn send_out(&self, message: Message, deadline: Deadline) -> Result<(), SendError> {
         let fail = |reason, message| Err(SendError { reason, message: Box::new(message) });
-        if let Err(reason) = message.check_limits() {
+        if let Err(reason) = message.check_limits(self.task()) {
             return fail(reason, message);
         }
         if let Settled::Joining(join) = self.settled()
@@ -554,7 +554,8 @@ impl SendOnceRight {
         let fail = |right, reason, message| {
             Err(SendOnceError { reason, message: Box::new(message), right })
         };
-        if let Err(reason) = message.check_limits() {
+        let checked = self.task().map_or(Ok(()), |task| message.check_limits(task));
+        if let Err(reason) = checked {
             return fail(self, reason, message);
         }
         if let Some(Once::Joining(join)) = self.settle() {

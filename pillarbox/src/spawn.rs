@@ -3,12 +3,12 @@
 use std::process::{Child, Command};
 
 use abi::hello::Purpose;
-use abi::limits;
 use shm::socket::LinkSocket;
 
 use crate::error::{LinkError, SpawnError, SpawnFailure};
 use crate::greeting::{self, Offer, Welcome};
 use crate::message::Right;
+use crate::offer;
 use crate::task::Task;
 
 /// A program to start, and the rights it is given.
@@ -76,13 +76,11 @@ impl Spawn {
 
     fn start(&mut self, task: &Task) -> Result<Child, SpawnFailure> {
         task.core.check().map_err(|_| SpawnFailure::Forked)?;
-        if self.rights.len() > limits::MESSAGE_RIGHTS {
-            return Err(SpawnFailure::TooManyRights(self.rights.len()));
+        if task.core.is_closed() {
+            return Err(SpawnFailure::Closed);
         }
-        let bytes = greeting::check_names(&self.rights)?;
-        if bytes > limits::INLINE_BYTES {
-            return Err(SpawnFailure::NamesTooLong);
-        }
+        let offered = self.rights.iter().map(|(name, right)| (name.as_str(), right.task()));
+        offer::check(&task.core, offered)?;
         let _ = task.core.start_background()?;
         let (socket, theirs) = LinkSocket::pair()?;
         // Our hello lies in the socket before the child exists.

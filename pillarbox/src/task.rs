@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use abi::TaskId;
 use rights::census::Census;
@@ -13,9 +13,12 @@ use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::{LinkError, TaskError};
 use crate::greeting::{self, Welcome};
+use crate::limits::{Limit, Limits};
 use crate::message::{Right, Sender};
-use crate::port::{PortCore, PortOptions, ReceiveRight};
+use crate::metrics::Metrics;
+use crate::port::{Capacity, PortCore, PortOptions, ReceiveRight};
 use crate::right::SendRight;
+use crate::wait::parking::lock;
 
 /// A task: a party that holds rights.
 ///
@@ -31,6 +34,9 @@ pub struct Task {
 /// One task for each fork between the first process and this one.
 static TASKS: [OnceLock<Task>; 64] = [const { OnceLock::new() }; 64];
 static DEPTH: AtomicUsize = AtomicUsize::new(0);
+
+/// What [`Task::configure`] was given.
+static CONFIGURED: Mutex<Option<Limits>> = Mutex::new(None);
 
 impl Task {
     /// The task of this process, made at the first call.
@@ -53,7 +59,8 @@ impl Task {
                 Some(task) => task,
                 None => {
                     let process = shm::socket::sure_process()?;
-                    place.get_or_init(|| Task { core: TaskCore::new(process) })
+                    let limits = lock(&CONFIGURED).unwrap_or_default();
+                    place.get_or_init(|| Task { core: TaskCore::new(process, limits) })
                 }
             };
             if task.core.check().is_ok() {
@@ -72,10 +79,41 @@ impl Task {
     /// descriptor, not even for a moment, is of use in this process alone: whatever
     /// needs a link says so.
     pub fn new() -> Task {
+        Task::new_with(Limits::default())
+    }
+
+    /// As [`Task::new`], with limits of its own.
+    pub fn new_with(limits: Limits) -> Task {
         if shm::fork::is_forked() {
             let _ = shm::fork::renew();
         }
-        Task { core: TaskCore::new(shm::socket::own_process()) }
+        Task { core: TaskCore::new(shm::socket::own_process(), limits) }
+    }
+
+    /// Gives [`Task::current`] limits, before it is first asked for. In a child
+    /// forked afterwards they hold as well.
+    ///
+    /// # Errors
+    /// [`TaskError::TooLate`] where it has been made already.
+    pub fn configure(limits: Limits) -> Result<(), TaskError> {
+        let mut configured = lock(&CONFIGURED);
+        let place = TASKS.get(DEPTH.load(Ordering::Relaxed)).ok_or(TaskError::Forked)?;
+        if place.get().is_some_and(|task| task.core.check().is_ok()) {
+            return Err(TaskError::TooLate);
+        }
+        *configured = Some(limits);
+        Ok(())
+    }
+
+    /// The limits of this task.
+    pub fn limits(&self) -> Limits {
+        self.core.limits
+    }
+
+    /// What this task has counted since it was made. Each count is true when it is
+    /// read; in a forked child they are all zero.
+    pub fn metrics(&self) -> Metrics {
+        if self.core.check().is_ok() { self.core.metrics() } else { Metrics::default() }
     }
 
     /// Ends the task: its links hang up, its peers see it die. Rights that are
@@ -113,7 +151,15 @@ impl Task {
     /// Makes a port and returns its receive right. A port that has never left
     /// its task is a plain queue in memory: no descriptor, no system call.
     pub fn port(&self, options: impl Into<PortOptions>) -> ReceiveRight {
-        ReceiveRight::new(PortCore::new(&self.core, &options.into()))
+        let mut options = options.into();
+        let most = self.core.limits.capacity_messages;
+        if let Capacity::Bounded(places) = &mut options.capacity
+            && *places > most
+        {
+            self.core.counters.refuse(Limit::CapacityMessages);
+            *places = most;
+        }
+        ReceiveRight::new(PortCore::new(&self.core, &options))
     }
 
     /// What names this task.
@@ -193,7 +239,8 @@ impl Task {
     /// The file is removed when the [`crate::Listening`] is dropped.
     ///
     /// # Errors
-    /// [`LinkError::InUse`] where something lies at `path`,
+    /// [`LinkError::InUse`] where something lies at `path`, [`LinkError::Offer`]
+    /// where names or rights are not such as can be offered, [`LinkError::Closed`],
     /// [`LinkError::System`].
     pub fn listen(
         &self,
@@ -201,6 +248,11 @@ impl Task {
         offer: Vec<(String, SendRight)>,
     ) -> Result<crate::Listening, LinkError> {
         self.core.check().map_err(|_| LinkError::Forked)?;
+        if self.core.is_closed() {
+            return Err(LinkError::Closed);
+        }
+        let offered = offer.iter().map(|(name, right)| (name.as_str(), Some(right.task())));
+        crate::offer::check(&self.core, offered)?;
         crate::listen::listen(&self.core, path.as_ref(), offer)
     }
 
@@ -217,6 +269,9 @@ impl Task {
         deadline: Deadline,
     ) -> Result<HashMap<String, Right>, LinkError> {
         self.core.check().map_err(|_| LinkError::Forked)?;
+        if self.core.is_closed() {
+            return Err(LinkError::Closed);
+        }
         let peer = greeting::connect(&self.core, path.as_ref(), deadline)?;
         let none = || if deadline.has_passed() { LinkError::Deadline } else { LinkError::Died };
         self.core.wait_offer(peer, deadline).ok_or_else(none)

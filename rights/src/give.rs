@@ -45,15 +45,21 @@ pub struct Gives<P> {
     entries: HashMap<GiveName, Entry<P>>,
     /// By the giver's process: which task of it a peer is, it says itself.
     by_giver: HashMap<u64, usize>,
+    limit: usize,
 }
 
 impl<P> Default for Gives<P> {
     fn default() -> Self {
-        Gives { entries: HashMap::new(), by_giver: HashMap::new() }
+        Gives { entries: HashMap::new(), by_giver: HashMap::new(), limit: limits::GIVES }
     }
 }
 
 impl<P: Copy> Gives<P> {
+    /// None yet, and at most `limit` of one giver.
+    pub fn with_limit(limit: usize) -> Self {
+        Gives { limit, ..Gives::default() }
+    }
+
     /// Notes a give.
     ///
     /// # Errors
@@ -63,7 +69,7 @@ impl<P: Copy> Gives<P> {
             return Err(Offence::TicketReused);
         }
         let open = self.by_giver.entry(name.giver.process).or_default();
-        if *open >= limits::GIVES {
+        if *open >= self.limit {
             return Err(Offence::GivesExceeded);
         }
         *open += 1;

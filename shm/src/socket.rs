@@ -162,6 +162,13 @@ impl LinkSocket {
         let _ = rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Both);
     }
 
+    /// The user who opened the other end, as of when it was connected. `None`
+    /// where the kernel does not say.
+    pub fn opened_by(&self) -> Option<u32> {
+        let peer = rustix::net::sockopt::socket_peercred(&self.fd).ok()?;
+        Some(peer.uid.as_raw())
+    }
+
     /// Takes one packet, if one is there.
     pub fn receive(&self, buf: &mut [u8]) -> Received {
         packet::receive(self.fd.as_fd(), buf)

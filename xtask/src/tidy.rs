@@ -7,6 +7,7 @@
 mod commits;
 mod imports;
 mod length;
+mod limits;
 mod links;
 mod machines;
 mod map;
@@ -99,6 +100,11 @@ const RULES: &[Rule] = &[
         name: "wire",
         about: "the bytes on the wire are those docs/wire.md records",
         check: wire::recorded,
+    },
+    Rule {
+        name: "limits",
+        about: "every limit stands in docs/limits.md, and nothing else does",
+        check: limits::told,
     },
     Rule { name: "machines", about: "no path of somebody's machine", check: machines::paths },
     Rule {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use abi::hello::{Purpose, Refusal};
-use abi::{Offence, TaskId, limits};
+use abi::{Offence, TaskId};
 use shm::socket::LinkSocket;
 
 use super::{Token, WELCOME, Worker};
 use crate::deadline::Deadline;
 use crate::error::LinkError;
 use crate::greeting::{self, Door, First, Greeting, Offer, Outcome, Role};
+use crate::limits::Limit;
 use crate::link::{Link, Parts};
 use crate::message::Right;
 use crate::port::After;
@@ -31,6 +32,7 @@ impl Worker {
             }
             Ok(First::Refused(refusal, process)) => self.refused(greeting, refusal, process),
             Err(offence) => {
+                self.core.counters.offend(offence);
                 let refusal = match offence {
                     Offence::VersionUnknown { .. } => Refusal::Version(abi::hello::VERSION),
                     _ => Refusal::Malformed,
@@ -40,12 +42,12 @@ impl Worker {
             }
             Ok(First::Hello(hello, memory, who)) => {
                 let peer = TaskId { process: who.process, number: hello.number };
-                let Greeting { socket, role, due, outcome, unsaid } = greeting;
+                let Greeting { socket, role, due, outcome, unsaid, uid } = greeting;
                 match role {
                     Role::Opener { own, writer, expected, offer } => {
                         if expected.is_some_and(|expected| expected != peer) {
                             let role = Role::Opener { own, writer, expected, offer };
-                            let greeting = Greeting { socket, role, due, outcome, unsaid };
+                            let greeting = Greeting { socket, role, due, outcome, unsaid, uid };
                             self.fail(greeting, LinkError::Fault(Offence::WrongTask));
                             return;
                         }
@@ -123,7 +125,8 @@ impl Worker {
             }
             _ => return Err(Refusal::NotAllowed),
         }
-        if self.links.len() >= limits::LINKS {
+        if self.links.len() >= self.core.limits.links {
+            self.core.counters.refuse(Limit::Links);
             return Err(Refusal::Busy);
         }
         if self.core.may_accept(peer) { Ok(()) } else { Err(self.duplicate()) }

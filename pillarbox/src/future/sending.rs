@@ -59,11 +59,11 @@ impl Sending {
 
     /// What a first poll refuses, and every poll in a forked child.
     fn refused(&self, task: Option<&Arc<TaskCore>>) -> Option<SendFailure> {
-        if task.is_none_or(|task| task.check().is_err()) {
+        let Some(task) = task.filter(|task| task.check().is_ok()) else {
             return Some(SendFailure::Forked);
-        }
+        };
         match (&self.place, &self.message) {
-            (Place::Nowhere, Some(message)) => message.check_limits().err(),
+            (Place::Nowhere, Some(message)) => message.check_limits(task).err(),
             _ => None,
         }
     }

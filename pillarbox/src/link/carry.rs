@@ -16,9 +16,11 @@ use rights::export::{Exports, Released};
 use rights::give::{GiveName, Given};
 
 use super::{Entry, Join, Link, Turn};
+use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::giving::HeldGive;
+use crate::limits::Limit;
 use crate::message::{Message, Notification, Right};
 use crate::port::After;
 use crate::right::{Once, SendOnceRight, SendRight, Settled, Sink};
@@ -121,19 +123,26 @@ impl Load {
 
 impl Message {
     /// What must hold before anything is sent.
-    pub(crate) fn check_limits(&self) -> Result<(), SendFailure> {
+    pub(crate) fn check_limits(&self, task: &TaskCore) -> Result<(), SendFailure> {
+        let limits = &task.limits;
+        let refuse = |limit, failure| {
+            task.counters.refuse(limit);
+            Err(failure)
+        };
         let bytes = self.body().len() as u64;
-        if bytes > limits::MESSAGE_BYTES {
-            return Err(SendFailure::TooLong { bytes });
+        if bytes > limits.message_bytes {
+            return refuse(Limit::MessageBytes, SendFailure::TooLong { bytes });
         }
         if self.priority > limits::PRIORITY_MAX {
             return Err(SendFailure::PriorityTooHigh(self.priority));
         }
-        if self.rights.len() > limits::MESSAGE_RIGHTS {
-            return Err(SendFailure::TooManyRights(self.rights.len()));
+        if self.rights.len() > limits.message_rights {
+            let many = SendFailure::TooManyRights(self.rights.len());
+            return refuse(Limit::MessageRights, many);
         }
-        if self.descriptors.len() > limits::MESSAGE_DESCRIPTORS {
-            return Err(SendFailure::TooManyDescriptors(self.descriptors.len()));
+        if self.descriptors.len() > limits.message_descriptors {
+            let many = SendFailure::TooManyDescriptors(self.descriptors.len());
+            return refuse(Limit::MessageDescriptors, many);
         }
         if self.descriptors.iter().any(|descriptor| descriptor.is_lost()) {
             return Err(SendFailure::DescriptorLost);
@@ -167,6 +176,15 @@ impl Link {
         deadline: Deadline,
         load: &mut Load,
     ) -> Result<(), SendFailure> {
+        // Tasks of one process can hand each other's rights about; on our link they
+        // would be named as ours.
+        let held_here =
+            |task: Option<&Arc<TaskCore>>| task.is_none_or(|task| Arc::ptr_eq(task, &self.task));
+        let ours = message.rights.iter().all(|right| held_here(right.task()))
+            && message.reply.as_ref().is_none_or(|reply| held_here(reply.task()));
+        if !ours {
+            return Err(SendFailure::OtherTask);
+        }
         if let Some(reply) = &mut message.reply {
             load.attached.reply = Some(self.name_once(reply, deadline, &mut load.undo)?);
         }
@@ -303,6 +321,9 @@ impl Link {
         if self.is_dead() {
             return Err(SendFailure::Dead);
         }
+        if exports.rules.slot_of(sink.id()).is_none() {
+            self.room_for_slot(&exports)?;
+        }
         let exported = exports.rules.send(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
         if exported.first {
             if let Err(failure) = self.make_board(&mut exports.more_boards, exported.slot) {
@@ -329,6 +350,7 @@ impl Link {
         if self.is_dead() {
             return Err(SendFailure::Dead);
         }
+        self.room_for_slot(&exports)?;
         let slot = exports.rules.send_once(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
         if let Err(failure) = self.make_board(&mut exports.more_boards, slot) {
             let _ = exports.rules.withdraw(slot);
@@ -344,6 +366,14 @@ impl Link {
             exports.rules.published(slot);
         }
         Ok(slot)
+    }
+
+    fn room_for_slot(&self, exports: &Exported) -> Result<(), SendFailure> {
+        if exports.rules.len() < self.task.limits.slots as usize {
+            return Ok(());
+        }
+        self.task.counters.refuse(Limit::Slots);
+        Err(SendFailure::RightsExhausted)
     }
 
     /// Makes sure that `slot` is on a board.
@@ -594,7 +624,12 @@ impl Link {
                 let _ = exports.rules.take_back(header.slot);
                 // Too many unclaimed gives are their receivers' doing as well:
                 // this one is refused when it is claimed.
-                if offence == Offence::GivesExceeded { Ok(()) } else { Err(offence) }
+                if offence == Offence::GivesExceeded {
+                    self.task.counters.refuse(Limit::Gives);
+                    Ok(())
+                } else {
+                    Err(offence)
+                }
             }
         }
     }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use abi::Slot;
 use abi::board::State;
 use abi::frame::{Header, Kind, PortStatus};
-use abi::limits;
 use rights::import::Import;
 
 use super::Link;
 use crate::deadline::Deadline;
 use crate::error::{SendFailure, StatusError};
+use crate::limits::Limit;
 use crate::message::Notification;
 use crate::port::After;
 use crate::right::SendOnceRight;
@@ -193,7 +193,8 @@ impl Entry {
         let question = self.link.task.next_id();
         {
             let mut open = lock(&self.link.status);
-            if open.len() >= limits::QUESTIONS as usize / 2 {
+            if open.len() >= self.link.task.limits.questions as usize / 2 {
+                self.link.task.counters.refuse(Limit::Questions);
                 return Err(StatusError::Busy);
             }
             open.insert(question, Arc::clone(&cell));

@@ -20,6 +20,7 @@ use super::out::{DESCRIPTORS, charge_of};
 use super::{Charge, End, Join, Joined, Link};
 use crate::core::TaskCore;
 use crate::giving::{HeldGive, end_gives};
+use crate::limits::Limit;
 use crate::message::{Body, Descriptor, Message, Notification};
 use crate::port::After;
 use crate::right::{SendRight, Sink};
@@ -48,11 +49,12 @@ pub(crate) struct Inn {
     reader: LaneReader,
     packets: VecDeque<Packet>,
     announced: u64,
+    frames: u64,
 }
 
 impl Inn {
     pub(crate) fn new(reader: LaneReader) -> Self {
-        Inn { reader, packets: VecDeque::new(), announced: 0 }
+        Inn { reader, packets: VecDeque::new(), announced: 0, frames: 0 }
     }
 }
 
@@ -139,11 +141,18 @@ impl Link {
                 break;
             }
         }
+        inn.frames += u64::from(taken);
         if inn.reader.position() != inn.announced {
             self.make_room(&mut inn);
             self.note_use();
         }
         taken > 0
+    }
+
+    /// Frames and bytes read.
+    pub(super) fn was_read(&self) -> (u64, u64) {
+        let inn = lock(&self.inn);
+        (inn.frames, inn.reader.position())
     }
 
     fn make_room(&self, inn: &mut Inn) {
@@ -420,7 +429,8 @@ impl Link {
     fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge, Offence> {
         let arrived = self.arrived_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let taken = self.taken_bytes.load(Ordering::Relaxed);
-        if arrived.saturating_sub(taken) > limits::LINK_QUEUED_BYTES {
+        if arrived.saturating_sub(taken) > self.task.limits.link_queued_bytes {
+            self.task.counters.refuse(Limit::LinkQueuedBytes);
             return Err(Offence::BytesExceeded);
         }
         Ok(Charge { link: Arc::clone(self), bytes })
@@ -453,6 +463,9 @@ impl Link {
             // What the kernel could not install arrives as lost in its place.
             message.descriptors =
                 (0..due).map(|_| Descriptor::foreign(descriptors.next())).collect();
+            let lost = message.descriptors.iter().filter(|one| one.is_lost()).count();
+            let lost = lost as u64 + u64::from(message.is_body_lost());
+            self.task.counters.lost.fetch_add(lost, Ordering::Relaxed);
         }
         if attached.region == 0 {
             if header.body_bytes() > limits::INLINE_BYTES {

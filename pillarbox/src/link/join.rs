@@ -261,7 +261,7 @@ impl Link {
             join.settle(Joined::Dead, after);
             return;
         }
-        if joins.open.len() >= limits::QUESTIONS as usize / 2 {
+        if joins.open.len() >= self.task.limits.questions as usize / 2 {
             // An owner that answers nothing must not make us remember all.
             if joins.waiting.len() >= limits::GIVES {
                 drop(joins);

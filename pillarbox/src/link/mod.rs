@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use abi::frame::{EVERY_TICKET, Header, Kind};
 use abi::page::Sleep;
 use abi::right::Address;
-use abi::{Offence, Slot, TaskId, limits};
+use abi::{Offence, Slot, TaskId};
 use shm::socket::LinkSocket;
 use shm::{LaneReader, LaneWriter, OwnPage, PeerPage};
 
@@ -136,6 +136,8 @@ pub(crate) struct Link {
     once_held: AtomicU64,
     reply_watches: Mutex<Watches>,
     peer_core: Arc<PeerCore>,
+    /// Bells rung: beside the system calls they are.
+    bells: AtomicU64,
     /// Owners of rights we gave the peer, who may hold them for it still.
     gave_for: Mutex<Vec<Weak<Link>>>,
 }
@@ -181,6 +183,7 @@ impl Link {
             once_held: AtomicU64::new(0),
             reply_watches: Mutex::default(),
             peer_core: PeerCore::new(task, sender),
+            bells: AtomicU64::new(0),
             gave_for: Mutex::default(),
         })
     }
@@ -283,10 +286,11 @@ impl Link {
 
     fn return_bytes(&self, bytes: u64) {
         let taken = self.taken_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.own.set_granted(taken.saturating_add(limits::LINK_QUEUED_BYTES));
+        let window = self.task.limits.link_queued_bytes;
+        self.own.set_granted(taken.saturating_add(window));
         // Only a peer near the end of its window can be waiting for bytes.
         let waiting = self.arrived_bytes.load(Ordering::Relaxed).saturating_sub(taken) + bytes;
-        if waiting >= limits::LINK_QUEUED_BYTES / 4 {
+        if waiting >= window / 4 {
             self.tell_if_wanted();
         }
     }
@@ -325,6 +329,7 @@ impl Link {
     /// The peer broke the protocol: this link ends, nothing else does.
     pub(crate) fn fault(&self, offence: Offence) {
         if self.end.set(End::Fault(offence)).is_ok() {
+            self.task.counters.offend(offence);
             self.socket.shutdown();
             self.task.bury_soon(self.number);
         }
@@ -334,6 +339,7 @@ impl Link {
     /// is blamed. An offence that is found because of it comes too late.
     pub(crate) fn broken(&self, kind: std::io::ErrorKind) {
         if self.end.set(End::System(kind)).is_ok() {
+            self.task.counters.broken_links.fetch_add(1, Ordering::Relaxed);
             self.socket.shutdown();
             self.task.bury_soon(self.number);
         }

@@ -22,6 +22,7 @@ use crate::background::Job;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::message::{Message, Notification};
+use crate::metrics::Traffic;
 use crate::right::WORD;
 use crate::wait::Waiter;
 use crate::wait::parking::lock;
@@ -54,6 +55,7 @@ pub(crate) struct Out {
     /// Slots in messages written, until the exports know of it. Kept here, under
     /// the lock the head is published under: who has seen the message finds them.
     exported: Vec<Slot>,
+    messages: u64,
 }
 
 impl Out {
@@ -69,6 +71,7 @@ impl Out {
             fault: None,
             again: false,
             exported: Vec::new(),
+            messages: 0,
         }
     }
 }
@@ -348,10 +351,24 @@ impl Link {
         }
         out.sent_bytes += charge;
         out.exported.extend(load.exported());
+        out.messages += 1;
         if let Some(entry) = entry {
             lock(&entry.import).sent();
         }
         Ok(())
+    }
+
+    /// What has gone over this link so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let (frames_read, bytes_read) = self.was_read();
+        let out = lock(&self.out);
+        Traffic {
+            messages_sent: out.messages,
+            frames_read,
+            bytes_written: out.published,
+            bytes_read,
+            bells_rung: self.bells.load(Ordering::Relaxed),
+        }
     }
 
     /// Slots named in messages that are published and not noted as such.
@@ -656,6 +673,7 @@ impl Link {
         if self.rung.swap(mark, Ordering::Relaxed) == mark {
             return;
         }
+        self.bells.fetch_add(1, Ordering::Relaxed);
         if bell {
             if !self.socket.ring() {
                 self.task.job(Job::Again(self.number));
