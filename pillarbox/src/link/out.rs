@@ -699,7 +699,12 @@ impl Link {
 
     pub(crate) fn flush_backlog(&self) {
         let mut out = lock(&self.out);
-        self.flush(&mut out);
+        if !self.flush(&mut out) {
+            // What is left waits for more room, and must say so anew.
+            let _ = self.own.raise_want();
+            shm::full_fence(); // pairs: lane.want
+            self.flush(&mut out);
+        }
         self.publish(out);
     }
 }
