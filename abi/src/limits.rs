@@ -117,5 +117,9 @@ pub const FACET_DEPTH: u32 = 16;
 /// Message ids one facet may list.
 pub const FACET_IDS: usize = 1024;
 
+/// Requests for news to a task's notify port that are open, or whose news was not
+/// taken: each has its place from the moment it is made.
+pub const NEWS: u64 = 1 << 16;
+
 /// Port sets one port may be in: each is told of each message.
 pub const PORT_SETS: usize = 64;

@@ -31,6 +31,7 @@ use crate::meeting::Meeting;
 use crate::message::{Notification, Sender};
 use crate::metrics::Counters;
 use crate::port::{After, PortCore};
+use crate::special::NotifyPort;
 use crate::wait::Sleepers;
 use crate::wait::parking::lock;
 use crate::welcome::Welcomes;
@@ -67,6 +68,7 @@ pub(crate) struct TaskCore {
     pub(crate) closed: AtomicBool,
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
+    pub(crate) notify: NotifyPort,
 }
 
 /// The task was made while the kernel could not say which process this is.
@@ -119,6 +121,7 @@ impl TaskCore {
             closed: AtomicBool::new(false),
             limits,
             counters: Counters::default(),
+            notify: NotifyPort::default(),
         })
     }
 

@@ -311,7 +311,9 @@ impl crate::ReceiveRight {
     /// # Errors
     /// See [`FacetError`].
     pub fn make_send_with(&self, terms: &Terms) -> Result<SendRight, FacetError> {
-        Ok(SendRight::facet(&Facet::new(self.core(), None, terms)?))
+        let facet = Facet::new(self.core(), None, terms)?;
+        self.core().count_made();
+        Ok(SendRight::facet(&facet))
     }
 
     /// Makes a send right that can be taken back.
@@ -331,6 +333,7 @@ impl crate::ReceiveRight {
     /// ```
     pub fn make_revocable(&self, terms: &Terms) -> Result<(SendRight, Revoker), FacetError> {
         let facet = Facet::new(self.core(), None, terms)?;
+        self.core().count_made();
         Ok((SendRight::facet(&facet), Revoker { facet }))
     }
 

@@ -57,6 +57,7 @@ mod port;
 mod right;
 mod set;
 mod spawn;
+mod special;
 mod task;
 pub mod typed;
 mod wait;
@@ -89,6 +90,7 @@ pub use rights::census::{Census, Holding, Row};
 pub use rights::reply::{Gone, ReplyState};
 pub use set::{Member, PortSet, SetError, SetStatus};
 pub use spawn::Spawn;
+pub use special::{Armed, NewsError};
 pub use task::Task;
 pub use typed::channel;
 

@@ -111,6 +111,9 @@ pub enum Notification {
     Unwanted,
     /// A task we were linked with is gone.
     PeerGone,
+    /// The last right of ours to a port of another task was let go, and with it
+    /// the request to be told of the port's end.
+    LetGo,
 }
 
 impl Notification {
@@ -124,6 +127,7 @@ impl Notification {
             Notification::Withdrawn => 6,
             Notification::Unwanted => 7,
             Notification::PeerGone => 8,
+            Notification::LetGo => 9,
         }
     }
 
@@ -137,6 +141,7 @@ impl Notification {
             6 => Some(Notification::Withdrawn),
             7 => Some(Notification::Unwanted),
             8 => Some(Notification::PeerGone),
+            9 => Some(Notification::LetGo),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ use crate::error::{PeerUnknown, SendFailure};
 use crate::message::{Message, Notification, Sender};
 use crate::port::After;
 use crate::right::SendOnceRight;
+use crate::special::keep_watcher;
 use crate::task::Task;
 use crate::wait::parking::lock;
 
@@ -45,15 +46,17 @@ impl PeerCore {
     }
 
     fn watch(&self, to: SendOnceRight) {
+        let mut gone = Vec::new();
         let late = {
             let mut state = lock(&self.state);
             if state.gone {
                 Some(to)
             } else {
-                state.watchers.push(to);
+                gone = keep_watcher(&mut state.watchers, to);
                 None
             }
         };
+        drop(gone);
         if let Some(to) = late {
             to.notify(Notification::PeerGone);
         }
@@ -71,6 +74,10 @@ pub struct Peer {
 }
 
 impl Peer {
+    pub(crate) fn task_core(&self) -> &Arc<TaskCore> {
+        &self.core.task
+    }
+
     /// Who it is: the kernel's word, as of the handshake.
     pub fn identity(&self) -> Sender {
         self.core.sender

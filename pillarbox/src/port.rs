@@ -28,6 +28,7 @@ use crate::error::SendFailure;
 use crate::link::Link;
 use crate::message::{Message, Notification};
 use crate::right::{SendOnceRight, SendRight, Sink};
+use crate::special::keep_watcher;
 use crate::wait::Waiter;
 use crate::wait::parking::lock;
 
@@ -73,6 +74,22 @@ impl PortCore {
         lock(&self.state).once += 1;
     }
 
+    /// One more of at most so many that are out or whose message waits.
+    pub(crate) fn add_once_below(&self, most: u64) -> bool {
+        let mut state = lock(&self.state);
+        let may = state.once + (state.queue.len() as u64) < most;
+        state.once += u64::from(may);
+        may
+    }
+
+    pub(crate) fn count_made(&self) {
+        lock(&self.state).senders.make();
+    }
+
+    pub(crate) fn make_sends(&self) -> u64 {
+        lock(&self.state).senders.made()
+    }
+
     /// A send-once right to this port has ended, and nothing comes of it.
     pub(crate) fn end_once(&self) {
         let mut state = lock(&self.state);
@@ -103,13 +120,15 @@ impl PortCore {
         (state.senders.count().saturating_sub(elsewhere), state.once)
     }
 
-    pub(crate) fn watch_no_senders(&self, to: SendOnceRight) {
+    /// Tells `to` when nobody can send any more; at once only if at least `made`
+    /// rights were made.
+    pub(crate) fn watch_no_senders(&self, to: SendOnceRight, made: u64) {
         let mut after = After::default();
         let before;
         {
             let mut state = lock(&self.state);
             before = state.no_senders.replace(to);
-            let told = state.senders.arm();
+            let told = state.senders.arm_since(made);
             state.tell_no_senders(told, &mut after);
         }
         drop(before);
@@ -118,15 +137,17 @@ impl PortCore {
 
     /// Tells `to` when the port is gone.
     pub(crate) fn watch_death(&self, to: SendOnceRight) {
+        let mut gone = Vec::new();
         let late = {
             let mut state = lock(&self.state);
             if state.alive {
-                state.dead_name.push(to);
+                gone = keep_watcher(&mut state.dead_name, to);
                 None
             } else {
                 Some(to)
             }
         };
+        drop(gone);
         if let Some(to) = late {
             to.notify(Notification::DeadName);
         }
@@ -414,6 +435,7 @@ impl ReceiveRight {
     /// [`SendFailure::Forked`] in a forked child.
     pub fn make_send(&self) -> Result<SendRight, SendFailure> {
         self.core.task.check().map_err(|_| SendFailure::Forked)?;
+        self.core.count_made();
         Ok(SendRight::own(&self.core))
     }
 
@@ -435,7 +457,7 @@ impl ReceiveRight {
     /// [`SendFailure::Forked`] in a forked child.
     pub fn notify_no_senders(&self, to: SendOnceRight) -> Result<(), SendFailure> {
         self.core.task.check().map_err(|_| SendFailure::Forked)?;
-        self.core.watch_no_senders(to);
+        self.core.watch_no_senders(to, 0);
         Ok(())
     }
 

@@ -600,17 +600,22 @@ impl SendOnceRight {
     }
 
     /// Ends the right in a notification. Never waits.
-    pub(crate) fn notify(mut self, what: Notification) {
+    pub(crate) fn notify(self, what: Notification) {
+        self.notify_with(what, 0);
+    }
+
+    /// As [`SendOnceRight::notify`], with a number that belongs to the news.
+    pub(crate) fn notify_with(mut self, what: Notification, tag: u64) {
         self.settle();
         self.unwatch();
         match self.target.take() {
             Some(Once::Own(sink)) => {
                 let mut after = After::default();
-                sink.arrive_once(Message::notification_of(what), &mut after);
+                sink.arrive_once(Message::notification_of(what).with_tag(tag), &mut after);
                 after.run();
             }
             Some(Once::Import(link, slot)) => {
-                link.say_notification(slot, what);
+                link.say_notification(slot, what, tag);
                 link.let_go_once();
             }
             Some(Once::Joining(join)) => join.notify_later(what),

@@ -120,6 +120,7 @@ impl Task {
     /// left over lead nowhere.
     pub fn close(&self) {
         if self.core.check().is_ok() && !self.core.closed.swap(true, Ordering::Relaxed) {
+            self.core.end_notify_port();
             self.core.job(Job::Close);
         }
     }

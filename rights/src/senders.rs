@@ -7,6 +7,7 @@
 pub struct Senders {
     count: u64,
     armed: bool,
+    made: u64,
 }
 
 /// Nobody can send any more, and somebody asked to be told.
@@ -23,6 +24,16 @@ impl Senders {
     /// How many there are.
     pub const fn count(&self) -> u64 {
         self.count
+    }
+
+    /// How many were made from the receive right, ever. Copies do not count.
+    pub const fn made(&self) -> u64 {
+        self.made
+    }
+
+    /// One was made from the receive right. It is counted as a sender apart.
+    pub fn make(&mut self) {
+        self.made += 1;
     }
 
     /// One more.
@@ -43,6 +54,13 @@ impl Senders {
         self.look()
     }
 
+    /// As [`Senders::arm`], but fires at once only where at least `made` were
+    /// made: else somebody is still to be given the first of them.
+    pub fn arm_since(&mut self, made: u64) -> NoSenders {
+        self.armed = true;
+        if self.made >= made { self.look() } else { NoSenders::Quiet }
+    }
+
     /// Asks no more.
     pub fn disarm(&mut self) {
         self.armed = false;
@@ -60,6 +78,23 @@ impl Senders {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_yet_is_not_nobody_any_more() {
+        let mut senders = Senders::default();
+        assert_eq!(senders.arm_since(1), NoSenders::Quiet);
+        senders.make();
+        senders.add();
+        // A copy.
+        senders.add();
+        assert_eq!(senders.remove(), NoSenders::Quiet);
+        assert_eq!(senders.remove(), NoSenders::Fires);
+        assert_eq!((senders.made(), senders.arm_since(1)), (1, NoSenders::Fires));
+        // It is the number at the request that counts.
+        assert_eq!(senders.arm_since(2), NoSenders::Quiet);
+        senders.add();
+        assert_eq!(senders.remove(), NoSenders::Fires);
+    }
 
     #[test]
     fn no_senders_fires_once_and_never_early() {

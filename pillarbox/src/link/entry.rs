@@ -15,6 +15,7 @@ use crate::limits::Limit;
 use crate::message::Notification;
 use crate::port::After;
 use crate::right::SendOnceRight;
+use crate::special::keep_watcher;
 use crate::wait::parking::lock;
 use crate::wait::{Promise, Waiter};
 
@@ -96,15 +97,17 @@ impl Entry {
     }
 
     pub(crate) fn watch_death(&self, to: SendOnceRight) {
+        let mut gone = Vec::new();
         let late = {
             let mut watchers = lock(&self.watchers);
             if self.dead.load(Ordering::Relaxed) {
                 Some(to)
             } else {
-                watchers.push(to);
+                gone = keep_watcher(&mut watchers, to);
                 None
             }
         };
+        drop(gone);
         let mut after = After::default();
         if let Some(to) = late {
             after.fire(to, Notification::DeadName);
@@ -333,6 +336,9 @@ impl Link {
             self.say(Header { tag: count, ..Header::new(Kind::Release, entry.slot) }, &[]);
         }
         let unasked = std::mem::take(&mut *lock(&entry.watchers));
-        drop(unasked);
+        // Its death would be nothing to us any more.
+        for to in unasked {
+            to.notify(Notification::LetGo);
+        }
     }
 }

@@ -309,7 +309,7 @@ impl Link {
     pub(crate) fn say_last_word(&self, slot: Slot, what: Notification) {
         match what {
             Notification::SendOnceDropped => self.say_dropped(slot),
-            other => self.say_notification(slot, other),
+            other => self.say_notification(slot, other, 0),
         }
     }
 }

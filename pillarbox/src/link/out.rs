@@ -569,9 +569,9 @@ impl Link {
     }
 
     /// A notification on a send-once right of the peer's.
-    pub(crate) fn say_notification(&self, slot: Slot, what: Notification) {
-        let header =
-            Header { flags: flag::NOTIFICATION, id: what.id(), ..Header::new(Kind::Message, slot) };
+    pub(crate) fn say_notification(&self, slot: Slot, what: Notification, tag: u64) {
+        let (flags, id) = (flag::NOTIFICATION, what.id());
+        let header = Header { flags, id, tag, ..Header::new(Kind::Message, slot) };
         self.say(header, &[]);
     }
 

@@ -14,6 +14,7 @@ use crate::link::Link;
 use crate::membrane::Within;
 use crate::message::{Message, Notification};
 use crate::right::SendOnceRight;
+use crate::special::keep_watcher;
 use crate::wait::parking::lock;
 
 /// Who holds one facet.
@@ -265,17 +266,19 @@ impl PortCore {
 
     /// Tells `to` when the facet has ended, or its port.
     pub(crate) fn watch_facet(&self, id: u64, to: SendOnceRight) {
+        let mut gone = Vec::new();
         let late = {
             let mut state = lock(&self.state);
             let lives = state.alive && state.facets.rules.ended(id).is_none();
             match state.facets.places.get_mut(&id) {
                 Some(place) if lives => {
-                    place.watchers.push(to);
+                    gone = keep_watcher(&mut place.watchers, to);
                     None
                 }
                 _ => Some(to),
             }
         };
+        drop(gone);
         if let Some(to) = late {
             to.notify(Notification::DeadName);
         }

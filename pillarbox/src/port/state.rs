@@ -91,6 +91,8 @@ pub(crate) struct After {
     pub(super) wake: Vec<Arc<Waiter>>,
     pub(super) looks: Vec<(Arc<Link>, Slot)>,
     pub(super) fire: Vec<(SendOnceRight, Notification)>,
+    /// Who is told that nobody can send, and how many rights were made.
+    pub(super) no_senders: Vec<(SendOnceRight, u64)>,
     pub(super) dropped: Vec<Message>,
     pub(super) refused: Vec<Message>,
     pub(super) let_go: Vec<SendOnceRight>,
@@ -135,6 +137,9 @@ impl After {
         }
         for (right, what) in self.fire {
             right.notify(what);
+        }
+        for (right, made) in self.no_senders {
+            right.notify_with(Notification::NoSenders, made);
         }
         drop(self.dropped);
         drop(self.let_go);
@@ -440,7 +445,8 @@ impl PortState {
         match told {
             NoSenders::Quiet => {}
             NoSenders::Fires => {
-                after.fire.extend(self.no_senders.take().map(|to| (to, Notification::NoSenders)));
+                let made = self.senders.made();
+                after.no_senders.extend(self.no_senders.take().map(|to| (to, made)));
             }
         }
     }
