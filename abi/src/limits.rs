@@ -123,3 +123,9 @@ pub const NEWS: u64 = 1 << 16;
 
 /// Port sets one port may be in: each is told of each message.
 pub const PORT_SETS: usize = 64;
+
+/// Requests that may wait at the kernel port of a task, over all who may ask.
+pub const KERNEL_REQUESTS: u32 = 64;
+
+/// Lines in one answer of a kernel port.
+pub const KERNEL_ROWS: usize = 256;

@@ -23,7 +23,8 @@ use crate::error::LinkError;
 use crate::greeting::{self, Door, Greeting, Offered, Role};
 use crate::limits::Limit;
 use crate::link::{Join, Link};
-use crate::port::After;
+use crate::port::{After, PortCore};
+use crate::special::kernel;
 use crate::wait::parking::lock;
 
 /// What other threads ask of this one.
@@ -38,6 +39,8 @@ pub(crate) enum Job {
     Bury(u32),
     /// The system refused a link something that must be tried again.
     Again(u32),
+    /// More was asked of the task than one turn answers.
+    Serve(Arc<PortCore>),
     /// The task ends.
     Close,
 }
@@ -285,6 +288,7 @@ impl Worker {
                     self.again.push((Instant::now() + REST, number));
                 }
             }
+            Job::Serve(port) => kernel::go_on_serving(&port),
             Job::Close => {}
         }
     }

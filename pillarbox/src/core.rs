@@ -31,7 +31,7 @@ use crate::meeting::Meeting;
 use crate::message::{Notification, Sender};
 use crate::metrics::Counters;
 use crate::port::{After, PortCore};
-use crate::special::NotifyPort;
+use crate::special::{KernelPort, NotifyPort};
 use crate::wait::Sleepers;
 use crate::wait::parking::lock;
 use crate::welcome::Welcomes;
@@ -69,6 +69,7 @@ pub(crate) struct TaskCore {
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
     pub(crate) notify: NotifyPort,
+    pub(crate) kernel: KernelPort,
 }
 
 /// The task was made while the kernel could not say which process this is.
@@ -122,6 +123,7 @@ impl TaskCore {
             limits,
             counters: Counters::default(),
             notify: NotifyPort::default(),
+            kernel: KernelPort::default(),
         })
     }
 

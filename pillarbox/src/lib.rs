@@ -90,7 +90,7 @@ pub use rights::census::{Census, Holding, Row};
 pub use rights::reply::{Gone, ReplyState};
 pub use set::{Member, PortSet, SetError, SetStatus};
 pub use spawn::Spawn;
-pub use special::{Armed, NewsError};
+pub use special::{Armed, NewsError, kernel};
 pub use task::Task;
 pub use typed::channel;
 

@@ -43,6 +43,13 @@ macro_rules! limits {
         }
 
         impl Limits {
+            /// One of them, as a number.
+            pub fn value(&self, limit: Limit) -> u64 {
+                match limit {
+                    $(Limit::$kind => u64::try_from(self.$field).unwrap_or(u64::MAX),)+
+                }
+            }
+
             /// With every limit between the lowest that works and the library's own.
             pub(crate) fn within(self) -> Limits {
                 Limits { $($field: self.$field.clamp($least, $constant),)+ }

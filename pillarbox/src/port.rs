@@ -5,6 +5,7 @@ mod facets;
 mod options;
 mod pulse;
 mod receive;
+mod served;
 mod sets;
 mod state;
 

@@ -121,6 +121,7 @@ impl Task {
     pub fn close(&self) {
         if self.core.check().is_ok() && !self.core.closed.swap(true, Ordering::Relaxed) {
             self.core.end_notify_port();
+            self.core.end_kernel_port();
             self.core.job(Job::Close);
         }
     }

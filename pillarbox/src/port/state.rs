@@ -9,14 +9,15 @@ use rights::queue::{Label, Labelled, Spot};
 use rights::senders::{NoSenders, Senders};
 use rights::window::{Capacity, Raise};
 
-use super::PortOptions;
 use super::facets::PortFacets;
+use super::{PortCore, PortOptions};
 use crate::core::TaskCore;
 use crate::error::SendFailure;
 use crate::link::Link;
 use crate::message::{Message, Notification};
 use crate::right::SendOnceRight;
 use crate::set::SetCore;
+use crate::special::kernel;
 use crate::wait::Waiter;
 
 /// Whom a place in a queue is charged to.
@@ -53,6 +54,10 @@ pub(super) struct PortState {
     pub(super) own_asking: HashMap<u64, Arc<Waiter>>,
     /// The port sets it is a member of.
     pub(super) sets: Vec<Arc<SetCore>>,
+    /// The port itself, where the library takes what comes, and whether somebody
+    /// does so now.
+    pub(super) served: Option<Weak<PortCore>>,
+    pub(super) serving: bool,
 }
 
 /// A thread of our own that waits for a place. Its message waits with it, and
@@ -93,6 +98,8 @@ pub(crate) struct After {
     pub(super) fire: Vec<(SendOnceRight, Notification)>,
     /// Who is told that nobody can send, and how many rights were made.
     pub(super) no_senders: Vec<(SendOnceRight, u64)>,
+    /// Ports that the library is to take something from.
+    pub(super) serve: Vec<Weak<PortCore>>,
     pub(super) dropped: Vec<Message>,
     pub(super) refused: Vec<Message>,
     pub(super) let_go: Vec<SendOnceRight>,
@@ -142,6 +149,9 @@ impl After {
             right.notify_with(Notification::NoSenders, made);
         }
         drop(self.dropped);
+        for port in self.serve.iter().filter_map(Weak::upgrade) {
+            kernel::serve(&port);
+        }
         drop(self.let_go);
         if let Some(task) = self.tell {
             task.tell_pollers();
@@ -167,6 +177,8 @@ impl PortState {
             own_waiting: HashMap::new(),
             own_asking: HashMap::new(),
             sets: Vec::new(),
+            served: None,
+            serving: false,
         }
     }
 
@@ -323,6 +335,9 @@ impl PortState {
     /// Wakes the first who takes whatever is ready, here and at each set.
     pub(super) fn wake_any(&self, after: &mut After) {
         self.note_ready(after);
+        if !self.serving {
+            after.serve.extend(self.served.clone());
+        }
         let mut any = self.receivers.iter().filter(|receiver| receiver.wants == Wants::Any);
         let first = any.next();
         // A future that was told and is not polled keeps nobody else asleep.

@@ -1,6 +1,8 @@
 //! The ports every task has: where news comes for which no port was named.
 
+pub mod kernel;
 mod news;
 
+pub(crate) use self::kernel::KernelPort;
 pub use self::news::{Armed, NewsError};
 pub(crate) use self::news::{NotifyPort, keep_watcher};

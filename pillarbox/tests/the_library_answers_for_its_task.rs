@@ -1,0 +1,196 @@
+//! Who was given a right to a task's kernel port can ask the task about itself
+//! and end it, as far as the right permits, and nobody else can; the task's own
+//! threads have no part in it.
+
+mod family;
+
+use family::{Reaped, act, acting, given, long};
+use pillarbox::kernel::{Kernel, KernelError, Refused, Reply, Request, ids};
+use pillarbox::{Capacity, Deadline, Holding, Limits, Message, SendFailure, Task, Terms};
+
+fn kernel(task: &Task) -> Kernel {
+    Kernel::new(task.kernel().unwrap())
+}
+
+/// What the kernel port says to any message.
+fn say(kernel: &Kernel, id: i32, body: &[u8]) -> Reply {
+    let answer = kernel.right().call(Message::new(body).with_id(id), long()).unwrap();
+    postcard::from_bytes(answer.body()).unwrap()
+}
+
+#[test]
+fn a_task_tells_of_itself() {
+    let task = Task::new_with(Limits { message_rights: 7, ..Limits::default() });
+    let kernel = kernel(&task);
+    let told = kernel.identity(Deadline::Now).unwrap();
+    assert_eq!((told.process, told.number), (task.id().process, task.id().number));
+    assert_eq!(told.pid, std::process::id() as i32);
+    let kept = kernel.limits(Deadline::Now).unwrap();
+    assert!(kept.contains(&("MESSAGE_RIGHTS".to_owned(), 7)));
+    assert!(kernel.peers(Deadline::Now).unwrap().is_empty());
+    let ports: Vec<_> = (0..600).map(|_| task.port(Capacity::Bounded(1))).collect();
+    let lines = kernel.census(Deadline::Now).unwrap();
+    for port in &ports {
+        let here = |line: &&pillarbox::kernel::Line| {
+            line.port == port.id() && line.holding == Holding::Receive.name()
+        };
+        assert_eq!(lines.iter().filter(here).map(|line| line.count).sum::<u64>(), 1);
+    }
+}
+
+#[test]
+fn a_narrowed_right_does_what_it_permits() {
+    let task = Task::new();
+    let terms = Terms::new().ids_listed([ids::CENSUS, ids::IDENTITY]);
+    let reader = Kernel::new(task.kernel().unwrap().attenuate(&terms).unwrap());
+    assert!(reader.census(Deadline::Now).is_ok() && reader.identity(Deadline::Now).is_ok());
+    assert_eq!(reader.end(Deadline::Now), Err(KernelError::NotPermitted));
+    assert_eq!(reader.limits(Deadline::Now), Err(KernelError::NotPermitted));
+    // Nor does a permitted id around a request that is not.
+    let end = postcard::to_stdvec(&Request::End).unwrap();
+    assert_eq!(say(&reader, ids::CENSUS, &end), Err(Refused::BadRequest));
+    assert!(task.kernel().is_ok(), "it goes on");
+}
+
+#[test]
+fn what_is_no_request_is_answered_so() {
+    let task = Task::new();
+    let kernel = kernel(&task);
+    let mut random = family::Random::new(7);
+    for turn in 0..2_000 {
+        let body: Vec<u8> = (0..turn % 12).map(|_| random.next().to_le_bytes()[0]).collect();
+        // 0 is the id of no request.
+        assert_eq!(say(&kernel, 0, &body), Err(Refused::BadRequest));
+        // Anything but an end is harmless.
+        let _ = say(&kernel, i32::try_from(random.below(5)).unwrap(), &body);
+    }
+    // One that wants no answer, one whose answer is to go where it came from, and
+    // one with rights.
+    kernel.right().send(Message::new("?"), Deadline::Now).unwrap();
+    let other = task.port(Capacity::Bounded(1));
+    let right = other.make_send().unwrap();
+    kernel.right().send(Message::new("?").with_right(right.clone()), Deadline::Now).unwrap();
+    drop(right);
+    assert_eq!(other.status().senders, 0);
+    let identity = postcard::to_stdvec(&Request::Identity).unwrap();
+    let answer = kernel.right().call(Message::new(identity).with_id(ids::IDENTITY), long());
+    assert_eq!(answer.unwrap().id(), ids::IDENTITY);
+    let far = postcard::to_stdvec(&Request::Census { after: u64::MAX }).unwrap();
+    let Ok(pillarbox::kernel::Answer::Census(lines, more)) = say(&kernel, ids::CENSUS, &far) else {
+        panic!("it is a request");
+    };
+    assert!(lines.is_empty() && !more);
+}
+
+#[test]
+fn many_threads_are_each_answered() {
+    let task = Task::new();
+    let kernel = kernel(&task);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    assert_eq!(kernel.identity(long()).unwrap().number, task.id().number);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn an_ended_task_answers_nobody() {
+    let task = Task::new();
+    let kernel = kernel(&task);
+    kernel.end(Deadline::Now).unwrap();
+    assert_eq!(task.kernel().unwrap_err(), SendFailure::Dead);
+    assert_eq!(kernel.identity(Deadline::Now), Err(KernelError::Died));
+}
+
+/// Gives its parent rights to itself, and then is busy with something else.
+#[test]
+fn busy_part() {
+    if !acting("busy_part") {
+        return;
+    }
+    let task = Task::current().unwrap();
+    let whole = task.kernel().unwrap();
+    let reader = whole.attenuate(&Terms::new().ids_listed([ids::CENSUS])).unwrap();
+    let hello = Message::new("").with_right(reader).with_right(whole);
+    given("parent").send(hello, long()).unwrap();
+    // No thread of this task waits at any port, until its parent lets go of it.
+    let mut line = String::new();
+    let _ = std::io::stdin().read_line(&mut line);
+    // It was ended over the link, and knows.
+    assert_eq!(task.kernel().unwrap_err(), SendFailure::Dead);
+}
+
+#[test]
+fn another_process_is_asked_while_it_is_busy_and_is_ended() {
+    let task = Task::current().unwrap();
+    let inbox = task.port(Capacity::Bounded(1));
+    let piped = |command: &mut std::process::Command| {
+        command.stdin(std::process::Stdio::piped());
+    };
+    let child = family::act_with("busy_part", piped).right("parent", inbox.make_send().unwrap());
+    let mut child = Reaped(child.spawn().unwrap());
+    let mut hello = inbox.receive(long()).unwrap();
+    let peer = hello.peer().unwrap();
+    let mut rights = hello.take_rights().into_iter().map(|right| right.into_send().unwrap());
+    let (reader, whole) =
+        (Kernel::new(rights.next().unwrap()), Kernel::new(rights.next().unwrap()));
+
+    assert_eq!(whole.identity(long()).unwrap().pid, child.pid());
+    let us = task.id();
+    let counts = whole.metrics(long()).unwrap();
+    assert!(counts.iter().any(|(name, count)| name == "messages_sent" && *count > 0));
+    let peers = whole.peers(long()).unwrap();
+    assert!(peers.iter().any(|peer| (peer.process, peer.number) == (us.process, us.number)));
+    let lines = reader.census(long()).unwrap();
+    assert!(lines.iter().any(|line| line.holding == Holding::ExportedSend.name()));
+
+    // More at once than one turn answers.
+    let body = postcard::to_stdvec(&Request::Census { after: 0 }).unwrap();
+    let request = || Message::new(body.clone()).with_id(ids::CENSUS);
+    let calls: Vec<_> = (0..300).map(|_| reader.right().start_call(request(), long())).collect();
+    for call in calls {
+        let answer = call.unwrap().wait(long()).unwrap();
+        assert!(postcard::from_bytes::<Reply>(answer.body()).unwrap().is_ok());
+    }
+
+    assert_eq!(reader.end(long()), Err(KernelError::NotPermitted));
+    assert_eq!(reader.identity(long()), Err(KernelError::NotPermitted));
+    let lie = Message::new([0xff; 64]).with_id(ids::CENSUS);
+    let answer = reader.right().call(lie, long()).unwrap();
+    let refused: Reply = postcard::from_bytes(answer.body()).unwrap();
+    assert_eq!(refused, Err(Refused::BadRequest));
+
+    assert!(!peer.is_gone());
+    whole.end(long()).unwrap();
+    family::settled(|| peer.is_gone(), |gone| *gone);
+    assert_eq!(whole.identity(long()), Err(KernelError::Died));
+    drop(child.0.stdin.take());
+    assert!(child.ended_well());
+}
+
+#[test]
+fn nobody_reaches_it_who_was_not_given_it() {
+    if acting("nobody_reaches_it_who_was_not_given_it") {
+        let names = Task::current().unwrap().inherited_names(long());
+        assert_eq!(names, ["parent"]);
+        let parent = given("parent");
+        let refused = parent.call(Message::new([4]).with_id(ids::END), long());
+        assert_eq!(refused.unwrap().body(), b"not the kernel port");
+        return;
+    }
+    let task = Task::new();
+    let _kernel = task.kernel().unwrap();
+    let inbox = task.port(Capacity::Bounded(1));
+    let child = act("nobody_reaches_it_who_was_not_given_it")
+        .right("parent", inbox.make_send().unwrap())
+        .spawn_from(&task);
+    let mut child = Reaped(child.unwrap());
+    let mut asked = inbox.receive(long()).unwrap();
+    asked.reply(Message::new("not the kernel port"), long()).unwrap();
+    assert!(child.ended_well());
+    assert!(task.kernel().is_ok());
+}
