@@ -14,10 +14,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use asleep::{long, spawn_asleep, spawn_asleep_free};
+use pillarbox::kernel::{Kernel, KernelError};
 use pillarbox::typed::{TypedReceiveError, channel_in};
 use pillarbox::{
-    CallError, Capacity, Census, Deadline, Holding, LinkError, Message, Notification, ReceiveError,
-    ReplyError, SendFailure, StatusError, Task, TaskError,
+    CallError, Capacity, Census, Deadline, Holding, LinkError, Message, NewsError, Notification,
+    ReceiveError, ReplyError, SendFailure, SetError, SetStatus, StatusError, Task, TaskError,
 };
 
 /// A fork in the middle of another test would find that test's locks held.
@@ -101,6 +102,54 @@ fn every_use_of_the_parents_rights_is_refused() {
         assert_eq!(port.receive(Deadline::Never).unwrap_err(), ReceiveError::Forked);
         assert_eq!(port.make_send().unwrap_err(), SendFailure::Forked);
     }));
+}
+
+#[test]
+fn a_set_and_the_ports_of_the_task_stay_the_parents() {
+    let _alone = alone();
+    let task = Task::new();
+    let (inbox, other) = (task.port(Capacity::Bounded(1)), task.port(Capacity::Bounded(1)));
+    let post = inbox.make_send().unwrap();
+    let set = task.port_set();
+    let member = set.add(&inbox).unwrap();
+    let (notify, kernel) = (task.notify().unwrap(), Kernel::new(task.kernel().unwrap()));
+    let armed = post.watch_dead(7).unwrap();
+    post.send(Message::new("the parent's"), Deadline::Now).unwrap();
+
+    assert!(in_child(|| {
+        assert_eq!(set.add(&other), Err(SetError::Forked));
+        assert_eq!(set.receive(Deadline::Never).unwrap_err(), ReceiveError::Forked);
+        assert_eq!(ready(set.receive_async()).unwrap_err(), ReceiveError::Forked);
+        assert!(!set.remove(member));
+        assert_eq!(set.status(), SetStatus::default());
+        assert_eq!(task.notify().unwrap_err(), NewsError::Forked);
+        assert_eq!(notify.receive(Deadline::Never).unwrap_err(), ReceiveError::Forked);
+        assert_eq!(post.watch_dead(8).unwrap_err(), NewsError::Forked);
+        assert_eq!(inbox.watch_no_senders(8).unwrap_err(), NewsError::Forked);
+        assert!(!armed.cancel());
+        assert_eq!(task.kernel().unwrap_err(), SendFailure::Forked);
+        let error = kernel.identity(Deadline::Never).unwrap_err();
+        assert_eq!(error, KernelError::Unsent(SendFailure::Forked));
+    }));
+
+    // And go on there.
+    assert_eq!(set.receive(Deadline::Now).unwrap().0, member);
+    drop(inbox);
+    assert_eq!(notify.receive(Deadline::Now).unwrap().completion(), Some(7));
+    assert!(kernel.identity(Deadline::Now).is_ok());
+}
+
+#[test]
+fn a_set_that_a_forked_child_drops_goes_on_in_the_parent() {
+    let _alone = alone();
+    let task = Task::new();
+    let inbox = task.port(Capacity::Bounded(1));
+    let set = task.port_set();
+    let member = set.add(&inbox).unwrap();
+    let mut set = Some(set);
+    assert!(in_child(|| drop(set.take())));
+    inbox.make_send().unwrap().send(Message::new(""), Deadline::Now).unwrap();
+    assert_eq!(set.unwrap().receive(Deadline::Now).unwrap().0, member);
 }
 
 /// Polls it once.
