@@ -25,6 +25,7 @@ use crate::error::TaskError;
 use crate::facet::FacetEnds;
 use crate::future::{Patience, Pollers};
 use crate::giving::{GiveTable, end_gives};
+use crate::inbox::OpenInbox;
 use crate::limits::Limits;
 use crate::link::Link;
 use crate::meeting::Meeting;
@@ -55,6 +56,8 @@ pub(crate) struct TaskCore {
     pub(crate) ports: Mutex<HashMap<u64, Weak<PortCore>>>,
     pub(crate) gives: Mutex<GiveTable>,
     pub(crate) welcomes: Mutex<Welcomes>,
+    /// The default port, once one was opened.
+    pub(crate) inbox: Mutex<Option<OpenInbox>>,
     /// Ports whose windows may have places to write off.
     pub(crate) windows: Mutex<Vec<u64>>,
     /// How many facets there are, and which end at a time.
@@ -111,6 +114,7 @@ impl TaskCore {
             ports: Mutex::default(),
             gives: Mutex::new(GiveTable::new(limits.gives)),
             welcomes: Mutex::default(),
+            inbox: Mutex::default(),
             windows: Mutex::default(),
             facets: AtomicUsize::new(0),
             facet_ends: Mutex::default(),

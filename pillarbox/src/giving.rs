@@ -1,6 +1,7 @@
 //! Rights that one peer of ours gave to another, until they are claimed.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use abi::frame::{Header, Kind, flag};
 use abi::right::Kind as RightKind;
@@ -9,7 +10,7 @@ use rights::give::{GiveName, Given, Gives};
 
 use crate::core::TaskCore;
 use crate::error::SendFailure;
-use crate::link::{NO_SLOT, Turn};
+use crate::link::{Link, NO_SLOT, Turn};
 use crate::message::{Message, Notification};
 use crate::port::After;
 use crate::right::{SendRight, Sink};
@@ -77,6 +78,13 @@ impl TaskCore {
     /// Answers the claims that came in this turn.
     pub(crate) fn answer_claims(&self, turn: &mut Turn) {
         while let Some((link, giver, ticket)) = turn.claims.pop() {
+            if giver == self.id {
+                // Nobody gives in our name: it asks for our inbox.
+                if let Err(offence) = self.answer_inbox(&link, ticket, turn) {
+                    link.fault(offence);
+                }
+                continue;
+            }
             let name = GiveName { giver, to: link.peer_task(), ticket };
             let mut found = self.take_give(name);
             if found.is_none()
@@ -120,6 +128,23 @@ impl TaskCore {
                 link.fault(offence);
             }
         }
+    }
+
+    /// Answers a question for the inbox.
+    fn answer_inbox(
+        &self,
+        link: &Arc<Link>,
+        ticket: Ticket,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        let sink = self.inbox_for(link.peer_core());
+        let slot = sink.as_ref().and_then(|sink| link.export_send(sink).ok());
+        turn.sinks.extend(sink);
+        let answer = match slot {
+            Some(slot) => Header::new(Kind::Joined, slot),
+            None => Header::new(Kind::Refused, NO_SLOT),
+        };
+        link.say_answer(Header { tag: ticket.0, ..answer }, &self.id.encode())
     }
 
     /// Whether a stranger's ticket is good, before anything of his is mapped.

@@ -40,6 +40,10 @@ const TO_CHILD: i32 = 0;
 pub(crate) const TO_CALLER: i32 = 1;
 
 impl Offer {
+    pub(crate) fn is_to_child(&self) -> bool {
+        !self.to_caller
+    }
+
     /// The welcome: its id tells a caller's from a child's.
     pub(crate) fn into_message(self) -> Message {
         let id = if self.to_caller { TO_CALLER } else { TO_CHILD };

@@ -43,6 +43,7 @@ mod facet;
 pub mod future;
 mod giving;
 mod greeting;
+mod inbox;
 pub mod interface;
 pub mod limits;
 mod link;
@@ -77,6 +78,7 @@ pub use error::{
     SendFailure, SendOnceError, SpawnError, SpawnFailure, StatusError, TaskError,
 };
 pub use facet::{FacetError, Revoker, Terms};
+pub use inbox::{Callers, InboxError, ReceiveFromError, SendToError, SendToFailure};
 pub use limits::{Limit, Limits};
 pub use listen::Listening;
 pub use membrane::Membrane;

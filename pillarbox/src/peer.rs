@@ -1,6 +1,7 @@
 //! Another task, as the one a connection is with.
 
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use abi::TaskId;
@@ -9,7 +10,7 @@ use crate::core::TaskCore;
 use crate::error::{PeerUnknown, SendFailure};
 use crate::message::{Message, Notification, Sender};
 use crate::port::After;
-use crate::right::SendOnceRight;
+use crate::right::{SendOnceRight, SendRight};
 use crate::special::keep_watcher;
 use crate::task::Task;
 use crate::wait::parking::lock;
@@ -19,6 +20,7 @@ use crate::wait::parking::lock;
 pub(crate) struct PeerCore {
     pub(crate) sender: Sender,
     pub(crate) task: Arc<TaskCore>,
+    child: AtomicBool,
     state: Mutex<PeerState>,
 }
 
@@ -26,23 +28,56 @@ pub(crate) struct PeerCore {
 struct PeerState {
     gone: bool,
     watchers: Vec<SendOnceRight>,
+    /// A right to its inbox.
+    inbox: Option<SendRight>,
 }
 
 impl PeerCore {
     pub(crate) fn new(task: &Arc<TaskCore>, sender: Sender) -> Arc<Self> {
-        Arc::new(PeerCore { sender, task: Arc::clone(task), state: Mutex::default() })
+        Arc::new(PeerCore {
+            sender,
+            task: Arc::clone(task),
+            child: AtomicBool::new(false),
+            state: Mutex::default(),
+        })
     }
 
     /// The link has ended, and the last frame of the peer's has been read.
     pub(crate) fn gone(&self, after: &mut After) {
-        let told = {
+        let (told, inbox) = {
             let mut state = lock(&self.state);
             state.gone = true;
-            std::mem::take(&mut state.watchers)
+            (std::mem::take(&mut state.watchers), state.inbox.take())
         };
+        if let Some(inbox) = inbox {
+            after.drop_later(Message::new(Vec::new()).with_right(inbox));
+        }
         for to in told {
             after.fire(to, Notification::PeerGone);
         }
+    }
+
+    /// We spawned it.
+    pub(crate) fn note_child(&self) {
+        self.child.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_child(&self) -> bool {
+        self.child.load(Ordering::Relaxed)
+    }
+
+    /// The right to its inbox, where we have asked for one.
+    pub(crate) fn inbox(&self) -> Option<SendRight> {
+        lock(&self.state).inbox.clone()
+    }
+
+    /// Keeps the right to its inbox, for as long as the connection lasts.
+    pub(crate) fn keep_inbox(&self, right: SendRight) {
+        let before = {
+            let mut state = lock(&self.state);
+            if state.gone { Some(right) } else { state.inbox.replace(right) }
+        };
+        drop(before);
     }
 
     fn watch(&self, to: SendOnceRight) {

@@ -203,6 +203,9 @@ impl Worker {
         let Ok(short) = u32::try_from(number) else { return };
         let peer = parts.who.sender.task;
         let link = Link::new(&self.core, short, parts);
+        if offer.as_ref().is_some_and(Offer::is_to_child) {
+            link.peer_core().note_child();
+        }
         let Ok(joins) = self.core.add_link(&link) else {
             // There is one already: this one was never used.
             link.socket().shutdown();

@@ -14,6 +14,7 @@ use super::state::{After, PortState, Wants};
 use super::{PortCore, ReceiveRight};
 use crate::deadline::Deadline;
 use crate::error::ReceiveError;
+use crate::link::Link;
 use crate::message::{Body, Envelope, Message};
 use crate::wait::Waiter;
 use crate::wait::parking::lock;
@@ -305,11 +306,25 @@ impl ReceiveRight {
     /// ```
     pub fn receive_where(
         &self,
-        mut wanted: impl FnMut(&Message) -> bool,
+        wanted: impl FnMut(&Message) -> bool,
         deadline: Deadline,
     ) -> Result<Message, ReceiveError> {
+        self.core.task.check().map_err(|_| ReceiveError::Forked)?;
+        self.receive_unless(wanted, || false, None, deadline)
+            .flatten()
+            .ok_or(ReceiveError::Deadline)
+    }
+
+    /// As [`ReceiveRight::receive_where`], and ends with nothing once `over` says
+    /// that what is not there now never comes. The end of `link` makes it look.
+    pub(crate) fn receive_unless(
+        &self,
+        mut wanted: impl FnMut(&Message) -> bool,
+        over: impl Fn() -> bool,
+        link: Option<&Arc<Link>>,
+        deadline: Deadline,
+    ) -> Option<Option<Message>> {
         let core = &self.core;
-        core.task.check().map_err(|_| ReceiveError::Forked)?;
         let mut scan = Scan::default();
         let mut waiting = false;
         let found = core.task.wait(deadline, None, |waiter| {
@@ -319,15 +334,26 @@ impl ReceiveRight {
                 let now_ns = core.task.now_ns();
                 lock(&core.state).join_receivers(waiter, Wants::Search, now_ns, &mut after);
                 after.run();
+                if let Some(link) = link {
+                    link.add_waiter(waiter);
+                }
             }
-            core.search(&mut scan, &mut wanted)
+            // First whether it is over, then what there is.
+            let over = over();
+            match core.search(&mut scan, &mut wanted) {
+                None if over => Some(None),
+                found => found.map(Some),
+            }
         });
+        if let Some(link) = link {
+            link.remove_waiter(&Waiter::mine());
+        }
         let none = |_: &mut PortState, _, _: &mut After| None::<()>;
         core.stop_receiving(&Waiter::mine(), &mut waiting, none);
-        match found {
-            Some(Ok(message)) => Ok(taken_out(message)),
+        match found? {
+            Some(Ok(message)) => Some(Some(taken_out(message))),
             Some(Err(panic)) => resume_unwind(panic),
-            None => Err(ReceiveError::Deadline),
+            None => Some(None),
         }
     }
 
