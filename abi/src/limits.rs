@@ -129,3 +129,24 @@ pub const KERNEL_REQUESTS: u32 = 64;
 
 /// Lines in one answer of a kernel port.
 pub const KERNEL_ROWS: usize = 256;
+
+/// Readers of one shared mailbox. Each costs its owner a send right, and the
+/// messages it was handed.
+pub const SHARED_READERS: usize = 1024;
+
+/// Readers of one shared mailbox that are of one task.
+pub const SHARED_READERS_EACH: u32 = 16;
+
+/// Messages a reader may be handed before it has acknowledged one of them.
+pub const SHARED_PREFETCH: u32 = 64;
+
+/// Messages the owner of a shared mailbox has taken from its port and that wait
+/// for the reader of their key.
+pub const SHARED_WAITING: usize = 1024;
+
+/// Keys of which a shared mailbox remembers the reader. Beyond them the key that
+/// was not used for longest, and of which nothing is out, is forgotten.
+pub const SHARED_KEYS: usize = 64 * 1024;
+
+/// Messages a reader may be behind, where each reader gets all.
+pub const SHARED_BEHIND: usize = 1024;

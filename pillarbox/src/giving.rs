@@ -139,6 +139,7 @@ impl TaskCore {
     ) -> Result<(), Offence> {
         let sink = self.inbox_for(link.peer_core());
         let slot = sink.as_ref().and_then(|sink| link.export_send(sink).ok());
+        slot.iter().for_each(|slot| link.published(*slot));
         turn.sinks.extend(sink);
         let answer = match slot {
             Some(slot) => Header::new(Kind::Joined, slot),

@@ -26,6 +26,7 @@
 //! | [`mod@bootstrap`]  | names for rights, and services that start when asked |
 //! | [`mod@typed`]      | channels of any serde type, or of a fixed size    |
 //! | [`mod@future`]     | the same operations as futures, for any executor  |
+//! | [`mod@shared`]     | one mailbox that several tasks read               |
 //! | [`mod@interface`]  | a trait as a typed client and a server            |
 //! | [`Deadline`]       | how long a call may wait                          |
 //!
@@ -57,6 +58,7 @@ mod peer;
 mod port;
 mod right;
 mod set;
+pub mod shared;
 mod spawn;
 mod special;
 mod task;

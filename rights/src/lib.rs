@@ -20,6 +20,7 @@
 //! | [`moving`]  | the receive right of a port goes to another task          |
 //! | [`ready`]   | which members of a port set have their turn               |
 //! | [`senders`] | when nobody can send any more                             |
+//! | [`sharing`] | which of several readers gets which message           |
 //! | [`reply`]   | what a caller still wants of the answer it was promised   |
 //! | [`census`]  | where every right is                                      |
 #![forbid(unsafe_code)]
@@ -35,6 +36,7 @@ pub mod queue;
 pub mod ready;
 pub mod reply;
 pub mod senders;
+pub mod sharing;
 pub mod table;
 pub mod terms;
 pub mod window;
