@@ -9,17 +9,24 @@
 //! | 0      | `life`  | generation in the low half, state in the high    |
 //! | 8      | `grant` | messages you may have sent on this slot, in all; |
 //! |        |         | of a send-once slot: bytes of room for parts     |
-//! | 16     | -       | zero; for where a moved port went                |
+//! | 16     | `moved` | for a port that moved: the importer's ticket     |
 //! | 24     | `pulses`| pulses you may have sent on this slot, in all    |
+//! | 32     | `moved` | whose it is now, two words                       |
+//! | 48     | `moved` | where that task listens, two words               |
 
-use crate::limits;
+use crate::right::Address;
+use crate::{TaskId, Ticket, limits};
 
 /// Bytes of one slot.
-pub const SLOT_BYTES: usize = 32;
+pub const SLOT_BYTES: usize = 64;
 /// Offset of `life` in a slot.
 pub const LIFE_AT: usize = 0;
 /// Offset of `grant` in a slot.
 pub const GRANT_AT: usize = 8;
+/// Offsets of the words of `moved` in a slot.
+pub const MOVED_AT: [usize; MOVED_WORDS] = [16, 32, 40, 48, 56];
+/// Words of `moved`.
+pub const MOVED_WORDS: usize = 5;
 
 /// Offset of `pulses` in a slot.
 pub const PULSES_AT: usize = 24;
@@ -43,6 +50,8 @@ pub enum State {
     Withdrawn,
     /// Of a send-once slot: the caller's deadline has passed.
     TimedOut,
+    /// The receive right has gone, or is about to go, to another task.
+    Moved,
 }
 
 /// The first word of a slot.
@@ -65,6 +74,7 @@ impl Life {
             State::Asked => 4,
             State::Withdrawn => 5,
             State::TimedOut => 6,
+            State::Moved => 7,
         };
         (state << 32) | self.generation as u64
     }
@@ -79,9 +89,43 @@ impl Life {
             4 => State::Asked,
             5 => State::Withdrawn,
             6 => State::TimedOut,
+            7 => State::Moved,
             _ => State::Dead,
         };
         Life { generation: word as u32, state }
+    }
+}
+
+/// Where a port went, for one of its importers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// What the importer claims its right by.
+    pub ticket: Ticket,
+    /// The new owner.
+    pub owner: TaskId,
+    /// Where the new owner listens.
+    pub address: Address,
+}
+
+impl Moved {
+    /// The words as they lie on the board.
+    pub fn encode(&self) -> [u64; MOVED_WORDS] {
+        let mut address = [0; 16];
+        address[..15].copy_from_slice(&self.address.0);
+        let (low, high) = address.split_at(8);
+        let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        [self.ticket.0, self.owner.process, self.owner.number, word(low), word(high)]
+    }
+
+    /// What the words on a peer's board say.
+    pub fn decode(words: [u64; MOVED_WORDS]) -> Self {
+        let [ticket, process, number, low, high] = words;
+        let mut address = Address::default();
+        let bytes = low.to_le_bytes().into_iter().chain(high.to_le_bytes());
+        for (to, from) in address.0.iter_mut().zip(bytes) {
+            *to = from;
+        }
+        Moved { ticket: Ticket(ticket), owner: TaskId { process, number }, address }
     }
 }
 
@@ -136,5 +180,15 @@ mod tests {
             assert_eq!(Life::decode(life.encode()), life);
         }
         assert_eq!(Life::decode(9 << 32).state, State::Dead);
+    }
+
+    #[test]
+    fn where_a_port_went_comes_back() {
+        let moved = Moved {
+            ticket: Ticket(u64::MAX),
+            owner: TaskId { process: 1 << 40, number: 3 },
+            address: Address::new(b"0123456789abcde").unwrap_or_default(),
+        };
+        assert_eq!(Moved::decode(moved.encode()), moved);
     }
 }

@@ -88,11 +88,19 @@ pub enum Kind {
     Pulse = 16,
     /// A part of the answer to a call, for offset `tag` of the caller's buffer.
     Part = 17,
+    /// In a bag, first: what the port is.
+    Port = 18,
+    /// In a bag: a right that is out, `tag` its ticket.
+    Out = 19,
+    /// In a bag: the right with ticket `tag` has ended.
+    Ended = 20,
+    /// The bag of ticket `tag` holds something new: look.
+    Bag = 21,
 }
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Skip,
         Kind::Message,
         Kind::Welcome,
@@ -111,10 +119,15 @@ impl Kind {
         Kind::Return,
         Kind::Pulse,
         Kind::Part,
+        Kind::Port,
+        Kind::Out,
+        Kind::Ended,
+        Kind::Bag,
     ];
 
     fn flags_allowed(self) -> u8 {
         match self {
+            Kind::Port => flag::ATTACHED,
             Kind::Message | Kind::Welcome => flag::REPLY | flag::ATTACHED | flag::NOTIFICATION,
             Kind::Give | Kind::Joined => flag::ONCE,
             _ => 0,
@@ -266,6 +279,11 @@ impl Attached {
         flags
     }
 
+    /// How many receive rights there are, and descriptors of their bags.
+    pub fn bags(&self) -> usize {
+        self.rights.iter().filter(|right| matches!(right, RightRef::Receive(_))).count()
+    }
+
     /// Reads the bytes between header and body.
     ///
     /// # Errors
@@ -282,6 +300,7 @@ impl Attached {
                 | RightRef::Yours(kind, _)
                 | RightRef::Third { kind, .. }
                 | RightRef::Dead(kind) => kind,
+                RightRef::Receive(_) => return Err(Offence::RightKind),
             };
             if kind != crate::right::Kind::SendOnce {
                 return Err(Offence::RightKind);
@@ -295,9 +314,9 @@ impl Attached {
             attached.packet = u32_at(bytes, 4).ok_or(SHORT)?;
             attached.region = u64_at(bytes, 8).ok_or(SHORT)?;
             let region = attached.region > 0;
+            let most = limits::MESSAGE_DESCRIPTORS + limits::MESSAGE_RECEIVES + usize::from(region);
             if rights > limits::MESSAGE_RIGHTS
-                || usize::from(attached.descriptors)
-                    > limits::MESSAGE_DESCRIPTORS + usize::from(region)
+                || usize::from(attached.descriptors) > most
                 || attached.region > limits::MESSAGE_BYTES
             {
                 return Err(Offence::FrameOversized);
@@ -311,6 +330,13 @@ impl Attached {
                 attached.rights.push(right);
                 bytes = bytes.get(used..).ok_or(SHORT)?;
             }
+        }
+        let bags = attached.bags();
+        if bags > limits::MESSAGE_RECEIVES {
+            return Err(Offence::FrameOversized);
+        }
+        if bags + usize::from(attached.region > 0) > usize::from(attached.descriptors) {
+            return Err(Offence::BodyMalformed);
         }
         if bytes.is_empty() { Ok(attached) } else { Err(Offence::FrameOversized) }
     }

@@ -14,11 +14,13 @@
 //! | [`board`]   | the slot: the truth about one exported right              |
 //! | [`hello`]   | the first packet each way                                 |
 //! | [`frame`]   | what lies in a lane                                       |
+//! | [`bag`]     | what a port is when its receive right goes away           |
 //! | [`right`]   | how a right is named inside a message                     |
 //! | [`name`]    | names of services: checked text                           |
 //! | [`offence`] | what a peer can do wrong, one word for each               |
 #![forbid(unsafe_code)]
 
+pub mod bag;
 pub mod board;
 pub mod frame;
 pub mod hello;
@@ -41,6 +43,7 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
 }
 
-pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+/// The number at offset `at` of what a peer wrote, if there is one.
+pub fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
 }

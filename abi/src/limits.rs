@@ -31,6 +31,9 @@ pub const MESSAGE_RIGHTS: usize = 512;
 /// Descriptors in one message.
 pub const MESSAGE_DESCRIPTORS: usize = 64;
 
+/// Receive rights in one message.
+pub const MESSAGE_RECEIVES: usize = 8;
+
 /// The longest name of a service, in bytes.
 pub const NAME_BYTES: usize = 255;
 
@@ -40,6 +43,7 @@ pub const FRAME_BYTES: usize = crate::frame::HEADER_BYTES
     + crate::frame::ATTACHED_BYTES
     + (MESSAGE_RIGHTS + 1) * crate::right::REF_BYTES_MAX
     + INLINE_BYTES
+    + crate::bag::Origin::BYTES
     + 8;
 
 /// Bytes one peer may have waiting in our queues, frames and charges summed.
@@ -56,6 +60,10 @@ pub const DESCRIPTOR_CHARGE: u64 = 64 * 1024;
 
 /// Packets with descriptors that may wait for the frame that owns them.
 pub const DESCRIPTORS_WAITING: usize = 64;
+
+/// Packets with descriptors of messages in bags that may wait for their bag. Beyond
+/// it the oldest are lost: their move may have failed.
+pub const BAG_DESCRIPTORS_WAITING: usize = 4 * DESCRIPTORS_WAITING;
 
 /// Questions of one link that may be unanswered.
 pub const QUESTIONS: u32 = 64;

@@ -9,6 +9,7 @@
 //! | `Yours` | a slot on your board, which you gave me                 | 16    |
 //! | `Third` | another task's port: who owns it, and the ticket        | 56    |
 //! | `Dead`  | the right of a port that is gone                        | 16    |
+//! | `Receive` | the receive right itself; its bag came before         | 16    |
 
 use crate::{Offence, Slot, TaskId, Ticket, u32_at, u64_at};
 
@@ -21,6 +22,7 @@ const MINE: u8 = 1;
 const YOURS: u8 = 2;
 const THIRD: u8 = 3;
 const DEAD: u8 = 4;
+const RECEIVE: u8 = 5;
 
 /// The abstract socket name a task listens on, as the kernel chose it.
 ///
@@ -73,6 +75,9 @@ pub enum RightRef {
     },
     /// A right whose port is gone.
     Dead(Kind),
+    /// The receive right of a port: its bag is one of the message's descriptors,
+    /// which come in the order of these.
+    Receive(Ticket),
 }
 
 impl RightRef {
@@ -83,6 +88,7 @@ impl RightRef {
             RightRef::Yours(kind, _) => (YOURS, kind),
             RightRef::Third { kind, .. } => (THIRD, kind),
             RightRef::Dead(kind) => (DEAD, kind),
+            RightRef::Receive(_) => (RECEIVE, &Kind::Send),
         };
         let kind = match kind {
             Kind::Send => 0,
@@ -100,6 +106,7 @@ impl RightRef {
                 out.extend_from_slice(&address.0);
                 out.extend_from_slice(&[0; 9]);
             }
+            RightRef::Receive(ticket) => out.extend_from_slice(&ticket.0.to_le_bytes()),
             RightRef::Dead(_) => out.extend_from_slice(&[0; 8]),
         }
     }
@@ -122,6 +129,10 @@ impl RightRef {
             MINE => Ok((RightRef::Mine(kind, slot), REF_BYTES)),
             YOURS => Ok((RightRef::Yours(kind, slot), REF_BYTES)),
             DEAD => Ok((RightRef::Dead(kind), REF_BYTES)),
+            RECEIVE if kind == Kind::Send => {
+                let ticket = u64_at(bytes, 8).ok_or(Offence::FrameTruncated)?;
+                Ok((RightRef::Receive(Ticket(ticket)), REF_BYTES))
+            }
             THIRD => {
                 let ticket = Ticket(u64_at(bytes, 8).ok_or(Offence::FrameTruncated)?);
                 let rest = bytes.get(16..REF_BYTES_MAX).ok_or(Offence::FrameTruncated)?;
@@ -149,6 +160,7 @@ mod tests {
             RightRef::Yours(Kind::Send, slot),
             RightRef::Third { kind: Kind::Send, owner, address, ticket: Ticket(9) },
             RightRef::Dead(Kind::SendOnce),
+            RightRef::Receive(Ticket(11)),
         ] {
             let mut bytes = Vec::new();
             right.encode(&mut bytes);

@@ -244,7 +244,7 @@ impl Bootstrap {
             })?;
         match offered.remove(BOOTSTRAP) {
             Some(Right::Send(right)) => Ok(Bootstrap { right }),
-            Some(Right::SendOnce(_)) | None => Err(BootstrapError::BadAnswer),
+            Some(Right::SendOnce(_) | Right::Receive(_)) | None => Err(BootstrapError::BadAnswer),
         }
     }
 

@@ -27,10 +27,12 @@ use crate::future::{Patience, Pollers};
 use crate::giving::{GiveTable, end_gives};
 use crate::inbox::OpenInbox;
 use crate::limits::Limits;
-use crate::link::Link;
+use crate::link::{Join, Link};
 use crate::meeting::Meeting;
 use crate::message::{Notification, Sender};
 use crate::metrics::Counters;
+use crate::moving::adopt::FollowerTable;
+use crate::moving::gone::Gone;
 use crate::port::{After, PortCore};
 use crate::special::{KernelPort, NotifyPort};
 use crate::wait::Sleepers;
@@ -63,6 +65,12 @@ pub(crate) struct TaskCore {
     /// How many facets there are, and which end at a time.
     pub(crate) facets: AtomicUsize,
     pub(crate) facet_ends: Mutex<FacetEnds>,
+    /// Claims of rights nobody holds any more, for what dead owners had not read.
+    pub(crate) salvaged: Mutex<Vec<Arc<Join>>>,
+    /// Rights that were out when ports came here.
+    pub(crate) followers: Mutex<FollowerTable>,
+    /// Ports that went, with messages whose rights could not be named yet.
+    pub(crate) parked: Mutex<Vec<Arc<Gone>>>,
     pub(crate) later: Mutex<Vec<After>>,
     pub(crate) has_later: AtomicBool,
     pub(crate) background: OnceLock<Background>,
@@ -118,6 +126,9 @@ impl TaskCore {
             windows: Mutex::default(),
             facets: AtomicUsize::new(0),
             facet_ends: Mutex::default(),
+            salvaged: Mutex::default(),
+            followers: Mutex::default(),
+            parked: Mutex::default(),
             later: Mutex::default(),
             has_later: AtomicBool::new(false),
             background: OnceLock::new(),
@@ -206,7 +217,8 @@ impl TaskCore {
             (gives.let_go(), gives.rules.next_expiry())
         };
         end_gives(self, expired, Notification::SendOnceDied);
-        [next, due, self.expire_facets()].into_iter().flatten().min()
+        let rest = [self.expire_facets(), self.expire_followers()];
+        [next, due].into_iter().chain(rest).flatten().min()
     }
 
     pub(crate) fn start_background(&self) -> Result<&Background, std::io::Error> {
@@ -226,6 +238,11 @@ impl TaskCore {
         }
         drop(starting);
         self.background.get().ok_or_else(|| std::io::ErrorKind::NotConnected.into())
+    }
+
+    /// Where this task listens for introductions.
+    pub(crate) fn address(&self) -> abi::right::Address {
+        self.background.get().map_or_else(Default::default, |background| background.address)
     }
 
     pub(crate) fn background(&self) -> Option<&Background> {

@@ -9,9 +9,10 @@ use std::sync::atomic::Ordering;
 
 use crate::core::TaskCore;
 use crate::giving::end_gives;
-use crate::link::{Link, Turn};
+use crate::link::{Join, Link, Turn};
 use crate::meeting::Meeting;
 use crate::message::Notification;
+use crate::moving::gone::Gone;
 use crate::port::After;
 use crate::wait::parking::{lock, try_lock};
 
@@ -24,6 +25,7 @@ impl TaskCore {
         // look at the head.
         let _ = link.read_socket(&mut turn);
         link.drain_all(&mut turn);
+        link.complete_all_bags(&mut turn);
         self.answer_claims(&mut turn);
         if !self.remove_link(link) {
             drop(seat);
@@ -43,6 +45,7 @@ impl TaskCore {
                 matches!(meetings.get(&peer), Some(Meeting::Linked(one)) if Arc::ptr_eq(one, link));
             (ended, if ours { meetings.remove(&peer) } else { None })
         };
+        self.end_followers_of(peer, &mut turn.after);
         self.wake_unwelcomed(&mut turn.after);
         drop(seat);
         drop(meeting);
@@ -117,12 +120,60 @@ impl TaskCore {
         if heard {
             self.wake_sentinel();
         }
+        self.push_parked();
     }
 
     /// Something found under a lock that must be done without one.
     pub(crate) fn run_later(&self, after: After) {
         lock(&self.later).push(after);
         self.has_later.store(true, Ordering::Release);
+    }
+
+    /// Reads what one peer has written, whoever drains.
+    pub(crate) fn drain_link(&self, link: &Arc<Link>) {
+        let seat = lock(&self.seat);
+        let mut turn = Turn::default();
+        link.drain_all(&mut turn);
+        self.answer_claims(&mut turn);
+        drop(seat);
+        self.finish_turn(turn);
+    }
+
+    /// A port that has gone keeps messages whose rights could not be named: they
+    /// are tried again after the next turn.
+    pub(crate) fn park(&self, gone: &Arc<Gone>) {
+        let mut parked = lock(&self.parked);
+        if !parked.iter().any(|known| Arc::ptr_eq(known, gone)) {
+            parked.push(Arc::clone(gone));
+        }
+    }
+
+    fn push_parked(&self) {
+        self.forget_salvaged();
+        let parked = std::mem::take(&mut *lock(&self.parked));
+        for gone in parked {
+            gone.push_parked();
+        }
+    }
+
+    /// What a dead owner had not read goes before what is sent on this link now.
+    pub(crate) fn send_again_later(&self, link: &Arc<Link>) {
+        let mut after = After::default();
+        after.send_again(link);
+        self.run_later(after);
+    }
+
+    /// Keeps a claim that nobody holds until it is settled.
+    pub(crate) fn keep_until_settled(&self, join: Arc<Join>) {
+        lock(&self.salvaged).push(join);
+        self.forget_salvaged();
+    }
+
+    /// What is settled is kept no more.
+    pub(crate) fn forget_salvaged(&self) {
+        let settled: Vec<_> =
+            lock(&self.salvaged).extract_if(.., |join| join.result().is_some()).collect();
+        drop(settled);
     }
 
     fn run_late(&self) -> bool {

@@ -54,6 +54,14 @@ pub enum SendFailure {
     /// another task and its owner has not confirmed it before the deadline.
     #[error("the owner of the right, task {0}, has not confirmed it in time")]
     NotJoined(TaskId),
+    /// A receive right in the message came here a moment ago, and rights to its port
+    /// are still on their way: it can be sent on when they have come.
+    #[error("rights to the port are still on their way from its last owner")]
+    Unsettled,
+    /// A receive right in the message is of a port with rights on terms, which do
+    /// not move.
+    #[error("the port has send rights with terms, and cannot go to another task")]
+    HasTerms,
     /// The receiver holds as many rights of ours as one link carries.
     #[error("the receiver holds as many rights of this task as one peer may")]
     RightsExhausted,

@@ -77,7 +77,7 @@ impl TaskCore {
 
     /// Answers the claims that came in this turn.
     pub(crate) fn answer_claims(&self, turn: &mut Turn) {
-        while let Some((link, giver, ticket)) = turn.claims.pop() {
+        while let Some((link, giver, ticket, sent)) = turn.claims.pop() {
             if giver == self.id {
                 // Nobody gives in our name: it asks for our inbox.
                 if let Err(offence) = self.answer_inbox(&link, ticket, turn) {
@@ -92,7 +92,15 @@ impl TaskCore {
             {
                 // Whoever saw the message can see the give: drain, then know.
                 giver.drain_all(turn);
+                // The same of a bag, where the port came to us.
+                giver.read_bags(turn);
                 found = self.take_give(name);
+            }
+            if found.is_none()
+                && let Some(adopted) = self.follower(giver, ticket)
+                && adopted.claim(&link, ticket, sent, turn)
+            {
+                continue;
             }
             let refused = Header { tag: ticket.0, ..Header::new(Kind::Refused, NO_SLOT) };
             let answered = match found {
@@ -151,7 +159,7 @@ impl TaskCore {
     /// Whether a stranger's ticket is good, before anything of his is mapped.
     pub(crate) fn knows_give(&self, giver: TaskId, to: TaskId, ticket: Ticket) -> bool {
         let name = GiveName { giver, to, ticket };
-        if lock(&self.gives).held.contains_key(&name) {
+        if lock(&self.gives).held.contains_key(&name) || self.follower(giver, ticket).is_some() {
             return true;
         }
         if let Some(giver) = self.link_with(giver) {
@@ -162,7 +170,7 @@ impl TaskCore {
             drop(seat);
             self.finish_turn(turn);
         }
-        lock(&self.gives).held.contains_key(&name)
+        lock(&self.gives).held.contains_key(&name) || self.follower(giver, ticket).is_some()
     }
 }
 

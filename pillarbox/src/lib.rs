@@ -53,6 +53,7 @@ mod meeting;
 mod membrane;
 mod message;
 mod metrics;
+mod moving;
 mod offer;
 mod peer;
 mod port;

@@ -6,7 +6,7 @@ use abi::{TaskId, limits};
 
 use crate::background::Job;
 use crate::core::TaskCore;
-use crate::link::{Join, Joined, Link};
+use crate::link::{Join, Link};
 use crate::port::After;
 use crate::wait::parking::lock;
 
@@ -91,7 +91,7 @@ impl TaskCore {
             }
         };
         for join in joins {
-            join.settle(Joined::Dead, after);
+            join.fail(false, after);
         }
     }
 
@@ -106,7 +106,11 @@ impl TaskCore {
                     return;
                 }
                 Some(Meeting::Opening(_)) => None,
-                None if join.owner == self.id => None,
+                None if join.owner == self.id => {
+                    drop(meetings);
+                    self.claim_here(&join, after);
+                    return;
+                }
                 None => {
                     meetings.insert(join.owner, Meeting::Opening(vec![Arc::clone(&join)]));
                     drop(meetings);
@@ -123,7 +127,7 @@ impl TaskCore {
             Some(link) => link.claim(join, after),
             // Too many wait already; or it is our own right, which would have
             // come home by name and not by ticket.
-            None => join.settle(Joined::Dead, after),
+            None => join.fail(false, after),
         }
     }
 }

@@ -249,7 +249,7 @@ impl Message {
         }
         let once = self.rights.iter_mut().filter_map(|right| match right {
             Right::SendOnce(right) => Some(right),
-            Right::Send(_) => None,
+            Right::Send(_) | Right::Receive(_) => None,
         });
         for right in once.chain(&mut self.reply) {
             right.come_inside(within);

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use abi::{TaskId, right::Kind};
+use abi::TaskId;
 use rights::queue::{Label, Labelled};
 
 use crate::call::{CallNote, InParts};
@@ -13,6 +13,7 @@ use crate::error::ReplyError;
 use crate::link::Charge;
 use crate::membrane::Within;
 use crate::peer::PeerCore;
+use crate::port::ReceiveRight;
 use crate::right::{SendOnceRight, SendRight};
 
 /// A right in a message or in a space.
@@ -23,21 +24,17 @@ pub enum Right {
     Send(SendRight),
     /// A send-once right.
     SendOnce(SendOnceRight),
+    /// A receive right: the port goes with the message.
+    Receive(ReceiveRight),
 }
 
 impl Right {
-    pub(crate) const fn kind(&self) -> Kind {
-        match self {
-            Right::Send(_) => Kind::Send,
-            Right::SendOnce(_) => Kind::SendOnce,
-        }
-    }
-
     /// The task that holds it; `None` for one that leads nowhere.
     pub(crate) fn task(&self) -> Option<&Arc<TaskCore>> {
         match self {
             Right::Send(right) => Some(right.task()),
             Right::SendOnce(right) => right.task(),
+            Right::Receive(right) => Some(&right.core().task),
         }
     }
 
@@ -61,6 +58,25 @@ impl Right {
             Right::SendOnce(right) => Ok(right),
             other => Err(other),
         }
+    }
+}
+
+impl Right {
+    /// The receive right, or the right back.
+    ///
+    /// # Errors
+    /// The right itself, where it is another kind.
+    pub fn into_receive(self) -> Result<ReceiveRight, Right> {
+        match self {
+            Right::Receive(right) => Ok(right),
+            other => Err(other),
+        }
+    }
+}
+
+impl From<ReceiveRight> for Right {
+    fn from(right: ReceiveRight) -> Self {
+        Right::Receive(right)
     }
 }
 

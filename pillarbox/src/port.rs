@@ -2,6 +2,7 @@
 
 mod asking;
 mod facets;
+mod moving;
 mod options;
 mod pulse;
 mod receive;
@@ -19,15 +20,17 @@ use rights::queue::Labelled;
 pub use rights::queue::Order;
 pub use rights::window::Capacity;
 
+pub(crate) use self::moving::Unloaded;
 pub use self::options::PortOptions;
 pub use self::receive::{Part, Short};
-pub(crate) use self::state::After;
-use self::state::{Holder, OnBoard, PortState};
+pub(crate) use self::state::{After, PortState};
+use self::state::{Holder, OnBoard};
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::link::Link;
 use crate::message::{Message, Notification};
+use crate::moving::pack::GoneCell;
 use crate::right::{SendOnceRight, SendRight, Sink};
 use crate::special::keep_watcher;
 use crate::wait::Waiter;
@@ -39,6 +42,7 @@ pub(crate) struct PortCore {
     pub(crate) id: u64,
     pub(crate) task: Arc<TaskCore>,
     state: Mutex<PortState>,
+    gone: GoneCell,
 }
 
 impl PortCore {
@@ -48,6 +52,7 @@ impl PortCore {
             id,
             task: Arc::clone(task),
             state: Mutex::new(PortState::new(id, options)),
+            gone: GoneCell::new(),
         });
         if task.check().is_ok() {
             task.note_port(id, Arc::downgrade(&core));
@@ -160,6 +165,13 @@ impl PortCore {
     /// still lives; its slot on the board says the same.
     pub(crate) fn joined(&self, link: &Arc<Link>, slot: Slot, via: u64) -> bool {
         let mut state = lock(&self.state);
+        if let Some(gone) = self.gone()
+            && gone.joined(link, slot, via)
+        {
+            let board = OnBoard { link: Arc::downgrade(link), slot, came: 0 };
+            state.boards.insert((link.number, via), board);
+            return true;
+        }
         let page = link.own_page();
         let ended = via != self.id && state.facets.rules.ended(via).is_some();
         if !state.alive || ended {
@@ -175,13 +187,21 @@ impl PortCore {
         // The grant first: who sees the slot alive also sees what it may send.
         page.set_grant(slot.index, grant);
         page.set_life(slot.index, Life { generation: slot.generation, state: State::Live });
-        state.boards.insert((link.number, via), OnBoard { link: Arc::downgrade(link), slot });
+        state
+            .boards
+            .insert((link.number, via), OnBoard { link: Arc::downgrade(link), slot, came: 0 });
         true
     }
 
     /// A peer holds no right to this port any more.
     pub(crate) fn left(&self, link: &Link, via: u64, after: &mut After) {
         let mut state = lock(&self.state);
+        if let Some(gone) = self.gone() {
+            state.boards.remove(&(link.number, via));
+            drop(state);
+            gone.left(link, via);
+            return;
+        }
         // One that has ended has left already.
         if state.boards.remove(&(link.number, via)).is_none() {
             return;
@@ -276,6 +296,14 @@ impl PortCore {
         after: &mut After,
     ) -> Result<(), Offence> {
         let mut state = lock(&self.state);
+        if let Some(gone) = self.gone() {
+            drop(state);
+            gone.arrive(link, via, message, after);
+            return Ok(());
+        }
+        if let Some(board) = state.boards.get_mut(&(link.number, via)) {
+            board.came += 1;
+        }
         if !state.alive {
             // It was on its way when the port ended: its rights end with it.
             after.dropped.push(message);
@@ -307,6 +335,11 @@ impl PortCore {
     /// A message or notification came on a send-once right.
     pub(crate) fn arrive_once(&self, message: Message, after: &mut After) {
         let mut state = lock(&self.state);
+        if let Some(gone) = self.gone() {
+            drop(state);
+            gone.arrive_once(message, after);
+            return;
+        }
         state.once = state.once.saturating_sub(1);
         if state.alive {
             let label = message.label();
@@ -380,6 +413,9 @@ impl PortCore {
         let sets;
         {
             let mut state = lock(&self.state);
+            if self.gone().is_some() {
+                return;
+            }
             state.alive = false;
             sets = state.leave_sets();
             after.dropped.extend(state.queue.drain());
@@ -423,6 +459,13 @@ pub struct ReceiveRight {
 
 impl ReceiveRight {
     pub(crate) fn new(core: Arc<PortCore>) -> Self {
+        ReceiveRight { core }
+    }
+
+    /// The receive right of a port that has ended.
+    pub(crate) fn ended(task: &Arc<TaskCore>) -> Self {
+        let core = PortCore::new(task, &Capacity::Bounded(1).into());
+        core.die();
         ReceiveRight { core }
     }
 

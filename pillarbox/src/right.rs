@@ -70,7 +70,7 @@ impl Sink {
     /// Whether anybody is there to take a message.
     pub(crate) fn is_open(&self) -> bool {
         match self {
-            Sink::Port(port) => port.is_alive(),
+            Sink::Port(port) => port.is_alive() || port.gone().is_some(),
             Sink::Facet(facet) => facet.port.is_alive() && !facet.has_ended(),
             Sink::Reply(cell) => !cell.state().is_gone(),
         }
@@ -134,6 +134,48 @@ pub(crate) enum Settled<'a> {
     Dead,
 }
 
+/// Where the rights of an entry lead: its port may have gone to another task, and
+/// that one's to a third.
+fn settled_entry(entry: &Arc<Entry>) -> Settled<'_> {
+    let mut next = entry.moved().get();
+    while let Some(moved) = next {
+        match moved.join.result() {
+            None => return Settled::Joining(&moved.join),
+            Some(Joined::Send(held)) => return settled_entry(held.entry()),
+            Some(Joined::Own(right)) => return right.settled(),
+            Some(Joined::Back) => next = moved.next.get(),
+            Some(Joined::Once(..) | Joined::Dead) => return Settled::Dead,
+        }
+    }
+    Settled::Import(entry)
+}
+
+/// Where our own rights to a port that we gave away lead.
+fn settled_join(join: &Arc<Join>) -> Settled<'_> {
+    match join.result() {
+        None => Settled::Joining(join),
+        Some(Joined::Send(held)) => settled_entry(held.entry()),
+        Some(Joined::Own(right)) => right.settled(),
+        Some(_) => Settled::Dead,
+    }
+}
+
+impl Settled<'_> {
+    /// Whether the port has gone to another task since this was looked up.
+    pub(crate) fn follows(&self) -> bool {
+        match self {
+            Settled::Own(port) => port.gone().is_some(),
+            Settled::Import(entry) => {
+                let mut after = After::default();
+                entry.look(&mut after);
+                after.run();
+                entry.has_moved()
+            }
+            Settled::Facet(_) | Settled::Joining(_) | Settled::Dead => false,
+        }
+    }
+}
+
 /// The right to send to a port, any number of times. A clone is a right of its
 /// own.
 #[derive(Debug)]
@@ -190,14 +232,18 @@ impl SendRight {
     /// Where the right leads. One that a membrane holds is resolved first.
     pub(crate) fn settled(&self) -> Settled<'_> {
         match &self.target {
-            Target::Own(port) => Settled::Own(port),
+            Target::Own(port) => match port.gone() {
+                None => Settled::Own(port),
+                Some(gone) => settled_join(gone.own()),
+            },
             Target::Facet(facet) => Settled::Facet(facet),
-            Target::Import(held) => Settled::Import(held.entry()),
+            Target::Import(held) => settled_entry(held.entry()),
             Target::Through(_) | Target::Dead(_) => Settled::Dead,
             Target::Joining(join) => match join.result() {
                 None => Settled::Joining(join),
-                Some(Joined::Send(held)) => Settled::Import(held.entry()),
-                Some(Joined::Once(..) | Joined::Dead) => Settled::Dead,
+                Some(Joined::Send(held)) => settled_entry(held.entry()),
+                Some(Joined::Own(right)) => right.settled(),
+                Some(Joined::Once(..) | Joined::Back | Joined::Dead) => Settled::Dead,
             },
         }
     }
@@ -238,19 +284,28 @@ impl SendRight {
         if let Err(reason) = message.check_limits(self.task()) {
             return fail(reason, message);
         }
-        if let Settled::Joining(join) = self.settled()
-            && let Err(reason) = join.wait(deadline)
-        {
-            return fail(reason, message);
+        let mut message = message;
+        loop {
+            if let Settled::Joining(join) = self.settled()
+                && let Err(reason) = join.wait(deadline)
+            {
+                return fail(reason, message);
+            }
+            let settled = self.settled();
+            let sent = match &settled {
+                Settled::Own(port) => send_own(port, None, message, deadline),
+                Settled::Facet(facet) => send_own(&facet.port, Some(facet.id), message, deadline),
+                Settled::Import(entry) => entry.link.send(entry, message, deadline),
+                Settled::Joining(join) => Err((SendFailure::NotJoined(join.owner), message)),
+                Settled::Dead => Err((SendFailure::Dead, message)),
+            };
+            match sent {
+                Ok(()) => return Ok(()),
+                // The port went to another task meanwhile: the right goes after it.
+                Err((SendFailure::Dead, back)) if settled.follows() => message = back,
+                Err((reason, message)) => return fail(reason, message),
+            }
         }
-        let sent = match self.settled() {
-            Settled::Own(port) => send_own(port, None, message, deadline),
-            Settled::Facet(facet) => send_own(&facet.port, Some(facet.id), message, deadline),
-            Settled::Import(entry) => entry.link.send(entry, message, deadline),
-            Settled::Joining(join) => Err((SendFailure::NotJoined(join.owner), message)),
-            Settled::Dead => Err((SendFailure::Dead, message)),
-        };
-        sent.or_else(|(reason, message)| fail(reason, message))
     }
 
     /// Sends a pulse: an id, a value, and a priority as a message has it.
@@ -350,19 +405,45 @@ impl SendRight {
     pub fn status(&self, deadline: Deadline) -> Result<PortStatus, StatusError> {
         self.task().check().map_err(|_| StatusError::Forked)?;
         let right = self.resolve();
-        if let Settled::Joining(join) = right.settled()
-            && join.wait(deadline).is_err()
-        {
-            return Err(StatusError::Deadline);
-        }
-        match right.settled() {
-            Settled::Own(port) if port.is_alive() => Ok(port.status()),
-            Settled::Facet(facet) if facet.port.is_alive() && !facet.has_ended() => {
-                Ok(facet.port.status())
+        loop {
+            if let Settled::Joining(join) = right.settled()
+                && join.wait(deadline).is_err()
+            {
+                return Err(StatusError::Deadline);
             }
-            Settled::Import(entry) => entry.status(deadline),
-            Settled::Joining(_) => Err(StatusError::Deadline),
-            Settled::Own(_) | Settled::Facet(_) | Settled::Dead => Err(StatusError::Dead),
+            let settled = right.settled();
+            let status = match &settled {
+                Settled::Own(port) if port.is_alive() => Ok(port.status()),
+                Settled::Facet(facet) if facet.port.is_alive() && !facet.has_ended() => {
+                    Ok(facet.port.status())
+                }
+                Settled::Import(entry) => entry.status(deadline),
+                Settled::Joining(_) => Err(StatusError::Deadline),
+                Settled::Own(_) | Settled::Facet(_) | Settled::Dead => Err(StatusError::Dead),
+            };
+            // The port went to another task meanwhile: that one knows.
+            if status != Err(StatusError::Dead) || !settled.follows() {
+                return status;
+            }
+        }
+    }
+
+    /// Whether naming it for the peer of `link` waits for nobody.
+    pub(crate) fn is_simple_for(&self, link: &Arc<Link>) -> bool {
+        match self.resolve().settled() {
+            Settled::Own(_) | Settled::Facet(_) | Settled::Dead => true,
+            Settled::Import(entry) => Arc::ptr_eq(&entry.link, link),
+            Settled::Joining(_) => false,
+        }
+    }
+
+    /// Whether the port of a send that found it gone has gone to another task.
+    pub(crate) fn leads_elsewhere(&self) -> bool {
+        match self.settled() {
+            Settled::Joining(_) => true,
+            Settled::Own(port) => port.is_alive(),
+            settled @ Settled::Import(entry) => settled.follows() || !entry.is_dead(),
+            Settled::Facet(_) | Settled::Dead => false,
         }
     }
 
@@ -438,6 +519,7 @@ fn send_own(
     let sender = message.sender.replace(port.task.own_identity());
     let badge = message.badge;
     message.notification = None;
+    drop(message.break_circles(port));
     port.send_own(via, message, deadline).map_err(|(reason, mut message)| {
         message.sender = sender;
         message.badge = badge;
@@ -515,10 +597,19 @@ impl SendOnceRight {
                 Joined::Once(link, slot) if join.take_once() => {
                     Once::Import(Arc::clone(link), *slot)
                 }
-                Joined::Once(..) | Joined::Send(_) | Joined::Dead => Once::Dead(task),
+                _ => Once::Dead(task),
             });
         }
         self.target.as_ref()
+    }
+
+    /// Whether naming it for the peer of `link` waits for nobody.
+    pub(crate) fn is_simple_for(&self, link: &Arc<Link>) -> bool {
+        match &self.target {
+            Some(Once::Import(owner, _)) => Arc::ptr_eq(owner, link),
+            Some(Once::Joining(_)) => false,
+            Some(Once::Own(_) | Once::Dead(_)) | None => true,
+        }
     }
 
     /// Ends the right without a word: its promise has gone elsewhere.
@@ -565,7 +656,7 @@ impl SendOnceRight {
             }
         }
         let sent = match self.settle() {
-            Some(Once::Own(Sink::Port(port))) if !port.is_alive() => {
+            Some(Once::Own(Sink::Port(port))) if !port.is_alive() && port.gone().is_none() => {
                 Err((SendFailure::Dead, message))
             }
             Some(Once::Own(sink)) => {
@@ -637,7 +728,7 @@ impl SendOnceRight {
             Once::Import(link, _) => Some(Arc::clone(link)),
             Once::Joining(join) => match join.result()? {
                 Joined::Once(link, _) => Some(Arc::clone(link)),
-                Joined::Send(_) | Joined::Dead => None,
+                _ => None,
             },
             Once::Own(_) | Once::Dead(_) => None,
         }

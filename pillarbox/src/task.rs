@@ -212,7 +212,7 @@ impl Task {
             let right = came.get(&parent)?.get(crate::bootstrap::BOOTSTRAP);
             Some(match right {
                 Some(Right::Send(right)) => Some(right.clone()),
-                Some(Right::SendOnce(_)) | None => None,
+                Some(Right::SendOnce(_) | Right::Receive(_)) | None => None,
             })
         };
         self.core.wait_welcome(parent, deadline, copy).flatten()

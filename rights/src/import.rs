@@ -16,6 +16,8 @@ pub struct Import {
     pub count: u64,
     /// Messages sent on it, and places handed back unused.
     pub sent: u64,
+    /// Messages sent on it.
+    pub published: u64,
     /// What the board said last.
     pub grant: u64,
     /// The pulses sent on it, counted as long.
@@ -74,6 +76,7 @@ impl Import {
     /// One message was published.
     pub fn sent(&mut self) {
         self.sent += 1;
+        self.published += 1;
     }
 
     /// Hands the unused places back: how many there are.

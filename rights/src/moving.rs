@@ -99,6 +99,10 @@ struct Follower {
     have: u64,
     /// It has claimed, having sent so many.
     claimed: Option<u64>,
+    /// It was answered. The old owner counts it until its holder lets go there;
+    /// the same right may be on its way to the holder once more, and is claimed
+    /// again then.
+    joined: bool,
 }
 
 /// What the new owner does about a claim.
@@ -134,17 +138,18 @@ impl<K: Ord> Default for Followers<K> {
 impl<K: Copy + Ord> Followers<K> {
     /// A right was out, and so many messages had come of it.
     pub fn adopt(&mut self, follower: K, have: u64) {
-        self.out.insert(follower, Follower { have, claimed: None });
+        self.out.insert(follower, Follower { have, claimed: None, joined: false });
     }
 
     /// The bag brings one more message of a right. Returns the answer to its
-    /// claim where this was what the claim waited for; it is then out no more.
+    /// claim where this was what the claim waited for.
     pub fn bring(&mut self, follower: K) -> Option<Claimed> {
         let known = self.out.get_mut(&follower)?;
         known.have += 1;
         if known.claimed.is_some_and(|sent| known.have >= sent) {
-            let have = self.out.remove(&follower)?.have;
-            return Some(Claimed::Join { have });
+            known.claimed = None;
+            known.joined = true;
+            return Some(Claimed::Join { have: known.have });
         }
         None
     }
@@ -160,7 +165,10 @@ impl<K: Copy + Ord> Followers<K> {
             return Claimed::Wait;
         }
         let have = known.have;
-        self.out.remove(&follower);
+        known.joined = true;
+        if complete {
+            self.out.remove(&follower);
+        }
         Claimed::Join { have }
     }
 
@@ -172,28 +180,28 @@ impl<K: Copy + Ord> Followers<K> {
     }
 
     /// The old owner is dead and its bag read to the end: who waits is answered
-    /// now, and who has not claimed may still.
+    /// now, who was answered is out no more, and who has not claimed may still.
     #[must_use = "claims that waited must be answered"]
     pub fn complete(&mut self) -> Vec<(K, Claimed)> {
         self.complete = true;
-        let waiting: Vec<K> = self
+        let waiting = self
             .out
             .iter()
             .filter(|(_, known)| known.claimed.is_some())
-            .map(|(&follower, _)| follower)
+            .map(|(&follower, known)| (follower, Claimed::Join { have: known.have }))
             .collect();
+        self.out.retain(|_, known| !known.joined && known.claimed.is_none());
         waiting
-            .into_iter()
-            .filter_map(|follower| {
-                let have = self.out.remove(&follower)?.have;
-                Some((follower, Claimed::Join { have }))
-            })
-            .collect()
     }
 
-    /// The rights that nobody has claimed yet.
+    /// The rights that the old owner still counts, or left behind.
     pub fn iter(&self) -> impl Iterator<Item = K> {
         self.out.keys().copied()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.out.len()
     }
 
     /// Whether everybody has come or gone: only then may the port move on.
@@ -333,6 +341,9 @@ mod tests {
         assert_eq!(followers.claim('i', 4), Claimed::Wait);
         assert_eq!(followers.bring('i'), None);
         assert_eq!(followers.bring('i'), Some(Claimed::Join { have: 4 }));
+        // The same right came to its holder once more, from the old owner.
+        assert_eq!(followers.claim('i', 4), Claimed::Join { have: 4 });
+        assert!(followers.end('i'));
         assert_eq!(followers.claim('i', 4), Claimed::Unknown);
         assert!(followers.is_empty());
     }

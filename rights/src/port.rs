@@ -71,6 +71,38 @@ impl<M, K> Lent<M, K> {
     }
 }
 
+/// A message out of the queue of a port that moves, with the place it had.
+#[derive(Debug)]
+#[must_use = "what was unloaded is nowhere else"]
+pub struct Unloaded<M, K> {
+    queued: Queued<M, K>,
+}
+
+impl<M, K> Unloaded<M, K> {
+    /// The message, to be named for another task. Its label must stay as it is.
+    pub const fn message_mut(&mut self) -> &mut M {
+        &mut self.queued.message
+    }
+
+    /// The message alone.
+    pub fn into_message(self) -> M {
+        self.queued.message
+    }
+
+    /// Whether it took its place when its right was made.
+    pub const fn is_beyond(&self) -> bool {
+        matches!(self.queued.place, Place::Beyond)
+    }
+
+    /// How many equal pulses it stands for; zero for what is none.
+    pub const fn pulses(&self) -> u64 {
+        match self.queued.place {
+            Place::Pulse(_, count) => count,
+            Place::Holder(_) | Place::Own | Place::Beyond => 0,
+        }
+    }
+}
+
 /// What became of a pulse.
 #[derive(Debug)]
 #[must_use = "a raised count must reach its holder"]
@@ -144,6 +176,23 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
     /// Empties the queue, for a port that ends.
     pub fn drain(&mut self) -> impl Iterator<Item = M> {
         self.queue.drain().map(|queued| queued.message)
+    }
+
+    // ---- moving ----------------------------------------------------------
+
+    /// Turns taken so far.
+    pub const fn turns(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Turns are counted on from here: the port was another task's before.
+    pub const fn go_on_from(&mut self, turns: u64) {
+        self.sequence = turns;
+    }
+
+    /// Takes everything out, in order. The window still counts it.
+    pub fn unload(&mut self) -> Vec<Unloaded<M, K>> {
+        self.queue.drain().map(|queued| Unloaded { queued }).collect()
     }
 
     // ---- out -------------------------------------------------------------
@@ -275,6 +324,25 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         }
         self.push(message, Place::Own);
         Ok(())
+    }
+
+    /// Puts what was unloaded back.
+    pub fn reload(&mut self, unloaded: impl IntoIterator<Item = Unloaded<M, K>>) {
+        for Unloaded { queued } in unloaded {
+            self.push(queued.message, queued.place);
+        }
+    }
+
+    /// Queues a message that had its place when the port was another task's.
+    pub fn adopt(&mut self, message: M) {
+        self.window.adopt();
+        self.push(message, Place::Own);
+    }
+
+    /// Queues pulses that stood in the queue when the port was another task's. They
+    /// are nobody's here: no count is raised when they leave.
+    pub fn adopt_pulses(&mut self, nobody: K, message: M, count: u64) {
+        self.push(message, Place::Pulse(nobody, count));
     }
 
     /// Queues a message that took its place when its right was made.

@@ -263,6 +263,20 @@ impl<K: Copy + Eq + Hash> Window<K> {
         may
     }
 
+    /// A message had its place when the port was another task's.
+    pub fn adopt(&mut self) {
+        self.queued += 1;
+    }
+
+    /// A holder sends again what it had sent to another owner: so many places more,
+    /// whatever is free. Returns its new grant.
+    pub fn grant_more(&mut self, holder: K, places: u64) -> Option<u64> {
+        if self.capacity == Capacity::Unbounded || !self.holders.contains_key(&holder) {
+            return None;
+        }
+        Some(self.promise(holder, places))
+    }
+
     /// A message was taken, or dropped, out of the queue. Its place goes to who
     /// waits longest, else back into the reserve of who sent it.
     pub fn take(&mut self, sender: Option<K>, now_ns: u64, raises: &mut Vec<Raise<K>>) {

@@ -47,6 +47,8 @@ enum Word {
     Dropped,
     /// The send right goes home.
     Release,
+    /// I have followed: the right at the old owner is let go.
+    Done(Held),
     /// To the new owner: the right was mine, and so many I sent on it.
     Claim(Held, u8),
 }
@@ -193,6 +195,8 @@ enum Fault {
     AnsweredBlindly,
     /// The old owner marks the slots, publishes, and says nothing.
     CommitUnsaid,
+    /// The importer keeps its right at the old owner after it has followed.
+    OldSlotKept,
 }
 
 impl World {
@@ -364,8 +368,7 @@ impl World {
         if received.len() != usize::from(accepted) && !both_died {
             return Err(format!("{accepted} accepted, received {received:?}"));
         }
-        if self.committed && !self.followers.is_empty() && (!self.importer_alive || !self.send.held)
-        {
+        if self.committed && !self.followers.is_empty() {
             return Err("a right that has ended is still counted".into());
         }
         let gone = !self.importer_alive || !self.once.held;
@@ -452,6 +455,7 @@ fn every_broken_rule_is_seen() {
         Fault::CommitBeforeMarks,
         Fault::AnsweredBlindly,
         Fault::CommitUnsaid,
+        Fault::OldSlotKept,
     ] {
         let found = BOTH_KINDS
             .into_iter()

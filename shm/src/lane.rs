@@ -70,6 +70,28 @@ impl LaneWriter {
         self.filler.make_room(lane, head, length, keep, || peer.tail())
     }
 
+    /// Fills in a frame of a lane that nobody empties: a bag. It is full once,
+    /// and for good.
+    ///
+    /// # Errors
+    /// As for [`write`](LaneWriter::write).
+    pub fn append(&mut self, header: &Header, parts: &[&[u8]]) -> Result<(), WriteError> {
+        let page = &self.page;
+        let (Some(lane), Some(head)) = (page.lane(self.bytes), page.head_word()) else {
+            return Err(WriteError::Forked);
+        };
+        self.filler.write(lane, head, header, parts, 0, || 0)
+    }
+
+    /// The frames we have announced and the reader, as it says, has not freed:
+    /// header, and what follows it. They are our own bytes.
+    pub fn unread(&self, peer: &PeerPage) -> Vec<(Header, Vec<u8>)> {
+        let Some(lane) = self.page.lane(self.bytes) else {
+            return Vec::new();
+        };
+        self.filler.read_back(lane, peer.tail())
+    }
+
     /// Announces everything filled in so far.
     ///
     /// Before the look at how the reader waits, call

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use std::sync::{Arc, OnceLock};
 
-use abi::board::{self, Life};
+use abi::board::{self, Life, MOVED_AT, MOVED_WORDS, Moved};
 use abi::page::{self, Sleep};
 use abi::{Offence, limits};
 
@@ -108,6 +108,12 @@ impl OwnPage {
     /// `false` where no board of ours has such a slot.
     pub fn set_pulses(&self, index: u32, pulses: u64) -> bool {
         self.set_slot(index, board::PULSES_AT, pulses)
+    }
+
+    /// Writes where the port of the slot at `index` went. Its life says that it
+    /// went, and is written after. `false` where no board of ours has such a slot.
+    pub fn set_moved(&self, index: u32, moved: &Moved) -> bool {
+        MOVED_AT.into_iter().zip(moved.encode()).all(|(at, word)| self.set_slot(index, at, word))
     }
 
     /// Makes the next board. Returns its number and the descriptor for the
@@ -210,6 +216,17 @@ impl PeerPage {
         Ok((peer, reader))
     }
 
+    /// As [`open`](PeerPage::open), for a bag, whose lane is as large as its memory
+    /// allows.
+    ///
+    /// # Errors
+    /// As for [`open`](PeerPage::open).
+    pub fn open_bag(fd: OwnedFd) -> Result<(Arc<PeerPage>, LaneReader), OpenError> {
+        let size = crate::memory::size_of(&fd)?;
+        let lane = size.checked_sub(page::LANE_AT as u64).and_then(|lane| u32::try_from(lane).ok());
+        PeerPage::open(fd, lane.ok_or(Offence::MemorySize)?)
+    }
+
     /// How far the peer says it has filled its lane.
     #[inline]
     pub fn head(&self) -> u64 {
@@ -273,6 +290,17 @@ impl PeerPage {
     /// all. `None` where the peer has offered no board with such a slot.
     pub fn pulses(&self, index: u32) -> Option<u64> {
         self.slot(index, board::PULSES_AT)
+    }
+
+    /// Where the port of the peer's slot at `index` went, as the peer says. Read
+    /// its life first. `None` where the peer has offered no board with such a
+    /// slot.
+    pub fn moved(&self, index: u32) -> Option<Moved> {
+        let mut words = [0; MOVED_WORDS];
+        for (word, at) in words.iter_mut().zip(MOVED_AT) {
+            *word = self.slot(index, at)?;
+        }
+        Some(Moved::decode(words))
     }
 
     /// Checks and maps the next board, and closes `fd`.

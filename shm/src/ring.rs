@@ -154,6 +154,24 @@ impl Filler {
         head.publish(self.position.to_le()); // pairs: lane.head (race 1)
     }
 
+    /// The frames from `tail`, which the reader says, to what was announced. A
+    /// tail that cannot be is taken for the last one believed.
+    pub fn read_back<W: Word>(&self, lane: &[W], tail: u64) -> Vec<(Header, Vec<u8>)> {
+        let believed = tail.wrapping_sub(self.tail) <= self.published.wrapping_sub(self.tail);
+        let position = if believed { tail } else { self.tail };
+        let mut back = Emptier { size: self.size, position, head: position };
+        let mut frames = Vec::new();
+        // A tail inside of a frame shows bytes that are none, and ends it.
+        while let Ok(Some(header)) = back.next(lane, || self.published) {
+            let mut rest = vec![0; header.length as usize - HEADER_BYTES];
+            let copied = back.copy(lane, 0, &mut rest);
+            rest.truncate(copied);
+            back.finish(&header);
+            frames.push((header, rest));
+        }
+        frames
+    }
+
     #[inline]
     fn offset(&self) -> u64 {
         self.position & (self.size - 1)

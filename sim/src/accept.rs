@@ -40,6 +40,8 @@ impl World {
     ) -> Result<RightNumber, Offence> {
         let right = match reference {
             RightRef::Dead(kind) => Right::Dead(kind),
+            // Moves have a model of their own: rights/tests/moving.rs.
+            RightRef::Receive(_) => return Err(Offence::RightKind),
             RightRef::Mine(kind, slot) => self.learn(me, peer, kind, slot)?,
             RightRef::Yours(Kind::Send, slot) => {
                 let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;

@@ -90,6 +90,7 @@ impl World {
             Kind::Refused => self.joined(me, peer, task_of(&frame.rest)?, header.tag, None),
             // No port here takes any.
             Kind::Pulse => self.send_slot(me, peer, slot).and(Err(Offence::PulsesExceeded)),
+            Kind::Port | Kind::Out | Kind::Ended | Kind::Bag => Err(Offence::FrameKind),
             Kind::Board => Err(Offence::BoardOrder),
             Kind::StatusIs => Err(Offence::AnswerUnasked),
         }

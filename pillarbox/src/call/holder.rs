@@ -70,7 +70,7 @@ impl SendOnceRight {
             Some(Once::Joining(join)) => match join.result() {
                 None => ReplyState::Wanted,
                 Some(Joined::Once(link, slot)) => link.reply_state(*slot),
-                Some(Joined::Send(_) | Joined::Dead) => DIED,
+                Some(_) => DIED,
             },
             Some(Once::Own(Sink::Port(_) | Sink::Facet(_)) | Once::Dead(_)) | None => DIED,
         }
@@ -87,7 +87,7 @@ impl SendOnceRight {
             Some(Once::Import(link, slot)) => link.reply_room(*slot),
             Some(Once::Joining(join)) => match join.result() {
                 Some(Joined::Once(link, slot)) => link.reply_room(*slot),
-                Some(Joined::Send(_) | Joined::Dead) | None => 0,
+                Some(_) | None => 0,
             },
             Some(Once::Own(Sink::Port(_) | Sink::Facet(_)) | Once::Dead(_)) | None => 0,
         }

@@ -181,8 +181,13 @@ impl Future for StatusFuture<'_> {
         }
         let polled = standing.poll(task, cx, |waiter| {
             loop {
-                if let Some(asked) = asked {
-                    return asked.look(waiter);
+                if let Some(question) = asked {
+                    let answer = question.look(waiter)?;
+                    if answer != Err(StatusError::Dead) || !right.leads_elsewhere() {
+                        return Some(answer);
+                    }
+                    // The port went to another task meanwhile: that one knows.
+                    *asked = None;
                 }
                 match right.settled() {
                     Settled::Own(port) if port.is_alive() => return Some(Ok(port.status())),

@@ -204,6 +204,23 @@ fn send(
     message: &mut Message,
     waiter: &Arc<Waiter>,
 ) -> Option<Result<(), SendFailure>> {
+    loop {
+        let result = look_once(right, place, message, waiter);
+        let moved = matches!(result, Some(Err(SendFailure::Dead))) && right.leads_elsewhere();
+        if !moved {
+            return result;
+        }
+        // The port went to another task: the right goes after it.
+        place.leave(waiter);
+    }
+}
+
+fn look_once(
+    right: &SendRight,
+    place: &mut Place,
+    message: &mut Message,
+    waiter: &Arc<Waiter>,
+) -> Option<Result<(), SendFailure>> {
     if let Place::Joining(join) = place {
         join.stand(waiter)?;
         *place = Place::Nowhere;
@@ -259,6 +276,7 @@ fn enter(
     waiter: &Arc<Waiter>,
 ) -> Option<Result<(), SendFailure>> {
     let (sender, badge) = (message.sender, message.badge);
+    drop(message.break_circles(port));
     let Err((reason, back)) = port.enter(via, as_ours(message, &port.task)) else {
         return Some(Ok(()));
     };

@@ -22,6 +22,7 @@ use crate::error::SendFailure;
 use crate::giving::HeldGive;
 use crate::limits::Limit;
 use crate::message::{Message, Notification, Right};
+use crate::moving::pack::Pack;
 use crate::port::After;
 use crate::right::{Once, SendOnceRight, SendRight, Settled, Sink};
 use crate::wait::parking::lock;
@@ -89,12 +90,16 @@ impl Exported {
 
 /// A message made ready for one link.
 #[derive(Debug, Default)]
-pub(super) struct Load {
-    pub(super) attached: Attached,
+pub(crate) struct Load {
+    pub(crate) attached: Attached,
     /// The bytes between header and body.
     pub(super) extra: Vec<u8>,
     /// The body, where it is too long for the lane.
     pub(super) body_fd: Option<OwnedFd>,
+    /// Receive rights that go with it.
+    pub(super) packs: Vec<Pack>,
+    /// Their bags.
+    bags: Vec<OwnedFd>,
     undo: Vec<Undo>,
 }
 
@@ -107,17 +112,22 @@ enum Undo {
 
 impl Load {
     /// Our slots it names for the peer.
-    pub(super) fn exported(&self) -> impl Iterator<Item = Slot> {
+    pub(crate) fn exported(&self) -> impl Iterator<Item = Slot> {
         self.undo.iter().filter_map(|step| match step {
             Undo::Export(slot) | Undo::ExportOnce(slot) => Some(*slot),
             Undo::Give(..) => None,
         })
     }
 
+    /// Descriptors of the message alone, its long body's first.
+    pub(crate) fn count(&self) -> u16 {
+        self.attached.descriptors
+    }
+
     pub(super) fn descriptors<'a>(&'a self, message: &'a Message) -> Vec<BorrowedFd<'a>> {
         let body = self.body_fd.iter();
         let own = message.descriptors.iter().filter_map(crate::message::Descriptor::as_ref);
-        body.chain(own).map(AsFd::as_fd).collect()
+        body.chain(&self.bags).chain(own).map(AsFd::as_fd).collect()
     }
 }
 
@@ -132,6 +142,10 @@ impl Message {
         let bytes = self.body().len() as u64;
         if bytes > limits.message_bytes {
             return refuse(Limit::MessageBytes, SendFailure::TooLong { bytes });
+        }
+        let receives = self.rights.iter().filter(|right| matches!(right, Right::Receive(_)));
+        if receives.count() > limits::MESSAGE_RECEIVES {
+            return Err(SendFailure::TooManyRights(self.rights.len()));
         }
         if self.priority > limits::PRIORITY_MAX {
             return Err(SendFailure::PriorityTooHigh(self.priority));
@@ -155,7 +169,7 @@ impl Link {
     // ---- out -----------------------------------------------------------------
 
     /// Counts every right of `message` for the peer and names it in its words.
-    pub(super) fn load(
+    pub(crate) fn load(
         self: &Arc<Self>,
         message: &mut Message,
         deadline: Deadline,
@@ -192,10 +206,19 @@ impl Link {
             let name = match right {
                 Right::Send(right) => self.name_send(right, deadline, &mut load.undo)?,
                 Right::SendOnce(right) => self.name_once(right, deadline, &mut load.undo)?,
+                Right::Receive(right) => {
+                    let (mut pack, bag) = Pack::begin(self, right.core())?;
+                    load.bags.push(bag);
+                    let ready = pack.ready(self, deadline);
+                    let ticket = pack.ticket;
+                    load.packs.push(pack);
+                    ready?;
+                    RightRef::Receive(ticket)
+                }
             };
             load.attached.rights.push(name);
         }
-        load.attached.descriptors = message.descriptors.len() as u16;
+        load.attached.descriptors = (message.descriptors.len() + load.packs.len()) as u16;
         if message.body().len() > limits::INLINE_BYTES {
             let fd = shm::body::Body::create(&[message.body()])
                 .map_err(|error| SendFailure::System(error.kind()))?;
@@ -389,7 +412,10 @@ impl Link {
     }
 
     /// Counts back what was never published.
-    pub(super) fn undo(self: &Arc<Self>, load: Load) {
+    pub(crate) fn undo(self: &Arc<Self>, load: Load) {
+        for pack in load.packs {
+            pack.undo(self);
+        }
         for step in load.undo {
             match step {
                 Undo::Export(slot) => {
@@ -415,7 +441,10 @@ impl Link {
     }
 
     /// The message is published: its rights are no longer ours.
-    pub(super) fn unload(self: &Arc<Self>, load: &Load, mut message: Message) {
+    pub(crate) fn unload(self: &Arc<Self>, load: Load, mut message: Message) {
+        for pack in load.packs {
+            pack.unload(self);
+        }
         if !load.undo.is_empty() {
             drop(self.exports_seen());
         }
@@ -424,7 +453,7 @@ impl Link {
                 self.published_once(*slot);
             }
         }
-        let once = message.rights.extract_if(.., |right| right.kind() == RightKind::SendOnce);
+        let once = message.rights.extract_if(.., |right| matches!(right, Right::SendOnce(_)));
         let once: Vec<SendOnceRight> =
             once.filter_map(|right| right.into_send_once().ok()).collect();
         for right in once.into_iter().chain(message.reply.take()) {
@@ -460,7 +489,7 @@ impl Link {
     // ---- in --------------------------------------------------------------------
 
     /// A right the peer named in a message, as a right of ours.
-    pub(super) fn take_in(
+    pub(crate) fn take_in(
         self: &Arc<Self>,
         name: RightRef,
         claims: &mut Vec<Arc<Join>>,
@@ -494,6 +523,8 @@ impl Link {
             },
             RightRef::Dead(RightKind::Send) => SendRight::dead(task).into(),
             RightRef::Dead(RightKind::SendOnce) => SendOnceRight::dead(task).into(),
+            // It is taken with its bag.
+            RightRef::Receive(_) => return Err(Offence::RightKind),
             RightRef::Third { kind, owner, address, ticket } => {
                 let giver = self.peer_task();
                 let join = Join::new(task, kind, owner, address, giver, ticket);

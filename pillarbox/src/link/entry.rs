@@ -1,14 +1,14 @@
 //! One right of ours to a port of the peer's.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use abi::Slot;
 use abi::board::State;
 use abi::frame::{Header, Kind, PortStatus};
 use rights::import::Import;
 
-use super::Link;
+use super::{Joined, Link, Moved};
 use crate::deadline::Deadline;
 use crate::error::{SendFailure, StatusError};
 use crate::limits::Limit;
@@ -53,6 +53,8 @@ pub(crate) struct Entry {
     pub(crate) fulls: AtomicU64,
     watchers: Mutex<Vec<SendOnceRight>>,
     asking: Mutex<Asking>,
+    /// Where the rights lead since the port went to another task.
+    moved: OnceLock<Arc<Moved>>,
 }
 
 /// The threads that wait for a place in one port. They share what is granted.
@@ -65,7 +67,38 @@ struct Asking {
 
 impl Entry {
     pub(crate) fn is_dead(&self) -> bool {
+        if self.has_moved() {
+            return false;
+        }
         self.dead.load(Ordering::Relaxed) || self.link.is_dead() || self.slot_is_dead()
+    }
+
+    /// Whether the port has gone, or is about to go, to another task.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.link.slot_has_moved(self.slot)
+    }
+
+    /// Where the rights lead since the port went away, if it did.
+    pub(crate) const fn moved(&self) -> &OnceLock<Arc<Moved>> {
+        &self.moved
+    }
+
+    /// Follows the port, unless we are at it.
+    fn follow(&self, after: &mut After) {
+        // Under the lock of who wants to hear of the end: they follow too.
+        let mut watchers = lock(&self.watchers);
+        let mut last = &self.moved;
+        while let Some(moved) = last.get() {
+            match moved.join.result() {
+                Some(Joined::Back) => last = &moved.next,
+                _ => return,
+            }
+        }
+        let Some(join) = self.link.follow(self.slot, after) else { return };
+        for to in watchers.drain(..) {
+            after.watch(Arc::clone(&join), to);
+        }
+        let _ = last.set(Arc::new(Moved { join, next: OnceLock::new() }));
     }
 
     /// Whether the owner has withdrawn the right, its port perhaps living on.
@@ -118,7 +151,9 @@ impl Entry {
 
     /// Reads the slot and acts on what it says.
     pub(crate) fn look(&self, after: &mut After) {
-        if self.slot_is_dead() {
+        if self.has_moved() {
+            self.follow(after);
+        } else if self.slot_is_dead() {
             self.mark_dead(after);
         }
     }
@@ -308,9 +343,28 @@ impl Link {
             fulls: AtomicU64::new(0),
             watchers: Mutex::default(),
             asking: Mutex::default(),
+            moved: OnceLock::new(),
         });
         imports.insert(slot.index, Imported::Held(Arc::clone(&entry)));
         Ok(Held(entry))
+    }
+
+    /// Rights to a slot have followed its port: here they go home.
+    pub(super) fn release_moved(&self, entry: &Arc<Entry>) {
+        let mut imports = lock(&self.imports);
+        match imports.get(&entry.slot.index) {
+            Some(Imported::Held(known)) if Arc::ptr_eq(known, entry) => {}
+            _ => return,
+        }
+        let (count, import) = {
+            let mut import = lock(&entry.import);
+            (import.let_go(), *import)
+        };
+        imports.insert(entry.slot.index, Imported::Rested(entry.slot, import));
+        self.say(Header { tag: count, ..Header::new(Kind::Release, entry.slot) }, &[]);
+        drop(imports);
+        // The new owner hears of it from the old one, whose threads may be busy.
+        self.ring_now();
     }
 
     /// The last send right to a slot was dropped: it goes home, with as many

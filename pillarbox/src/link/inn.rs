@@ -10,19 +10,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use abi::frame::{Attached, EVERY_SLOT, Header, Kind, PortStatus, flag, task_of};
-use abi::right::Kind as RightKind;
+use abi::right::{Kind as RightKind, RightRef};
 use abi::{Offence, Slot, TaskId, Ticket, limits};
 use shm::LaneReader;
 use shm::socket::Received;
 
 use super::entry::Imported;
-use super::out::{DESCRIPTORS, charge_of};
+use super::out::{BAG_DESCRIPTORS, DESCRIPTORS, charge_of};
 use super::{Charge, End, Join, Joined, Link};
 use crate::core::TaskCore;
 use crate::giving::{HeldGive, end_gives};
 use crate::limits::Limit;
 use crate::message::{Body, Descriptor, Message, Notification};
-use crate::port::After;
+use crate::port::{After, ReceiveRight};
 use crate::right::{SendRight, Sink};
 use crate::wait::parking::lock;
 
@@ -43,18 +43,28 @@ struct Packet {
     lost: bool,
 }
 
+/// Where a message was read.
+#[derive(Clone, Copy, Debug)]
+enum From {
+    Lane,
+    Bag,
+}
+
 /// The reading side of a link.
 #[derive(Debug)]
 pub(crate) struct Inn {
     reader: LaneReader,
     packets: VecDeque<Packet>,
+    /// Of messages in bags.
+    bag_packets: VecDeque<Packet>,
     announced: u64,
     frames: u64,
 }
 
 impl Inn {
     pub(crate) fn new(reader: LaneReader) -> Self {
-        Inn { reader, packets: VecDeque::new(), announced: 0, frames: 0 }
+        let (packets, bag_packets) = (VecDeque::new(), VecDeque::new());
+        Inn { reader, packets, bag_packets, announced: 0, frames: 0 }
     }
 }
 
@@ -65,13 +75,15 @@ pub(crate) struct Turn {
     /// Rights that must be claimed from their owners.
     pub(crate) joins: Vec<Arc<Join>>,
     /// Claims of peers', to be answered.
-    pub(crate) claims: Vec<(Arc<Link>, TaskId, Ticket)>,
+    pub(crate) claims: Vec<(Arc<Link>, TaskId, Ticket, u64)>,
     pub(crate) held: Vec<HeldGive>,
     /// Gives that nobody will claim.
     pub(crate) ended: Vec<HeldGive>,
     pub(crate) sinks: Vec<Sink>,
     pub(crate) rights: Vec<SendRight>,
     pub(crate) messages: Vec<Message>,
+    /// Ports that lay in their own queues.
+    pub(crate) ports: Vec<ReceiveRight>,
     pub(crate) foreign: Vec<OwnedFd>,
     pub(crate) refused: Vec<Arc<Join>>,
     /// A bell was read, perhaps on the way to descriptors: its number is used up,
@@ -84,7 +96,7 @@ impl Turn {
     pub(crate) fn finish(self, task: &TaskCore) {
         for join in self.refused {
             let mut after = After::default();
-            join.settle(Joined::Dead, &mut after);
+            join.fail(true, &mut after);
             after.run();
         }
         self.after.run();
@@ -113,6 +125,26 @@ impl Link {
         // A lane holds no more frames than this: a peer that fills it as fast
         // as we read does not keep us here.
         self.drain_frames(turn, limits::LANE_BYTES_MAX / abi::frame::HEADER_BYTES as u32);
+    }
+
+    /// Reads what the bags of ports that came from the peer show.
+    pub(crate) fn read_bags(self: &Arc<Self>, turn: &mut Turn) {
+        let tickets: Vec<Ticket> = self.bags().keys().copied().collect();
+        if tickets.is_empty() {
+            return;
+        }
+        let mut inn = lock(&self.inn);
+        for ticket in tickets {
+            if let Err(offence) = self.look_into_bag(ticket, &mut inn, turn) {
+                self.fault(offence);
+            }
+        }
+    }
+
+    /// The peer is dead: the bags of ports that came from it are read to their end.
+    pub(crate) fn complete_all_bags(self: &Arc<Self>, turn: &mut Turn) {
+        let mut inn = lock(&self.inn);
+        self.complete_bags(&mut inn, turn);
     }
 
     fn drain_frames(self: &Arc<Self>, turn: &mut Turn, most: u32) -> bool {
@@ -205,6 +237,16 @@ impl Link {
                         return Err(Offence::DescriptorsUnowned);
                     }
                 }
+                Received::Packet { bytes: 8, descriptors, lost, .. }
+                    if buffer.starts_with(&BAG_DESCRIPTORS) =>
+                {
+                    let number = u32::from_le_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
+                    inn.bag_packets.push_back(Packet { number, descriptors, lost });
+                    while inn.bag_packets.len() > limits::BAG_DESCRIPTORS_WAITING {
+                        let oldest = inn.bag_packets.pop_front();
+                        turn.foreign.extend(oldest.into_iter().flat_map(|old| old.descriptors));
+                    }
+                }
                 Received::Packet { descriptors, .. } => {
                     turn.foreign.extend(descriptors);
                     return Err(Offence::PacketMalformed);
@@ -232,6 +274,24 @@ impl Link {
             }
         }
         Err(Offence::DescriptorsMissing)
+    }
+
+    /// The descriptors of a message in a bag. Those before it were of a move that
+    /// failed; what is not here was pushed out by later ones.
+    fn bag_packet(&self, inn: &mut Inn, number: u32, turn: &mut Turn) -> Result<Packet, Offence> {
+        let _ = self.read_packets(inn, turn)?;
+        while let Some(packet) = inn.bag_packets.front() {
+            let ahead = packet.number.wrapping_sub(number);
+            if ahead != 0 && ahead < u32::MAX / 2 {
+                break;
+            }
+            let Some(packet) = inn.bag_packets.pop_front() else { break };
+            if ahead == 0 {
+                return Ok(packet);
+            }
+            turn.foreign.extend(packet.descriptors);
+        }
+        Ok(Packet { number, descriptors: Vec::new(), lost: true })
     }
 
     fn take_frame(
@@ -283,6 +343,7 @@ impl Link {
                 inn.reader.body(header, &mut part);
                 self.take_part(header, &part, turn)
             }
+            Kind::Bag => self.look_into_bag(Ticket(header.tag), inn, turn),
             _ => {
                 let mut body = Vec::new();
                 if header.body_bytes() > PortStatus::BYTES {
@@ -302,9 +363,16 @@ impl Link {
         turn: &mut Turn,
     ) -> Result<(), Offence> {
         match header.kind {
-            Kind::Skip | Kind::Message | Kind::Welcome | Kind::Board | Kind::Pulse | Kind::Part => {
-                Err(Offence::FrameKind)
-            }
+            Kind::Port
+            | Kind::Out
+            | Kind::Ended
+            | Kind::Bag
+            | Kind::Pulse
+            | Kind::Part
+            | Kind::Skip
+            | Kind::Message
+            | Kind::Welcome
+            | Kind::Board => Err(Offence::FrameKind),
             Kind::Release => {
                 turn.sinks.extend(self.take_release(header.slot, header.tag, &mut turn.after)?);
                 Ok(())
@@ -340,12 +408,15 @@ impl Link {
             Kind::Give => self.take_give(header, task_of(body)?),
             Kind::TakeBack => self.take_take_back(header, task_of(body)?, turn),
             Kind::Claim => {
-                turn.claims.push((Arc::clone(self), task_of(body)?, Ticket(header.tag)));
+                let sent = abi::u64_at(body, TaskId::BYTES).unwrap_or(0);
+                turn.claims.push((Arc::clone(self), task_of(body)?, Ticket(header.tag), sent));
                 Ok(())
             }
             Kind::Joined => {
                 let once = header.flags & flag::ONCE != 0;
-                self.take_joined(task_of(body)?, Ticket(header.tag), header.slot, once, turn)
+                let have = abi::u64_at(body, TaskId::BYTES).unwrap_or(0);
+                let key = (task_of(body)?, Ticket(header.tag));
+                self.take_joined(key, header.slot, once, have, turn)
             }
             Kind::Refused => {
                 let (_, join) = self
@@ -444,8 +515,36 @@ impl Link {
         attached: Attached,
         turn: &mut Turn,
     ) -> Result<(), Offence> {
+        let mut bags = VecDeque::new();
+        self.fill_attached(message, inn, &attached, From::Lane, &mut bags, turn)?;
+        if attached.region == 0 {
+            if header.body_bytes() > limits::INLINE_BYTES {
+                return Err(Offence::FrameOversized);
+            }
+            let mut body = Vec::with_capacity(header.body_bytes());
+            inn.reader.body(header, &mut body);
+            message.body = Body::Bytes(body);
+        } else if header.body_bytes() > 0 {
+            return Err(Offence::BodyMalformed);
+        }
+        self.take_rights(message, attached, bags, inn, turn)
+    }
+
+    /// Descriptors, bags and a long body, as they came before the frame.
+    fn fill_attached(
+        self: &Arc<Self>,
+        message: &mut Message,
+        inn: &mut Inn,
+        attached: &Attached,
+        from: From,
+        bags: &mut VecDeque<Option<OwnedFd>>,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
         if attached.descriptors > 0 {
-            let packet = self.packet(inn, attached.packet, turn)?;
+            let packet = match from {
+                From::Lane => self.packet(inn, attached.packet, turn)?,
+                From::Bag => self.bag_packet(inn, attached.packet, turn)?,
+            };
             let mut due = usize::from(attached.descriptors);
             let came = packet.descriptors.len();
             if came > due || (came < due && !packet.lost) {
@@ -460,6 +559,10 @@ impl Link {
                     None => message.body = Body::Lost,
                 }
             }
+            for _ in 0..attached.bags() {
+                due -= 1;
+                bags.push_back(descriptors.next());
+            }
             // What the kernel could not install arrives as lost in its place.
             message.descriptors =
                 (0..due).map(|_| Descriptor::foreign(descriptors.next())).collect();
@@ -467,24 +570,71 @@ impl Link {
             let lost = lost as u64 + u64::from(message.is_body_lost());
             self.task.counters.lost.fetch_add(lost, Ordering::Relaxed);
         }
-        if attached.region == 0 {
-            if header.body_bytes() > limits::INLINE_BYTES {
-                return Err(Offence::FrameOversized);
-            }
-            let mut body = Vec::with_capacity(header.body_bytes());
-            inn.reader.body(header, &mut body);
-            message.body = Body::Bytes(body);
-        } else if header.body_bytes() > 0 {
-            return Err(Offence::BodyMalformed);
-        }
+        Ok(())
+    }
+
+    fn take_rights(
+        self: &Arc<Self>,
+        message: &mut Message,
+        attached: Attached,
+        mut bags: VecDeque<Option<OwnedFd>>,
+        inn: &mut Inn,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
         if let Some(reply) = attached.reply {
             let right = self.take_in(reply, &mut turn.joins)?;
             message.reply = right.into_send_once().ok();
         }
         for name in attached.rights {
-            message.rights.push(self.take_in(name, &mut turn.joins)?);
+            let right = match name {
+                RightRef::Receive(ticket) => match bags.pop_front().flatten() {
+                    Some(fd) => self.adopt(ticket, fd, inn, turn)?,
+                    // The kernel could not install the bag: the port ends here.
+                    None => ReceiveRight::ended(&self.task).into(),
+                },
+                name => self.take_in(name, &mut turn.joins)?,
+            };
+            message.rights.push(right);
         }
         Ok(())
+    }
+
+    /// A message out of a bag.
+    pub(crate) fn unpack(
+        self: &Arc<Self>,
+        inn: &mut Inn,
+        header: &Header,
+        attached: Attached,
+        body: &[u8],
+        turn: &mut Turn,
+    ) -> Result<Message, Offence> {
+        let mut message = Message::new(Vec::new());
+        message.id = header.id;
+        message.priority = header.priority;
+        message.tag = header.tag;
+        message.sender = Some(self.who.sender);
+        if header.flags & flag::NOTIFICATION != 0 {
+            message.notification = Notification::from_id(header.id);
+        }
+        let mut bags = VecDeque::new();
+        let result = self
+            .fill_attached(&mut message, inn, &attached, From::Bag, &mut bags, turn)
+            .and_then(|()| match (attached.region, body) {
+                (0, body) if body.len() > limits::INLINE_BYTES => Err(Offence::FrameOversized),
+                (0, body) => {
+                    message.body = Body::Bytes(body.to_vec());
+                    Ok(())
+                }
+                (_, []) => Ok(()),
+                _ => Err(Offence::BodyMalformed),
+            });
+        let result =
+            result.and_then(|()| self.take_rights(&mut message, attached, bags, inn, turn));
+        if let Err(offence) = result {
+            turn.messages.push(message);
+            return Err(offence);
+        }
+        Ok(message)
     }
 
     fn deliver(
@@ -501,7 +651,11 @@ impl Link {
         match (kind, sink) {
             (RightKind::Send, Ok(Some(sink))) => {
                 let result = match sink.port() {
-                    Some(port) => port.arrive(self, sink.id(), message, &mut turn.after),
+                    Some(port) => {
+                        let mut message = message;
+                        turn.ports.extend(message.break_circles(port));
+                        port.arrive(self, sink.id(), message, &mut turn.after)
+                    }
                     None => {
                         turn.messages.push(message);
                         Err(Offence::NeverExported)
@@ -547,16 +701,20 @@ impl Link {
                 entry.look(&mut turn.after);
             }
         }
+        self.look_at_moved(&mut turn.after);
+        if self.has_again() {
+            turn.after.send_again(self);
+        }
         self.wake_waiters(&mut turn.after);
         self.flush_backlog();
     }
 
     fn take_joined(
         self: &Arc<Self>,
-        giver: TaskId,
-        ticket: Ticket,
+        (giver, ticket): (TaskId, Ticket),
         slot: Slot,
         once: bool,
+        have: u64,
         turn: &mut Turn,
     ) -> Result<(), Offence> {
         let (kind, join) =
@@ -570,7 +728,7 @@ impl Link {
             RightKind::Send => {
                 let held = self.learn(slot)?;
                 match join {
-                    Some(join) => join.settle(Joined::Send(held), &mut turn.after),
+                    Some(join) => join.follow_joined(Joined::Send(held), have, &mut turn.after),
                     // The right was dropped meanwhile: it goes home at once.
                     None => turn.rights.push(SendRight::import(held)),
                 }

@@ -13,6 +13,7 @@ use abi::right::{Address, Kind as RightKind};
 use abi::{Slot, TaskId, Ticket, limits};
 use rights::reply::{Gone, ReplyState};
 
+use super::follow::Follow;
 use super::{Held, Link};
 use crate::call::{News, Watch};
 use crate::core::TaskCore;
@@ -20,7 +21,7 @@ use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::message::Notification;
 use crate::port::After;
-use crate::right::SendOnceRight;
+use crate::right::{SendOnceRight, SendRight};
 use crate::wait::parking::lock;
 use crate::wait::{Waiter, forget};
 
@@ -31,6 +32,10 @@ pub(crate) enum Joined {
     Send(Held),
     /// A send-once right.
     Once(Arc<Link>, Slot),
+    /// The port has come to us: a right of our own.
+    Own(SendRight),
+    /// The port is its old owner's again.
+    Back,
     /// The owner is gone, or knows no such ticket.
     Dead,
 }
@@ -57,6 +62,8 @@ pub(crate) struct Join {
     result: OnceLock<Joined>,
     waiting: Mutex<Waiting>,
     once_taken: AtomicBool,
+    /// For a right whose port has gone to the owner.
+    follow: Option<Follow>,
 }
 
 impl Join {
@@ -68,6 +75,27 @@ impl Join {
         giver: TaskId,
         ticket: Ticket,
     ) -> Arc<Self> {
+        Join::made(task, kind, (owner, address), (giver, ticket), None)
+    }
+
+    /// A right of ours whose port has gone to `owner`.
+    pub(super) fn following_to(
+        task: &Arc<TaskCore>,
+        kind: RightKind,
+        owner: (TaskId, Address),
+        given: (TaskId, Ticket),
+        follow: Follow,
+    ) -> Arc<Self> {
+        Join::made(task, kind, owner, given, Some(follow))
+    }
+
+    fn made(
+        task: &Arc<TaskCore>,
+        kind: RightKind,
+        (owner, address): (TaskId, Address),
+        (giver, ticket): (TaskId, Ticket),
+        follow: Option<Follow>,
+    ) -> Arc<Self> {
         Arc::new(Join {
             task: Arc::clone(task),
             kind,
@@ -78,7 +106,22 @@ impl Join {
             result: OnceLock::new(),
             waiting: Mutex::default(),
             once_taken: AtomicBool::new(false),
+            follow,
         })
+    }
+
+    /// Our own rights to a port that we gave away.
+    pub(crate) fn own_of_moved(
+        task: &Arc<TaskCore>,
+        kind: RightKind,
+        owner: (TaskId, Address),
+        ticket: Ticket,
+    ) -> Arc<Self> {
+        Join::made(task, kind, owner, (task.id, ticket), None)
+    }
+
+    pub(super) fn follow(&self) -> Option<&Follow> {
+        self.follow.as_ref()
     }
 
     pub(crate) fn result(&self) -> Option<&Joined> {
@@ -121,6 +164,12 @@ impl Join {
                     link.let_go_once();
                 }
             }
+            Some(Joined::Own(right)) => {
+                for to in watchers {
+                    let _ = right.notify_dead(to);
+                }
+            }
+            Some(Joined::Back) => self.back_to_old(watchers),
             Some(Joined::Dead) | None => {
                 for to in watchers {
                     after.fire(to, Notification::DeadName);
@@ -175,6 +224,10 @@ impl Join {
         };
         match (late, self.result.get()) {
             (Some(to), Some(Joined::Send(held))) => held.entry().watch_death(to),
+            (Some(to), Some(Joined::Own(right))) => {
+                let _ = right.notify_dead(to);
+            }
+            (Some(to), Some(Joined::Back)) => self.back_to_old(vec![to]),
             (Some(to), _) => to.notify(Notification::DeadName),
             (None, _) => {}
         }
@@ -188,7 +241,7 @@ impl Join {
             Some(Joined::Once(link, slot)) => {
                 link.adopt_watch(*slot, std::mem::take(&mut waiting.reply), after);
             }
-            Some(Joined::Send(_) | Joined::Dead) => {
+            Some(_) => {
                 reply_died(std::mem::take(&mut waiting.reply), after);
             }
         }
@@ -241,11 +294,11 @@ impl Joins {
         self.ended = true;
         for (_, join) in self.open.drain() {
             if let Some(join) = join.upgrade() {
-                join.settle(Joined::Dead, after);
+                join.fail(false, after);
             }
         }
         for join in self.waiting.drain(..) {
-            join.settle(Joined::Dead, after);
+            join.fail(false, after);
         }
         self.kinds.clear();
     }
@@ -258,14 +311,14 @@ impl Link {
         let mut joins = lock(&self.joins);
         if joins.ended || self.is_dead() {
             drop(joins);
-            join.settle(Joined::Dead, after);
+            join.fail(false, after);
             return;
         }
         if joins.open.len() >= self.task.limits.questions as usize / 2 {
             // An owner that answers nothing must not make us remember all.
             if joins.waiting.len() >= limits::GIVES {
                 drop(joins);
-                join.settle(Joined::Dead, after);
+                join.fail(false, after);
             } else {
                 joins.waiting.push_back(join);
             }
@@ -277,7 +330,11 @@ impl Link {
         drop(joins);
         let no_slot = Slot { index: 0, generation: 0 };
         let header = Header { tag: join.ticket.0, ..Header::new(Kind::Claim, no_slot) };
-        self.say(header, &join.giver.encode());
+        let mut words = join.giver.encode().to_vec();
+        if let Some(sent) = join.claims_with() {
+            words.extend_from_slice(&sent.to_le_bytes());
+        }
+        self.say(header, &words);
     }
 
     /// An answer to a claim has come: takes the claim, and sends the next.

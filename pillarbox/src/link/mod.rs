@@ -7,6 +7,8 @@
 //! | [`inn`]   | what we read: frames to messages, answers, offences      |
 //! | [`carry`] | rights on their way into and out of messages             |
 //! | [`entry`] | one right of ours to a port of the peer's                |
+//! | [`follow`]| a right of ours whose port has gone to another task      |
+//! | [`moving`]| what the writing side does for ports that move          |
 //! | [`join`]  | a right another task gave us, not yet confirmed          |
 //! | [`pulse`] | pulses on their way                                      |
 //! | [`posting`] | a message a future sends, between two polls            |
@@ -19,14 +21,16 @@
 mod backlog;
 mod carry;
 mod entry;
+mod follow;
 mod inn;
 mod join;
+mod moving;
 mod out;
 mod posting;
 mod pulse;
 mod reply;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -35,26 +39,29 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use abi::frame::{EVERY_TICKET, Header, Kind};
 use abi::page::Sleep;
 use abi::right::Address;
-use abi::{Offence, Slot, TaskId};
+use abi::{Offence, Slot, TaskId, Ticket, limits};
 use shm::socket::LinkSocket;
 use shm::{LaneReader, LaneWriter, OwnPage, PeerPage};
 
+pub(crate) use self::carry::Load;
 use self::entry::Imported;
 pub(crate) use self::entry::{AskedStatus, Entry, Held, StatusCell};
-pub(crate) use self::inn::Turn;
+pub(crate) use self::follow::Moved;
+pub(crate) use self::inn::{Inn, Turn};
 pub(crate) use self::join::{Join, Joined};
 pub(crate) use self::posting::Posting;
 
 use self::carry::Exported;
-use self::inn::Inn;
+use self::follow::Again;
 use self::join::Joins;
 use self::out::Out;
 use self::reply::Watches;
 use crate::core::TaskCore;
 use crate::error::SendFailure;
 use crate::message::{Notification, Sender};
+use crate::moving::adopt::Adopted;
 use crate::peer::PeerCore;
-use crate::port::After;
+use crate::port::{After, PortCore};
 use crate::wait::parking::lock;
 use crate::wait::{Waiter, forget};
 
@@ -118,6 +125,15 @@ pub(crate) struct Link {
     exports: Mutex<Exported>,
     imports: Mutex<HashMap<u32, Imported>>,
     joins: Mutex<Joins>,
+    /// Rights of ours whose ports went from the peer to others.
+    follows: Mutex<Vec<Weak<Join>>>,
+    /// Ports that went to the peer.
+    went: Mutex<Vec<Weak<PortCore>>>,
+    /// Ports that came from the peer.
+    bags: Mutex<HashMap<Ticket, Arc<Adopted>>>,
+    /// What dead owners had not read, to be sent here before anything else.
+    again: Mutex<VecDeque<Again>>,
+    has_again: AtomicBool,
     status: Mutex<HashMap<u64, Arc<StatusCell>>>,
     /// Threads that wait for room, a place, or an answer on this link.
     waiters: Mutex<Vec<Arc<Waiter>>>,
@@ -169,6 +185,11 @@ impl Link {
             exports: Mutex::default(),
             imports: Mutex::default(),
             joins: Mutex::default(),
+            follows: Mutex::default(),
+            bags: Mutex::default(),
+            went: Mutex::default(),
+            again: Mutex::default(),
+            has_again: AtomicBool::new(false),
             status: Mutex::default(),
             waiters: Mutex::default(),
             end: OnceLock::new(),
@@ -228,6 +249,27 @@ impl Link {
 
     pub(crate) fn is_dead(&self) -> bool {
         self.end.get().is_some()
+    }
+
+    pub(crate) fn bags(&self) -> std::sync::MutexGuard<'_, HashMap<Ticket, Arc<Adopted>>> {
+        lock(&self.bags)
+    }
+
+    /// A port has gone to the peer.
+    pub(crate) fn note_went(&self, port: &Arc<PortCore>) {
+        let mut went = lock(&self.went);
+        went.retain(|known| known.strong_count() > 0);
+        went.push(Arc::downgrade(port));
+    }
+
+    fn went_ports(&self) -> Vec<Arc<PortCore>> {
+        lock(&self.went).drain(..).filter_map(|port| port.upgrade()).collect()
+    }
+
+    /// Bytes the peer has written and we have not read.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        let unread = self.peer.head().wrapping_sub(self.position());
+        usize::try_from(unread).unwrap_or(0).min(limits::LANE_BYTES_MAX as usize)
     }
 
     // ---- the sentinel's part ------------------------------------------------
@@ -360,16 +402,31 @@ impl Link {
 
     /// Ends everything that hangs on this link. Runs once, on the background
     /// thread, after the last frame of the peer's has been read.
-    pub(crate) fn bury(&self, end: End, after: &mut After) {
+    pub(crate) fn bury(self: &Arc<Self>, end: End, after: &mut After) {
         let _ = self.end.set(end);
+        // Where it is we who close, what went to the peer lives on.
+        if !self.task.closed.load(Ordering::Relaxed) {
+            for port in self.went_ports() {
+                port.new_owner_died(after);
+            }
+        }
+        // Before what it held comes back: rights in what it never read do too.
+        for join in self.salvage(after) {
+            self.task.keep_until_settled(join);
+        }
         let what_was_out = lock(&self.exports).take_all();
         for (kind, sink) in what_was_out {
             self.end_export(kind, sink, Notification::SendOnceDied, after);
         }
         let entries = self.entries();
         for entry in entries {
-            entry.mark_dead(after);
+            if entry.has_moved() {
+                entry.look(after);
+            } else {
+                entry.mark_dead(after);
+            }
         }
+        self.look_at_moved(after);
         lock(&self.joins).fail_all(after);
         self.see_replies(after);
         self.peer_core.gone(after);

@@ -30,6 +30,9 @@ use crate::wait::parking::lock;
 /// What a packet of descriptors begins with.
 pub(super) const DESCRIPTORS: [u8; 4] = *b"desc";
 
+/// What a packet of descriptors of a message in a bag begins with.
+pub(super) const BAG_DESCRIPTORS: [u8; 4] = *b"bagd";
+
 /// A board the peer does not have yet.
 #[derive(Debug)]
 struct NewBoard {
@@ -47,6 +50,7 @@ pub(crate) struct Out {
     look_all: bool,
     boards: VecDeque<NewBoard>,
     packet: u32,
+    pub(super) bag_packet: u32,
     sent_bytes: u64,
     published: u64,
     fault: Option<Offence>,
@@ -59,6 +63,16 @@ pub(crate) struct Out {
 }
 
 impl Out {
+    /// Slots of ours that the peer may know from now on.
+    pub(super) fn note_exported(&mut self, slots: impl Iterator<Item = Slot>) {
+        self.exported.extend(slots);
+    }
+
+    /// What we published and the peer has not freed.
+    pub(super) fn unread(&self, peer: &shm::PeerPage) -> Vec<(Header, Vec<u8>)> {
+        self.writer.unread(peer)
+    }
+
     pub(crate) fn new(writer: LaneWriter) -> Self {
         Out {
             writer,
@@ -66,6 +80,7 @@ impl Out {
             look_all: false,
             boards: VecDeque::new(),
             packet: 0,
+            bag_packet: 0,
             sent_bytes: 0,
             published: 0,
             fault: None,
@@ -78,7 +93,7 @@ impl Out {
 
 /// Why a message cannot be written now.
 #[derive(Debug)]
-enum Blocked {
+pub(super) enum Blocked {
     /// The lane, the byte window or the socket is full.
     Room,
     /// The port has granted no place.
@@ -159,7 +174,7 @@ impl Link {
         };
         match sent {
             Ok(()) => {
-                self.unload(&load, message);
+                self.unload(load, message);
                 Ok(())
             }
             Err(reason) => {
@@ -273,19 +288,28 @@ impl Link {
         message: &Message,
         load: &mut Load,
     ) -> Result<(), Blocked> {
+        if self.has_again() && entry.is_some() {
+            // What a dead owner had not read goes first.
+            self.task.send_again_later(self);
+            return Err(Blocked::Room);
+        }
+        if !load.packs.is_empty() {
+            return self.try_move(header, entry, message, load);
+        }
         let mut out = lock(&self.out);
-        let result = self.try_send_locked(&mut out, header, entry, message, load);
+        let result = self.try_send_locked(&mut out, header, entry, message, load, &mut || {});
         self.publish(out);
         result
     }
 
-    fn try_send_locked(
+    pub(super) fn try_send_locked(
         self: &Arc<Self>,
         out: &mut Out,
         header: &Header,
         entry: Option<&Arc<Entry>>,
         message: &Message,
         load: &mut Load,
+        mark: &mut dyn FnMut(),
     ) -> Result<(), Blocked> {
         if let Some(end) = self.end() {
             return Err(Blocked::Fail(end.as_send_failure()));
@@ -345,12 +369,13 @@ impl Link {
             sent?;
             out.packet = out.packet.wrapping_add(1);
         }
+        mark();
         match out.writer.write(&header, &[&load.extra, body], limits::LANE_RESERVE, &self.peer) {
             Ok(()) => {}
             Err(error) => return Err(self.not_written(out, error)),
         }
         out.sent_bytes += charge;
-        out.exported.extend(load.exported());
+        out.note_exported(load.exported());
         out.messages += 1;
         if let Some(entry) = entry {
             lock(&entry.import).sent();
@@ -383,6 +408,10 @@ impl Link {
             entry.change_seen.store(change, Ordering::Relaxed);
             let mut after = crate::port::After::default();
             entry.look(&mut after);
+            if entry.has_moved() {
+                self.task.run_later(after);
+                return Err(Blocked::Fail(SendFailure::Dead));
+            }
             if entry.is_dead() {
                 // The watchers are told by whoever reads the look that follows.
                 self.task.run_later(after);
@@ -402,11 +431,15 @@ impl Link {
             return Ok(());
         }
         drop(import);
-        if entry.is_dead() { Err(Blocked::Fail(entry.failure())) } else { Err(Blocked::Grant) }
+        if entry.is_dead() || entry.has_moved() {
+            Err(Blocked::Fail(entry.failure()))
+        } else {
+            Err(Blocked::Grant)
+        }
     }
 
     fn send_descriptors(&self, packet: u32, fds: &[BorrowedFd<'_>]) -> Result<(), Blocked> {
-        match self.socket.send(&descriptor_packet(packet), fds) {
+        match self.socket.send(&descriptor_packet(DESCRIPTORS, packet), fds) {
             Ok(()) => Ok(()),
             Err(SendPacketError::Full) => Err(Blocked::Room),
             Err(SendPacketError::TooManyInFlight) => {
@@ -585,7 +618,11 @@ impl Link {
     fn flush(&self, out: &mut Out) -> bool {
         while let Some(board) = out.boards.front_mut() {
             if let Some(fd) = &board.fd {
-                if self.socket.send(&descriptor_packet(out.packet), &[fd.as_fd()]).is_err() {
+                if self
+                    .socket
+                    .send(&descriptor_packet(DESCRIPTORS, out.packet), &[fd.as_fd()])
+                    .is_err()
+                {
                     // No room in the socket, or the system has none: neither says
                     // when it has.
                     out.again = true;
@@ -641,7 +678,7 @@ impl Link {
 
     /// Announces what was written, lets the lane go, and rings if the reader
     /// sleeps.
-    fn publish(&self, mut out: std::sync::MutexGuard<'_, Out>) {
+    pub(super) fn publish(&self, mut out: std::sync::MutexGuard<'_, Out>) {
         let fault = out.fault.take();
         let again = std::mem::take(&mut out.again);
         let news = out.writer.head() != out.published;
@@ -722,9 +759,9 @@ pub(super) fn charge_of(header: &Header, descriptors: u16) -> u64 {
     u64::from(header.room()) + u64::from(descriptors) * limits::DESCRIPTOR_CHARGE
 }
 
-fn descriptor_packet(number: u32) -> [u8; 8] {
+pub(super) fn descriptor_packet(what: [u8; 4], number: u32) -> [u8; 8] {
     let mut packet = [0; 8];
-    packet[..4].copy_from_slice(&DESCRIPTORS);
+    packet[..4].copy_from_slice(&what);
     packet[4..].copy_from_slice(&number.to_le_bytes());
     packet
 }

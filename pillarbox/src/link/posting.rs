@@ -125,6 +125,7 @@ impl Posting {
                 _ => None,
             },
             Right::SendOnce(right) => right.joining_to(),
+            Right::Receive(_) => None,
         });
         let reply = message.reply.as_ref().and_then(|reply| reply.joining_to());
         self.joins.extend(rights.chain(reply));
@@ -140,6 +141,7 @@ impl Posting {
                 _ => None,
             },
             Right::SendOnce(right) => right.link(),
+            Right::Receive(_) => None,
         });
         let reply = message.reply.as_ref().and_then(|reply| reply.link());
         for owner in sends.chain(reply) {
@@ -156,7 +158,7 @@ impl Posting {
     pub(crate) fn finish(mut self, message: Message) {
         self.stop(false);
         if let Some(load) = self.load.take() {
-            self.link.unload(&load, message);
+            self.link.unload(load, message);
         }
     }
 

@@ -8,6 +8,7 @@ use abi::{Offence, limits};
 use super::{End, Entry, Link, Turn};
 use crate::error::PulseError;
 use crate::message::Message;
+use crate::port::After;
 use crate::wait::parking::lock;
 
 impl Entry {
@@ -18,6 +19,12 @@ impl Entry {
             Some(End::Fault(offence)) => return Err(PulseError::Fault(offence)),
             Some(End::System(kind)) => return Err(PulseError::System(kind)),
             None => {}
+        }
+        if self.has_moved() {
+            let mut after = After::default();
+            self.look(&mut after);
+            self.link.task.run_later(after);
+            return Err(PulseError::NotJoined(self.link.peer_task()));
         }
         if self.is_dead() {
             let revoked = self.is_revoked();

@@ -68,6 +68,11 @@ impl PortFacets {
         }
     }
 
+    /// Whether there is any.
+    pub(super) fn has_any(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
     /// Everybody who asked to be told, for a port that ends.
     pub(super) fn take_watchers(&mut self) -> Vec<SendOnceRight> {
         self.places.values_mut().flat_map(|place| place.watchers.drain(..)).collect()

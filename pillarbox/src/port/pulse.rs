@@ -62,6 +62,11 @@ impl PortCore {
         let holder = Holder::Link(link.number, via);
         let now_ns = self.task.now_ns();
         let mut state = lock(&self.state);
+        if let Some(gone) = self.gone() {
+            drop(state);
+            gone.pulse(pulse, after);
+            return Ok(());
+        }
         if !state.alive {
             after.drop_later(pulse);
             return Ok(());

@@ -13,12 +13,14 @@ use super::facets::PortFacets;
 use super::{PortCore, PortOptions};
 use crate::core::TaskCore;
 use crate::error::SendFailure;
-use crate::link::Link;
+use crate::link::{Join, Link};
 use crate::message::{Message, Notification};
+use crate::moving::gone::Gone;
 use crate::right::SendOnceRight;
 use crate::set::SetCore;
 use crate::special::kernel;
 use crate::wait::Waiter;
+use crate::wait::parking::lock;
 
 /// Whom a place in a queue is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,14 +33,17 @@ pub(crate) enum Holder {
 
 /// Where a peer's right to the port lies on our board.
 #[derive(Debug)]
-pub(super) struct OnBoard {
+pub(crate) struct OnBoard {
     pub(super) link: Weak<Link>,
     pub(super) slot: Slot,
+    /// Messages and pulses that came of it.
+    pub(super) came: u64,
 }
 
 #[derive(Debug)]
-pub(super) struct PortState {
+pub(crate) struct PortState {
     pub(super) id: u64,
+    pub(super) options: PortOptions,
     pub(super) alive: bool,
     pub(super) queue: Queue<Message, Holder>,
     pub(super) receivers: Vec<Receiver>,
@@ -105,6 +110,15 @@ pub(crate) struct After {
     pub(super) let_go: Vec<SendOnceRight>,
     /// Whoever polls for this task is told.
     tell: Option<Arc<TaskCore>>,
+    joins: Vec<Arc<Join>>,
+    watches: Vec<(Arc<Join>, SendOnceRight)>,
+    again: Vec<Arc<Link>>,
+    forwards: Vec<Arc<Gone>>,
+    armed: Vec<(Arc<PortCore>, SendOnceRight)>,
+    followers_gone: Vec<Arc<PortCore>>,
+    promises_died: Vec<Arc<PortCore>>,
+    owners_died: Vec<Arc<PortCore>>,
+    sets: Vec<Arc<SetCore>>,
 }
 
 impl After {
@@ -117,6 +131,56 @@ impl After {
         if task.is_polled() {
             self.tell = Some(Arc::clone(task));
         }
+    }
+
+    /// A right is to be claimed.
+    pub(crate) fn join(&mut self, join: Arc<Join>) {
+        self.joins.push(join);
+    }
+
+    /// Somebody wants to hear of the end of a right that follows its port.
+    pub(crate) fn watch(&mut self, join: Arc<Join>, to: SendOnceRight) {
+        self.watches.push((join, to));
+    }
+
+    /// Messages for a port that has gone wait to be named.
+    pub(crate) fn forward(&mut self, gone: Arc<Gone>) {
+        self.forwards.push(gone);
+    }
+
+    /// A peer is to look at a slot of its.
+    pub(crate) fn look(&mut self, link: Arc<Link>, slot: Slot) {
+        self.looks.push((link, slot));
+    }
+
+    /// Somebody hears when nobody can send to a port that came here.
+    pub(crate) fn arm(&mut self, port: &Arc<PortCore>, to: SendOnceRight) {
+        self.armed.push((Arc::clone(port), to));
+    }
+
+    /// A right that was out when the port came is no more.
+    pub(crate) fn follower_gone(&mut self, port: &Arc<PortCore>) {
+        self.followers_gone.push(Arc::clone(port));
+    }
+
+    /// Sets that a port is no member of any more: they may end with this.
+    pub(super) fn leave_sets(&mut self, sets: Vec<Arc<SetCore>>) {
+        self.sets.extend(sets);
+    }
+
+    /// The task a port has just gone to is dead.
+    pub(crate) fn owner_died(&mut self, port: &Arc<PortCore>) {
+        self.owners_died.push(Arc::clone(port));
+    }
+
+    /// A promise that was out when the port came is broken.
+    pub(crate) fn promise_died(&mut self, port: &Arc<PortCore>) {
+        self.promises_died.push(Arc::clone(port));
+    }
+
+    /// What a dead owner had not read is to be sent on this link.
+    pub(crate) fn send_again(&mut self, link: &Arc<Link>) {
+        self.again.push(Arc::clone(link));
     }
 
     pub(crate) fn drop_later(&mut self, message: Message) {
@@ -148,6 +212,40 @@ impl After {
         for (right, made) in self.no_senders {
             right.notify_with(Notification::NoSenders, made);
         }
+        for gone in self.forwards {
+            gone.push_parked();
+        }
+        for (port, to) in self.armed {
+            port.watch_no_senders(to, 0);
+        }
+        for port in self.owners_died {
+            let mut after = After::default();
+            port.new_owner_died(&mut after);
+            after.run();
+        }
+        for port in self.promises_died {
+            let mut after = After::default();
+            lock(port.state()).promise_died(&mut after);
+            after.run();
+        }
+        for port in self.followers_gone {
+            let mut after = After::default();
+            lock(port.state()).follower_gone(&mut after);
+            after.run();
+        }
+        for (join, to) in self.watches {
+            join.watch_death(to);
+        }
+        for join in self.joins {
+            let mut after = After::default();
+            let task = Arc::clone(&join.task);
+            task.start_join(join, &mut after);
+            after.run();
+        }
+        for link in self.again {
+            link.push_again();
+        }
+        drop(self.sets);
         drop(self.dropped);
         for port in self.serve.iter().filter_map(Weak::upgrade) {
             kernel::serve(&port);
@@ -163,6 +261,7 @@ impl PortState {
     pub(super) fn new(id: u64, options: &PortOptions) -> Self {
         PortState {
             id,
+            options: options.clone(),
             alive: true,
             queue: Queue::new(options.capacity)
                 .ordered(options.order)

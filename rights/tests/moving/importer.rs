@@ -75,7 +75,7 @@ impl World {
         let about = |word: &&Word| match word {
             Word::Message(_) | Word::Release => held == Held::Send,
             Word::OnceMessage | Word::Dropped => held == Held::Once,
-            Word::Claim(..) => false,
+            Word::Claim(..) | Word::Done(_) => false,
         };
         self.to_old.written[self.to_old.freed..].iter().filter(about).copied().collect()
     }
@@ -111,6 +111,9 @@ impl World {
                 let skip = if everything { 0 } else { messages.saturating_sub(again) };
                 unread.drain(..skip as usize);
                 right.again = unread;
+                if !self.knows_old_dead && self.fault != Fault::OldSlotKept {
+                    self.to_old.written.push(Word::Done(held));
+                }
             }
             Answer::Unknown(held) => {
                 let believed = self.fault == Fault::RefusalBelieved;

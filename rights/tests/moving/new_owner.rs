@@ -29,7 +29,11 @@ impl World {
             Claimed::Join { have } => {
                 match held {
                     Held::Send => self.sender_joined = true,
-                    Held::Once => self.once_joined = true,
+                    // A send-once right comes to its holder no second time.
+                    Held::Once => {
+                        let _ = self.followers.end(held);
+                        self.once_joined = true;
+                    }
                 }
                 self.from_new.written.push(Answer::Joined(held, have as u8));
             }
@@ -94,6 +98,7 @@ impl World {
                 self.ends.0 += 1;
             }
             Word::Release => self.sender_joined = false,
+            Word::Done(_) => {}
         }
         true
     }

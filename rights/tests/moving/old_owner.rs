@@ -33,7 +33,8 @@ impl World {
                     self.bag.push(Forwarded::Ended(Held::Send));
                 }
             }
-            (_, Arrival::Drop) | (Word::Claim(..), _) => {}
+            (Word::Done(held), Arrival::Bag) => self.bag.push(Forwarded::Ended(held)),
+            (_, Arrival::Drop) | (Word::Claim(..) | Word::Done(_), _) => {}
         }
         true
     }

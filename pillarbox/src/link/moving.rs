@@ -1,0 +1,178 @@
+//! What the writing side does for ports that move.
+
+use std::sync::Arc;
+
+use abi::bag::Origin;
+use abi::frame::{Header, Kind, flag};
+use abi::limits;
+use shm::socket::SendPacketError;
+
+use super::carry::Load;
+use super::out::{BAG_DESCRIPTORS, Blocked, describe, descriptor_packet};
+use super::{Entry, Link};
+use crate::deadline::Deadline;
+use crate::error::SendFailure;
+use crate::message::Message;
+use crate::moving::bag::Bag;
+use crate::moving::pack::Pack;
+use crate::port::After;
+use crate::wait::parking::lock;
+
+impl Link {
+    /// Sends a message now, ahead of all others. `Err` with the message where there
+    /// is no room for it now, without where it cannot be sent at all.
+    pub(super) fn send_at_once(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        mut message: Message,
+    ) -> Result<(), Option<Message>> {
+        let mut header = Header::new(Kind::Message, entry.slot);
+        let entry = Some(entry);
+        describe(&mut header, &message);
+        let mut load = match self.load(&mut message, Deadline::Now) {
+            Ok(load) => load,
+            Err(SendFailure::Full | SendFailure::NotJoined(_)) => return Err(Some(message)),
+            Err(_) => return Err(None),
+        };
+        for last in [false, true] {
+            let mut out = lock(&self.out);
+            let sent =
+                self.try_send_locked(&mut out, &header, entry, &message, &mut load, &mut || {});
+            self.publish(out);
+            match sent {
+                Ok(()) => {
+                    self.unload(load, message);
+                    return Ok(());
+                }
+                Err(Blocked::Fail(_)) => {
+                    self.undo(load);
+                    return Err(None);
+                }
+                Err(Blocked::Room | Blocked::Grant) if last => break,
+                Err(Blocked::Room | Blocked::Grant) => {
+                    let _ = self.own.raise_want();
+                    shm::full_fence(); // pairs: lane.want
+                }
+            }
+        }
+        self.undo(load);
+        Err(Some(message))
+    }
+
+    /// Tries to send a message that moves ports. Their locks are held from the look
+    /// at their queues to the publishing, so that nothing arrives in between.
+    pub(super) fn try_move(
+        self: &Arc<Self>,
+        header: &Header,
+        entry: Option<&Arc<Entry>>,
+        message: &Message,
+        load: &mut Load,
+    ) -> Result<(), Blocked> {
+        let mut packs = std::mem::take(&mut load.packs);
+        let mut after = After::default();
+        let result = self.try_move_packs(&mut packs, header, entry, message, load, &mut after);
+        load.packs = packs;
+        after.run();
+        result
+    }
+
+    fn try_move_packs(
+        self: &Arc<Self>,
+        packs: &mut [Pack],
+        header: &Header,
+        entry: Option<&Arc<Entry>>,
+        message: &Message,
+        load: &mut Load,
+        after: &mut After,
+    ) -> Result<(), Blocked> {
+        let ports: Vec<_> = packs.iter().map(Pack::port).collect();
+        let mut held = Vec::new();
+        for (pack, port) in packs.iter_mut().zip(&ports) {
+            pack.ready(self, Deadline::Now).map_err(|reason| match reason {
+                SendFailure::Full | SendFailure::NotJoined(_) => Blocked::Room,
+                other => Blocked::Fail(other),
+            })?;
+            // What came since is put into the bag at the next try.
+            held.push(Pack::hold(port).ok_or(Blocked::Room)?);
+        }
+        for (pack, state) in packs.iter_mut().zip(&mut held) {
+            if !pack.list(self, state) {
+                let bytes = u64::from(limits::LANE_BYTES_MAX);
+                return Err(Blocked::Fail(SendFailure::TooLong { bytes }));
+            }
+        }
+        let mut marked = false;
+        let mut mark = || {
+            marked = true;
+            for (pack, state) in packs.iter().zip(&held) {
+                pack.mark(self, state);
+            }
+        };
+        let mut out = lock(&self.out);
+        let result = self.try_send_locked(&mut out, header, entry, message, load, &mut mark);
+        if result.is_ok() {
+            // What the bags name is the new owner's to use from now on.
+            out.note_exported(packs.iter().flat_map(Pack::exported));
+        }
+        self.publish(out);
+        for (pack, state) in packs.iter_mut().zip(&mut held) {
+            match &result {
+                Ok(()) => pack.commit(self, state, after),
+                Err(_) if marked => pack.unmark(state, after),
+                Err(_) => {}
+            }
+        }
+        result
+    }
+
+    /// What a bag names is the peer's to use: it is about to be shown.
+    pub(crate) fn note_exported(&self, load: &Load) {
+        lock(&self.out).note_exported(load.exported());
+    }
+
+    /// Writes a message into a bag, its rights named by `load`. Its descriptors go
+    /// before it, as for a lane.
+    ///
+    /// # Errors
+    /// [`SendFailure::Full`] where the socket takes no descriptors now, and
+    /// [`SendFailure::TooLong`] where the bag is full.
+    pub(crate) fn write_into(
+        &self,
+        bag: &mut Bag,
+        origin: &Origin,
+        message: &Message,
+        load: &mut Load,
+    ) -> Result<(), SendFailure> {
+        let mut header = Header::new(Kind::Message, super::NO_SLOT);
+        describe(&mut header, message);
+        if load.count() > 0 {
+            let mut out = lock(&self.out);
+            load.attached.packet = out.bag_packet;
+            let fds = load.descriptors(message);
+            let packet = descriptor_packet(BAG_DESCRIPTORS, out.bag_packet);
+            match self.socket.send(&packet, &fds) {
+                Ok(()) => out.bag_packet = out.bag_packet.wrapping_add(1),
+                Err(SendPacketError::Full) => return Err(SendFailure::Full),
+                Err(SendPacketError::TooManyInFlight) => {
+                    return Err(SendFailure::DescriptorsInFlight);
+                }
+                Err(SendPacketError::Gone) => return Err(SendFailure::Dead),
+                Err(SendPacketError::System(error)) => {
+                    return Err(SendFailure::System(error.kind()));
+                }
+            }
+        }
+        let mut extra = Vec::new();
+        header.flags = load.attached.encode(&mut extra);
+        header.extra = extra.len() as u32;
+        if message.notification.is_some() {
+            header.flags |= flag::NOTIFICATION;
+        }
+        let body: &[u8] = if load.body_fd.is_some() { &[] } else { message.body() };
+        if bag.append(header, &[&extra, &origin.encode(), body]) {
+            Ok(())
+        } else {
+            Err(SendFailure::TooLong { bytes: message.body().len() as u64 })
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Receive rights that go from one task to another.
+//!
+//! | module     | whose part                                                |
+//! |------------|-----------------------------------------------------------|
+//! | [`bag`]    | the memory between old and new owner                      |
+//! | [`pack`]   | the old owner's, before the move                          |
+//! | [`gone`]   | the old owner's, after it                                 |
+//! | [`adopt`]  | the new owner's                                           |
+//! | [`circle`] | a port inside its own queue                               |
+//!
+//! The importers' part is `link/follow.rs`; the rules are [`rights::moving`].
+
+pub(crate) mod adopt;
+pub(crate) mod bag;
+mod circle;
+pub(crate) mod gone;
+pub(crate) mod pack;

@@ -1,0 +1,68 @@
+//! A bag: memory that is filled once and outlives who fills it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use abi::bag::{OutRight, Passport};
+use abi::frame::{HEADER_BYTES, Header, Kind};
+use abi::{Ticket, limits};
+use shm::{LaneWriter, OwnPage};
+
+use crate::link::{Load, NO_SLOT};
+
+/// The old owner's end of a bag.
+#[derive(Debug)]
+pub(crate) struct Bag {
+    /// The memory lasts as long as somebody may write to it.
+    _page: Arc<OwnPage>,
+    writer: LaneWriter,
+}
+
+impl Bag {
+    /// Makes a bag with room for so many bytes of frames, and what the new owner
+    /// maps it by. `None` where no bag is that large.
+    pub(super) fn create(bytes: usize) -> Option<io::Result<(Bag, OwnedFd)>> {
+        let bytes = bytes.max(limits::LANE_BYTES_MIN as usize).checked_next_power_of_two()?;
+        let bytes = u32::try_from(bytes).ok().filter(|bytes| *bytes <= limits::LANE_BYTES_MAX)?;
+        Some(OwnPage::create(bytes).map(|(page, writer, fd)| (Bag { _page: page, writer }, fd)))
+    }
+
+    /// Writes a frame that nobody sees yet. False where the bag is full.
+    pub(crate) fn append(&mut self, header: Header, parts: &[&[u8]]) -> bool {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        let header = Header { length: (HEADER_BYTES + bytes) as u32, ..header };
+        self.writer.append(&header, parts).is_ok()
+    }
+
+    /// What the port is; the rights that are out are listed anew after it.
+    pub(super) fn passport(
+        &mut self,
+        passport: &Passport,
+        turns: u64,
+        armed: Option<&mut Load>,
+    ) -> bool {
+        let mut header = Header { tag: turns, ..Header::new(Kind::Port, NO_SLOT) };
+        let mut extra = Vec::new();
+        if let Some(load) = armed {
+            header.flags = load.attached.encode(&mut extra);
+            header.extra = extra.len() as u32;
+        }
+        self.append(header, &[&extra, &passport.encode()])
+    }
+
+    /// A right that is out.
+    pub(super) fn out(&mut self, ticket: Ticket, out: &OutRight) -> bool {
+        self.append(Header { tag: ticket.0, ..Header::new(Kind::Out, NO_SLOT) }, &[&out.encode()])
+    }
+
+    /// A right that was out has ended.
+    pub(super) fn ended(&mut self, ticket: Ticket) -> bool {
+        self.append(Header { tag: ticket.0, ..Header::new(Kind::Ended, NO_SLOT) }, &[])
+    }
+
+    /// Shows what was written.
+    pub(super) fn publish(&mut self) {
+        self.writer.publish();
+    }
+}

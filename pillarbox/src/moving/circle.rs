@@ -1,0 +1,47 @@
+//! A receive right inside its own queue, which nobody could ever receive from.
+
+use std::sync::Arc;
+
+use crate::message::{Message, Right};
+use crate::port::{PortCore, ReceiveRight};
+use crate::wait::parking::lock;
+
+impl PortCore {
+    /// Whether `sought` lies in the queue of this port, or in that of a port that
+    /// does.
+    fn holds(self: &Arc<Self>, sought: &PortCore) -> bool {
+        let mut seen = vec![Arc::clone(self)];
+        let mut next = 0;
+        while let Some(port) = seen.get(next).map(Arc::clone) {
+            if port.id == sought.id {
+                return true;
+            }
+            next += 1;
+            for inner in lock(port.state()).ports_inside() {
+                if !seen.iter().any(|known| known.id == inner.id) {
+                    seen.push(inner);
+                }
+            }
+        }
+        false
+    }
+}
+
+impl Message {
+    /// Takes out every receive right that would lie in its own queue, once this
+    /// message is in that of `port`: who drops it ends its port. In its place the
+    /// message has the receive right of a port that has ended.
+    #[must_use = "the ports that were taken out end with this"]
+    pub(crate) fn break_circles(&mut self, port: &PortCore) -> Vec<ReceiveRight> {
+        let mut ended = Vec::new();
+        for right in &mut self.rights {
+            if let Right::Receive(inner) = right
+                && inner.core().holds(port)
+            {
+                let empty = ReceiveRight::ended(&port.task);
+                ended.push(std::mem::replace(inner, empty));
+            }
+        }
+        ended
+    }
+}

@@ -1,0 +1,253 @@
+//! What the old owner does before a move.
+//!
+//! The queue goes into the bag message by message, each right in it named for the
+//! new owner. Then, under the port's lock, the rights that are out are listed,
+//! their slots marked, and the message that moves the port published: that store
+//! is the move. Nobody is waited for.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, MutexGuard, OnceLock};
+
+use abi::bag::{Origin, OutRight, Place};
+use abi::right::Kind as RightKind;
+use abi::{Slot, Ticket};
+
+use super::bag::Bag;
+use super::gone::Gone;
+use crate::deadline::Deadline;
+use crate::error::SendFailure;
+use crate::link::{Join, Link, Load};
+use crate::message::Message;
+use crate::port::{After, PortCore, PortState, Unloaded};
+use crate::wait::parking::lock;
+
+/// What a bag takes beside what is known when it is made: what senders publish
+/// before they see the marks, and what is said of rights that end.
+const SLACK: usize = 256 * 1024;
+
+/// A receive right that is being sent.
+#[derive(Debug)]
+pub(crate) struct Pack {
+    port: Arc<PortCore>,
+    pub(crate) ticket: Ticket,
+    bag: Option<Bag>,
+    /// What is in the bag, to be undone.
+    kept: Vec<(Unloaded, Load)>,
+    /// The right that is to hear of no senders.
+    armed: Option<(Message, Load)>,
+    /// The rights that are out, as listed last.
+    listed: Vec<(u32, u64, Ticket)>,
+    own: Ticket,
+}
+
+/// A port that is about to go: nothing arrives at it.
+pub(crate) type Ready<'a> = MutexGuard<'a, PortState>;
+
+impl Pack {
+    /// Begins to move a port over `link`.
+    pub(crate) fn begin(
+        link: &Arc<Link>,
+        port: &Arc<PortCore>,
+    ) -> Result<(Pack, OwnedFd), SendFailure> {
+        if Arc::ptr_eq(&link.task, &port.task) {
+            port.may_move()?;
+        } else {
+            return Err(SendFailure::Dead);
+        }
+        let bytes = port.bytes_to_move(link.task.links().as_slice()) + SLACK;
+        let (mut bag, fd) = Bag::create(bytes)
+            .ok_or(SendFailure::TooLong { bytes: bytes as u64 })?
+            .map_err(|error| SendFailure::System(error.kind()))?;
+        let armed = Pack::arm(link, port, &mut bag)?;
+        let ticket = || Ticket(link.task.next_id());
+        let (main, own) = (ticket(), ticket());
+        let pack = Pack {
+            port: Arc::clone(port),
+            ticket: main,
+            bag: Some(bag),
+            kept: Vec::new(),
+            armed,
+            listed: Vec::new(),
+            own,
+        };
+        Ok((pack, fd))
+    }
+
+    /// The port's first passport, with the right that hears of no senders.
+    fn arm(
+        link: &Arc<Link>,
+        port: &Arc<PortCore>,
+        bag: &mut Bag,
+    ) -> Result<Option<(Message, Load)>, SendFailure> {
+        let (passport, turns, no_senders) = lock(port.state()).packed();
+        let Some(to) = no_senders else {
+            bag.passport(&passport, turns, None);
+            return Ok(None);
+        };
+        let mut message = Message::new(Vec::new()).with_right(to);
+        match link.load(&mut message, Deadline::Now) {
+            Ok(mut load) => {
+                bag.passport(&passport, turns, Some(&mut load));
+                Ok(Some((message, load)))
+            }
+            Err(reason) => {
+                lock(port.state()).rearm(message);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Puts what is in the queue into the bag, and locks the port when there is no
+    /// more.
+    pub(crate) fn ready(
+        &mut self,
+        link: &Arc<Link>,
+        deadline: Deadline,
+    ) -> Result<(), SendFailure> {
+        loop {
+            let unloaded = lock(self.port.state()).unload();
+            if unloaded.is_empty() {
+                return Ok(());
+            }
+            let mut rest = unloaded.into_iter();
+            while let Some(mut next) = rest.next() {
+                let place = if next.is_beyond() { Place::Beyond } else { Place::Counted };
+                let origin = Origin { ticket: 0, place, pulses: next.pulses() };
+                let Some(bag) = &mut self.bag else { return Err(SendFailure::Dead) };
+                let mut name = |message: &mut Message| {
+                    let mut load = link.load(message, deadline)?;
+                    match link.write_into(bag, &origin, message, &mut load) {
+                        Ok(()) => Ok(load),
+                        Err(reason) => {
+                            link.undo(load);
+                            Err(reason)
+                        }
+                    }
+                };
+                match name(next.message_mut()) {
+                    Ok(load) => self.kept.push((next, load)),
+                    Err(reason) => {
+                        let back = std::iter::once(next).chain(rest).collect();
+                        lock(self.port.state()).reload_front(back);
+                        return Err(reason);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Locks the port, if nothing has come since it was made ready.
+    pub(crate) fn hold<'a>(port: &'a PortCore) -> Option<Ready<'a>> {
+        let state = lock(port.state());
+        state.is_unloaded().then_some(state)
+    }
+
+    /// Our slots that the bag names.
+    pub(crate) fn exported(&self) -> impl Iterator<Item = Slot> {
+        let loads =
+            self.kept.iter().map(|(_, load)| load).chain(self.armed.iter().map(|(_, load)| load));
+        loads.flat_map(Load::exported)
+    }
+
+    pub(crate) fn port(&self) -> Arc<PortCore> {
+        Arc::clone(&self.port)
+    }
+
+    /// Lists the rights that are out and shows the bag to whoever will map it.
+    pub(crate) fn list(&mut self, link: &Arc<Link>, state: &mut PortState) -> bool {
+        let Some(bag) = &mut self.bag else { return false };
+        let (passport, turns) = state.passport();
+        let mut fits = bag.passport(&passport, turns, None);
+        self.listed.clear();
+        let holder = OutRight { holder: link.task.id, address: link.task.address(), have: 0 };
+        fits &= bag.out(self.own, &holder);
+        for (number, via, board, have) in state.out() {
+            let Some(peer) = board.upgrade() else { continue };
+            let ticket = Ticket(link.task.next_id());
+            let holder = OutRight { holder: peer.peer_task(), address: peer.address(), have };
+            fits &= bag.out(ticket, &holder);
+            self.listed.push((number, via, ticket));
+        }
+        bag.publish();
+        fits
+    }
+
+    /// Marks the slots of the rights that are out.
+    pub(crate) fn mark(&self, link: &Arc<Link>, state: &PortState) {
+        for (number, via, ticket) in &self.listed {
+            let Some((peer, slot)) = state.board_of(*number, *via) else { continue };
+            let (owner, address) = (link.peer_task(), link.address());
+            let moved = abi::board::Moved { ticket: *ticket, owner, address };
+            peer.mark_moved(slot, &moved);
+        }
+    }
+
+    /// Takes the marks back. Who has seen one is told to look again.
+    pub(crate) fn unmark(&self, state: &PortState, after: &mut After) {
+        for (number, via, _) in &self.listed {
+            let Some((peer, slot)) = state.board_of(*number, *via) else { continue };
+            peer.unmark_moved(slot);
+            after.look(peer, slot);
+        }
+    }
+
+    /// The move is published.
+    pub(crate) fn commit(&mut self, link: &Arc<Link>, state: &mut PortState, after: &mut After) {
+        let Some(bag) = self.bag.take() else { return };
+        let owner = (link.peer_task(), link.address());
+        let own = Join::own_of_moved(&link.task, RightKind::Send, owner, self.own);
+        let gone = Arc::new(Gone {
+            link: Arc::clone(link),
+            ticket: self.ticket,
+            bag: bag.into(),
+            out: self
+                .listed
+                .iter()
+                .map(|(number, via, ticket)| ((*number, *via), *ticket))
+                .collect::<std::collections::HashMap<_, _>>()
+                .into(),
+            own: Arc::clone(&own),
+            parked: Default::default(),
+        });
+        state.go(after, &own);
+        self.port.set_gone(gone);
+        link.note_went(&self.port);
+        if link.is_dead() {
+            // It may have been buried before we noted what went to it.
+            after.owner_died(&self.port);
+        }
+        after.join(own);
+        for (number, via, _) in &self.listed {
+            if let Some((peer, slot)) = state.board_of(*number, *via) {
+                after.look(peer, slot);
+            }
+        }
+    }
+
+    /// What is in the bag is the new owner's.
+    pub(crate) fn unload(self, link: &Arc<Link>) {
+        let kept = self.kept.into_iter().map(|(unloaded, load)| (unloaded.into_message(), load));
+        for (message, load) in kept.chain(self.armed) {
+            link.unload(load, message);
+        }
+    }
+
+    /// The move was not published: everything is as it was.
+    pub(crate) fn undo(self, link: &Arc<Link>) {
+        let mut back = Vec::new();
+        for (unloaded, load) in self.kept {
+            link.undo(load);
+            back.push(unloaded);
+        }
+        let mut state = lock(self.port.state());
+        state.reload_front(back);
+        if let Some((message, load)) = self.armed {
+            state.rearm(message);
+            drop(state);
+            link.undo(load);
+        }
+    }
+}
+
+/// The end of a port's life here: where it went.
+pub(crate) type GoneCell = OnceLock<Arc<Gone>>;

@@ -1,0 +1,250 @@
+//! What a port does when its receive right goes to another task, or comes here.
+
+use std::sync::{Arc, Weak};
+
+use abi::Slot;
+use abi::bag::{Passport, Place};
+use abi::board::{Life, State};
+use rights::queue::Labelled;
+use rights::senders::NoSenders;
+use rights::window::Capacity;
+
+use super::options::PortOptions;
+use super::state::{After, Holder, PortState};
+use super::{Order, PortCore};
+use crate::error::SendFailure;
+use crate::link::{Join, Link};
+use crate::message::{Message, Notification, Right};
+use crate::moving::gone::Gone;
+use crate::right::SendOnceRight;
+use crate::wait::parking::lock;
+
+/// Who sent the pulses that came with a port: no right of ours has this number.
+const NOBODY: Holder = Holder::Own(u64::MAX);
+
+/// A message out of the queue of a port that is about to go, with its place.
+pub(crate) type Unloaded = rights::port::Unloaded<Message, Holder>;
+
+impl PortCore {
+    /// Where the port went.
+    pub(crate) fn gone(&self) -> Option<&Arc<Gone>> {
+        self.gone.get()
+    }
+
+    pub(crate) fn set_gone(&self, gone: Arc<Gone>) {
+        let _ = self.gone.set(gone);
+    }
+
+    pub(crate) const fn state(&self) -> &std::sync::Mutex<PortState> {
+        &self.state
+    }
+
+    /// Whether the receive right may go to another task now.
+    pub(crate) fn may_move(&self) -> Result<(), SendFailure> {
+        if self.task.has_followers(self.id) {
+            return Err(SendFailure::Unsettled);
+        }
+        let state = lock(&self.state);
+        if !state.alive {
+            return Err(SendFailure::Dead);
+        }
+        if state.facets.has_any() { Err(SendFailure::HasTerms) } else { Ok(()) }
+    }
+
+    /// Bytes a bag must hold for what is known now.
+    pub(crate) fn bytes_to_move(&self, links: &[Arc<Link>]) -> usize {
+        let state = lock(&self.state);
+        let head = abi::limits::FRAME_BYTES - abi::limits::INLINE_BYTES;
+        let queued: usize = state
+            .queue
+            .iter()
+            .map(|message| {
+                let body = message.body().len().min(abi::limits::INLINE_BYTES);
+                let rights = message.rights.len() + 1;
+                (128 + body + rights * abi::right::REF_BYTES_MAX).min(head + body)
+            })
+            .sum();
+        let unread: usize = state
+            .boards
+            .keys()
+            .filter_map(|(number, _)| links.iter().find(|link| link.number == *number))
+            .map(|link| link.unread_bytes())
+            .sum();
+        queued + 2 * unread + state.boards.len() * 1024
+    }
+
+    /// The new owner is dead, and the port with it: whoever has not followed is
+    /// told by us.
+    pub(crate) fn new_owner_died(&self, after: &mut After) {
+        let mut state = lock(&self.state);
+        for (_, board) in state.boards.drain() {
+            let Some(link) = board.link.upgrade() else { continue };
+            let life = Life { generation: board.slot.generation, state: State::Dead };
+            link.own_page().set_life(board.slot.index, life);
+            link.own_page().bump_change();
+            after.look(link, board.slot);
+        }
+    }
+
+    /// Makes a port as another task had it.
+    pub(crate) fn adopted(
+        task: &Arc<crate::core::TaskCore>,
+        passport: &Passport,
+        turns: u64,
+    ) -> Arc<Self> {
+        let capacity = match passport.capacity {
+            0 => Capacity::Rendezvous,
+            u64::MAX => Capacity::Unbounded,
+            places => Capacity::Bounded(u32::try_from(places).unwrap_or(u32::MAX)),
+        };
+        let order = if passport.by_priority { Order::Priority } else { Order::Fifo };
+        let mut options = PortOptions::new(capacity).order(order);
+        options.pulses = passport.pulses.min(abi::limits::PULSES_MAX);
+        options.merge_pulses = passport.merge_pulses;
+        let port = PortCore::new(task, &options);
+        {
+            let mut state = lock(&port.state);
+            state.queue.go_on_from(turns);
+            state.options = options;
+        }
+        port
+    }
+
+    /// A message that came with the port, or through its old owner.
+    pub(crate) fn adopt(&self, message: Message, place: Place, pulses: u64, after: &mut After) {
+        if place == Place::Promised {
+            self.arrive_once(message, after);
+            return;
+        }
+        let mut state = lock(&self.state);
+        if !state.alive {
+            drop(state);
+            after.drop_later(message);
+            return;
+        }
+        let label = message.label();
+        match place {
+            Place::Counted if pulses > 0 => {
+                state.queue.adopt_pulses(NOBODY, message, pulses);
+            }
+            Place::Counted => state.queue.adopt(message),
+            Place::Beyond | Place::Promised => state.queue.enter_beyond(message),
+        }
+        state.wake_for(label, after);
+    }
+
+    /// So many promises are out that came with the port.
+    pub(crate) fn set_promises(&self, promises: u64) {
+        lock(&self.state).once = promises;
+    }
+
+    /// Raises what one holder may send by what it sends again.
+    pub(crate) fn grant_again(&self, link: &Arc<Link>, messages: u64) {
+        let mut state = lock(&self.state);
+        let holder = Holder::Link(link.number, self.id);
+        let grant = state.queue.window.grant_more(holder, messages);
+        if let (Some(grant), Some(board)) = (grant, state.boards.get(&(link.number, self.id))) {
+            link.own_page().set_grant(board.slot.index, grant);
+        }
+    }
+}
+
+impl PortState {
+    pub(crate) fn passport(&self) -> (Passport, u64) {
+        let capacity = match self.queue.window.capacity() {
+            Capacity::Rendezvous => 0,
+            Capacity::Bounded(places) => u64::from(places),
+            Capacity::Unbounded => u64::MAX,
+        };
+        let passport = Passport {
+            capacity,
+            pulses: self.options.pulses,
+            by_priority: self.options.order == Order::Priority,
+            merge_pulses: self.options.merge_pulses,
+            promises: self.once,
+        };
+        (passport, self.queue.turns())
+    }
+
+    /// The passport, and the right that hears of no senders, taken out.
+    pub(crate) fn packed(&mut self) -> (Passport, u64, Option<SendOnceRight>) {
+        let (passport, turns) = self.passport();
+        (passport, turns, self.no_senders.take())
+    }
+
+    /// The right that hears of no senders comes back.
+    pub(crate) fn rearm(&mut self, mut message: Message) {
+        self.no_senders = message.take_rights().pop().and_then(|right| match right {
+            Right::SendOnce(right) => Some(right),
+            _ => None,
+        });
+    }
+
+    /// Takes everything out of the queue, places and all.
+    pub(crate) fn unload(&mut self) -> Vec<Unloaded> {
+        self.queue.unload()
+    }
+
+    /// Puts it back before what has come since.
+    pub(crate) fn reload_front(&mut self, back: Vec<Unloaded>) {
+        let since = self.queue.unload();
+        self.queue.reload(back.into_iter().chain(since));
+    }
+
+    /// The ports whose receive rights lie in the queue.
+    pub(crate) fn ports_inside(&self) -> Vec<Arc<PortCore>> {
+        let inside = |right: &Right| match right {
+            Right::Receive(right) => Some(Arc::clone(right.core())),
+            Right::Send(_) | Right::SendOnce(_) => None,
+        };
+        self.queue.iter().flat_map(|message| message.rights.iter().filter_map(inside)).collect()
+    }
+
+    pub(crate) fn is_unloaded(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The rights peers hold: by link, what they are, and how much came of them.
+    pub(crate) fn out(&self) -> Vec<(u32, u64, Weak<Link>, u64)> {
+        let row = |(key, board): (&(u32, u64), &super::state::OnBoard)| {
+            (key.0, key.1, Weak::clone(&board.link), board.came)
+        };
+        let mut rows: Vec<_> = self.boards.iter().map(row).collect();
+        rows.sort_unstable_by_key(|row| (row.0, row.1));
+        rows
+    }
+
+    pub(crate) fn board_of(&self, number: u32, via: u64) -> Option<(Arc<Link>, Slot)> {
+        let board = self.boards.get(&(number, via))?;
+        Some((board.link.upgrade()?, board.slot))
+    }
+
+    /// The port is another task's from now on.
+    pub(crate) fn go(&mut self, after: &mut After, own: &Arc<Join>) {
+        self.alive = false;
+        self.wake_own_senders(after);
+        after.leave_sets(self.leave_sets());
+        for to in self.dead_name.drain(..) {
+            after.watch(Arc::clone(own), to);
+        }
+    }
+
+    /// One of the rights that were out when the port came is no more.
+    pub(crate) fn follower_gone(&mut self, after: &mut After) {
+        let told = self.senders.remove();
+        if told == NoSenders::Fires {
+            self.tell_no_senders(told, after);
+        }
+    }
+
+    /// A promise that came with the port is broken by its holder's death.
+    pub(crate) fn promise_died(&mut self, after: &mut After) {
+        self.once = self.once.saturating_sub(1);
+        if self.alive {
+            let message = Message::notification_of(Notification::SendOnceDied);
+            let label = message.label();
+            self.queue.enter_beyond(message);
+            self.wake_for(label, after);
+        }
+    }
+}
