@@ -91,8 +91,8 @@ struct Reader {
 /// let mut mailbox = SharedMailbox::new(port, Policy::RoundRobin);
 /// let right = mailbox.reader_right()?;
 /// let worker = std::thread::spawn(move || {
-///     let reader = SharedReader::attach(&task, right, 1, Deadline::Never).expect("the owner serves");
-///     let delivery = reader.receive(Deadline::Never).expect("one comes");
+///     let mut reader = SharedReader::attach(&task, right, 1, Deadline::Never).expect("the owner serves");
+///     let delivery = reader.receive(Deadline::Never).expect("one comes").expect("the owner is there");
 ///     assert_eq!(delivery.message().body(), b"work");
 ///     delivery.acknowledge(Deadline::Never).expect("the owner is there");
 /// });
