@@ -464,7 +464,7 @@ pub(crate) const ACTS: &[Act] = &[
     Act {
         name: "a board that is not sealed",
         offence: Offence::SealMissing,
-        commit: |peer| board_in(peer, 0, unsealed(4096)),
+        commit: |peer| board_in(peer, 0, unsealed(abi::page::BOARD_BYTES)),
     },
     Act {
         name: "a board of another size",
@@ -477,7 +477,7 @@ pub(crate) const ACTS: &[Act] = &[
     Act {
         name: "a board with holes",
         offence: Offence::MemoryHoles,
-        commit: |peer| board_in(peer, 0, holes(4096)),
+        commit: |peer| board_in(peer, 0, holes(abi::page::BOARD_BYTES)),
     },
     Act {
         name: "a name that is none",
