@@ -1,7 +1,7 @@
 //! A system that refuses: every call this crate makes of the kernel, by name,
 //! and a way for tests to have the n-th one of a kind fail.
 //!
-//! Each call site asks [`at`] first. In a build without the feature `refuse`,
+//! Each call site asks `at` first. In a build without the feature `refuse`,
 //! which is every build but the tests' own, the answer is a constant and
 //! nothing of this is left.
 //!
