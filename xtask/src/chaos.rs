@@ -9,7 +9,7 @@ use crate::program::Program;
 use crate::step::{Bench, Ending};
 
 /// Kills of `cargo xtask check`, and how long they may take.
-const KILLS: u64 = 1000;
+const KILLS: u64 = 300;
 const BOUND: Duration = Duration::from_secs(600);
 
 /// Tasks exchange rights at random; some are stopped, some are killed, and the

@@ -11,7 +11,7 @@ use crate::{Verdict, say};
 
 /// The length in `cargo xtask check`: each world further than its own test goes
 /// in a debug build would take too long there, so it is the tests' own.
-const OPS: u32 = 7;
+const OPS: u32 = 5;
 
 /// Runs every sequence of operations of two and three tasks up to a length.
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,7 @@ use crate::program::Program;
 use crate::step::{Bench, Ending};
 
 /// Frames of `cargo xtask check`, and how long they may take.
-const FRAMES: u64 = 10_000_000;
+const FRAMES: u64 = 2_000_000;
 const BOUND: Duration = Duration::from_secs(600);
 
 /// Hostile processes write frames, packets, greetings and words of every sort at a real

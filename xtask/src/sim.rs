@@ -9,7 +9,7 @@ use crate::program::Program;
 use crate::step::{Bench, Ending};
 
 /// Seeds that `cargo xtask check` runs.
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 500;
 
 /// How long they may take there.
 const BOUND: Duration = Duration::from_secs(600);

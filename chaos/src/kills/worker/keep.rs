@@ -137,7 +137,7 @@ fn judge(own: &Own, what: Due, message: &Message) {
             own.count("died");
             own.log.add(kind::DIED, [0; 3]);
         }
-        (_, Some(Notification::SendOnceDropped)) => own.count("dropped"),
+        (_, Some(Notification::SendOnceDropped | Notification::LetGo)) => own.count("dropped"),
         (Due::Answer(nonce), None) => {
             let letter = Letter::decode(message.body());
             let good = letter.is_some_and(|said| said.sort == Sort::Answer && said.nonce == nonce);
