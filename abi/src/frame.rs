@@ -48,6 +48,16 @@ pub mod flag {
     pub const ONCE: u8 = 8;
 }
 
+/// What the `id` of an *ask* says.
+pub mod ask {
+    /// Who asks waits, and looks when it is told to.
+    pub const LATER: i32 = 0;
+    /// Who asks does not wait, and is told at once where there is no place.
+    pub const NOW: i32 = 1;
+    /// Two threads ask: one waits, the other does not.
+    pub const NOW_AND_LATER: i32 = 2;
+}
+
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

@@ -186,12 +186,12 @@ impl TaskCore {
         lock(&self.ports).get(&id)?.upgrade()
     }
 
-    /// Somebody waits for a place in this port: unused ones must be written off
-    /// in time.
-    pub(crate) fn watch_window(&self, port: &PortCore) {
+    /// Somebody waits for a place in this port while others let theirs lie: they
+    /// must be written off in time.
+    pub(crate) fn watch_window(&self, port: u64) {
         let mut windows = lock(&self.windows);
-        if !windows.contains(&port.id) {
-            windows.push(port.id);
+        if !windows.contains(&port) {
+            windows.push(port);
             drop(windows);
             self.poke();
         }

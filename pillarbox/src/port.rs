@@ -6,6 +6,7 @@ mod moving;
 mod options;
 mod pulse;
 mod receive;
+mod rendezvous;
 mod served;
 mod sets;
 mod state;
@@ -14,10 +15,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use abi::board::{Life, State};
-use abi::frame::PortStatus;
+use abi::frame::ask::{NOW, NOW_AND_LATER};
+use abi::frame::{Header, PortStatus};
 use abi::{Offence, Slot};
 use rights::queue::Labelled;
 pub use rights::queue::Order;
+use rights::window::Arrival;
 pub use rights::window::Capacity;
 
 pub(crate) use self::moving::Unloaded;
@@ -31,7 +34,7 @@ use crate::error::SendFailure;
 use crate::link::Link;
 use crate::message::{Message, Notification};
 use crate::moving::pack::GoneCell;
-use crate::right::{SendOnceRight, SendRight, Sink};
+use crate::right::{SendOnceRight, SendRight, Sink, WORD};
 use crate::special::keep_watcher;
 use crate::wait::Waiter;
 use crate::wait::parking::lock;
@@ -51,7 +54,7 @@ impl PortCore {
         let core = Arc::new(PortCore {
             id,
             task: Arc::clone(task),
-            state: Mutex::new(PortState::new(id, options)),
+            state: Mutex::new(PortState::new(id, options, Arc::downgrade(task))),
             gone: GoneCell::new(),
         });
         if task.check().is_ok() {
@@ -210,17 +213,18 @@ impl PortCore {
         state.queue.window.leave(Holder::Link(link.number, via));
         state.queue.pulses.leave(Holder::Link(link.number, via));
         state.hand_out(self.task.now_ns(), after);
+        state.wake_for_word(after);
         let told = state.senders.remove();
         state.tell_no_senders(told, after);
     }
 
-    /// A peer wants a place. With `now_or_never` it does not wait for one:
-    /// returns whether it must be told that there is none.
+    /// A peer wants a place. Returns whether it must be told at once that there
+    /// is none.
     pub(crate) fn ask(
         &self,
         link: &Arc<Link>,
         via: u64,
-        now_or_never: bool,
+        question: &Header,
         after: &mut After,
     ) -> bool {
         let holder = Holder::Link(link.number, via);
@@ -229,26 +233,18 @@ impl PortCore {
             // The board says what has become of it.
             return false;
         }
-        let mut raises = Vec::new();
         let asked_before = state.queue.window.is_asking(holder);
-        state.queue.window.ask(holder);
-        state.queue.window.hand_out(self.task.now_ns(), &mut raises);
-        state.apply(raises, self.task.now_ns(), after);
+        state.queue.window.ask(holder, question.priority);
+        state.hand_out(self.task.now_ns(), after);
         state.note_asking(self.task.now_ns(), after);
-        let granted = !state.queue.window.is_asking(holder);
-        if granted {
+        if !state.queue.window.is_asking(holder) {
             return false;
         }
-        if now_or_never {
-            if !asked_before {
-                // It asked for no place that it could hand back.
-                let _ = state.queue.window.hand_back(holder, 0, true);
-            }
-            return true;
+        if question.id == NOW && !asked_before {
+            // It asked for no place that it could hand back.
+            let _ = state.queue.window.hand_back(holder, 0, true);
         }
-        drop(state);
-        self.task.watch_window(self);
-        false
+        question.id == NOW || question.id == NOW_AND_LATER
     }
 
     /// A peer hands places back.
@@ -267,6 +263,7 @@ impl PortCore {
         }
         state.queue.window.hand_back(Holder::Link(link.number, via), places, stop)?;
         state.hand_out(self.task.now_ns(), after);
+        state.wake_for_word(after);
         Ok(())
     }
 
@@ -276,11 +273,12 @@ impl PortCore {
         let mut after = After::default();
         let next = {
             let mut state = lock(&self.state);
-            let mut raises = Vec::new();
-            let next = state.queue.window.expire(now_ns, &mut raises);
-            state.apply(raises, now_ns, &mut after);
-            next
+            state.queue.window.write_off(now_ns);
+            state.hand_out(now_ns, &mut after);
+            state.queue.window.next_expiry()
         };
+        // Who asks looks again by itself.
+        after.watch.clear();
         after.run();
         next
     }
@@ -320,8 +318,14 @@ impl PortCore {
         }
         let label = message.label();
         match state.queue.arrive(holder, message) {
-            Ok(()) => {
-                state.wake_for(label, after);
+            Ok(arrival) => {
+                match arrival {
+                    Arrival::Queue => state.wake_for(label, after),
+                    Arrival::Beside => {
+                        state.hand_out(now_ns, after);
+                        state.note_asking(now_ns, after);
+                    }
+                }
                 state.queued(admitted, now_ns, after);
                 Ok(())
             }

@@ -264,9 +264,10 @@ impl SendRight {
     /// [`SendFailure`].
     ///
     /// # Blocking
-    /// Waits for room until `deadline`. With [`Deadline::Now`] to another task's
-    /// port it asks that task once whether there is room and takes its word,
-    /// for at most 50 ms.
+    /// Waits for room until `deadline`. Before it says that a port of another
+    /// task is full it asks that task once and takes its word: with
+    /// [`Deadline::Now`], and with a deadline that leaves no time for the answer,
+    /// it waits for that word at most 50 ms.
     pub fn send(&self, message: Message, deadline: Deadline) -> Result<(), SendError> {
         let mut message = message;
         match Passed::on(self, &mut message) {

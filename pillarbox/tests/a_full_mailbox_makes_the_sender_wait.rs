@@ -37,13 +37,11 @@ fn fill(task: &Task, capacity: Capacity, senders: u64, random: &mut Random) {
             Reaped(child.right("inbox", inbox.make_send().unwrap()).spawn().unwrap())
         })
         .collect();
-    // A sender that was granted a place and let it lie while others waited may
-    // still come, beside the queue: one message each, and none without others.
     let most = match capacity {
-        Capacity::Rendezvous => 1,
+        Capacity::Rendezvous => 0,
         Capacity::Bounded(places) => u64::from(places),
         Capacity::Unbounded => u64::MAX,
-    } + (senders - 1);
+    };
     let mut next = vec![0; senders as usize];
     let (mut taken, mut fullest) = (0, 0);
     while taken < senders * MESSAGES {

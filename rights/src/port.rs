@@ -1,12 +1,19 @@
 //! A queue with a window: what was accepted, in order.
+//!
+//! Beside the queue stand in line accepted messages whose place was written off.
+//! They are not received and not counted before they have entered. What comes
+//! after them joins the line, whether or not it needs a place: the order in which
+//! messages came is the order in which they are received, on a port with
+//! priorities within one.
 
+use std::collections::VecDeque;
 use std::hash::Hash;
 
 use abi::Offence;
 
 use crate::pulses::{PulseRaise, Pulses};
-use crate::queue::{Labelled, Order, Queue, Scan, Spot};
-use crate::window::{Capacity, Raise, Window};
+use crate::queue::{Label, Labelled, Order, Queue, Scan, Spot};
+use crate::window::{Arrival, Capacity, Raise, Window};
 
 /// A message in a queue, and whom its place is charged to.
 #[derive(Clone, Debug)]
@@ -26,6 +33,13 @@ enum Place<K> {
     Beyond,
     /// A pulse of this holder, and how many it stands for.
     Pulse(K, u64),
+}
+
+impl<K> Place<K> {
+    /// Whether it needs no place of the window.
+    const fn is_free(&self) -> bool {
+        matches!(self, Place::Beyond | Place::Pulse(..))
+    }
 }
 
 /// A message that has left the queue.
@@ -76,6 +90,8 @@ impl<M, K> Lent<M, K> {
 #[must_use = "what was unloaded is nowhere else"]
 pub struct Unloaded<M, K> {
     queued: Queued<M, K>,
+    /// It stood in line beside the queue.
+    in_line: bool,
 }
 
 impl<M, K> Unloaded<M, K> {
@@ -121,16 +137,21 @@ pub struct Port<M, K> {
     /// Who may send pulses.
     pub pulses: Pulses<K>,
     queue: Queue<Queued<M, K>>,
+    line: VecDeque<Queued<M, K>>,
+    /// What entered the queue from the line.
+    let_in: Vec<Label>,
     sequence: u64,
 }
 
-impl<M, K: Copy + Eq + Hash> Port<M, K> {
+impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// An empty queue, first in first out, without pulses.
     pub fn new(capacity: Capacity) -> Self {
         Port {
             window: Window::new(capacity),
             pulses: Pulses::new(0, false),
             queue: Queue::new(Order::Fifo),
+            line: VecDeque::new(),
+            let_in: Vec::new(),
             sequence: 0,
         }
     }
@@ -138,7 +159,8 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
     /// The same empty queue in this order.
     #[must_use]
     pub fn ordered(self, order: Order) -> Self {
-        Port { queue: Queue::new(order), ..self }
+        let window = self.window.by_priority(order == Order::Priority);
+        Port { window, queue: Queue::new(order), ..self }
     }
 
     /// The same empty queue with so many pulses for each holder.
@@ -152,7 +174,12 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
         self.queue.len()
     }
 
-    /// Whether none waits.
+    /// Whether none waits, in the queue or beside it.
+    pub fn holds_nothing(&self) -> bool {
+        self.queue.is_empty() && self.line.is_empty()
+    }
+
+    /// Whether none waits in the queue.
     pub const fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -168,14 +195,34 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
         self.queue.steps()
     }
 
-    /// The messages that wait and are not lent, the first first.
+    /// The messages that wait and are not lent, in the queue and beside it, the
+    /// first first.
     pub fn iter(&self) -> impl Iterator<Item = &M> {
-        self.queue.iter().map(|queued| &queued.message)
+        self.queue.iter().chain(&self.line).map(|queued| &queued.message)
     }
 
-    /// Empties the queue, for a port that ends.
+    /// Empties the queue and what is beside it, for a port that ends.
     pub fn drain(&mut self) -> impl Iterator<Item = M> {
-        self.queue.drain().map(|queued| queued.message)
+        self.queue.drain().chain(self.line.drain(..)).map(|queued| queued.message)
+    }
+
+    /// What entered the queue from beside it since this was asked last.
+    #[must_use = "whoever waits for it must be woken"]
+    pub fn let_in(&mut self) -> Vec<Label> {
+        std::mem::take(&mut self.let_in)
+    }
+
+    /// Lets in who is first in line, then gives free places to those who ask.
+    pub fn hand_out(&mut self, now_ns: u64, raises: &mut Vec<Raise<K>>) {
+        while let Some(first) = self.line.front()
+            && (first.place.is_free() || self.window.admit(self.queue.is_empty()))
+        {
+            let Some(first) = self.line.pop_front() else { break };
+            let label = first.message.label();
+            let _ = self.queue.push(label, first);
+            self.let_in.push(label);
+        }
+        self.window.hand_out(now_ns, raises);
     }
 
     // ---- moving ----------------------------------------------------------
@@ -192,7 +239,9 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
 
     /// Takes everything out, in order. The window still counts it.
     pub fn unload(&mut self) -> Vec<Unloaded<M, K>> {
-        self.queue.drain().map(|queued| Unloaded { queued }).collect()
+        let queued = self.queue.drain().map(|queued| Unloaded { queued, in_line: false });
+        let line = self.line.drain(..).map(|queued| Unloaded { queued, in_line: true });
+        queued.chain(line).collect()
     }
 
     // ---- out -------------------------------------------------------------
@@ -253,6 +302,7 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
         raises: &mut Vec<Raise<K>>,
     ) -> Taken<M, K> {
         let (mut pulses, mut raise) = (0, None);
+        self.window.receiver_goes();
         match place {
             Place::Holder(holder) => self.window.take(Some(holder), now_ns, raises),
             Place::Own => self.window.take(None, now_ns, raises),
@@ -262,6 +312,7 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
                 raise = self.pulses.left_queue(holder);
             }
         }
+        self.hand_out(now_ns, raises);
         self.sequence += 1;
         Taken { sequence: self.sequence, message, pulses, raise }
     }
@@ -297,21 +348,26 @@ impl<M, K: Copy + Eq + Hash> Port<M, K> {
         self.queue.end(lent.spot);
         self.taken(lent.queued, now_ns, raises)
     }
-}
 
-impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     // ---- in ----------------------------------------------------------------
 
-    /// Queues a message that `holder` was granted a place for.
+    /// Queues a message that `holder` was granted a place for. It joins the line
+    /// where the place was written off, or where others stand in line: then what
+    /// is free is to be handed out.
     ///
     /// # Errors
     /// [`Offence::WindowExceeded`], with the message.
-    pub fn arrive(&mut self, holder: K, message: M) -> Result<(), (Offence, M)> {
-        if let Err(offence) = self.window.arrive(holder) {
-            return Err((offence, message));
+    pub fn arrive(&mut self, holder: K, message: M) -> Result<Arrival, (Offence, M)> {
+        let arrival = match self.window.arrive(holder) {
+            Ok(arrival) => arrival,
+            Err(offence) => return Err((offence, message)),
+        };
+        let queued = Queued { message, place: Place::Holder(holder) };
+        match arrival {
+            Arrival::Queue => self.push(queued),
+            Arrival::Beside => self.stand_in_line(queued),
         }
-        self.push(message, Place::Holder(holder));
-        Ok(())
+        Ok(arrival)
     }
 
     /// Queues a message of our own task, if there is room for it now.
@@ -322,32 +378,42 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         if !self.window.enter() {
             return Err(message);
         }
-        self.push(message, Place::Own);
+        self.push(Queued { message, place: Place::Own });
         Ok(())
     }
 
-    /// Puts what was unloaded back.
+    /// Puts what was unloaded back. What is free then is to be handed out.
     pub fn reload(&mut self, unloaded: impl IntoIterator<Item = Unloaded<M, K>>) {
-        for Unloaded { queued } in unloaded {
-            self.push(queued.message, queued.place);
+        for Unloaded { queued, in_line } in unloaded {
+            if queued.place.is_free() {
+                self.push_or_stand(queued);
+            } else if in_line {
+                self.stand_in_line(queued);
+            } else {
+                self.push(queued);
+            }
         }
     }
 
     /// Queues a message that had its place when the port was another task's.
     pub fn adopt(&mut self, message: M) {
-        self.window.adopt();
-        self.push(message, Place::Own);
+        let queued = Queued { message, place: Place::Own };
+        if self.window.adopt() {
+            self.push(queued);
+        } else {
+            self.stand_in_line(queued);
+        }
     }
 
     /// Queues pulses that stood in the queue when the port was another task's. They
     /// are nobody's here: no count is raised when they leave.
     pub fn adopt_pulses(&mut self, nobody: K, message: M, count: u64) {
-        self.push(message, Place::Pulse(nobody, count));
+        self.push_or_stand(Queued { message, place: Place::Pulse(nobody, count) });
     }
 
     /// Queues a message that took its place when its right was made.
     pub fn enter_beyond(&mut self, message: M) {
-        self.push(message, Place::Beyond);
+        self.push_or_stand(Queued { message, place: Place::Beyond });
     }
 
     /// Queues a pulse of `holder`, or counts it with its equal neighbour.
@@ -362,7 +428,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
             *count += 1;
             return Ok(PulseArrived::Merged(message, self.pulses.left_queue(holder)));
         }
-        self.push(message, Place::Pulse(holder, 1));
+        self.push_or_stand(Queued { message, place: Place::Pulse(holder, 1) });
         Ok(PulseArrived::Queued)
     }
 
@@ -378,7 +444,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// The count of the last pulse of its level, where it is the same from the
     /// same holder.
     fn equal_neighbour(&mut self, holder: K, pulse: &M) -> Option<&mut u64> {
-        if !self.pulses.merges() {
+        if !self.pulses.merges() || !self.line.is_empty() {
             return None;
         }
         let last = self.queue.last(pulse.label().priority)?;
@@ -392,7 +458,31 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         }
     }
 
-    fn push(&mut self, message: M, place: Place<K>) {
-        let _ = self.queue.push(message.label(), Queued { message, place });
+    /// What needs no place waits only behind what stands in line.
+    fn push_or_stand(&mut self, queued: Queued<M, K>) {
+        if self.line.is_empty() {
+            return self.push(queued);
+        }
+        self.stand_in_line(queued);
+        while self.line.front().is_some_and(|first| first.place.is_free()) {
+            if let Some(first) = self.line.pop_front() {
+                self.push(first);
+            }
+        }
+    }
+
+    fn push(&mut self, queued: Queued<M, K>) {
+        let _ = self.queue.push(queued.message.label(), queued);
+    }
+
+    /// At the end of its level.
+    fn stand_in_line(&mut self, queued: Queued<M, K>) {
+        let priority = queued.message.label().priority;
+        let behind = |other: &Queued<M, K>| other.message.label().priority >= priority;
+        let place = match self.queue.order() {
+            Order::Fifo => self.line.len(),
+            Order::Priority => self.line.iter().rposition(behind).map_or(0, |last| last + 1),
+        };
+        self.line.insert(place, queued);
     }
 }

@@ -3,15 +3,19 @@
 //! Queue plus grants never exceed the capacity. Where there are at least four
 //! places for each holder, a holder keeps some in reserve and sends without
 //! asking; where there are fewer, nobody does: a sender asks, is granted in
-//! turn, and sends. Reserves never take the last free place, so an idle holder
-//! cannot shut the port to the others.
+//! turn, and sends.
 //!
-//! A place granted to one who asked and left unused for
-//! [`limits::GRANT_IDLE_NS`] while others wait is written off: they get its
-//! place, and its holder gets no other until it has used or returned it. Its
-//! message, if it still comes, waits beside the queue.
+//! A place is *written off* when others need it and its holder lets it lie: a
+//! reserve, which it was given unasked, the moment somebody asks and no place is
+//! free; a place it asked for after [`limits::GRANT_IDLE_NS`]. Others get that
+//! place, and its holder gets no more before it has used or returned it. Its
+//! message, if it still comes, is accepted: it waits *beside* the queue, first
+//! in line, and enters when a place is free, before anyone who asks. What comes
+//! after it stands behind it in line, so that messages are received in the order
+//! they came; its place, if it had one, is free.
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
 use abi::{Offence, limits};
@@ -44,14 +48,29 @@ pub struct Raise<K> {
     pub asked: bool,
 }
 
+/// Where a message that was granted a place goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a message beside the queue must not enter it"]
+pub enum Arrival {
+    /// Into the queue.
+    Queue,
+    /// Beside the queue, until [`Window::admit`] lets it in.
+    Beside,
+}
+
+/// Whose turn it is: by priority, then by who asked first.
+type Turn = (Reverse<u16>, u64);
+
 #[derive(Clone, Debug, Default)]
 struct Holder {
     granted: u64,
     arrived: u64,
-    asking: bool,
+    asking: Option<Turn>,
     /// When a place it had asked for was granted, until it uses or returns it.
     asked_since: Option<u64>,
     written_off: u64,
+    /// Which holder it was, in the order they came.
+    number: u64,
 }
 
 impl Holder {
@@ -63,18 +82,30 @@ impl Holder {
     fn ready(&self) -> u64 {
         self.unused() - self.written_off
     }
+
+    /// Ready places it was given unasked.
+    fn reserve(&self) -> u64 {
+        self.ready().saturating_sub(u64::from(self.asked_since.is_some()))
+    }
 }
 
 /// The window of one port.
 #[derive(Clone, Debug)]
 pub struct Window<K> {
     capacity: Capacity,
+    by_priority: bool,
     queued: u64,
     promised: u64,
+    beside: u64,
     receivers: u64,
     own_waiting: u64,
     holders: HashMap<K, Holder>,
-    asking: VecDeque<K>,
+    asking: BTreeMap<Turn, K>,
+    /// Holders whose question crossed a place they have: they need no other.
+    crossed: Vec<K>,
+    number: u64,
+    /// No place that lies unused was asked for before.
+    oldest: Option<u64>,
 }
 
 impl<K: Copy + Eq + Hash> Window<K> {
@@ -82,13 +113,25 @@ impl<K: Copy + Eq + Hash> Window<K> {
     pub fn new(capacity: Capacity) -> Self {
         Window {
             capacity,
+            by_priority: false,
             queued: 0,
             promised: 0,
+            beside: 0,
             receivers: 0,
             own_waiting: 0,
             holders: HashMap::new(),
-            asking: VecDeque::new(),
+            asking: BTreeMap::new(),
+            crossed: Vec::new(),
+            number: 0,
+            oldest: None,
         }
+    }
+
+    /// The same window, granting by the priority of what is to be sent.
+    #[must_use]
+    pub fn by_priority(mut self, by_priority: bool) -> Self {
+        self.by_priority = by_priority;
+        self
     }
 
     /// How much the port holds.
@@ -101,14 +144,19 @@ impl<K: Copy + Eq + Hash> Window<K> {
         self.queued
     }
 
-    /// Places granted and not yet used.
+    /// Places granted, neither used nor written off.
     pub const fn promised(&self) -> u64 {
         self.promised
     }
 
+    /// Accepted messages that wait beside the queue for a place.
+    pub const fn beside(&self) -> u64 {
+        self.beside
+    }
+
     /// How many holders wait for a place.
     pub fn asking(&self) -> usize {
-        self.asking.len()
+        self.asking.len() + self.crossed.len()
     }
 
     /// Places written off whose messages may still come, beside the queue.
@@ -116,14 +164,8 @@ impl<K: Copy + Eq + Hash> Window<K> {
         self.holders.values().map(|entry| entry.written_off).sum()
     }
 
-    /// Whether a holder asks who may be given a place.
-    fn anyone_waits(&self) -> bool {
-        self.asking
-            .iter()
-            .any(|asker| self.holders.get(asker).is_some_and(|entry| entry.written_off == 0))
-    }
-
-    fn places(&self) -> u64 {
+    /// Messages there may be in the queue now.
+    pub fn places(&self) -> u64 {
         match self.capacity {
             Capacity::Rendezvous => self.receivers,
             Capacity::Bounded(places) => u64::from(places),
@@ -146,12 +188,14 @@ impl<K: Copy + Eq + Hash> Window<K> {
 
     /// A new holder comes. Returns its first grant.
     pub fn join(&mut self, holder: K) -> u64 {
+        self.number += 1;
+        let mut entry = Holder { number: self.number, ..Holder::default() };
         if self.capacity == Capacity::Unbounded {
-            let unlimited = Holder { granted: u64::MAX, ..Holder::default() };
-            self.holders.insert(holder, unlimited);
+            entry.granted = u64::MAX;
+            self.holders.insert(holder, entry);
             return u64::MAX;
         }
-        self.holders.insert(holder, Holder::default());
+        self.holders.insert(holder, entry);
         let grant = self.share().min(self.free() / 2).min(FIRST_PLACES);
         self.promise(holder, grant)
     }
@@ -161,8 +205,8 @@ impl<K: Copy + Eq + Hash> Window<K> {
         let Some(gone) = self.holders.remove(&holder) else {
             return;
         };
-        if gone.asking {
-            self.asking.retain(|&asker| asker != holder);
+        if let Some(turn) = gone.asking {
+            self.forget_question(holder, turn);
         }
         if self.capacity != Capacity::Unbounded {
             self.promised -= gone.ready();
@@ -180,22 +224,42 @@ impl<K: Copy + Eq + Hash> Window<K> {
 
     /// Whether a holder waits for a place.
     pub fn is_asking(&self, holder: K) -> bool {
-        self.holders.get(&holder).is_some_and(|entry| entry.asking)
+        self.holders.get(&holder).is_some_and(|entry| entry.asking.is_some())
     }
 
-    /// A holder wants a place and waits for it. Asking twice is asking once.
-    pub fn ask(&mut self, holder: K) {
-        if let Some(entry) = self.holders.get_mut(&holder)
-            && !entry.asking
-        {
-            entry.asking = true;
-            // Its question crossed a place it was given unasked. It sleeps and
-            // must be told, and that needs no free place: it goes first.
-            if entry.ready() > 0 {
-                self.asking.push_front(holder);
-            } else {
-                self.asking.push_back(holder);
+    /// A holder wants a place for a message of this priority, and waits for it.
+    /// Asking twice is asking once, with the higher priority.
+    pub fn ask(&mut self, holder: K, priority: u16) {
+        let rank = Reverse(if self.by_priority { priority } else { 0 });
+        let Some(entry) = self.holders.get_mut(&holder) else {
+            return;
+        };
+        let turn = match entry.asking {
+            Some((before, _)) if before <= rank => return,
+            Some((_, number)) => (rank, number),
+            None => {
+                self.number += 1;
+                (rank, self.number)
             }
+        };
+        let before = entry.asking.replace(turn);
+        // Its question crossed a place it was given unasked, or one that was
+        // written off meanwhile. It sleeps and must be told, and that needs no
+        // free place.
+        let crossed = entry.unused() > 0;
+        if let Some(before) = before {
+            self.forget_question(holder, before);
+        }
+        if crossed {
+            self.crossed.push(holder);
+        } else {
+            self.asking.insert(turn, holder);
+        }
+    }
+
+    fn forget_question(&mut self, holder: K, turn: Turn) {
+        if self.asking.remove(&turn).is_none() {
+            self.crossed.retain(|&asker| asker != holder);
         }
     }
 
@@ -221,9 +285,8 @@ impl<K: Copy + Eq + Hash> Window<K> {
                 entry.asked_since = None;
             }
         }
-        if stop && entry.asking {
-            entry.asking = false;
-            self.asking.retain(|&asker| asker != holder);
+        if stop && let Some(turn) = entry.asking.take() {
+            self.forget_question(holder, turn);
         }
         Ok(())
     }
@@ -232,49 +295,112 @@ impl<K: Copy + Eq + Hash> Window<K> {
     ///
     /// # Errors
     /// [`Offence::WindowExceeded`]: it was not granted.
-    pub fn arrive(&mut self, holder: K) -> Result<(), Offence> {
+    pub fn arrive(&mut self, holder: K) -> Result<Arrival, Offence> {
         let entry = self.holders.get_mut(&holder).ok_or(Offence::WindowExceeded)?;
         if self.capacity == Capacity::Unbounded {
             self.queued += 1;
-            return Ok(());
+            return Ok(Arrival::Queue);
         }
         if entry.unused() == 0 {
             return Err(Offence::WindowExceeded);
         }
+        let ready = entry.ready() > 0;
         entry.arrived += 1;
         entry.asked_since = None;
-        if entry.written_off > 0 {
-            entry.written_off -= 1;
-        } else {
+        if ready {
             self.promised -= 1;
+        } else {
+            entry.written_off -= 1;
         }
-        self.queued += 1;
-        Ok(())
+        if ready && self.beside == 0 {
+            self.queued += 1;
+            return Ok(Arrival::Queue);
+        }
+        // Its place goes to who is first in line.
+        self.beside += 1;
+        Ok(Arrival::Beside)
+    }
+
+    /// Whether the first message beside the queue may enter it now. Where the queue is `empty` it may whatever was granted: nobody's
+    /// idle place keeps an accepted message from its receiver.
+    #[must_use = "a message that is let in must enter"]
+    pub fn admit(&mut self, empty: bool) -> bool {
+        let may =
+            self.free() > 0 || self.reclaim() || empty && self.places() > 0 && self.displace();
+        if may {
+            self.queued += 1;
+            self.beside = self.beside.saturating_sub(1);
+        }
+        may
+    }
+
+    /// Writes off one place of the largest reserve. False where there is none.
+    fn reclaim(&mut self) -> bool {
+        if self.promised == 0 {
+            return false;
+        }
+        let reserves = self.holders.values_mut().filter(|entry| entry.reserve() > 0);
+        let Some(entry) = reserves.max_by_key(|entry| (entry.reserve(), Reverse(entry.number)))
+        else {
+            return false;
+        };
+        entry.written_off += 1;
+        self.promised -= 1;
+        true
+    }
+
+    /// Writes off the place that was asked for longest ago. False where there is
+    /// none.
+    fn displace(&mut self) -> bool {
+        if self.promised == 0 {
+            return false;
+        }
+        let asked = self.holders.values_mut().filter(|entry| entry.asked_since.is_some());
+        let Some(entry) = asked.min_by_key(|entry| (entry.asked_since, entry.number)) else {
+            return false;
+        };
+        entry.asked_since = None;
+        entry.written_off += 1;
+        self.promised -= 1;
+        true
     }
 
     /// A sender of our own task takes a place at once, if one is free and
-    /// nobody was there before it. One who lets a place lie is not before it.
+    /// nobody was there before it. One who lets a reserve lie is not before it.
     #[must_use = "without a place nothing may be queued"]
     pub fn enter(&mut self) -> bool {
-        let may = self.free() > 0 && !self.anyone_waits();
+        let first = self.beside == 0 && self.asking.is_empty();
+        let may = first && (self.free() > 0 || self.reclaim());
         if may {
             self.queued += 1;
         }
         may
     }
 
-    /// A message had its place when the port was another task's.
-    pub fn adopt(&mut self) {
-        self.queued += 1;
+    /// A message came with the port from another task. Returns whether it may
+    /// enter the queue; else it stands in line.
+    #[must_use = "without a place it must not enter"]
+    pub fn adopt(&mut self) -> bool {
+        let may = self.beside == 0 && (self.free() > 0 || self.reclaim());
+        if may {
+            self.queued += 1;
+        } else {
+            self.beside += 1;
+        }
+        may
     }
 
     /// A holder sends again what it had sent to another owner: so many places more,
-    /// whatever is free. Returns its new grant.
+    /// written off from the beginning, since nobody waits for what is free. Returns
+    /// its new grant.
     pub fn grant_more(&mut self, holder: K, places: u64) -> Option<u64> {
-        if self.capacity == Capacity::Unbounded || !self.holders.contains_key(&holder) {
+        if self.capacity == Capacity::Unbounded {
             return None;
         }
-        Some(self.promise(holder, places))
+        let entry = self.holders.get_mut(&holder)?;
+        entry.granted += places;
+        entry.written_off += places;
+        Some(entry.granted)
     }
 
     /// A message was taken, or dropped, out of the queue. Its place goes to who
@@ -288,7 +414,8 @@ impl<K: Copy + Eq + Hash> Window<K> {
             && let Some(entry) = self.holders.get(&holder)
             && entry.unused() < share
             && entry.written_off == 0
-            && !entry.asking
+            && entry.asking.is_none()
+            && self.beside == 0
             && self.free() > 1
         {
             let grant = self.promise(holder, 1);
@@ -296,9 +423,20 @@ impl<K: Copy + Eq + Hash> Window<K> {
         }
     }
 
-    /// So many receivers wait now: the places of a rendezvous.
+    /// A receiver takes something, and goes: so does its place at a rendezvous.
+    /// How many there are is to be said anew.
+    pub fn receiver_goes(&mut self) {
+        self.receivers = self.receivers.saturating_sub(1);
+    }
+
+    /// So many receivers wait now: the places of a rendezvous. One that leaves
+    /// writes off the place it had opened, so that what still comes for it waits
+    /// for the next.
     pub fn set_receivers(&mut self, receivers: u64) {
         self.receivers = receivers;
+        if self.capacity == Capacity::Rendezvous {
+            while self.queued + self.promised > receivers && self.displace() {}
+        }
     }
 
     /// So many senders of our own task wait for a place: a place that lies
@@ -307,66 +445,79 @@ impl<K: Copy + Eq + Hash> Window<K> {
         self.own_waiting = senders;
     }
 
-    /// Gives free places to those who ask, in the order they asked.
+    /// Gives free places to those who ask, in their turn. Messages beside the
+    /// queue come first: they are to be admitted before.
     pub fn hand_out(&mut self, now_ns: u64, raises: &mut Vec<Raise<K>>) {
-        let mut looked_at = self.asking.len();
-        while looked_at > 0 {
-            looked_at -= 1;
-            let Some(holder) = self.asking.pop_front() else {
-                return;
-            };
-            let free = self.free();
-            let mut places = self.share().min(free / 2).max(1);
+        for holder in std::mem::take(&mut self.crossed) {
             let Some(entry) = self.holders.get_mut(&holder) else {
                 continue;
             };
-            if entry.ready() > 0 {
-                places = 0;
-            } else if free == 0 {
-                self.asking.push_front(holder);
+            if entry.unused() > 0 {
+                entry.asking = None;
+                if entry.ready() > 0 {
+                    entry.asked_since.get_or_insert(now_ns);
+                    self.oldest.get_or_insert(now_ns);
+                }
+                raises.push(Raise { holder, grant: entry.granted, asked: true });
+            } else if let Some(turn) = entry.asking {
+                // It handed that place back meanwhile.
+                self.asking.insert(turn, holder);
+            }
+        }
+        while self.beside == 0
+            && let Some((&turn, &holder)) = self.asking.first_key_value()
+        {
+            let free = self.free();
+            if free == 0 && !self.reclaim() {
                 return;
             }
-            // One who let a place lie gets no other before it has used it.
-            if entry.written_off > 0 {
-                self.asking.push_back(holder);
-                continue;
+            let places = self.share().min(free / 2).max(1);
+            self.asking.remove(&turn);
+            if let Some(entry) = self.holders.get_mut(&holder) {
+                entry.asking = None;
+                entry.asked_since.get_or_insert(now_ns);
+                self.oldest.get_or_insert(now_ns);
             }
-            entry.asking = false;
-            entry.asked_since.get_or_insert(now_ns);
             let grant = self.promise(holder, places);
             raises.push(Raise { holder, grant, asked: true });
         }
     }
 
-    /// Writes off what was asked for and left unused too long while others
-    /// wait, and hands it out. Returns when to look again, if ever.
-    #[must_use = "somebody must look again at that time"]
-    pub fn expire(&mut self, now_ns: u64, raises: &mut Vec<Raise<K>>) -> Option<u64> {
-        if self.own_waiting == 0 && !self.anyone_waits() {
-            return None;
+    /// Whether a place that lies unused is in somebody's way.
+    fn anyone_waits(&self) -> bool {
+        self.own_waiting > 0 || self.beside > 0 || !self.asking.is_empty()
+    }
+
+    /// Writes off what was asked for and left unused too long while others wait.
+    /// What is free then is to be handed out.
+    pub fn write_off(&mut self, now_ns: u64) {
+        if !self.anyone_waits() {
+            return;
         }
-        let mut next: Option<u64> = None;
+        self.oldest = None;
         for entry in self.holders.values_mut() {
             let Some(since) = entry.asked_since else {
                 continue;
             };
-            let due = since.saturating_add(limits::GRANT_IDLE_NS);
-            if due > now_ns {
-                next = Some(next.map_or(due, |earlier| earlier.min(due)));
-                continue;
+            if since.saturating_add(limits::GRANT_IDLE_NS) <= now_ns {
+                let lost = entry.ready();
+                entry.written_off += lost;
+                entry.asked_since = None;
+                self.promised -= lost;
+            } else {
+                self.oldest = Some(self.oldest.map_or(since, |oldest| oldest.min(since)));
             }
-            let lost = entry.ready();
-            entry.written_off += lost;
-            entry.asked_since = None;
-            self.promised -= lost;
         }
-        self.hand_out(now_ns, raises);
-        // Who was just granted a place may let it lie in turn.
-        if !self.asking.is_empty() && !raises.is_empty() {
-            let again = now_ns.saturating_add(limits::GRANT_IDLE_NS);
-            next = Some(next.map_or(again, |earlier| earlier.min(again)));
+    }
+
+    /// When there may be something to write off, if ever: early rather than
+    /// late.
+    #[must_use = "somebody must look again at that time"]
+    pub fn next_expiry(&self) -> Option<u64> {
+        if !self.anyone_waits() {
+            return None;
         }
-        next
+        self.oldest.map(|since| since.saturating_add(limits::GRANT_IDLE_NS))
     }
 }
 

@@ -47,7 +47,7 @@ impl World {
             Kind::Ask => {
                 let port = self.send_slot(me, peer, slot)?.port;
                 if let Some(state) = self.port(me, port) {
-                    state.queue.window.ask((peer, slot));
+                    state.queue.window.ask((peer, slot), 0);
                     self.serve(me, port);
                 } else {
                     self.say(me, peer, crate::control::about(Kind::Look, slot, 0));
@@ -205,13 +205,9 @@ impl World {
         let Some(state) = self.port(me, port) else {
             return Ok(());
         };
-        let before = state.queue.window.written_off();
         match state.queue.arrive((peer, slot), mail) {
-            Ok(()) => {
+            Ok(_) => {
                 state.charged.insert(number);
-                if state.queue.window.written_off() < before {
-                    state.late.insert(number);
-                }
                 self.serve(me, port);
                 if let Some(facet) = spent {
                     self.end_facet(me, Lead { facet, ..lead }, End::Spent);

@@ -194,19 +194,13 @@ impl World {
         mail: Mail,
     ) -> Result<(), Offence> {
         self.figures.refused += 1;
-        let now_ns = self.now_ns;
         match refusal {
             Refusal::Ended(why) => self.end_facet(me, lead, why),
             Refusal::Id(_) => {
-                let mut raises = Vec::new();
                 let mut arrived = Ok(());
                 if let Some(state) = self.port(me, lead.port) {
-                    arrived = state.queue.window.arrive((peer, slot));
-                    if arrived.is_ok() {
-                        state.queue.window.take(Some((peer, slot)), now_ns, &mut raises);
-                    }
+                    arrived = state.queue.window.hand_back((peer, slot), 1, false);
                 }
-                self.raise(me, raises);
                 self.serve(me, lead.port);
                 if arrived.is_err() {
                     self.excuse(me, mail);

@@ -33,7 +33,6 @@ impl World {
             senders,
             armed,
             charged: BTreeSet::new(),
-            late: BTreeSet::new(),
             look_at: None,
             facets: PortFacets::default(),
         };
@@ -111,8 +110,9 @@ impl World {
             return;
         };
         let mut raises = Vec::new();
-        state.queue.window.hand_out(now_ns, &mut raises);
-        state.look_at = state.queue.window.expire(now_ns, &mut raises);
+        state.queue.window.write_off(now_ns);
+        state.queue.hand_out(now_ns, &mut raises);
+        state.look_at = state.queue.window.next_expiry();
         self.raise(me, raises);
     }
 
@@ -139,7 +139,6 @@ impl World {
         for _ in 0..if turned { 2 } else { 1 } {
             if let Some(Taken { message: mail, .. }) = state.queue.take(now_ns, &mut raises) {
                 state.charged.remove(&mail.number);
-                state.late.remove(&mail.number);
                 taken.insert(0, mail);
             }
         }
@@ -184,7 +183,6 @@ impl World {
         state.alive = false;
         state.look_at = None;
         state.charged.clear();
-        state.late.clear();
         let mails: Vec<Mail> = state.queue.drain().collect();
         let task = &mut self.tasks[me];
         let mut ended = Vec::new();

@@ -75,10 +75,8 @@ pub(crate) struct PortState {
     pub(crate) senders: Senders,
     /// Whether somebody asked to be told of no senders.
     pub(crate) armed: bool,
-    /// Messages in the queue that are charged to the capacity.
+    /// Messages in the queue or beside it that are charged to the capacity.
     pub(crate) charged: BTreeSet<u64>,
-    /// Those of them whose place had been written off.
-    pub(crate) late: BTreeSet<u64>,
     /// When to look for places that lie unused.
     pub(crate) look_at: Option<u64>,
     pub(crate) facets: PortFacets,

@@ -286,7 +286,7 @@ fn enter(
     }
     let key = port.task.next_id();
     *place = Place::Own(Arc::clone(port), key, via);
-    port.ask_for_place(key, waiter);
+    port.ask_for_place(key, message.priority, waiter);
     None
 }
 

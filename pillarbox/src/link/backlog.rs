@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use abi::Offence;
-use abi::frame::{Header, Kind};
+use abi::frame::{Header, Kind, ask};
 use abi::limits;
 
 /// A frame that waits.
@@ -36,7 +36,10 @@ impl Backlog {
         let key = (header.kind, header.slot.index);
         match header.kind {
             Kind::Ask => {
-                if self.about.contains_key(&key) {
+                if let Some(before) = self.about.get(&key)
+                    && let Some(late) = self.frames.get_mut(before)
+                {
+                    late.header = both(&late.header, &header);
                     return;
                 }
             }
@@ -106,6 +109,17 @@ impl Backlog {
     }
 }
 
+/// Two questions in one: as urgent as the more urgent, and answered as both.
+fn both(one: &Header, two: &Header) -> Header {
+    Header {
+        slot: two.slot,
+        id: if one.id == two.id { one.id } else { ask::NOW_AND_LATER },
+        tag: one.tag.max(two.tag),
+        priority: one.priority.max(two.priority),
+        ..*one
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use abi::Slot;
@@ -134,6 +148,19 @@ mod tests {
         backlog.push(said(Kind::Ask, 0), &[]);
         backlog.push(said(Kind::Release, 2), &[]);
         assert_eq!(written(&mut backlog), [(Kind::Ask, 0), (Kind::Release, 3)]);
+    }
+
+    #[test]
+    fn a_question_that_waits_is_answered_for_all_who_ask() {
+        let mut backlog = Backlog::default();
+        let asks = [(ask::LATER, 0, 3), (ask::NOW, 7, 1), (ask::NOW, 8, 2)];
+        for (id, tag, priority) in asks {
+            backlog.push(Header { id, priority, ..said(Kind::Ask, tag) }, &[]);
+        }
+        let header = backlog.first().map(|late| late.header);
+        let all = Header { id: ask::NOW_AND_LATER, priority: 3, ..said(Kind::Ask, 8) };
+        assert_eq!(header, Some(all));
+        assert_eq!(written(&mut backlog), [(Kind::Ask, 8)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use abi::Slot;
 use abi::board::State;
+use abi::frame::ask::NOW;
 use abi::frame::{Header, Kind, PortStatus};
 use rights::import::Import;
 
@@ -49,8 +50,8 @@ pub(crate) struct Entry {
     /// The change count the slot was last read under.
     pub(crate) change_seen: AtomicU64,
     dead: AtomicBool,
-    /// How often the owner said it is full.
-    pub(crate) fulls: AtomicU64,
+    /// The last question the owner answered with: full.
+    pub(crate) refused: AtomicU64,
     watchers: Mutex<Vec<SendOnceRight>>,
     asking: Mutex<Asking>,
     /// Where the rights lead since the port went to another task.
@@ -61,8 +62,27 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 struct Asking {
     threads: usize,
-    /// The grant when the owner was last asked. A higher one is the answer.
-    asked_at: Option<u64>,
+    /// The grant when the owner was last asked, and for what priority. A higher
+    /// grant is the answer.
+    asked_at: Option<(u64, u16)>,
+}
+
+/// A question that wants an answer at once, and the grant when it was asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question {
+    number: u64,
+    grant: u64,
+}
+
+/// The owner's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// There was no place.
+    Full,
+    /// There was one; another thread may have used it.
+    Granted,
+    /// None yet.
+    None,
 }
 
 impl Entry {
@@ -169,11 +189,12 @@ impl Entry {
         }
     }
 
-    /// Asks the owner for a place, unless a question is open. `new` for a thread
-    /// that did not wait before. False where a place lies unused: then nothing
+    /// Asks the owner for a place for a message of this priority, unless a
+    /// question is open that is as urgent. `new` for a thread that did not wait
+    /// before. False where a place lies unused: then nothing
     /// was asked, and who does not get that place must come back.
     #[must_use = "who may not sleep must look again"]
-    pub(crate) fn ask(&self, new: bool) -> bool {
+    pub(crate) fn ask(&self, priority: u16, new: bool) -> bool {
         let mut asking = lock(&self.asking);
         asking.threads += usize::from(new);
         let (grant, unused) = self.look_at_grant();
@@ -182,13 +203,31 @@ impl Entry {
         if unused {
             return false;
         }
-        if asking.asked_at.is_none_or(|before| grant > before) {
-            asking.asked_at = Some(grant);
+        if asking.asked_at.is_none_or(|(before, urgent)| grant > before || priority > urgent) {
+            asking.asked_at = Some((grant, priority));
             // Said under the lock: a thread that stops asking comes before or
             // after, not between.
-            self.link.say(Header::new(Kind::Ask, self.slot), &[]);
+            self.link.say(Header { priority, ..Header::new(Kind::Ask, self.slot) }, &[]);
         }
         true
+    }
+
+    /// Asks the owner for a place or its word that there is none.
+    pub(crate) fn ask_once(&self, priority: u16) -> Question {
+        let (grant, _) = self.look_at_grant();
+        let number = self.link.task.next_id();
+        let header = Header { id: NOW, tag: number, priority, ..Header::new(Kind::Ask, self.slot) };
+        self.link.say(header, &[]);
+        Question { number, grant }
+    }
+
+    /// What the owner has said to a question.
+    pub(crate) fn answer_to(&self, question: &Question) -> Answer {
+        if self.refused.load(Ordering::Relaxed) >= question.number {
+            return Answer::Full;
+        }
+        let (grant, _) = self.look_at_grant();
+        if grant > question.grant { Answer::Granted } else { Answer::None }
     }
 
     /// A thread no longer waits for a place. If it gave up and was the last, what
@@ -340,7 +379,7 @@ impl Link {
             import: Mutex::new(import),
             change_seen: AtomicU64::new(u64::MAX),
             dead: AtomicBool::new(false),
-            fulls: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             watchers: Mutex::default(),
             asking: Mutex::default(),
             moved: OnceLock::new(),

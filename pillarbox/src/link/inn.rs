@@ -388,9 +388,9 @@ impl Link {
             Kind::Ask => {
                 let sink = self.send_sink(header.slot)?;
                 let Some(port) = sink.port() else { return Ok(()) };
-                let full = port.ask(self, sink.id(), header.id == 1, &mut turn.after);
+                let full = port.ask(self, sink.id(), header, &mut turn.after);
                 turn.sinks.push(sink);
-                if full { self.say_full(header.slot) } else { Ok(()) }
+                if full { self.say_full(header.slot, header.tag) } else { Ok(()) }
             }
             Kind::Return => {
                 let sink = self.send_sink(header.slot)?;
@@ -696,7 +696,7 @@ impl Link {
                 lock(&self.imports).get(&header.slot.index).and_then(Imported::held).cloned();
             if let Some(entry) = entry.filter(|entry| entry.slot == header.slot) {
                 if header.id == 1 {
-                    entry.fulls.fetch_add(1, Ordering::Relaxed);
+                    entry.refused.fetch_max(header.tag, Ordering::Relaxed);
                 }
                 entry.look(&mut turn.after);
             }

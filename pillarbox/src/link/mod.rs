@@ -45,6 +45,7 @@ use shm::{LaneReader, LaneWriter, OwnPage, PeerPage};
 
 pub(crate) use self::carry::Load;
 use self::entry::Imported;
+use self::entry::{Answer, Question};
 pub(crate) use self::entry::{AskedStatus, Entry, Held, StatusCell};
 pub(crate) use self::follow::Moved;
 pub(crate) use self::inn::{Inn, Turn};

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use abi::frame::{Attached, EVERY_SLOT, Header, Kind, flag};
 use abi::page::Sleep;
@@ -17,7 +18,7 @@ use shm::{LaneWriter, WriteError};
 
 use super::backlog::Backlog;
 use super::carry::Load;
-use super::{End, Entry, Link};
+use super::{Answer, End, Entry, Link, Question};
 use crate::background::Job;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
@@ -105,11 +106,12 @@ pub(super) enum Blocked {
 /// What a send still has to undo or may still do.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
-    asked: bool,
+    /// It stands among those who wait for a place, since then.
+    asked: Option<Instant>,
     waiting: bool,
-    now_or_never: bool,
-    /// How often the owner had said that it is full.
-    fulls: u64,
+    /// It wants the owner's word at once.
+    at_once: bool,
+    question: Option<Question>,
 }
 
 impl Link {
@@ -192,17 +194,23 @@ impl Link {
         load: &mut Load,
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
-        let now_or_never = deadline == Deadline::Now;
-        let mut attempt = Attempt {
-            now_or_never,
-            fulls: entry.map_or(0, |entry| entry.fulls.load(Ordering::Relaxed)),
-            ..Attempt::default()
-        };
+        let mut attempt = Attempt { at_once: deadline == Deadline::Now, ..Attempt::default() };
         // Who may not wait still asks the owner once and takes its word.
-        let until = if now_or_never { Deadline::after(WORD) } else { deadline };
-        let sent = self.task.wait(until, Some(self), |waiter| {
+        let until = if attempt.at_once { Deadline::after(WORD) } else { deadline };
+        let mut sent = self.task.wait(until, Some(self), |waiter| {
             self.attempt(header, entry, message, load, &mut attempt, waiter)
         });
+        // So does one whose deadline was shorter than the way to the owner and
+        // back. The silence of an owner that had so long is its word.
+        if sent.is_none()
+            && let Some(word) = attempt.asked.and_then(|asked| asked.checked_add(WORD))
+            && word > Instant::now()
+        {
+            attempt.at_once = true;
+            sent = self.task.wait(Deadline::At(word), Some(self), |waiter| {
+                self.attempt(header, entry, message, load, &mut attempt, waiter)
+            });
+        }
         let sent = sent.unwrap_or(Err(SendFailure::Full));
         self.end_attempt(attempt, entry, &Waiter::mine(), sent.is_err());
         sent
@@ -228,20 +236,21 @@ impl Link {
         match self.try_send(header, entry, message, load) {
             Ok(()) => return Some(Ok(())),
             Err(Blocked::Fail(reason)) => return Some(Err(reason)),
-            Err(Blocked::Grant) if attempt.now_or_never => {
+            Err(Blocked::Grant) if attempt.at_once => {
                 let entry = entry?;
                 grant = true;
-                if !attempt.asked {
-                    attempt.asked = true;
-                    let ask = Header { id: 1, ..Header::new(Kind::Ask, entry.slot) };
-                    self.say(ask, &[]);
-                } else if entry.fulls.load(Ordering::Relaxed) != attempt.fulls {
-                    return Some(Err(SendFailure::Full));
+                match attempt.question.map(|question| entry.answer_to(&question)) {
+                    Some(Answer::Full) => return Some(Err(SendFailure::Full)),
+                    Some(Answer::None) => {}
+                    // Another thread was faster.
+                    Some(Answer::Granted) | None => {
+                        attempt.question = Some(entry.ask_once(header.priority));
+                    }
                 }
             }
             Err(Blocked::Grant) => {
-                grant = entry?.ask(!attempt.asked);
-                attempt.asked = true;
+                grant = entry?.ask(header.priority, attempt.asked.is_none());
+                attempt.asked.get_or_insert_with(Instant::now);
             }
             Err(Blocked::Room) => {
                 // Raise, fence, look; the reader makes room, fences, looks.
@@ -276,7 +285,7 @@ impl Link {
         if attempt.waiting {
             self.remove_waiter(waiter);
         }
-        if let (true, false, Some(entry)) = (attempt.asked, attempt.now_or_never, entry) {
+        if let (Some(_), Some(entry)) = (attempt.asked, entry) {
             entry.stop_asking(gave_up);
         }
     }
@@ -592,9 +601,9 @@ impl Link {
         self.publish(out);
     }
 
-    /// The port of `slot` has no place for one who would not wait.
-    pub(crate) fn say_full(&self, slot: Slot) -> Result<(), Offence> {
-        self.say_answer(Header { id: 1, ..Header::new(Kind::Look, slot) }, &[])
+    /// The port of `slot` has no place for one who asked and would not wait.
+    pub(crate) fn say_full(&self, slot: Slot, question: u64) -> Result<(), Offence> {
+        self.say_answer(Header { id: 1, tag: question, ..Header::new(Kind::Look, slot) }, &[])
     }
 
     pub(crate) fn say_dropped(&self, slot: Slot) {

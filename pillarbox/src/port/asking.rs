@@ -30,18 +30,17 @@ impl PortCore {
     }
 
     /// Asks for a place in the queue; `waiter` is told when it is granted.
-    pub(crate) fn ask_for_place(&self, key: u64, waiter: &Arc<Waiter>) {
+    pub(crate) fn ask_for_place(&self, key: u64, priority: u16, waiter: &Arc<Waiter>) {
         let mut after = After::default();
         {
             let mut state = lock(&self.state);
             state.own_asking.insert(key, Arc::clone(waiter));
             let _ = state.queue.window.join(Holder::Own(key));
-            state.queue.window.ask(Holder::Own(key));
+            state.queue.window.ask(Holder::Own(key), priority);
             state.hand_out(self.task.now_ns(), &mut after);
             state.note_asking(self.task.now_ns(), &mut after);
         }
         after.run();
-        self.task.watch_window(self);
     }
 
     /// Queues the message on the place that was asked for. Without a reason it
@@ -68,8 +67,10 @@ impl PortCore {
             if used.is_ok() {
                 state.count_own(via, id, now_ns, &mut after);
                 state.wake_for(label, &mut after);
+                // Others may have stood in line before it.
+                state.hand_out(now_ns, &mut after);
             }
-            used.map_err(|(_, message)| (None, message))
+            used.map(|_| ()).map_err(|(_, message)| (None, message))
         };
         after.tell_pollers_of(&self.task);
         after.run();

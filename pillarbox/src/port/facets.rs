@@ -177,10 +177,8 @@ impl PortState {
     ) -> Result<(), Offence> {
         after.refused.push(message);
         if let Refusal::Id(_) = refusal {
-            self.queue.window.arrive(holder)?;
-            let mut raises = Vec::new();
-            self.queue.window.take(Some(holder), now_ns, &mut raises);
-            self.apply(raises, now_ns, after);
+            self.queue.window.hand_back(holder, 1, false)?;
+            self.hand_out(now_ns, after);
         }
         self.facets.rules.count_refused();
         Ok(())

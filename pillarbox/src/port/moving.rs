@@ -131,6 +131,9 @@ impl PortCore {
             Place::Beyond | Place::Promised => state.queue.enter_beyond(message),
         }
         state.wake_for(label, after);
+        let now_ns = self.task.now_ns();
+        state.hand_out(now_ns, after);
+        state.note_asking(now_ns, after);
     }
 
     /// So many promises are out that came with the port.
@@ -201,7 +204,7 @@ impl PortState {
     }
 
     pub(crate) fn is_unloaded(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.holds_nothing()
     }
 
     /// The rights peers hold: by link, what they are, and how much came of them.

@@ -116,7 +116,11 @@ impl PortCore {
             .wait(deadline, None, |waiter| self.poll_take(wants, waiter, &mut waiting, &mut take));
         let found = match found {
             // What came since the last look is still ours to take.
-            None if waiting => self.stop_receiving(&Waiter::mine(), &mut waiting, take),
+            None if waiting => {
+                let word = self
+                    .wait_for_word(|waiter| self.poll_take(wants, waiter, &mut waiting, &mut take));
+                word.or_else(|| self.stop_receiving(&Waiter::mine(), &mut waiting, take))
+            }
             found => found,
         };
         found.ok_or(ReceiveError::Deadline)
@@ -206,7 +210,9 @@ impl ReceiveRight {
     ///
     /// # Blocking
     /// Sleeps until a message comes, at most until `deadline`. With
-    /// [`Deadline::Now`] it looks once.
+    /// [`Deadline::Now`] it looks once. At a rendezvous where a sender of another
+    /// task waits it takes that message: it opens a place for it and waits for
+    /// the sender's word, at most 50 ms beyond the deadline.
     pub fn receive(&self, deadline: Deadline) -> Result<Message, ReceiveError> {
         self.receive_wanted(Wants::Any, deadline)
     }

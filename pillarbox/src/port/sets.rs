@@ -24,9 +24,10 @@ impl PortState {
         }
     }
 
-    /// Whether senders ask for a receiver.
+    /// Whether senders ask for a receiver, or their messages wait for one.
     fn is_asked(&self) -> bool {
-        self.queue.window.capacity() == Capacity::Rendezvous && self.queue.window.asking() > 0
+        let window = &self.queue.window;
+        window.capacity() == Capacity::Rendezvous && (window.asking() > 0 || window.beside() > 0)
     }
 
     /// Somebody who waits at a set receives here, too, from now on. Returns

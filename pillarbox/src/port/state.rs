@@ -63,6 +63,8 @@ pub(crate) struct PortState {
     /// does so now.
     pub(super) served: Option<Weak<PortCore>>,
     pub(super) serving: bool,
+    /// Whose port it is.
+    task: Weak<TaskCore>,
 }
 
 /// A thread of our own that waits for a place. Its message waits with it, and
@@ -119,6 +121,8 @@ pub(crate) struct After {
     promises_died: Vec<Arc<PortCore>>,
     owners_died: Vec<Arc<PortCore>>,
     sets: Vec<Arc<SetCore>>,
+    /// Ports whose windows may have places to write off.
+    pub(super) watch: Vec<(Weak<TaskCore>, u64)>,
 }
 
 impl After {
@@ -254,11 +258,16 @@ impl After {
         if let Some(task) = self.tell {
             task.tell_pollers();
         }
+        for (task, port) in self.watch {
+            if let Some(task) = task.upgrade() {
+                task.watch_window(port);
+            }
+        }
     }
 }
 
 impl PortState {
-    pub(super) fn new(id: u64, options: &PortOptions) -> Self {
+    pub(super) fn new(id: u64, options: &PortOptions, task: Weak<TaskCore>) -> Self {
         PortState {
             id,
             options: options.clone(),
@@ -278,6 +287,7 @@ impl PortState {
             sets: Vec::new(),
             served: None,
             serving: false,
+            task,
         }
     }
 
@@ -319,10 +329,11 @@ impl PortState {
         now_ns: u64,
         after: &mut After,
     ) {
+        let priority = message.priority;
         let own = OwnSender { via, message: Some(message), waiter: Arc::clone(waiter) };
         self.own_waiting.insert(key, own);
         let _ = self.queue.window.join(Holder::Own(key));
-        self.queue.window.ask(Holder::Own(key));
+        self.queue.window.ask(Holder::Own(key), priority);
         self.hand_out(now_ns, after);
         self.note_asking(now_ns, after);
     }
@@ -353,14 +364,15 @@ impl PortState {
         own.message
     }
 
-    /// Gives free places to those who ask.
+    /// Lets in who is first in line, then gives free places to those who ask.
     pub(super) fn hand_out(&mut self, now_ns: u64, after: &mut After) {
         let mut raises = Vec::new();
-        self.queue.window.hand_out(now_ns, &mut raises);
+        self.queue.hand_out(now_ns, &mut raises);
         self.apply(raises, now_ns, after);
     }
 
-    /// Lets every holder have what it was granted.
+    /// Lets every holder have what it was granted, and whoever waits know of what
+    /// was let in.
     pub(super) fn apply(&mut self, raises: Vec<Raise<Holder>>, now_ns: u64, after: &mut After) {
         let mut raises = VecDeque::from(raises);
         while let Some(raise) = raises.pop_front() {
@@ -382,10 +394,16 @@ impl PortState {
                     // It wanted one place: what it was given beyond that is free.
                     self.queue.window.leave(Holder::Own(key));
                     let mut more = Vec::new();
-                    self.queue.window.hand_out(now_ns, &mut more);
+                    self.queue.hand_out(now_ns, &mut more);
                     raises.extend(more);
                 }
             }
+        }
+        for label in self.queue.let_in() {
+            self.wake_for(label, after);
+        }
+        if self.queue.window.next_expiry().is_some() {
+            after.watch.push((Weak::clone(&self.task), self.id));
         }
     }
 
@@ -480,8 +498,8 @@ impl PortState {
             if let Some(place) = self.receivers.iter().rposition(here) {
                 self.receivers.remove(place);
             }
-            self.note_receivers(now_ns, after);
         }
+        self.note_receivers(now_ns, after);
         if self.queue.has_ready() {
             self.wake_any(after);
         }

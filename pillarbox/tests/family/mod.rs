@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pillarbox::{Deadline, SendRight, Spawn, Task};
 
+pub(crate) mod hand;
 pub(crate) mod linked;
 pub(crate) mod raw;
 pub(crate) mod residue;

@@ -79,8 +79,6 @@ pub(crate) struct World {
     port: Port<Mail, Key>,
     capacity: Capacity,
     holders: Vec<Holder>,
-    /// Messages in the queue that came after their place was written off.
-    late: Vec<(usize, u64)>,
     own: u64,
     receivers: u64,
     now_ns: u64,
@@ -92,7 +90,6 @@ impl World {
             port: Port::new(capacity),
             capacity,
             holders: Vec::new(),
-            late: Vec::new(),
             own: 0,
             receivers: 0,
             now_ns: 0,
@@ -158,15 +155,12 @@ impl World {
         match frame {
             Frame::Message(number) => {
                 holder.arrived += 1;
-                let before = self.port.window.written_off();
-                self.port
+                let _ = self
+                    .port
                     .arrive(key, Mail(Some(place), number))
                     .map_err(|(offence, _)| format!("an honest sender is blamed: {offence}"))?;
-                if self.port.window.written_off() < before {
-                    self.late.push((place, number));
-                }
             }
-            Frame::Ask => self.port.window.ask(key),
+            Frame::Ask => self.port.window.ask(key, 0),
             Frame::Return(places, stop) => {
                 holder.arrived += if self.capacity == Capacity::Unbounded { 0 } else { places };
                 self.port
@@ -185,7 +179,7 @@ impl World {
 
     fn hand_out(&mut self) -> Result<(), String> {
         let mut raises = Vec::new();
-        self.port.window.hand_out(self.now_ns, &mut raises);
+        self.port.hand_out(self.now_ns, &mut raises);
         self.raise(raises)
     }
 
@@ -202,18 +196,20 @@ impl World {
                     return Err(format!("message {number} of {place} came out of order"));
                 }
                 holder.last = number;
-                self.late.retain(|&late| late != (place, number));
             }
             None => self.own -= 1,
         }
-        self.raise(raises)
+        self.raise(raises)?;
+        // Who took it is gone with its place.
+        self.receivers = 0;
+        self.port.window.set_receivers(0);
+        self.hand_out()
     }
 
     fn idle(&mut self) -> Result<(), String> {
         self.now_ns += limits::GRANT_IDLE_NS;
-        let mut raises = Vec::new();
-        let _ = self.port.window.expire(self.now_ns, &mut raises);
-        self.raise(raises)
+        self.port.window.write_off(self.now_ns);
+        self.hand_out()
     }
 
     fn wake(&mut self, place: usize) {
@@ -264,7 +260,7 @@ impl search::World for World {
         if !self.port.is_empty() {
             out.push(Operation::Take);
         }
-        if self.port.window.asking() > 0 {
+        if self.port.window.asking() > 0 || self.port.window.beside() > 0 {
             out.push(Operation::Idle);
         }
         if self.capacity == Capacity::Rendezvous {
@@ -305,6 +301,10 @@ impl search::World for World {
             }
             Operation::Take => self.take()?,
             Operation::Receivers(receivers) => {
+                // Who leaves takes what came for it.
+                while receivers == 0 && !self.port.is_empty() {
+                    self.take()?;
+                }
                 self.receivers = receivers;
                 self.port.window.set_receivers(receivers);
                 self.hand_out()?;
@@ -319,6 +319,14 @@ impl search::World for World {
         if window.queued() != self.port.len() as u64 {
             return Err(format!("{} queued of {}", window.queued(), self.port.len()));
         }
+        let accepted = self.port.iter().count() as u64;
+        if window.queued() + window.beside() != accepted {
+            return Err(format!(
+                "{} queued and {} beside of {accepted}",
+                window.queued(),
+                window.beside()
+            ));
+        }
         if self.capacity == Capacity::Unbounded {
             return Ok(());
         }
@@ -330,14 +338,12 @@ impl search::World for World {
                 window.written_off()
             ));
         }
-        let on_time = window.queued() - self.late.len() as u64;
-        let places = match self.capacity {
-            Capacity::Bounded(places) => u64::from(places),
-            // A receiver that leaves leaves its place behind.
-            Capacity::Rendezvous | Capacity::Unbounded => 1,
-        };
-        if on_time + window.promised() > places {
-            return Err(format!("{on_time} queued and {} promised of {places}", window.promised()));
+        let (queued, promised) = (window.queued(), window.promised());
+        if queued + promised > window.places() {
+            return Err(format!("{queued} queued and {promised} promised of {}", window.places()));
+        }
+        if window.beside() > 0 && queued == 0 && window.places() > 0 {
+            return Err("an accepted message is kept from an empty queue".to_string());
         }
         Ok(())
     }
@@ -364,6 +370,7 @@ impl search::World for World {
                 }
             }
             self.idle()?;
+            self.apply(Operation::Receivers(1))?;
         }
         match self.holders.iter().position(|holder| holder.asked) {
             Some(place) => Err(format!("holder {place} sleeps for ever")),

@@ -91,13 +91,17 @@ fn link_ended(task: &Task) -> u64 {
     task.names
 }
 
-/// Messages and promised places of a port, and how many there may be.
+/// Messages and promised places of a port, and how many there may be. What
+/// waits beside the queue is in neither.
 fn held(state: &PortState) -> Option<(u64, u64)> {
     let window = &state.queue.window;
-    let on_time = (state.charged.len() - state.late.len()) as u64;
-    match window.capacity() {
-        Capacity::Bounded(places) => Some((on_time + window.promised(), u64::from(places))),
-        Capacity::Rendezvous => Some((on_time + window.promised(), 1)),
-        Capacity::Unbounded => None,
-    }
+    let charged = state.charged.len() as u64 - window.beside();
+    // A receiver may have left a rendezvous with the answer on a send-once right:
+    // what had come for it is the next one's.
+    let places = match window.capacity() {
+        Capacity::Bounded(places) => u64::from(places),
+        Capacity::Rendezvous => window.places().max(window.queued()),
+        Capacity::Unbounded => return None,
+    };
+    Some((charged + window.promised(), places))
 }
