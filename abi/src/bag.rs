@@ -31,6 +31,9 @@ pub struct Passport {
     pub by_priority: bool,
     /// Whether equal pulses become one.
     pub merge_pulses: bool,
+    /// What it does with one message too many: 0 refuse it, 1 drop the oldest, 2
+    /// drop it.
+    pub overflow: u8,
     /// Send-once rights that are out. What comes on them goes through the bag; the
     /// old owner's death ends those that are left.
     pub promises: u64,
@@ -47,6 +50,7 @@ impl Passport {
         bytes[8..12].copy_from_slice(&self.pulses.to_le_bytes());
         bytes[12] = u8::from(self.by_priority);
         bytes[13] = u8::from(self.merge_pulses);
+        bytes[14] = self.overflow;
         bytes[16..].copy_from_slice(&self.promises.to_le_bytes());
         bytes
     }
@@ -62,6 +66,7 @@ impl Passport {
             pulses: u32_at(bytes, 8).ok_or(SHORT)?,
             by_priority: *bytes.get(12).ok_or(SHORT)? != 0,
             merge_pulses: *bytes.get(13).ok_or(SHORT)? != 0,
+            overflow: *bytes.get(14).ok_or(SHORT)?,
             promises: u64_at(bytes, 16).ok_or(SHORT)?,
         })
     }
@@ -175,6 +180,7 @@ mod tests {
             pulses: 3,
             by_priority: true,
             merge_pulses: false,
+            overflow: 2,
             promises: 5,
         };
         assert_eq!(Passport::decode(&passport.encode()), Ok(passport));

@@ -106,11 +106,15 @@ pub enum Kind {
     Ended = 20,
     /// The bag of ticket `tag` holds something new: look.
     Bag = 21,
+    /// Say once, when there is room in the slot's port, that there is.
+    Watch = 22,
+    /// There is room in the port of this slot, or was when this was written.
+    Room = 23,
 }
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 24] = [
         Kind::Skip,
         Kind::Message,
         Kind::Welcome,
@@ -133,6 +137,8 @@ impl Kind {
         Kind::Out,
         Kind::Ended,
         Kind::Bag,
+        Kind::Watch,
+        Kind::Room,
     ];
 
     fn flags_allowed(self) -> u8 {
@@ -362,18 +368,21 @@ pub struct PortStatus {
     pub capacity: u64,
     /// Send rights there are.
     pub senders: u64,
+    /// Messages the port has dropped because it was full, in all.
+    pub dropped: u64,
 }
 
 impl PortStatus {
     /// Bytes of an encoded answer.
-    pub const BYTES: usize = 24;
+    pub const BYTES: usize = 32;
 
     /// The body of the answering frame.
     pub fn encode(&self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..8].copy_from_slice(&self.queued.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.capacity.to_le_bytes());
-        bytes[16..].copy_from_slice(&self.senders.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.senders.to_le_bytes());
+        bytes[24..].copy_from_slice(&self.dropped.to_le_bytes());
         bytes
     }
 
@@ -387,6 +396,7 @@ impl PortStatus {
             queued: u64_at(body, 0).ok_or(SHORT)?,
             capacity: u64_at(body, 8).ok_or(SHORT)?,
             senders: u64_at(body, 16).ok_or(SHORT)?,
+            dropped: u64_at(body, 24).ok_or(SHORT)?,
         })
     }
 }

@@ -55,7 +55,8 @@ pub const LINK_QUEUED_BYTES_MIN: u64 =
     FRAME_BYTES as u64 + (MESSAGE_DESCRIPTORS as u64 + 1) * DESCRIPTOR_CHARGE;
 
 /// What one descriptor in a queued message counts against
-/// [`LINK_QUEUED_BYTES`]: so that no peer can fill our descriptor table.
+/// [`LINK_QUEUED_BYTES`], on a send-once right as well: at most 128 of one peer
+/// wait, so that none can fill our descriptor table.
 pub const DESCRIPTOR_CHARGE: u64 = 64 * 1024;
 
 /// Packets with descriptors that may wait for the frame that owns them.

@@ -121,7 +121,7 @@ fn words_are_as_the_book_says() {
     let life = Life { generation: 3, state: State::Dead };
     same("life", &life.encode().to_le_bytes());
     same("sleep", &Sleep::Bell(5).encode().to_le_bytes());
-    let status = PortStatus { queued: 3, capacity: 64, senders: 2 };
+    let status = PortStatus { queued: 3, capacity: 64, senders: 2, dropped: 9 };
     same("status", &status.encode());
     assert_eq!(PortStatus::decode(&golden("status")), Ok(status));
 }

@@ -142,6 +142,16 @@ pub struct SendOnceError {
     pub right: SendOnceRight,
 }
 
+/// Why nobody is told of something, and the right to be told on.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct NotifyError {
+    /// Why.
+    pub reason: SendFailure,
+    /// The right, unused.
+    pub right: SendOnceRight,
+}
+
 /// Why nothing was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

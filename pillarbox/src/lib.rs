@@ -77,8 +77,8 @@ pub use bootstrap::{Bootstrap, bootstrap};
 pub use call::{PartError, PendingCall, StartedCall, Withdraw};
 pub use deadline::Deadline;
 pub use error::{
-    CallError, LinkError, PeerUnknown, PulseError, ReceiveError, ReplyError, SendError,
-    SendFailure, SendOnceError, SpawnError, SpawnFailure, StatusError, TaskError,
+    CallError, LinkError, NotifyError, PeerUnknown, PulseError, ReceiveError, ReplyError,
+    SendError, SendFailure, SendOnceError, SpawnError, SpawnFailure, StatusError, TaskError,
 };
 pub use facet::{FacetError, Revoker, Terms};
 pub use inbox::{Callers, InboxError, ReceiveFromError, SendToError, SendToFailure};
@@ -89,7 +89,7 @@ pub use message::{Descriptor, Envelope, Message, Notification, Pulse, Right, Sen
 pub use metrics::{Metrics, Traffic};
 pub use offer::OfferError;
 pub use peer::Peer;
-pub use port::{Capacity, Order, Part, PortOptions, ReceiveRight, Short};
+pub use port::{Capacity, Order, Overflow, Part, PortOptions, ReceiveRight, Short};
 pub use right::{SendOnceRight, SendRight};
 pub use rights::census::{Census, Holding, Row};
 pub use rights::reply::{Gone, ReplyState};

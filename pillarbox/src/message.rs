@@ -128,8 +128,10 @@ pub enum Notification {
     /// A task we were linked with is gone.
     PeerGone,
     /// The last right of ours to a port of another task was let go, and with it
-    /// the request to be told of the port's end.
+    /// the request to be told of the port's end, or of room in it.
     LetGo,
+    /// A port that we asked about has room for a message.
+    SendPossible,
 }
 
 impl Notification {
@@ -144,6 +146,7 @@ impl Notification {
             Notification::Unwanted => 7,
             Notification::PeerGone => 8,
             Notification::LetGo => 9,
+            Notification::SendPossible => 10,
         }
     }
 
@@ -158,6 +161,7 @@ impl Notification {
             7 => Some(Notification::Unwanted),
             8 => Some(Notification::PeerGone),
             9 => Some(Notification::LetGo),
+            10 => Some(Notification::SendPossible),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ mod options;
 mod pulse;
 mod receive;
 mod rendezvous;
+mod room;
 mod served;
 mod sets;
 mod state;
@@ -18,6 +19,7 @@ use abi::board::{Life, State};
 use abi::frame::ask::{NOW, NOW_AND_LATER};
 use abi::frame::{Header, PortStatus};
 use abi::{Offence, Slot};
+pub use rights::port::Overflow;
 use rights::queue::Labelled;
 pub use rights::queue::Order;
 use rights::window::Arrival;
@@ -119,6 +121,7 @@ impl PortCore {
                 Capacity::Unbounded => u64::MAX,
             },
             senders: state.senders.count(),
+            dropped: state.queue.dropped(),
         }
     }
 
@@ -326,6 +329,7 @@ impl PortCore {
                         state.note_asking(now_ns, after);
                     }
                 }
+                after.dropped.extend(state.queue.fallen());
                 state.queued(admitted, now_ns, after);
                 Ok(())
             }
@@ -431,6 +435,7 @@ impl PortCore {
                 after.looks.push((link, place.slot));
             }
             state.wake_own_senders(&mut after);
+            after.fire.extend(state.room.take().map(|to| (to, Notification::DeadName)));
             let watchers = state.facets.take_watchers();
             for watcher in state.dead_name.drain(..).chain(watchers) {
                 after.fire.push((watcher, Notification::DeadName));

@@ -6,11 +6,15 @@
 //! messages came is the order in which they are received, on a port with
 //! priorities within one.
 
+mod overflow;
+
 use std::collections::VecDeque;
 use std::hash::Hash;
 
 use abi::Offence;
 
+use self::overflow::Dropping;
+pub use self::overflow::Overflow;
 use crate::pulses::{PulseRaise, Pulses};
 use crate::queue::{Label, Labelled, Order, Queue, Scan, Spot};
 use crate::window::{Arrival, Capacity, Raise, Window};
@@ -140,6 +144,7 @@ pub struct Port<M, K> {
     line: VecDeque<Queued<M, K>>,
     /// What entered the queue from the line.
     let_in: Vec<Label>,
+    dropping: Dropping<M>,
     sequence: u64,
 }
 
@@ -152,6 +157,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
             queue: Queue::new(Order::Fifo),
             line: VecDeque::new(),
             let_in: Vec::new(),
+            dropping: Dropping::new(Overflow::Refuse),
             sequence: 0,
         }
     }
@@ -161,6 +167,26 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     pub fn ordered(self, order: Order) -> Self {
         let window = self.window.by_priority(order == Order::Priority);
         Port { window, queue: Queue::new(order), ..self }
+    }
+
+    /// The same empty queue, which does this with one message too many.
+    #[must_use]
+    pub fn overflowing(self, overflow: Overflow) -> Self {
+        let window = match overflow {
+            Overflow::Refuse => self.window,
+            Overflow::DropOldest | Overflow::DropNewest => self.window.open(),
+        };
+        Port { window, dropping: Dropping::new(overflow), ..self }
+    }
+
+    /// How many messages the policy has dropped.
+    pub const fn dropped(&self) -> u64 {
+        self.dropping.count
+    }
+
+    /// The messages that were dropped since this was asked last.
+    pub fn fallen(&mut self) -> Vec<M> {
+        std::mem::take(&mut self.dropping.fallen)
     }
 
     /// The same empty queue with so many pulses for each holder.
@@ -364,7 +390,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         };
         let queued = Queued { message, place: Place::Holder(holder) };
         match arrival {
-            Arrival::Queue => self.push(queued),
+            Arrival::Queue => self.push_placed(queued),
             Arrival::Beside => self.stand_in_line(queued),
         }
         Ok(arrival)
@@ -378,7 +404,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         if !self.window.enter() {
             return Err(message);
         }
-        self.push(Queued { message, place: Place::Own });
+        self.push_placed(Queued { message, place: Place::Own });
         Ok(())
     }
 
@@ -399,7 +425,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     pub fn adopt(&mut self, message: M) {
         let queued = Queued { message, place: Place::Own };
         if self.window.adopt() {
-            self.push(queued);
+            self.push_placed(queued);
         } else {
             self.stand_in_line(queued);
         }
@@ -469,6 +495,45 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
                 self.push(first);
             }
         }
+    }
+
+    /// Queues what is charged to the capacity, if need be in place of another. Its
+    /// window has counted it already.
+    fn push_placed(&mut self, queued: Queued<M, K>) {
+        if self.dropping.overflow == Overflow::Refuse {
+            return self.push(queued);
+        }
+        let label = queued.message.label();
+        let level = match self.queue.order() {
+            Order::Fifo => 0,
+            Order::Priority => label.priority,
+        };
+        if self.window.queued() > self.window.places() {
+            self.window.drop_one();
+            match self.oldest(level) {
+                Some(oldest) => self.dropping.fell(oldest.message),
+                None => return self.dropping.fell(queued.message),
+            }
+        }
+        let spot = self.queue.push(label, queued);
+        let queue = &self.queue;
+        self.dropping.note(level, spot, |old| queue.holds(old));
+    }
+
+    /// Takes out what is to be dropped for a new message of `level`. `None` where
+    /// that is the new one itself.
+    fn oldest(&mut self, level: u16) -> Option<Queued<M, K>> {
+        if self.dropping.overflow == Overflow::DropNewest {
+            return None;
+        }
+        let Port { dropping, queue, .. } = self;
+        for ages in dropping.ages.range_mut(..=level).map(|(_, ages)| ages) {
+            // A lent one is somebody's already, as good as taken.
+            if let Some(place) = ages.iter().position(|&spot| queue.get(spot).is_some()) {
+                return ages.remove(place).and_then(|spot| queue.remove(spot));
+            }
+        }
+        None
     }
 
     fn push(&mut self, queued: Queued<M, K>) {

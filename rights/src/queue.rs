@@ -170,6 +170,11 @@ impl<T> Queue<T> {
         self.slab.at(slot).item.is_some().then(|| self.spot(slot))
     }
 
+    /// Whether an entry still waits, lent or not.
+    pub fn holds(&self, spot: Spot) -> bool {
+        self.slab.get(spot).is_some()
+    }
+
     /// The item of an entry that is here.
     pub fn get(&self, spot: Spot) -> Option<&T> {
         self.slab.get(spot)?.item.as_ref()

@@ -94,6 +94,8 @@ impl Holder {
 pub struct Window<K> {
     capacity: Capacity,
     by_priority: bool,
+    /// Whoever comes may enter: there is no limit, or the owner drops.
+    open: bool,
     queued: u64,
     promised: u64,
     beside: u64,
@@ -104,6 +106,8 @@ pub struct Window<K> {
     /// Holders whose question crossed a place they have: they need no other.
     crossed: Vec<K>,
     number: u64,
+    /// Who wants to hear of room once, and reserves none.
+    watching: Vec<K>,
     /// No place that lies unused was asked for before.
     oldest: Option<u64>,
 }
@@ -114,6 +118,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
         Window {
             capacity,
             by_priority: false,
+            open: capacity == Capacity::Unbounded,
             queued: 0,
             promised: 0,
             beside: 0,
@@ -123,6 +128,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
             asking: BTreeMap::new(),
             crossed: Vec::new(),
             number: 0,
+            watching: Vec::new(),
             oldest: None,
         }
     }
@@ -131,6 +137,13 @@ impl<K: Copy + Eq + Hash> Window<K> {
     #[must_use]
     pub fn by_priority(mut self, by_priority: bool) -> Self {
         self.by_priority = by_priority;
+        self
+    }
+
+    /// The same window, granting without limit: the owner drops.
+    #[must_use]
+    pub fn open(mut self) -> Self {
+        self.open = true;
         self
     }
 
@@ -190,7 +203,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     pub fn join(&mut self, holder: K) -> u64 {
         self.number += 1;
         let mut entry = Holder { number: self.number, ..Holder::default() };
-        if self.capacity == Capacity::Unbounded {
+        if self.open {
             entry.granted = u64::MAX;
             self.holders.insert(holder, entry);
             return u64::MAX;
@@ -202,13 +215,14 @@ impl<K: Copy + Eq + Hash> Window<K> {
 
     /// A holder goes; what it had not used is free again.
     pub fn leave(&mut self, holder: K) {
+        self.watching.retain(|&other| other != holder);
         let Some(gone) = self.holders.remove(&holder) else {
             return;
         };
         if let Some(turn) = gone.asking {
             self.forget_question(holder, turn);
         }
-        if self.capacity != Capacity::Unbounded {
+        if !self.open {
             self.promised -= gone.ready();
         }
     }
@@ -269,7 +283,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// # Errors
     /// [`Offence::WindowExceeded`]: it hands back more than it had.
     pub fn hand_back(&mut self, holder: K, places: u64, stop: bool) -> Result<(), Offence> {
-        let limited = self.capacity != Capacity::Unbounded;
+        let limited = !self.open;
         let entry = self.holders.get_mut(&holder).ok_or(Offence::WindowExceeded)?;
         if places > entry.unused() {
             return Err(Offence::WindowExceeded);
@@ -297,7 +311,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// [`Offence::WindowExceeded`]: it was not granted.
     pub fn arrive(&mut self, holder: K) -> Result<Arrival, Offence> {
         let entry = self.holders.get_mut(&holder).ok_or(Offence::WindowExceeded)?;
-        if self.capacity == Capacity::Unbounded {
+        if self.open {
             self.queued += 1;
             return Ok(Arrival::Queue);
         }
@@ -370,7 +384,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     #[must_use = "without a place nothing may be queued"]
     pub fn enter(&mut self) -> bool {
         let first = self.beside == 0 && self.asking.is_empty();
-        let may = first && (self.free() > 0 || self.reclaim());
+        let may = self.open || first && (self.free() > 0 || self.reclaim());
         if may {
             self.queued += 1;
         }
@@ -381,7 +395,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// enter the queue; else it stands in line.
     #[must_use = "without a place it must not enter"]
     pub fn adopt(&mut self) -> bool {
-        let may = self.beside == 0 && (self.free() > 0 || self.reclaim());
+        let may = self.open || self.beside == 0 && (self.free() > 0 || self.reclaim());
         if may {
             self.queued += 1;
         } else {
@@ -394,7 +408,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// written off from the beginning, since nobody waits for what is free. Returns
     /// its new grant.
     pub fn grant_more(&mut self, holder: K, places: u64) -> Option<u64> {
-        if self.capacity == Capacity::Unbounded {
+        if self.open {
             return None;
         }
         let entry = self.holders.get_mut(&holder)?;
@@ -411,6 +425,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
         let share = self.share();
         if let Some(holder) = sender
             && share > 0
+            && !self.open
             && let Some(entry) = self.holders.get(&holder)
             && entry.unused() < share
             && entry.written_off == 0
@@ -421,6 +436,11 @@ impl<K: Copy + Eq + Hash> Window<K> {
             let grant = self.promise(holder, 1);
             raises.push(Raise { holder, grant, asked: false });
         }
+    }
+
+    /// A message was dropped for another, or instead of entering.
+    pub fn drop_one(&mut self) {
+        self.queued = self.queued.saturating_sub(1);
     }
 
     /// A receiver takes something, and goes: so does its place at a rendezvous.
@@ -481,6 +501,42 @@ impl<K: Copy + Eq + Hash> Window<K> {
             let grant = self.promise(holder, places);
             raises.push(Raise { holder, grant, asked: true });
         }
+    }
+
+    /// A holder, or a sender of our own under any name, wants to hear once that
+    /// there is room. It reserves none.
+    pub fn watch(&mut self, holder: K) {
+        if !self.watching.contains(&holder) {
+            self.watching.push(holder);
+        }
+    }
+
+    /// It does not want to hear of room any more.
+    pub fn stop_watching(&mut self, holder: K) {
+        self.watching.retain(|&other| other != holder);
+    }
+
+    /// Whether a message of `holder` would find a place now.
+    fn has_room(&self, holder: &K) -> bool {
+        let first = self.beside == 0 && self.asking.is_empty();
+        self.open
+            || self.holders.get(holder).is_some_and(|entry| entry.unused() > 0)
+            || first
+                && (self.free() > 0
+                    || self.promised > 0 && self.holders.values().any(|entry| entry.reserve() > 0))
+    }
+
+    /// Who is to hear of room now, once.
+    #[must_use = "who is told once must be told"]
+    pub fn tell_room(&mut self) -> Vec<K> {
+        if self.watching.is_empty() {
+            return Vec::new();
+        }
+        let (told, wait) = std::mem::take(&mut self.watching)
+            .into_iter()
+            .partition(|holder| self.has_room(holder));
+        self.watching = wait;
+        told
     }
 
     /// Whether a place that lies unused is in somebody's way.

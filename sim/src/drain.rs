@@ -33,7 +33,8 @@ impl World {
         let header = frame.header;
         let slot = header.slot;
         match header.kind {
-            Kind::Skip | Kind::Status | Kind::Part => Ok(()),
+            // Nobody asks for room or reads parts here.
+            Kind::Skip | Kind::Status | Kind::Part | Kind::Watch | Kind::Room => Ok(()),
             Kind::Message => self.message(me, peer, frame),
             Kind::Welcome => self.welcome(me, peer, frame),
             Kind::Release => self.unexport(me, peer, slot, header.tag),

@@ -56,6 +56,10 @@ impl Backlog {
                     let _ = self.remove((Kind::Ask, header.slot.index));
                 }
             }
+            // Said once more, it says the same.
+            Kind::Watch | Kind::Room => {
+                let _ = self.remove(key);
+            }
             Kind::Dropped | Kind::Message => {
                 // One use ends a send-once slot: a second is the peer's lie.
                 let _ = self.remove(key);

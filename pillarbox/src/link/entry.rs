@@ -9,6 +9,7 @@ use abi::frame::ask::NOW;
 use abi::frame::{Header, Kind, PortStatus};
 use rights::import::Import;
 
+use super::room::Room;
 use super::{Joined, Link, Moved};
 use crate::deadline::Deadline;
 use crate::error::{SendFailure, StatusError};
@@ -53,6 +54,7 @@ pub(crate) struct Entry {
     /// The last question the owner answered with: full.
     pub(crate) refused: AtomicU64,
     watchers: Mutex<Vec<SendOnceRight>>,
+    pub(super) room: Room,
     asking: Mutex<Asking>,
     /// Where the rights lead since the port went to another task.
     moved: OnceLock<Arc<Moved>>,
@@ -173,6 +175,7 @@ impl Entry {
     pub(crate) fn look(&self, after: &mut After) {
         if self.has_moved() {
             self.follow(after);
+            self.room_moved(after);
         } else if self.slot_is_dead() {
             self.mark_dead(after);
         }
@@ -187,6 +190,7 @@ impl Entry {
         for to in told {
             after.fire(to, Notification::DeadName);
         }
+        self.end_room(after);
     }
 
     /// Asks the owner for a place for a message of this priority, unless a
@@ -353,6 +357,13 @@ impl Drop for Held {
 }
 
 impl Link {
+    /// The right of ours that leads to a slot of the peer's, if we hold one.
+    pub(super) fn entry_of(&self, slot: Slot) -> Option<Arc<Entry>> {
+        let imports = lock(&self.imports);
+        let entry = imports.get(&slot.index).and_then(Imported::held)?;
+        (entry.slot == slot).then(|| Arc::clone(entry))
+    }
+
     /// The peer gave us a send right to one of its slots.
     pub(crate) fn learn(self: &Arc<Self>, slot: Slot) -> Result<Held, abi::Offence> {
         if slot.generation == 0 || self.peer.life(slot.index).is_none() {
@@ -381,6 +392,7 @@ impl Link {
             dead: AtomicBool::new(false),
             refused: AtomicU64::new(0),
             watchers: Mutex::default(),
+            room: Room::default(),
             asking: Mutex::default(),
             moved: OnceLock::new(),
         });
@@ -429,8 +441,8 @@ impl Link {
             self.say(Header { tag: count, ..Header::new(Kind::Release, entry.slot) }, &[]);
         }
         let unasked = std::mem::take(&mut *lock(&entry.watchers));
-        // Its death would be nothing to us any more.
-        for to in unasked {
+        // Its death would be nothing to us any more, nor its room.
+        for to in unasked.into_iter().chain(entry.forget_room()) {
             to.notify(Notification::LetGo);
         }
     }

@@ -16,7 +16,7 @@ use shm::LaneReader;
 use shm::socket::Received;
 
 use super::entry::Imported;
-use super::out::{BAG_DESCRIPTORS, DESCRIPTORS, charge_of};
+use super::out::{BAG_DESCRIPTORS, DESCRIPTORS, charge_of, charge_of_once};
 use super::{Charge, End, Join, Joined, Link};
 use crate::core::TaskCore;
 use crate::giving::{HeldGive, end_gives};
@@ -303,15 +303,12 @@ impl Link {
         match header.kind {
             Kind::Skip => Ok(()),
             Kind::Message => {
-                // What comes on a send-once right had its room when the right
-                // was made.
                 let kind = self.exports_seen().rules.get(header.slot)?.kind;
-                let charged = kind == RightKind::Send;
-                let message = self.take_message(inn, header, charged, turn)?;
+                let message = self.take_message(inn, header, Some(kind), turn)?;
                 self.deliver(header.slot, kind, message, turn)
             }
             Kind::Welcome => {
-                let message = self.take_message(inn, header, false, turn)?;
+                let message = self.take_message(inn, header, None, turn)?;
                 self.task.welcomed(message, &mut turn.after)
             }
             Kind::Pulse => self.take_pulse(header, turn),
@@ -435,6 +432,20 @@ impl Link {
                 turn.sinks.push(sink);
                 self.say_answer(header, &answer)
             }
+            Kind::Watch => {
+                let sink = self.send_sink(header.slot)?;
+                if let Some(port) = sink.port() {
+                    port.peer_watches_room(self, sink.id(), &mut turn.after);
+                }
+                turn.sinks.push(sink);
+                Ok(())
+            }
+            Kind::Room => {
+                if let Some(entry) = self.entry_of(header.slot) {
+                    entry.take_room(&mut turn.after);
+                }
+                Ok(())
+            }
             Kind::StatusIs => {
                 let cell = lock(&self.status).remove(&header.tag);
                 // Who asked may have stopped waiting: then nobody hears it.
@@ -463,7 +474,7 @@ impl Link {
         self: &Arc<Self>,
         inn: &mut Inn,
         header: &Header,
-        charged: bool,
+        on: Option<RightKind>,
         turn: &mut Turn,
     ) -> Result<Message, Offence> {
         if header.priority > limits::PRIORITY_MAX {
@@ -476,8 +487,15 @@ impl Link {
             attached = Attached::decode(header.flags, &extra)?;
         }
         let mut message = Message::new(Vec::new());
-        if charged {
-            message.charge = Some(self.charge(charge_of(header, attached.descriptors))?);
+        // What comes on a send-once right had its room when the right was made,
+        // but for its descriptors.
+        let charge = match on {
+            Some(RightKind::Send) => charge_of(header, attached.descriptors),
+            Some(RightKind::SendOnce) => charge_of_once(attached.descriptors),
+            None => 0,
+        };
+        if charge > 0 {
+            message.charge = Some(self.charge(charge)?);
         }
         message.id = header.id;
         message.priority = header.priority;

@@ -9,6 +9,7 @@
 //! | [`entry`] | one right of ours to a port of the peer's                |
 //! | [`follow`]| a right of ours whose port has gone to another task      |
 //! | [`moving`]| what the writing side does for ports that move          |
+//! | [`room`]  | hearing once that a port of the peer's has room          |
 //! | [`join`]  | a right another task gave us, not yet confirmed          |
 //! | [`pulse`] | pulses on their way                                      |
 //! | [`posting`] | a message a future sends, between two polls            |
@@ -29,6 +30,7 @@ mod out;
 mod posting;
 mod pulse;
 mod reply;
+mod room;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

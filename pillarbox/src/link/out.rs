@@ -356,10 +356,12 @@ impl Link {
             extra: load.extra.len() as u32,
             ..*header
         };
-        // What goes on a send-once right has its room already.
-        let charge = match entry {
-            Some(_) => charge_of(&header, load.attached.descriptors),
-            None => 0,
+        // What goes on a send-once right has its room already, but for its
+        // descriptors.
+        let charge = match (entry, header.kind) {
+            (Some(_), _) => charge_of(&header, load.attached.descriptors),
+            (None, Kind::Message) => charge_of_once(load.attached.descriptors),
+            (None, _) => 0,
         };
         if out.sent_bytes + charge > self.peer.granted() {
             return Err(Blocked::Room);
@@ -606,6 +608,11 @@ impl Link {
         self.say_answer(Header { id: 1, tag: question, ..Header::new(Kind::Look, slot) }, &[])
     }
 
+    /// The port of `slot` has room.
+    pub(crate) fn say_room(&self, slot: Slot) {
+        self.say(Header::new(Kind::Room, slot), &[]);
+    }
+
     pub(crate) fn say_dropped(&self, slot: Slot) {
         self.say(Header::new(Kind::Dropped, slot), &[]);
     }
@@ -765,7 +772,12 @@ pub(super) fn describe(header: &mut Header, message: &Message) {
 /// What a frame with so many descriptors counts against the byte window. Both
 /// sides count alike.
 pub(super) fn charge_of(header: &Header, descriptors: u16) -> u64 {
-    u64::from(header.room()) + u64::from(descriptors) * limits::DESCRIPTOR_CHARGE
+    u64::from(header.room()) + charge_of_once(descriptors)
+}
+
+/// The same for a message on a send-once right.
+pub(super) fn charge_of_once(descriptors: u16) -> u64 {
+    u64::from(descriptors) * limits::DESCRIPTOR_CHARGE
 }
 
 pub(super) fn descriptor_packet(what: [u8; 4], number: u32) -> [u8; 8] {

@@ -11,7 +11,7 @@ use rights::window::Capacity;
 
 use super::options::PortOptions;
 use super::state::{After, Holder, PortState};
-use super::{Order, PortCore};
+use super::{Order, Overflow, PortCore};
 use crate::error::SendFailure;
 use crate::link::{Join, Link};
 use crate::message::{Message, Notification, Right};
@@ -98,7 +98,12 @@ impl PortCore {
             places => Capacity::Bounded(u32::try_from(places).unwrap_or(u32::MAX)),
         };
         let order = if passport.by_priority { Order::Priority } else { Order::Fifo };
-        let mut options = PortOptions::new(capacity).order(order);
+        let overflow = match passport.overflow {
+            1 => Overflow::DropOldest,
+            2 => Overflow::DropNewest,
+            _ => Overflow::Refuse,
+        };
+        let mut options = PortOptions::new(capacity).order(order).overflow(overflow);
         options.pulses = passport.pulses.min(abi::limits::PULSES_MAX);
         options.merge_pulses = passport.merge_pulses;
         let port = PortCore::new(task, &options);
@@ -131,6 +136,7 @@ impl PortCore {
             Place::Beyond | Place::Promised => state.queue.enter_beyond(message),
         }
         state.wake_for(label, after);
+        after.dropped.extend(state.queue.fallen());
         let now_ns = self.task.now_ns();
         state.hand_out(now_ns, after);
         state.note_asking(now_ns, after);
@@ -164,6 +170,11 @@ impl PortState {
             pulses: self.options.pulses,
             by_priority: self.options.order == Order::Priority,
             merge_pulses: self.options.merge_pulses,
+            overflow: match self.options.overflow {
+                Overflow::DropOldest => 1,
+                Overflow::DropNewest => 2,
+                _ => 0,
+            },
             promises: self.once,
         };
         (passport, self.queue.turns())
@@ -227,6 +238,8 @@ impl PortState {
         self.alive = false;
         self.wake_own_senders(after);
         after.leave_sets(self.leave_sets());
+        // Whoever asked for room looks there.
+        after.fire.extend(self.room.take().map(|to| (to, Notification::SendPossible)));
         for to in self.dead_name.drain(..) {
             after.watch(Arc::clone(own), to);
         }

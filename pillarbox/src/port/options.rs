@@ -2,7 +2,7 @@
 
 use abi::limits;
 
-use super::{Capacity, Order};
+use super::{Capacity, Order, Overflow};
 
 /// What a port is made with: how much it holds, and how it behaves. A
 /// [`Capacity`] alone will do for most.
@@ -22,6 +22,7 @@ use super::{Capacity, Order};
 pub struct PortOptions {
     pub(crate) capacity: Capacity,
     pub(crate) order: Order,
+    pub(crate) overflow: Overflow,
     pub(crate) pulses: u32,
     pub(crate) merge_pulses: bool,
 }
@@ -35,7 +36,34 @@ impl PortOptions {
             other => other,
         };
         let (order, pulses) = (Order::Fifo, limits::PULSES);
-        PortOptions { capacity, order, pulses, merge_pulses: false }
+        let overflow = Overflow::Refuse;
+        PortOptions { capacity, order, overflow, pulses, merge_pulses: false }
+    }
+
+    /// What the port does with one message more than it holds. It refuses unless
+    /// it is said otherwise.
+    ///
+    /// A port that drops never makes a sender wait for a place: what is sent is
+    /// accepted, and what is dropped is counted in [`crate::PortStatus`]. The
+    /// rights of a dropped message go home, its send-once rights speak. What
+    /// comes on a send-once right, notifications and pulses are never dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::{Capacity, Deadline, Message, Overflow, PortOptions, Task};
+    /// let options = PortOptions::new(Capacity::Bounded(1)).overflow(Overflow::DropOldest);
+    /// let latest = Task::current()?.port(options);
+    /// let post = latest.make_send()?;
+    /// post.send(Message::new("old"), Deadline::Now)?;
+    /// post.send(Message::new("new"), Deadline::Now)?;
+    /// assert_eq!(latest.status().dropped, 1);
+    /// assert_eq!(latest.receive(Deadline::Now)?.body(), b"new");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
     }
 
     /// The order in which messages are received. First in, first out unless it is

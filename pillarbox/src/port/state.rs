@@ -54,6 +54,8 @@ pub(crate) struct PortState {
     pub(super) facets: PortFacets,
     /// By link and what the right is: the port itself or a facet of it.
     pub(super) boards: HashMap<(u32, u64), OnBoard>,
+    /// Who of our own is to hear of room.
+    pub(super) room: Option<SendOnceRight>,
     pub(super) own_waiting: HashMap<u64, OwnSender>,
     /// Futures of our own that wait for a place, and keep their message.
     pub(super) own_asking: HashMap<u64, Arc<Waiter>>,
@@ -102,6 +104,8 @@ pub(super) struct Receiver {
 pub(crate) struct After {
     pub(super) wake: Vec<Arc<Waiter>>,
     pub(super) looks: Vec<(Arc<Link>, Slot)>,
+    /// Slots whose port has room, and their holders are to hear of it.
+    pub(super) rooms: Vec<(Arc<Link>, Slot)>,
     pub(super) fire: Vec<(SendOnceRight, Notification)>,
     /// Who is told that nobody can send, and how many rights were made.
     pub(super) no_senders: Vec<(SendOnceRight, u64)>,
@@ -210,6 +214,9 @@ impl After {
         for message in self.refused {
             message.refuse();
         }
+        for (link, slot) in self.rooms {
+            link.say_room(slot);
+        }
         for (right, what) in self.fire {
             right.notify(what);
         }
@@ -274,6 +281,7 @@ impl PortState {
             alive: true,
             queue: Queue::new(options.capacity)
                 .ordered(options.order)
+                .overflowing(options.overflow)
                 .with_pulses(options.pulses, options.merge_pulses),
             receivers: Vec::new(),
             senders: Senders::default(),
@@ -282,6 +290,7 @@ impl PortState {
             dead_name: Vec::new(),
             facets: PortFacets::default(),
             boards: HashMap::new(),
+            room: None,
             own_waiting: HashMap::new(),
             own_asking: HashMap::new(),
             sets: Vec::new(),
@@ -314,6 +323,7 @@ impl PortState {
             }
             self.queue.enter(message).map_err(|message| (SendFailure::Full, message))?;
         }
+        after.dropped.extend(self.queue.fallen());
         self.count_own(via, id, now_ns, after);
         self.wake_for(label, after);
         Ok(())
@@ -402,6 +412,7 @@ impl PortState {
         for label in self.queue.let_in() {
             self.wake_for(label, after);
         }
+        self.tell_room(after);
         if self.queue.window.next_expiry().is_some() {
             after.watch.push((Weak::clone(&self.task), self.id));
         }

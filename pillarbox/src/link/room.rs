@@ -1,0 +1,99 @@
+//! Hearing once that a port of the peer's has room.
+//!
+//! The right to be told on stays with us: the peer only says, once for each
+//! question, that there is room. So a request can be taken back or replaced at
+//! any time, and its right ends in one word whatever crosses on the wire.
+
+use std::sync::Mutex;
+
+use abi::frame::{Header, Kind};
+
+use super::Entry;
+use crate::message::Notification;
+use crate::port::After;
+use crate::right::SendOnceRight;
+use crate::wait::parking::lock;
+
+/// What was asked about room in one port.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    state: Mutex<Asked>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    /// Who is to be told, and the number of that request.
+    to: Option<(u64, SendOnceRight)>,
+    /// The request for which the question was put that is open.
+    open: Option<u64>,
+    requests: u64,
+    dead: bool,
+}
+
+impl Entry {
+    /// Tells `to` when there is room. Returns the right of an earlier request.
+    #[must_use = "what was replaced speaks when it is dropped"]
+    pub(crate) fn watch_room(&self, to: SendOnceRight) -> Option<SendOnceRight> {
+        let mut after = After::default();
+        let before = {
+            let mut asked = lock(&self.room.state);
+            if asked.dead {
+                after.fire(to, Notification::DeadName);
+                None
+            } else {
+                asked.requests += 1;
+                let request = asked.requests;
+                let before = asked.to.replace((request, to));
+                if asked.open.is_none() {
+                    asked.open = Some(request);
+                    self.link.say(Header::new(Kind::Watch, self.slot), &[]);
+                }
+                before.map(|(_, to)| to)
+            }
+        };
+        self.look(&mut after);
+        after.run();
+        before
+    }
+
+    /// Nobody wants to be told any more. Returns who did.
+    pub(crate) fn forget_room(&self) -> Option<SendOnceRight> {
+        lock(&self.room.state).to.take().map(|(_, to)| to)
+    }
+
+    /// The peer says that there is room.
+    pub(super) fn take_room(&self, after: &mut After) {
+        let mut asked = lock(&self.room.state);
+        let open = asked.open.take();
+        match asked.to.take() {
+            Some((request, to)) if open == Some(request) => {
+                after.fire(to, Notification::SendPossible);
+            }
+            // It is the answer to an earlier request. There was room then.
+            Some((request, to)) => {
+                asked.open = Some(request);
+                asked.to = Some((request, to));
+                self.link.say(Header::new(Kind::Watch, self.slot), &[]);
+            }
+            None => {}
+        }
+    }
+
+    /// The port has gone to another task: whoever asked looks there.
+    pub(super) fn room_moved(&self, after: &mut After) {
+        let mut asked = lock(&self.room.state);
+        asked.open = None;
+        if let Some((_, to)) = asked.to.take() {
+            after.fire(to, Notification::SendPossible);
+        }
+    }
+
+    /// The port is gone.
+    pub(super) fn end_room(&self, after: &mut After) {
+        let mut asked = lock(&self.room.state);
+        asked.dead = true;
+        if let Some((_, to)) = asked.to.take() {
+            after.fire(to, Notification::DeadName);
+        }
+    }
+}
