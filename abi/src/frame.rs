@@ -46,6 +46,9 @@ pub mod flag {
     pub const NOTIFICATION: u8 = 4;
     /// In a give or an answer to a claim: a send-once right is meant.
     pub const ONCE: u8 = 8;
+    /// The message may wait with the owner of a full port. The right on which its
+    /// taking is told follows the reply right.
+    pub const LEFT: u8 = 16;
 }
 
 /// What the `id` of an *ask* says.
@@ -110,11 +113,13 @@ pub enum Kind {
     Watch = 22,
     /// There is room in the port of this slot, or was when this was written.
     Room = 23,
+    /// The message that was left with the slot's port has been taken.
+    Taken = 24,
 }
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 25] = [
         Kind::Skip,
         Kind::Message,
         Kind::Welcome,
@@ -139,12 +144,14 @@ impl Kind {
         Kind::Bag,
         Kind::Watch,
         Kind::Room,
+        Kind::Taken,
     ];
 
     fn flags_allowed(self) -> u8 {
         match self {
             Kind::Port => flag::ATTACHED,
-            Kind::Message | Kind::Welcome => flag::REPLY | flag::ATTACHED | flag::NOTIFICATION,
+            Kind::Message => flag::REPLY | flag::ATTACHED | flag::NOTIFICATION | flag::LEFT,
+            Kind::Welcome => flag::REPLY | flag::ATTACHED | flag::NOTIFICATION,
             Kind::Give | Kind::Joined => flag::ONCE,
             _ => 0,
         }
@@ -261,6 +268,8 @@ impl Header {
 pub struct Attached {
     /// The reply right.
     pub reply: Option<RightRef>,
+    /// The right on which it is told that a left message was taken.
+    pub accepted: Option<RightRef>,
     /// The rights, in the sender's order.
     pub rights: Vec<RightRef>,
     /// Descriptors in the packet that came before the frame, the body's memory
@@ -281,6 +290,10 @@ impl Attached {
         if let Some(reply) = &self.reply {
             reply.encode(out);
             flags |= flag::REPLY;
+        }
+        if let Some(accepted) = &self.accepted {
+            accepted.encode(out);
+            flags |= flag::LEFT;
         }
         if !self.rights.is_empty() || self.descriptors > 0 || self.region > 0 {
             flags |= flag::ATTACHED;
@@ -310,19 +323,10 @@ impl Attached {
         const SHORT: Offence = Offence::FrameTruncated;
         let mut attached = Attached::default();
         if flags & flag::REPLY != 0 {
-            let (reply, used) = RightRef::decode(bytes)?;
-            let kind = match reply {
-                RightRef::Mine(kind, _)
-                | RightRef::Yours(kind, _)
-                | RightRef::Third { kind, .. }
-                | RightRef::Dead(kind) => kind,
-                RightRef::Receive(_) => return Err(Offence::RightKind),
-            };
-            if kind != crate::right::Kind::SendOnce {
-                return Err(Offence::RightKind);
-            }
-            attached.reply = Some(reply);
-            bytes = bytes.get(used..).ok_or(SHORT)?;
+            attached.reply = Some(once(&mut bytes)?);
+        }
+        if flags & flag::LEFT != 0 {
+            attached.accepted = Some(once(&mut bytes)?);
         }
         if flags & flag::ATTACHED != 0 {
             let rights = usize::from(u16_at(bytes, 0).ok_or(SHORT)?);
@@ -356,6 +360,23 @@ impl Attached {
         }
         if bytes.is_empty() { Ok(attached) } else { Err(Offence::FrameOversized) }
     }
+}
+
+/// Reads a right that must be a send-once right.
+fn once(bytes: &mut &[u8]) -> Result<RightRef, Offence> {
+    let (right, used) = RightRef::decode(bytes)?;
+    let kind = match right {
+        RightRef::Mine(kind, _)
+        | RightRef::Yours(kind, _)
+        | RightRef::Third { kind, .. }
+        | RightRef::Dead(kind) => kind,
+        RightRef::Receive(_) => return Err(Offence::RightKind),
+    };
+    if kind != crate::right::Kind::SendOnce {
+        return Err(Offence::RightKind);
+    }
+    *bytes = bytes.get(used..).ok_or(Offence::FrameTruncated)?;
+    Ok(right)
 }
 
 /// The answer to a [`Kind::Status`] question.
@@ -459,6 +480,7 @@ mod tests {
         };
         let attached = Attached {
             reply: Some(RightRef::Mine(RightKind::SendOnce, SLOT)),
+            accepted: Some(RightRef::Yours(RightKind::SendOnce, SLOT)),
             rights: vec![third, RightRef::Yours(RightKind::Send, SLOT)],
             descriptors: 2,
             packet: 11,

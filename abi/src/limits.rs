@@ -37,11 +37,11 @@ pub const MESSAGE_RECEIVES: usize = 8;
 /// The longest name of a service, in bytes.
 pub const NAME_BYTES: usize = 255;
 
-/// The longest frame: header, reply right, attachment head, the rights with the
+/// The longest frame: header, reply right, the right of a left message, attachment head, the rights with the
 /// longest form, and an inline body.
 pub const FRAME_BYTES: usize = crate::frame::HEADER_BYTES
     + crate::frame::ATTACHED_BYTES
-    + (MESSAGE_RIGHTS + 1) * crate::right::REF_BYTES_MAX
+    + (MESSAGE_RIGHTS + 2) * crate::right::REF_BYTES_MAX
     + INLINE_BYTES
     + crate::bag::Origin::BYTES
     + 8;

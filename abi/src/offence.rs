@@ -79,6 +79,9 @@ pub enum Offence {
     /// A message or pulse with a priority above the highest.
     #[error("the peer sent a message of priority {0}, the highest is {highest}", highest = crate::limits::PRIORITY_MAX)]
     PriorityExceeded(u16),
+    /// A second message left with a port that has not taken the first.
+    #[error("the peer left a second message with a full port")]
+    LeftTwice,
     /// More bytes than the link's window.
     #[error("the peer sent more bytes than it was granted")]
     BytesExceeded,

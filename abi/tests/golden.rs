@@ -46,6 +46,7 @@ fn third() -> RightRef {
 fn attached() -> Attached {
     Attached {
         reply: Some(RightRef::Mine(RightKind::SendOnce, Slot { index: 200, generation: 1 })),
+        accepted: None,
         rights: vec![RightRef::Yours(RightKind::Send, SLOT), third()],
         descriptors: 2,
         packet: 5,

@@ -19,6 +19,9 @@ pub enum SendFailure {
     /// No room before the deadline.
     #[error("the mailbox is full")]
     Full,
+    /// A message was left with the port already and has not been taken.
+    #[error("a message of this task is left with the mailbox already")]
+    NotifyPending,
     /// The receive right is gone, or its task is.
     #[error("the receiver is gone")]
     Dead,
@@ -140,6 +143,18 @@ pub struct SendOnceError {
     pub message: Box<Message>,
     /// The right, to be used again.
     pub right: SendOnceRight,
+}
+
+/// A message that was neither sent nor left, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct LeaveError {
+    /// Why.
+    pub reason: SendFailure,
+    /// The message, whole.
+    pub message: Box<Message>,
+    /// The right to be told on, unused.
+    pub accepted: Option<SendOnceRight>,
 }
 
 /// Why nobody is told of something, and the right to be told on.

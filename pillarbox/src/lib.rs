@@ -41,6 +41,7 @@ mod deadline;
 mod drain;
 mod error;
 mod facet;
+mod full;
 pub mod future;
 mod giving;
 mod greeting;
@@ -77,10 +78,12 @@ pub use bootstrap::{Bootstrap, bootstrap};
 pub use call::{PartError, PendingCall, StartedCall, Withdraw};
 pub use deadline::Deadline;
 pub use error::{
-    CallError, LinkError, NotifyError, PeerUnknown, PulseError, ReceiveError, ReplyError,
-    SendError, SendFailure, SendOnceError, SpawnError, SpawnFailure, StatusError, TaskError,
+    CallError, LeaveError, LinkError, NotifyError, PeerUnknown, PulseError, ReceiveError,
+    ReplyError, SendError, SendFailure, SendOnceError, SpawnError, SpawnFailure, StatusError,
+    TaskError,
 };
 pub use facet::{FacetError, Revoker, Terms};
+pub use full::Left;
 pub use inbox::{Callers, InboxError, ReceiveFromError, SendToError, SendToFailure};
 pub use limits::{Limit, Limits};
 pub use listen::Listening;

@@ -132,6 +132,8 @@ pub enum Notification {
     LetGo,
     /// A port that we asked about has room for a message.
     SendPossible,
+    /// A message that was left with a full port has been taken from its queue.
+    MessageAccepted,
 }
 
 impl Notification {
@@ -147,6 +149,7 @@ impl Notification {
             Notification::PeerGone => 8,
             Notification::LetGo => 9,
             Notification::SendPossible => 10,
+            Notification::MessageAccepted => 11,
         }
     }
 
@@ -162,6 +165,7 @@ impl Notification {
             8 => Some(Notification::PeerGone),
             9 => Some(Notification::LetGo),
             10 => Some(Notification::SendPossible),
+            11 => Some(Notification::MessageAccepted),
             _ => None,
         }
     }
@@ -322,6 +326,8 @@ pub struct Message {
     /// The membranes it comes in through, until it is taken from the queue; on its
     /// way out, those it goes out through.
     pub(crate) within: Option<Within>,
+    /// Who is told that it was taken, where it was left with a full port.
+    pub(crate) accepted: Option<Box<SendOnceRight>>,
     /// What it counts against its sender's link while it waits.
     pub(crate) charge: Option<Charge>,
     /// Who sent it, where that is another task.
@@ -347,6 +353,7 @@ impl Message {
             rights: Vec::new(),
             descriptors: Vec::new(),
             reply: None,
+            accepted: None,
             sender: None,
             notification: None,
             sequence: 0,
@@ -575,6 +582,8 @@ impl Message {
             reply: self.reply.take(),
             is_rest: std::mem::replace(&mut self.is_rest, true),
             within: self.within.take(),
+            // Told with the last part.
+            accepted: None,
             charge: None,
             via: self.via.clone(),
             note: self.note.take(),

@@ -2,6 +2,7 @@
 
 mod asking;
 mod facets;
+mod leaving;
 mod moving;
 mod options;
 mod pulse;
@@ -213,7 +214,7 @@ impl PortCore {
             return;
         }
         state.facets.left(via, link);
-        state.queue.window.leave(Holder::Link(link.number, via));
+        state.queue.forget(Holder::Link(link.number, via));
         state.queue.pulses.leave(Holder::Link(link.number, via));
         state.hand_out(self.task.now_ns(), after);
         state.wake_for_word(after);

@@ -14,7 +14,7 @@ use rights::reply::{Gone, ReplyState};
 use crate::call::{ReplyCell, Watch};
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
-use crate::error::{NotifyError, PulseError, SendError, SendFailure, SendOnceError, StatusError};
+use crate::error::{PulseError, SendError, SendFailure, SendOnceError, StatusError};
 use crate::facet::Facet;
 use crate::link::{Entry, Held, Join, Joined, Link};
 use crate::membrane::{Passage, Passed, Within};
@@ -378,79 +378,6 @@ impl SendRight {
             Settled::Dead => to.notify(Notification::DeadName),
         }
         Ok(())
-    }
-
-    /// Tells `to`, with [`Notification::SendPossible`], when the port has room for
-    /// a message of this task; at once where it has. Where the port ends first,
-    /// with [`Notification::DeadName`].
-    ///
-    /// It is told once and reserves nothing: another sender may be faster. A task
-    /// has one such request for each right it was given; a new one replaces it,
-    /// and the right of the earlier is dropped.
-    ///
-    /// # Rights
-    /// Consumes `to`.
-    ///
-    /// # Errors
-    /// The right comes back in the error: [`SendFailure::Forked`] in a forked
-    /// child, [`SendFailure::NotJoined`] where the owner of this right has not
-    /// confirmed it.
-    ///
-    /// # Blocking
-    /// Never, but for a right that its owner has not confirmed yet: 50 ms.
-    ///
-    /// # Examples
-    /// ```
-    /// use pillarbox::{Capacity, Deadline, Message, Notification, Task};
-    /// let task = Task::current()?;
-    /// let (small, news) = (task.port(Capacity::Bounded(1)), task.port(Capacity::Unbounded));
-    /// let post = small.make_send()?;
-    /// post.send(Message::new("the only one"), Deadline::Now)?;
-    /// post.notify_room(news.make_send_once()?)?;
-    /// assert!(news.receive(Deadline::Now).is_err());
-    /// small.receive(Deadline::Now)?;
-    /// let told = news.receive(Deadline::Now)?;
-    /// assert_eq!(told.notification(), Some(Notification::SendPossible));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn notify_room(&self, to: SendOnceRight) -> Result<(), NotifyError> {
-        if self.task().check().is_err() {
-            return Err(NotifyError { reason: SendFailure::Forked, right: to });
-        }
-        if let Settled::Joining(join) = self.settled()
-            && let Err(reason) = join.wait(Deadline::after(WORD))
-        {
-            return Err(NotifyError { reason, right: to });
-        }
-        let replaced = match self.settled() {
-            Settled::Own(port) => port.watch_room(to),
-            Settled::Facet(facet) if !facet.has_ended() => facet.port.watch_room(to),
-            Settled::Import(entry) => entry.watch_room(to),
-            Settled::Joining(join) => {
-                return Err(NotifyError { reason: SendFailure::NotJoined(join.owner), right: to });
-            }
-            Settled::Facet(_) | Settled::Dead => {
-                to.notify(Notification::DeadName);
-                None
-            }
-        };
-        drop(replaced);
-        Ok(())
-    }
-
-    /// Takes a request of [`SendRight::notify_room`] back. `None` where there is
-    /// none, or it has been answered.
-    ///
-    /// # Rights
-    /// The right to be told on is this task's again.
-    pub fn cancel_room(&self) -> Option<SendOnceRight> {
-        self.task().check().ok()?;
-        match self.settled() {
-            Settled::Own(port) => port.forget_room(),
-            Settled::Facet(facet) => facet.port.forget_room(),
-            Settled::Import(entry) => entry.forget_room(),
-            Settled::Joining(_) | Settled::Dead => None,
-        }
     }
 
     /// Whether the port is known to be gone.

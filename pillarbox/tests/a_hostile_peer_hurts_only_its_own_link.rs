@@ -143,7 +143,8 @@ fn almost(peer: &mut Peer, random: &mut Random) {
             let descriptors = if random.below(4) == 0 { random.below(3) as u16 } else { 0 };
             let rights = (0..random.below(4)).map(|_| odd_right(random, peer)).collect();
             let reply = (random.below(3) == 0).then(|| odd_right(random, peer));
-            let attached = Attached { reply, rights, descriptors, packet, region: 0 };
+            let accepted = (random.below(8) == 0).then(|| odd_right(random, peer));
+            let attached = Attached { reply, accepted, rights, descriptors, packet, region: 0 };
             if descriptors > 0 {
                 let fds: Vec<_> = (0..descriptors).map(|_| null()).collect();
                 peer.send_descriptors(packet, &fds);

@@ -22,6 +22,8 @@ pub struct Import {
     pub grant: u64,
     /// The pulses sent on it, counted as long.
     pub pulses: PulseCount,
+    /// A message was left with the owner, who has not said that it was taken.
+    pub left: bool,
 }
 
 /// How many pulses were sent on one right, and how many may be.
@@ -71,6 +73,11 @@ impl Import {
     /// that says less is a lie that changes nothing.
     pub fn look(&mut self, board: u64) {
         self.grant = self.grant.max(board);
+    }
+
+    /// A message was published that the owner keeps without a place.
+    pub fn was_left(&mut self) {
+        self.published += 1;
     }
 
     /// One message was published.

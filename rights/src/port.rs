@@ -8,7 +8,7 @@
 
 mod overflow;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 use abi::Offence;
@@ -32,6 +32,8 @@ enum Place<K> {
     Holder(K),
     /// A place of the window, taken by a sender of our own.
     Own,
+    /// The extra place a holder has for one left message, and which it was.
+    Left(K, u64),
     /// Send-once messages and notifications took their place when the right was
     /// made; they never wait.
     Beyond,
@@ -84,7 +86,7 @@ impl<M, K> Lent<M, K> {
     pub const fn pulses(&self) -> u64 {
         match self.queued.place {
             Place::Pulse(_, count) => count,
-            Place::Holder(_) | Place::Own | Place::Beyond => 0,
+            Place::Holder(_) | Place::Own | Place::Left(..) | Place::Beyond => 0,
         }
     }
 }
@@ -118,7 +120,7 @@ impl<M, K> Unloaded<M, K> {
     pub const fn pulses(&self) -> u64 {
         match self.queued.place {
             Place::Pulse(_, count) => count,
-            Place::Holder(_) | Place::Own | Place::Beyond => 0,
+            Place::Holder(_) | Place::Own | Place::Left(..) | Place::Beyond => 0,
         }
     }
 }
@@ -145,6 +147,12 @@ pub struct Port<M, K> {
     /// What entered the queue from the line.
     let_in: Vec<Label>,
     dropping: Dropping<M>,
+    /// Holders that have left a message, and which.
+    left: HashMap<K, u64>,
+    /// How many were left so far.
+    lefts: u64,
+    /// Holders whose left message was taken.
+    left_taken: Vec<K>,
     sequence: u64,
 }
 
@@ -158,6 +166,9 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
             line: VecDeque::new(),
             let_in: Vec::new(),
             dropping: Dropping::new(Overflow::Refuse),
+            left: HashMap::new(),
+            lefts: 0,
+            left_taken: Vec::new(),
             sequence: 0,
         }
     }
@@ -298,7 +309,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         let Queued { message, place } = self.queue.get(spot)?;
         let pulses = match place {
             Place::Pulse(_, count) => *count,
-            Place::Holder(_) | Place::Own | Place::Beyond => 0,
+            Place::Holder(_) | Place::Own | Place::Left(..) | Place::Beyond => 0,
         };
         Some((message, pulses))
     }
@@ -332,6 +343,14 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         match place {
             Place::Holder(holder) => self.window.take(Some(holder), now_ns, raises),
             Place::Own => self.window.take(None, now_ns, raises),
+            Place::Left(holder, number) => {
+                self.window.take(None, now_ns, raises);
+                // It may have gone and come again since.
+                if self.left.get(&holder) == Some(&number) {
+                    self.left.remove(&holder);
+                    self.left_taken.push(holder);
+                }
+            }
             Place::Beyond => {}
             Place::Pulse(holder, count) => {
                 pulses = count;
@@ -435,6 +454,34 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// are nobody's here: no count is raised when they leave.
     pub fn adopt_pulses(&mut self, nobody: K, message: M, count: u64) {
         self.push_or_stand(Queued { message, place: Place::Pulse(nobody, count) });
+    }
+
+    /// Leaves a message of `holder` beside the queue, on the one extra place every
+    /// holder has for that. What is free is to be handed out then.
+    ///
+    /// # Errors
+    /// The message, where the last one it left has not been taken.
+    pub fn leave(&mut self, holder: K, message: M) -> Result<(), M> {
+        if self.left.contains_key(&holder) {
+            return Err(message);
+        }
+        self.lefts += 1;
+        self.left.insert(holder, self.lefts);
+        self.window.stand_in_line();
+        self.stand_in_line(Queued { message, place: Place::Left(holder, self.lefts) });
+        Ok(())
+    }
+
+    /// Whose left message was taken since this was asked last.
+    #[must_use = "who left it may leave another, and must be told"]
+    pub fn left_taken(&mut self) -> Vec<K> {
+        std::mem::take(&mut self.left_taken)
+    }
+
+    /// A holder goes. What it has sent stays.
+    pub fn forget(&mut self, holder: K) {
+        self.window.leave(holder);
+        self.left.remove(&holder);
     }
 
     /// Queues a message that took its place when its right was made.

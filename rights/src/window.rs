@@ -335,6 +335,11 @@ impl<K: Copy + Eq + Hash> Window<K> {
         Ok(Arrival::Beside)
     }
 
+    /// A message without a place stands in line.
+    pub fn stand_in_line(&mut self) {
+        self.beside += 1;
+    }
+
     /// Whether the first message beside the queue may enter it now. Where the queue is `empty` it may whatever was granted: nobody's
     /// idle place keeps an accepted message from its receiver.
     #[must_use = "a message that is let in must enter"]

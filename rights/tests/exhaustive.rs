@@ -67,6 +67,14 @@ fn places_of_small_ports_are_never_promised_twice() {
 }
 
 #[test]
+fn one_left_message_takes_nobodys_place() {
+    for capacity in [Capacity::Bounded(1), Capacity::Rendezvous, Capacity::Bounded(12)] {
+        let world = windows::World::new(2, capacity).leaving();
+        search(&format!("left messages, {capacity:?}"), &world, 6 + deeper());
+    }
+}
+
+#[test]
 fn reserves_of_larger_ports_are_never_promised_twice() {
     for capacity in [Capacity::Bounded(12), Capacity::Unbounded] {
         let world = windows::World::new(2, capacity);

@@ -57,7 +57,7 @@ impl Backlog {
                 }
             }
             // Said once more, it says the same.
-            Kind::Watch | Kind::Room => {
+            Kind::Watch | Kind::Room | Kind::Taken => {
                 let _ = self.remove(key);
             }
             Kind::Dropped | Kind::Message => {

@@ -202,6 +202,9 @@ impl Link {
         if let Some(reply) = &mut message.reply {
             load.attached.reply = Some(self.name_once(reply, deadline, &mut load.undo)?);
         }
+        if let Some(accepted) = &mut message.accepted {
+            load.attached.accepted = Some(self.name_once(accepted, deadline, &mut load.undo)?);
+        }
         for right in &mut message.rights {
             let name = match right {
                 Right::Send(right) => self.name_send(right, deadline, &mut load.undo)?,
@@ -456,7 +459,8 @@ impl Link {
         let once = message.rights.extract_if(.., |right| matches!(right, Right::SendOnce(_)));
         let once: Vec<SendOnceRight> =
             once.filter_map(|right| right.into_send_once().ok()).collect();
-        for right in once.into_iter().chain(message.reply.take()) {
+        let accepted = message.accepted.take().map(|right| *right);
+        for right in once.into_iter().chain(message.reply.take()).chain(accepted) {
             match right.disarm() {
                 Some(Once::Import(link, slot)) => {
                     link.let_go_once();

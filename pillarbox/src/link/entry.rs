@@ -12,9 +12,10 @@ use rights::import::Import;
 use super::room::Room;
 use super::{Joined, Link, Moved};
 use crate::deadline::Deadline;
-use crate::error::{SendFailure, StatusError};
+use crate::error::{LeaveError, SendFailure, StatusError};
+use crate::full::Left;
 use crate::limits::Limit;
-use crate::message::Notification;
+use crate::message::{Message, Notification};
 use crate::port::After;
 use crate::right::SendOnceRight;
 use crate::special::keep_watcher;
@@ -88,6 +89,34 @@ pub(crate) enum Answer {
 }
 
 impl Entry {
+    /// Sends a message if a place is free, or leaves it with the owner.
+    pub(crate) fn leave(
+        self: &Arc<Self>,
+        message: Message,
+        accepted: SendOnceRight,
+    ) -> Result<Left, LeaveError> {
+        let fail = |reason, mut message: Message, accepted: Option<SendOnceRight>| {
+            let accepted = accepted.or_else(|| message.accepted.take().map(|right| *right));
+            Err(LeaveError { reason, message: Box::new(message), accepted })
+        };
+        let mut message = match self.link.send(self, message, Deadline::Now) {
+            Ok(()) => return Ok(Left::Sent(accepted)),
+            Err((SendFailure::Full, message)) => message,
+            Err((reason, message)) => return fail(reason, message, Some(accepted)),
+        };
+        if std::mem::replace(&mut lock(&self.import).left, true) {
+            return fail(SendFailure::NotifyPending, message, Some(accepted));
+        }
+        message.accepted = Some(Box::new(accepted));
+        match self.link.send(self, message, Deadline::Now) {
+            Ok(()) => Ok(Left::Waiting),
+            Err((reason, message)) => {
+                lock(&self.import).left = false;
+                fail(reason, message, None)
+            }
+        }
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         if self.has_moved() {
             return false;
@@ -357,6 +386,15 @@ impl Drop for Held {
 }
 
 impl Link {
+    /// The message we left with the port of `slot` was taken.
+    pub(super) fn take_taken(&self, slot: Slot) {
+        match lock(&self.imports).get_mut(&slot.index) {
+            Some(Imported::Held(entry)) if entry.slot == slot => lock(&entry.import).left = false,
+            Some(Imported::Rested(rested, import)) if *rested == slot => import.left = false,
+            _ => {}
+        }
+    }
+
     /// The right of ours that leads to a slot of the peer's, if we hold one.
     pub(super) fn entry_of(&self, slot: Slot) -> Option<Arc<Entry>> {
         let imports = lock(&self.imports);

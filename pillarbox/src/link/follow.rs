@@ -279,6 +279,9 @@ impl Link {
                 return;
             };
             let Again { entry, message } = next;
+            if message.accepted.is_some() {
+                lock(&entry.import).left = true;
+            }
             match self.send_at_once(&entry, message) {
                 Ok(()) => {}
                 Err(Some(message)) => {
@@ -333,6 +336,7 @@ impl Link {
             .saturating_sub(usize::from(attached.region > 0) + attached.bags());
         message.descriptors = (0..lost).map(|_| Descriptor::foreign(None)).collect();
         message.reply = attached.reply.map(|name| self.once_back(name));
+        message.accepted = attached.accepted.map(|name| Box::new(self.once_back(name)));
         for name in attached.rights {
             let right: Right = match name {
                 RightRef::Mine(RightKind::Send, slot) => self.send_back(slot).into(),

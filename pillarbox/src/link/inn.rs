@@ -304,6 +304,9 @@ impl Link {
             Kind::Skip => Ok(()),
             Kind::Message => {
                 let kind = self.exports_seen().rules.get(header.slot)?.kind;
+                if kind == RightKind::SendOnce && header.flags & flag::LEFT != 0 {
+                    return Err(Offence::RightKind);
+                }
                 let message = self.take_message(inn, header, Some(kind), turn)?;
                 self.deliver(header.slot, kind, message, turn)
             }
@@ -438,6 +441,10 @@ impl Link {
                     port.peer_watches_room(self, sink.id(), &mut turn.after);
                 }
                 turn.sinks.push(sink);
+                Ok(())
+            }
+            Kind::Taken => {
+                self.take_taken(header.slot);
                 Ok(())
             }
             Kind::Room => {
@@ -599,6 +606,10 @@ impl Link {
         inn: &mut Inn,
         turn: &mut Turn,
     ) -> Result<(), Offence> {
+        if let Some(accepted) = attached.accepted {
+            let right = self.take_in(accepted, &mut turn.joins)?;
+            message.accepted = right.into_send_once().ok().map(Box::new);
+        }
         if let Some(reply) = attached.reply {
             let right = self.take_in(reply, &mut turn.joins)?;
             message.reply = right.into_send_once().ok();
@@ -672,7 +683,11 @@ impl Link {
                     Some(port) => {
                         let mut message = message;
                         turn.ports.extend(message.break_circles(port));
-                        port.arrive(self, sink.id(), message, &mut turn.after)
+                        if message.accepted.is_some() {
+                            port.arrive_left(self, sink.id(), message, &mut turn.after)
+                        } else {
+                            port.arrive(self, sink.id(), message, &mut turn.after)
+                        }
                     }
                     None => {
                         turn.messages.push(message);

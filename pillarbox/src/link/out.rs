@@ -326,8 +326,13 @@ impl Link {
         if message.is_barred() {
             return Err(Blocked::Fail(SendFailure::Revoked));
         }
+        // What is left with the owner has its own place.
+        let left = load.attached.accepted.is_some();
         match entry {
-            Some(entry) => self.may_send(entry)?,
+            Some(entry) => match self.may_send(entry) {
+                Err(Blocked::Grant) if left => {}
+                other => other?,
+            },
             None if header.kind == Kind::Message => {
                 if let Some(refused) = self.refuses(header.slot) {
                     return Err(Blocked::Fail(refused));
@@ -389,7 +394,8 @@ impl Link {
         out.note_exported(load.exported());
         out.messages += 1;
         if let Some(entry) = entry {
-            lock(&entry.import).sent();
+            let mut import = lock(&entry.import);
+            if left { import.was_left() } else { import.sent() }
         }
         Ok(())
     }
@@ -603,16 +609,6 @@ impl Link {
         self.publish(out);
     }
 
-    /// The port of `slot` has no place for one who asked and would not wait.
-    pub(crate) fn say_full(&self, slot: Slot, question: u64) -> Result<(), Offence> {
-        self.say_answer(Header { id: 1, tag: question, ..Header::new(Kind::Look, slot) }, &[])
-    }
-
-    /// The port of `slot` has room.
-    pub(crate) fn say_room(&self, slot: Slot) {
-        self.say(Header::new(Kind::Room, slot), &[]);
-    }
-
     pub(crate) fn say_dropped(&self, slot: Slot) {
         self.say(Header::new(Kind::Dropped, slot), &[]);
     }
@@ -794,6 +790,10 @@ trait Plain {
 
 impl Plain for Attached {
     fn is_plain(&self) -> bool {
-        self.reply.is_none() && self.rights.is_empty() && self.descriptors == 0 && self.region == 0
+        self.reply.is_none()
+            && self.accepted.is_none()
+            && self.rights.is_empty()
+            && self.descriptors == 0
+            && self.region == 0
     }
 }

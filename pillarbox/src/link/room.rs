@@ -7,8 +7,9 @@
 use std::sync::Mutex;
 
 use abi::frame::{Header, Kind};
+use abi::{Offence, Slot};
 
-use super::Entry;
+use super::{Entry, Link};
 use crate::message::Notification;
 use crate::port::After;
 use crate::right::SendOnceRight;
@@ -95,5 +96,22 @@ impl Entry {
         if let Some((_, to)) = asked.to.take() {
             after.fire(to, Notification::DeadName);
         }
+    }
+}
+
+impl Link {
+    /// The port of `slot` has no place for one who asked and would not wait.
+    pub(crate) fn say_full(&self, slot: Slot, question: u64) -> Result<(), Offence> {
+        self.say_answer(Header { id: 1, tag: question, ..Header::new(Kind::Look, slot) }, &[])
+    }
+
+    /// The port of `slot` has room.
+    pub(crate) fn say_room(&self, slot: Slot) {
+        self.say(Header::new(Kind::Room, slot), &[]);
+    }
+
+    /// The message left with the port of `slot` has been taken.
+    pub(crate) fn say_taken(&self, slot: Slot) {
+        self.say(Header::new(Kind::Taken, slot), &[]);
     }
 }

@@ -102,7 +102,7 @@ impl PortState {
             let mut gone = std::mem::take(&mut place.own);
             for link in std::mem::take(&mut place.links) {
                 let Some(board) = self.boards.remove(&(link, key)) else { continue };
-                self.queue.window.leave(Holder::Link(link, key));
+                self.queue.forget(Holder::Link(link, key));
                 self.queue.pulses.leave(Holder::Link(link, key));
                 gone += 1;
                 let Some(link) = board.link.upgrade() else { continue };

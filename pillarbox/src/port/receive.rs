@@ -15,7 +15,7 @@ use super::{PortCore, ReceiveRight};
 use crate::deadline::Deadline;
 use crate::error::ReceiveError;
 use crate::link::Link;
-use crate::message::{Body, Envelope, Message};
+use crate::message::{Body, Envelope, Message, Notification};
 use crate::wait::Waiter;
 use crate::wait::parking::lock;
 
@@ -187,9 +187,13 @@ impl PortState {
     }
 }
 
-/// The bytes of a message that has left the queue are the sender's again.
+/// The bytes of a message that has left the queue are the sender's again, and
+/// whoever left it is told.
 pub(super) fn taken_out(mut message: Message) -> Message {
     message.charge = None;
+    if let Some(accepted) = message.accepted.take() {
+        accepted.notify(Notification::MessageAccepted);
+    }
     message.pass_inside();
     message
 }

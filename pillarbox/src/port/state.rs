@@ -104,6 +104,8 @@ pub(super) struct Receiver {
 pub(crate) struct After {
     pub(super) wake: Vec<Arc<Waiter>>,
     pub(super) looks: Vec<(Arc<Link>, Slot)>,
+    /// Slots whose left message was taken.
+    pub(super) takens: Vec<(Arc<Link>, Slot)>,
     /// Slots whose port has room, and their holders are to hear of it.
     pub(super) rooms: Vec<(Arc<Link>, Slot)>,
     pub(super) fire: Vec<(SendOnceRight, Notification)>,
@@ -213,6 +215,9 @@ impl After {
         }
         for message in self.refused {
             message.refuse();
+        }
+        for (link, slot) in self.takens {
+            link.say_taken(slot);
         }
         for (link, slot) in self.rooms {
             link.say_room(slot);
@@ -412,6 +417,7 @@ impl PortState {
         for label in self.queue.let_in() {
             self.wake_for(label, after);
         }
+        self.tell_taken(after);
         self.tell_room(after);
         if self.queue.window.next_expiry().is_some() {
             after.watch.push((Weak::clone(&self.task), self.id));

@@ -68,6 +68,12 @@ fn give(peer: &mut Peer, slot: Slot, ticket: u64) {
     peer.say(header, &SOMEBODY.encode());
 }
 
+/// Leaves a message, to be told on a slot of its own.
+fn leave(peer: &mut Peer, slot: Slot, index: u32) {
+    let accepted = Some(RightRef::Mine(RightKind::SendOnce, Slot { index, generation: 1 }));
+    peer.send(slot, &Attached { accepted, ..Attached::default() }, b"left");
+}
+
 fn named(peer: &mut Peer, name: &[u8]) {
     let mut behind = Vec::new();
     let flags = mine(RightKind::Send, OWN).encode(&mut behind);
@@ -281,6 +287,16 @@ pub(crate) const ACTS: &[Act] = &[
             let header = Header::new(Kind::Return, peer.slot("inbox"));
             peer.say(Header { tag: u64::MAX, ..header }, &[]);
         },
+    },
+    Act {
+        name: "a second message left",
+        offence: Offence::LeftTwice,
+        commit: |peer| (1..=2).for_each(|index| leave(peer, peer.slot("full"), index)),
+    },
+    Act {
+        name: "a message left on a send-once right",
+        offence: Offence::RightKind,
+        commit: |peer| leave(peer, peer.slot("once"), 1),
     },
     Act {
         name: "more bytes than granted",

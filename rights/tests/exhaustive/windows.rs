@@ -29,6 +29,7 @@ enum Frame {
     Ask,
     Return(u64, bool),
     Release,
+    Left(u64),
 }
 
 /// What can happen.
@@ -44,6 +45,8 @@ pub(crate) enum Operation {
     HandBack(usize),
     /// The owner reads one frame.
     Deliver(usize),
+    /// A holder leaves a message with the owner.
+    LeaveOne(usize),
     /// A holder lets its right go.
     Leave(usize),
     /// It gets the right again.
@@ -82,6 +85,8 @@ pub(crate) struct World {
     own: u64,
     receivers: u64,
     now_ns: u64,
+    /// Whether holders leave messages, too.
+    leaving: bool,
 }
 
 impl World {
@@ -93,6 +98,7 @@ impl World {
             own: 0,
             receivers: 0,
             now_ns: 0,
+            leaving: false,
         };
         for place in 0..holders {
             world.holders.push(Holder {
@@ -110,6 +116,12 @@ impl World {
             world.join(place);
         }
         world
+    }
+
+    /// The same world where holders leave messages as well.
+    pub(crate) fn leaving(mut self) -> Self {
+        self.leaving = true;
+        self
     }
 
     fn join(&mut self, place: usize) {
@@ -160,6 +172,10 @@ impl World {
                     .arrive(key, Mail(Some(place), number))
                     .map_err(|(offence, _)| format!("an honest sender is blamed: {offence}"))?;
             }
+            Frame::Left(number) => self
+                .port
+                .leave(key, Mail(Some(place), number))
+                .map_err(|_| "an honest holder left two messages".to_string())?,
             Frame::Ask => self.port.window.ask(key, 0),
             Frame::Return(places, stop) => {
                 holder.arrived += if self.capacity == Capacity::Unbounded { 0 } else { places };
@@ -169,7 +185,7 @@ impl World {
                     .map_err(|offence| format!("an honest holder is blamed: {offence}"))?;
             }
             Frame::Release => {
-                self.port.window.leave(key);
+                self.port.forget(key);
                 holder.board = 0;
                 holder.arrived = 0;
             }
@@ -198,6 +214,13 @@ impl World {
                 holder.last = number;
             }
             None => self.own -= 1,
+        }
+        for key in self.port.left_taken() {
+            let holder = &mut self.holders[key.0];
+            if holder.key != key || !holder.import.left {
+                return Err(format!("{key:?} is told of a message it has not left"));
+            }
+            holder.import.left = false;
         }
         self.raise(raises)?;
         // Who took it is gone with its place.
@@ -236,6 +259,9 @@ impl search::World for World {
         for (place, holder) in self.holders.iter().enumerate() {
             if !holder.lane.is_empty() {
                 out.push(Operation::Deliver(place));
+            }
+            if self.leaving && holder.has && !holder.import.left && holder.lane.len() < 3 {
+                out.push(Operation::LeaveOne(place));
             }
             if holder.asked {
                 out.push(Operation::GiveUp(place));
@@ -288,6 +314,12 @@ impl search::World for World {
                 holder.lane.push_back(Frame::Return(places, false));
             }
             Operation::Deliver(place) => self.deliver(place)?,
+            Operation::LeaveOne(place) => {
+                let holder = &mut self.holders[place];
+                holder.import.left = true;
+                holder.next += 1;
+                holder.lane.push_back(Frame::Left(holder.next));
+            }
             Operation::Leave(place) => {
                 let holder = &mut self.holders[place];
                 holder.has = false;
@@ -353,7 +385,7 @@ impl search::World for World {
         if self.capacity == Capacity::Rendezvous && self.receivers == 0 {
             self.apply(Operation::Receivers(1))?;
         }
-        for _ in 0..4 {
+        for _ in 0..8 {
             for place in 0..self.holders.len() {
                 while !self.holders[place].lane.is_empty() {
                     self.deliver(place)?;

@@ -1,0 +1,118 @@
+//! One message left with a full port.
+//!
+//! It waits beside the queue with its owner, so it outlives its sender. Whoever
+//! is named in it is told when it is taken from the queue; where the port ends
+//! first, the right it is told on is dropped with the message.
+
+use std::sync::Arc;
+
+use abi::Offence;
+
+use super::state::{After, Holder, PortState};
+use super::{Link, Message, PortCore, SendFailure, SendOnceRight, lock};
+use crate::error::LeaveError;
+use crate::full::Left;
+
+impl PortCore {
+    /// Sends a message of our own task, or leaves it.
+    pub(crate) fn leave_own(
+        &self,
+        via: Option<u64>,
+        mut message: Message,
+        accepted: SendOnceRight,
+    ) -> Result<Left, LeaveError> {
+        let (sender, badge) = (message.sender, message.badge);
+        message.sender = Some(self.task.own_identity());
+        message.notification = None;
+        drop(message.break_circles(self));
+        let now_ns = self.task.now_ns();
+        let mut after = After::default();
+        let left = {
+            let mut state = lock(&self.state);
+            match state.enter(via, message, now_ns, &mut after) {
+                Ok(()) => Ok(Left::Sent(accepted)),
+                Err((SendFailure::Full, mut message)) => {
+                    message.accepted = Some(Box::new(accepted));
+                    let id = message.id();
+                    match state.queue.leave(Holder::Own(0), message) {
+                        Ok(()) => {
+                            state.count_own(via, id, now_ns, &mut after);
+                            state.hand_out(now_ns, &mut after);
+                            state.note_asking(now_ns, &mut after);
+                            Ok(Left::Waiting)
+                        }
+                        Err(message) => Err((SendFailure::NotifyPending, None, message)),
+                    }
+                }
+                Err((reason, message)) => Err((reason, Some(accepted), message)),
+            }
+        };
+        after.run();
+        left.map_err(|(reason, accepted, mut message)| {
+            message.sender = sender;
+            message.badge = badge;
+            message.within = None;
+            let accepted = accepted.or_else(|| message.accepted.take().map(|right| *right));
+            LeaveError { reason, message: Box::new(message), accepted }
+        })
+    }
+
+    /// A peer leaves a message.
+    pub(crate) fn arrive_left(
+        &self,
+        link: &Arc<Link>,
+        via: u64,
+        mut message: Message,
+        after: &mut After,
+    ) -> Result<(), Offence> {
+        let mut state = lock(&self.state);
+        if let Some(gone) = self.gone() {
+            drop(state);
+            gone.arrive(link, via, message, after);
+            return Ok(());
+        }
+        if let Some(board) = state.boards.get_mut(&(link.number, via)) {
+            board.came += 1;
+        }
+        let now_ns = self.task.now_ns();
+        if !state.alive {
+            after.dropped.push(message);
+            return Ok(());
+        }
+        let admitted = match state.admit(self.id, via, &message, now_ns, after) {
+            Ok(admitted) => admitted,
+            Err(_) => {
+                after.refused.push(message);
+                state.facets.rules.count_refused();
+                let place = state.boards.get(&(link.number, via));
+                after.takens.extend(place.map(|place| (Arc::clone(link), place.slot)));
+                return Ok(());
+            }
+        };
+        if via != self.id {
+            state.mark(Some(via), &mut message);
+        }
+        if let Err(message) = state.queue.leave(Holder::Link(link.number, via), message) {
+            after.dropped.push(message);
+            return Err(Offence::LeftTwice);
+        }
+        state.hand_out(now_ns, after);
+        state.note_asking(now_ns, after);
+        state.queued(admitted, now_ns, after);
+        Ok(())
+    }
+}
+
+impl PortState {
+    /// Lets who left a message know that it may leave another.
+    pub(super) fn tell_taken(&mut self, after: &mut After) {
+        for holder in self.queue.left_taken() {
+            if let Holder::Link(number, via) = holder
+                && let Some(place) = self.boards.get(&(number, via))
+                && let Some(link) = place.link.upgrade()
+            {
+                after.takens.push((link, place.slot));
+            }
+        }
+    }
+}
