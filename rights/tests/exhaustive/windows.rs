@@ -152,6 +152,9 @@ impl World {
             if holder.key != raise.holder || raise.grant < holder.board {
                 return Err(format!("a grant that shrinks or has no holder: {raise:?}"));
             }
+            if raise.grant > holder.board && self.port.window.beside() > 0 {
+                return Err(format!("{raise:?} comes before who stands in line"));
+            }
             holder.board = raise.grant;
             holder.woken |= raise.asked;
         }
