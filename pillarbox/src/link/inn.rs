@@ -1,4 +1,4 @@
-//! What we read: frames to messages, answers, offences.
+//! What we read: a lane and a socket, frame by frame.
 //!
 //! One thread at a time drains a task's links. Nothing of the peer's is
 //! believed: each frame is copied once, decoded, and held against what the peer
@@ -9,19 +9,17 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use abi::frame::{Attached, EVERY_SLOT, Header, Kind, PortStatus, flag, task_of};
-use abi::right::{Kind as RightKind, RightRef};
-use abi::{Offence, Slot, TaskId, Ticket, limits};
+use abi::frame::{Header, Kind, PortStatus, flag};
+use abi::right::Kind as RightKind;
+use abi::{Offence, TaskId, Ticket, limits};
 use shm::LaneReader;
 use shm::socket::Received;
 
-use super::entry::Imported;
-use super::out::{BAG_DESCRIPTORS, DESCRIPTORS, charge_of, charge_of_once};
-use super::{Charge, End, Join, Joined, Link};
+use super::out::{BAG_DESCRIPTORS, DESCRIPTORS};
+use super::{End, Join, Link};
 use crate::core::TaskCore;
 use crate::giving::{HeldGive, end_gives};
-use crate::limits::Limit;
-use crate::message::{Body, Descriptor, Message, Notification};
+use crate::message::{Message, Notification};
 use crate::port::{After, ReceiveRight};
 use crate::right::{SendRight, Sink};
 use crate::wait::parking::lock;
@@ -37,15 +35,15 @@ const NO_ROOM: std::io::ErrorKind = std::io::ErrorKind::QuotaExceeded;
 
 /// Descriptors that came before their frame.
 #[derive(Debug)]
-struct Packet {
+pub(super) struct Packet {
     number: u32,
-    descriptors: Vec<OwnedFd>,
-    lost: bool,
+    pub(super) descriptors: Vec<OwnedFd>,
+    pub(super) lost: bool,
 }
 
 /// Where a message was read.
 #[derive(Clone, Copy, Debug)]
-enum From {
+pub(super) enum From {
     Lane,
     Bag,
 }
@@ -53,7 +51,7 @@ enum From {
 /// The reading side of a link.
 #[derive(Debug)]
 pub(crate) struct Inn {
-    reader: LaneReader,
+    pub(super) reader: LaneReader,
     packets: VecDeque<Packet>,
     /// Of messages in bags.
     bag_packets: VecDeque<Packet>,
@@ -258,7 +256,12 @@ impl Link {
 
     /// The descriptors of packet `number`. They were sent before the frame that
     /// speaks of them was published, so they are here.
-    fn packet(&self, inn: &mut Inn, number: u32, turn: &mut Turn) -> Result<Packet, Offence> {
+    pub(super) fn packet(
+        &self,
+        inn: &mut Inn,
+        number: u32,
+        turn: &mut Turn,
+    ) -> Result<Packet, Offence> {
         for last in [false, true] {
             if let Some(packet) = inn.packets.pop_front() {
                 if packet.number == number {
@@ -278,7 +281,12 @@ impl Link {
 
     /// The descriptors of a message in a bag. Those before it were of a move that
     /// failed; what is not here was pushed out by later ones.
-    fn bag_packet(&self, inn: &mut Inn, number: u32, turn: &mut Turn) -> Result<Packet, Offence> {
+    pub(super) fn bag_packet(
+        &self,
+        inn: &mut Inn,
+        number: u32,
+        turn: &mut Turn,
+    ) -> Result<Packet, Offence> {
         let _ = self.read_packets(inn, turn)?;
         while let Some(packet) = inn.bag_packets.front() {
             let ahead = packet.number.wrapping_sub(number);
@@ -353,441 +361,5 @@ impl Link {
                 self.take_word(header, &body, turn)
             }
         }
-    }
-
-    /// Frames about rights.
-    fn take_word(
-        self: &Arc<Self>,
-        header: &Header,
-        body: &[u8],
-        turn: &mut Turn,
-    ) -> Result<(), Offence> {
-        match header.kind {
-            Kind::Port
-            | Kind::Out
-            | Kind::Ended
-            | Kind::Bag
-            | Kind::Pulse
-            | Kind::Part
-            | Kind::Skip
-            | Kind::Message
-            | Kind::Welcome
-            | Kind::Board => Err(Offence::FrameKind),
-            Kind::Release => {
-                turn.sinks.extend(self.take_release(header.slot, header.tag, &mut turn.after)?);
-                Ok(())
-            }
-            Kind::Dropped => {
-                if let Some(sink) = self.take_once(header.slot)? {
-                    let told = Message::notification_of(Notification::SendOnceDropped);
-                    sink.arrive_once(told, &mut turn.after);
-                    turn.sinks.push(sink);
-                }
-                Ok(())
-            }
-            Kind::Ask => {
-                let sink = self.send_sink(header.slot)?;
-                let Some(port) = sink.port() else { return Ok(()) };
-                let full = port.ask(self, sink.id(), header, &mut turn.after);
-                turn.sinks.push(sink);
-                if full { self.say_full(header.slot, header.tag) } else { Ok(()) }
-            }
-            Kind::Return => {
-                let sink = self.send_sink(header.slot)?;
-                let stop = header.id == 1;
-                let back = sink.port().map_or(Ok(()), |port| {
-                    port.hand_back(self, sink.id(), header.tag, stop, &mut turn.after)
-                });
-                turn.sinks.push(sink);
-                back
-            }
-            Kind::Look => {
-                self.take_look(header, turn);
-                Ok(())
-            }
-            Kind::Give => self.take_give(header, task_of(body)?),
-            Kind::TakeBack => self.take_take_back(header, task_of(body)?, turn),
-            Kind::Claim => {
-                let sent = abi::u64_at(body, TaskId::BYTES).unwrap_or(0);
-                turn.claims.push((Arc::clone(self), task_of(body)?, Ticket(header.tag), sent));
-                Ok(())
-            }
-            Kind::Joined => {
-                let once = header.flags & flag::ONCE != 0;
-                let have = abi::u64_at(body, TaskId::BYTES).unwrap_or(0);
-                let key = (task_of(body)?, Ticket(header.tag));
-                self.take_joined(key, header.slot, once, have, turn)
-            }
-            Kind::Refused => {
-                let (_, join) = self
-                    .claim_answered(task_of(body)?, Ticket(header.tag), &mut turn.after)
-                    .ok_or(Offence::AnswerUnasked)?;
-                turn.refused.extend(join.upgrade());
-                Ok(())
-            }
-            Kind::Status => {
-                let sink = self.send_sink(header.slot)?;
-                let header = Header { tag: header.tag, ..Header::new(Kind::StatusIs, header.slot) };
-                let answer = match sink.port() {
-                    Some(port) if sink.is_open() => port.status().encode().to_vec(),
-                    _ => Vec::new(),
-                };
-                turn.sinks.push(sink);
-                self.say_answer(header, &answer)
-            }
-            Kind::Watch => {
-                let sink = self.send_sink(header.slot)?;
-                if let Some(port) = sink.port() {
-                    port.peer_watches_room(self, sink.id(), &mut turn.after);
-                }
-                turn.sinks.push(sink);
-                Ok(())
-            }
-            Kind::Taken => {
-                self.take_taken(header.slot);
-                Ok(())
-            }
-            Kind::Room => {
-                if let Some(entry) = self.entry_of(header.slot) {
-                    entry.take_room(&mut turn.after);
-                }
-                Ok(())
-            }
-            Kind::StatusIs => {
-                let cell = lock(&self.status).remove(&header.tag);
-                // Who asked may have stopped waiting: then nobody hears it.
-                if let Some(cell) = cell {
-                    let answer = if body.is_empty() {
-                        Err(crate::error::StatusError::Dead)
-                    } else {
-                        Ok(PortStatus::decode(body)?)
-                    };
-                    cell.answer(answer, &mut turn.after);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    pub(super) fn send_sink(&self, slot: Slot) -> Result<Sink, Offence> {
-        let exports = self.exports_seen();
-        if exports.rules.get(slot)?.kind != RightKind::Send {
-            return Err(Offence::RightKind);
-        }
-        exports.sink(slot).cloned().ok_or(Offence::NeverExported)
-    }
-
-    fn take_message(
-        self: &Arc<Self>,
-        inn: &mut Inn,
-        header: &Header,
-        on: Option<RightKind>,
-        turn: &mut Turn,
-    ) -> Result<Message, Offence> {
-        if header.priority > limits::PRIORITY_MAX {
-            return Err(Offence::PriorityExceeded(header.priority));
-        }
-        let mut attached = Attached::default();
-        if header.extra > 0 {
-            let mut extra = Vec::new();
-            inn.reader.extra(header, &mut extra);
-            attached = Attached::decode(header.flags, &extra)?;
-        }
-        let mut message = Message::new(Vec::new());
-        // What comes on a send-once right had its room when the right was made,
-        // but for its descriptors.
-        let charge = match on {
-            Some(RightKind::Send) => charge_of(header, attached.descriptors),
-            Some(RightKind::SendOnce) => charge_of_once(attached.descriptors),
-            None => 0,
-        };
-        if charge > 0 {
-            message.charge = Some(self.charge(charge)?);
-        }
-        message.id = header.id;
-        message.priority = header.priority;
-        message.tag = header.tag;
-        message.sender = Some(self.who.sender);
-        message.via = Some(Arc::clone(self.peer_core()));
-        if header.flags & flag::NOTIFICATION != 0 {
-            message.notification = Notification::from_id(header.id);
-        }
-        let result = self.fill(&mut message, inn, header, attached, turn);
-        if let Err(offence) = result {
-            // Its rights are dropped with the link, not under its locks.
-            turn.messages.push(message);
-            return Err(offence);
-        }
-        Ok(message)
-    }
-
-    /// Counts bytes that wait in our queues against the peer.
-    fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge, Offence> {
-        let arrived = self.arrived_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let taken = self.taken_bytes.load(Ordering::Relaxed);
-        if arrived.saturating_sub(taken) > self.task.limits.link_queued_bytes {
-            self.task.counters.refuse(Limit::LinkQueuedBytes);
-            return Err(Offence::BytesExceeded);
-        }
-        Ok(Charge { link: Arc::clone(self), bytes })
-    }
-
-    fn fill(
-        self: &Arc<Self>,
-        message: &mut Message,
-        inn: &mut Inn,
-        header: &Header,
-        attached: Attached,
-        turn: &mut Turn,
-    ) -> Result<(), Offence> {
-        let mut bags = VecDeque::new();
-        self.fill_attached(message, inn, &attached, From::Lane, &mut bags, turn)?;
-        if attached.region == 0 {
-            if header.body_bytes() > limits::INLINE_BYTES {
-                return Err(Offence::FrameOversized);
-            }
-            let mut body = Vec::with_capacity(header.body_bytes());
-            inn.reader.body(header, &mut body);
-            message.body = Body::Bytes(body);
-        } else if header.body_bytes() > 0 {
-            return Err(Offence::BodyMalformed);
-        }
-        self.take_rights(message, attached, bags, inn, turn)
-    }
-
-    /// Descriptors, bags and a long body, as they came before the frame.
-    fn fill_attached(
-        self: &Arc<Self>,
-        message: &mut Message,
-        inn: &mut Inn,
-        attached: &Attached,
-        from: From,
-        bags: &mut VecDeque<Option<OwnedFd>>,
-        turn: &mut Turn,
-    ) -> Result<(), Offence> {
-        if attached.descriptors > 0 {
-            let packet = match from {
-                From::Lane => self.packet(inn, attached.packet, turn)?,
-                From::Bag => self.bag_packet(inn, attached.packet, turn)?,
-            };
-            let mut due = usize::from(attached.descriptors);
-            let came = packet.descriptors.len();
-            if came > due || (came < due && !packet.lost) {
-                turn.foreign.extend(packet.descriptors);
-                return Err(Offence::DescriptorsMissing);
-            }
-            let mut descriptors = packet.descriptors.into_iter();
-            if attached.region > 0 {
-                due -= 1;
-                match descriptors.next() {
-                    Some(fd) => message.body = open_body(fd, attached.region)?,
-                    None => message.body = Body::Lost,
-                }
-            }
-            for _ in 0..attached.bags() {
-                due -= 1;
-                bags.push_back(descriptors.next());
-            }
-            // What the kernel could not install arrives as lost in its place.
-            message.descriptors =
-                (0..due).map(|_| Descriptor::foreign(descriptors.next())).collect();
-            let lost = message.descriptors.iter().filter(|one| one.is_lost()).count();
-            let lost = lost as u64 + u64::from(message.is_body_lost());
-            self.task.counters.lost.fetch_add(lost, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn take_rights(
-        self: &Arc<Self>,
-        message: &mut Message,
-        attached: Attached,
-        mut bags: VecDeque<Option<OwnedFd>>,
-        inn: &mut Inn,
-        turn: &mut Turn,
-    ) -> Result<(), Offence> {
-        if let Some(accepted) = attached.accepted {
-            let right = self.take_in(accepted, &mut turn.joins)?;
-            message.accepted = right.into_send_once().ok().map(Box::new);
-        }
-        if let Some(reply) = attached.reply {
-            let right = self.take_in(reply, &mut turn.joins)?;
-            message.reply = right.into_send_once().ok();
-        }
-        for name in attached.rights {
-            let right = match name {
-                RightRef::Receive(ticket) => match bags.pop_front().flatten() {
-                    Some(fd) => self.adopt(ticket, fd, inn, turn)?,
-                    // The kernel could not install the bag: the port ends here.
-                    None => ReceiveRight::ended(&self.task).into(),
-                },
-                name => self.take_in(name, &mut turn.joins)?,
-            };
-            message.rights.push(right);
-        }
-        Ok(())
-    }
-
-    /// A message out of a bag.
-    pub(crate) fn unpack(
-        self: &Arc<Self>,
-        inn: &mut Inn,
-        header: &Header,
-        attached: Attached,
-        body: &[u8],
-        turn: &mut Turn,
-    ) -> Result<Message, Offence> {
-        let mut message = Message::new(Vec::new());
-        message.id = header.id;
-        message.priority = header.priority;
-        message.tag = header.tag;
-        message.sender = Some(self.who.sender);
-        if header.flags & flag::NOTIFICATION != 0 {
-            message.notification = Notification::from_id(header.id);
-        }
-        let mut bags = VecDeque::new();
-        let result = self
-            .fill_attached(&mut message, inn, &attached, From::Bag, &mut bags, turn)
-            .and_then(|()| match (attached.region, body) {
-                (0, body) if body.len() > limits::INLINE_BYTES => Err(Offence::FrameOversized),
-                (0, body) => {
-                    message.body = Body::Bytes(body.to_vec());
-                    Ok(())
-                }
-                (_, []) => Ok(()),
-                _ => Err(Offence::BodyMalformed),
-            });
-        let result =
-            result.and_then(|()| self.take_rights(&mut message, attached, bags, inn, turn));
-        if let Err(offence) = result {
-            turn.messages.push(message);
-            return Err(offence);
-        }
-        Ok(message)
-    }
-
-    fn deliver(
-        self: &Arc<Self>,
-        slot: Slot,
-        kind: RightKind,
-        message: Message,
-        turn: &mut Turn,
-    ) -> Result<(), Offence> {
-        let sink = match kind {
-            RightKind::Send => self.send_sink(slot).map(Some),
-            RightKind::SendOnce => self.take_once(slot),
-        };
-        match (kind, sink) {
-            (RightKind::Send, Ok(Some(sink))) => {
-                let result = match sink.port() {
-                    Some(port) => {
-                        let mut message = message;
-                        turn.ports.extend(message.break_circles(port));
-                        if message.accepted.is_some() {
-                            port.arrive_left(self, sink.id(), message, &mut turn.after)
-                        } else {
-                            port.arrive(self, sink.id(), message, &mut turn.after)
-                        }
-                    }
-                    None => {
-                        turn.messages.push(message);
-                        Err(Offence::NeverExported)
-                    }
-                };
-                turn.sinks.push(sink);
-                result
-            }
-            (RightKind::SendOnce, Ok(Some(sink))) => {
-                sink.arrive_once(message, &mut turn.after);
-                turn.sinks.push(sink);
-                Ok(())
-            }
-            (RightKind::SendOnce, Ok(None)) => {
-                turn.messages.push(message);
-                Ok(())
-            }
-            (RightKind::Send, Ok(None)) => {
-                turn.messages.push(message);
-                Err(Offence::NeverExported)
-            }
-            (_, Err(offence)) => {
-                turn.messages.push(message);
-                Err(offence)
-            }
-        }
-    }
-
-    fn take_look(self: &Arc<Self>, header: &Header, turn: &mut Turn) {
-        if header.slot.index == EVERY_SLOT {
-            for entry in self.entries() {
-                entry.look(&mut turn.after);
-            }
-            self.see_replies(&mut turn.after);
-        } else {
-            self.see_reply(header.slot, &mut turn.after);
-            let entry =
-                lock(&self.imports).get(&header.slot.index).and_then(Imported::held).cloned();
-            if let Some(entry) = entry.filter(|entry| entry.slot == header.slot) {
-                if header.id == 1 {
-                    entry.refused.fetch_max(header.tag, Ordering::Relaxed);
-                }
-                entry.look(&mut turn.after);
-            }
-        }
-        self.look_at_moved(&mut turn.after);
-        if self.has_again() {
-            turn.after.send_again(self);
-        }
-        self.wake_waiters(&mut turn.after);
-        self.flush_backlog();
-    }
-
-    fn take_joined(
-        self: &Arc<Self>,
-        (giver, ticket): (TaskId, Ticket),
-        slot: Slot,
-        once: bool,
-        have: u64,
-        turn: &mut Turn,
-    ) -> Result<(), Offence> {
-        let (kind, join) =
-            self.claim_answered(giver, ticket, &mut turn.after).ok_or(Offence::AnswerUnasked)?;
-        if once != (kind == RightKind::SendOnce) {
-            turn.refused.extend(join.upgrade());
-            return Err(Offence::RightKind);
-        }
-        let join = join.upgrade();
-        match kind {
-            RightKind::Send => {
-                let held = self.learn(slot)?;
-                match join {
-                    Some(join) => join.follow_joined(Joined::Send(held), have, &mut turn.after),
-                    // The right was dropped meanwhile: it goes home at once.
-                    None => turn.rights.push(SendRight::import(held)),
-                }
-            }
-            RightKind::SendOnce => {
-                self.hold_once();
-                match join {
-                    Some(join) => {
-                        join.settle(Joined::Once(Arc::clone(self), slot), &mut turn.after);
-                    }
-                    None => {
-                        self.let_go_once();
-                        self.say_dropped(slot);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn open_body(fd: OwnedFd, bytes: u64) -> Result<Body, Offence> {
-    match shm::body::Body::open(fd, bytes) {
-        Ok(body) => Ok(Body::Sealed(Arc::new(body))),
-        Err(shm::OpenError::Offence(_)) => Err(Offence::BodyMalformed),
-        // We have no room to map it: the message comes without its body.
-        Err(shm::OpenError::System(_)) => Ok(Body::Lost),
     }
 }

@@ -3,8 +3,11 @@
 //!
 //! | module    | holds                                                    |
 //! |-----------|----------------------------------------------------------|
-//! | [`out`]   | what we write: messages, the protocol's own frames, bells|
-//! | [`inn`]   | what we read: frames to messages, answers, offences      |
+//! | [`out`]   | what we write: the lane, the protocol's own frames, bells|
+//! | [`send`]  | messages on their way out                                |
+//! | [`inn`]   | what we read: lane and socket, frame by frame            |
+//! | [`take`]  | messages on their way in                                 |
+//! | [`words`] | what the peer says about rights                          |
 //! | [`carry`] | rights on their way into and out of messages             |
 //! | [`entry`] | one right of ours to a port of the peer's                |
 //! | [`follow`]| a right of ours whose port has gone to another task      |
@@ -31,6 +34,9 @@ mod posting;
 mod pulse;
 mod reply;
 mod room;
+mod send;
+mod take;
+mod words;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

@@ -8,7 +8,8 @@ use abi::limits;
 use shm::socket::SendPacketError;
 
 use super::carry::Load;
-use super::out::{BAG_DESCRIPTORS, Blocked, describe, descriptor_packet};
+use super::out::{BAG_DESCRIPTORS, Blocked, descriptor_packet};
+use super::send::describe;
 use super::{Entry, Link};
 use crate::deadline::Deadline;
 use crate::error::SendFailure;

@@ -10,7 +10,7 @@ use abi::Slot;
 use abi::frame::{Header, Kind};
 
 use super::carry::Load;
-use super::out::{Attempt, describe};
+use super::send::{Attempt, describe};
 use super::{Entry, Join, Link};
 use crate::deadline::Deadline;
 use crate::error::SendFailure;

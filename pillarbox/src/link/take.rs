@@ -1,0 +1,268 @@
+//! Messages on their way in: from a frame, or from a bag, to a port.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use abi::frame::{Attached, Header, flag};
+use abi::right::{Kind as RightKind, RightRef};
+use abi::{Offence, Slot, limits};
+
+use super::inn::{From, Inn, Turn};
+use super::send::{charge_of, charge_of_once};
+use super::{Charge, Link};
+use crate::limits::Limit;
+use crate::message::{Body, Descriptor, Message, Notification};
+use crate::port::ReceiveRight;
+
+impl Link {
+    pub(super) fn take_message(
+        self: &Arc<Self>,
+        inn: &mut Inn,
+        header: &Header,
+        on: Option<RightKind>,
+        turn: &mut Turn,
+    ) -> Result<Message, Offence> {
+        if header.priority > limits::PRIORITY_MAX {
+            return Err(Offence::PriorityExceeded(header.priority));
+        }
+        let mut attached = Attached::default();
+        if header.extra > 0 {
+            let mut extra = Vec::new();
+            inn.reader.extra(header, &mut extra);
+            attached = Attached::decode(header.flags, &extra)?;
+        }
+        let mut message = Message::new(Vec::new());
+        // What comes on a send-once right had its room when the right was made,
+        // but for its descriptors.
+        let charge = match on {
+            Some(RightKind::Send) => charge_of(header, attached.descriptors),
+            Some(RightKind::SendOnce) => charge_of_once(attached.descriptors),
+            None => 0,
+        };
+        if charge > 0 {
+            message.charge = Some(self.charge(charge)?);
+        }
+        message.id = header.id;
+        message.priority = header.priority;
+        message.tag = header.tag;
+        message.sender = Some(self.who.sender);
+        message.via = Some(Arc::clone(self.peer_core()));
+        if header.flags & flag::NOTIFICATION != 0 {
+            message.notification = Notification::from_id(header.id);
+        }
+        let result = self.fill(&mut message, inn, header, attached, turn);
+        if let Err(offence) = result {
+            // Its rights are dropped with the link, not under its locks.
+            turn.messages.push(message);
+            return Err(offence);
+        }
+        Ok(message)
+    }
+
+    /// Counts bytes that wait in our queues against the peer.
+    fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge, Offence> {
+        let arrived = self.arrived_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let taken = self.taken_bytes.load(Ordering::Relaxed);
+        if arrived.saturating_sub(taken) > self.task.limits.link_queued_bytes {
+            self.task.counters.refuse(Limit::LinkQueuedBytes);
+            return Err(Offence::BytesExceeded);
+        }
+        Ok(Charge { link: Arc::clone(self), bytes })
+    }
+
+    fn fill(
+        self: &Arc<Self>,
+        message: &mut Message,
+        inn: &mut Inn,
+        header: &Header,
+        attached: Attached,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        let mut bags = VecDeque::new();
+        self.fill_attached(message, inn, &attached, From::Lane, &mut bags, turn)?;
+        if attached.region == 0 {
+            if header.body_bytes() > limits::INLINE_BYTES {
+                return Err(Offence::FrameOversized);
+            }
+            let mut body = Vec::with_capacity(header.body_bytes());
+            inn.reader.body(header, &mut body);
+            message.body = Body::Bytes(body);
+        } else if header.body_bytes() > 0 {
+            return Err(Offence::BodyMalformed);
+        }
+        self.take_rights(message, attached, bags, inn, turn)
+    }
+
+    /// Descriptors, bags and a long body, as they came before the frame.
+    fn fill_attached(
+        self: &Arc<Self>,
+        message: &mut Message,
+        inn: &mut Inn,
+        attached: &Attached,
+        from: From,
+        bags: &mut VecDeque<Option<OwnedFd>>,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        if attached.descriptors > 0 {
+            let packet = match from {
+                From::Lane => self.packet(inn, attached.packet, turn)?,
+                From::Bag => self.bag_packet(inn, attached.packet, turn)?,
+            };
+            let mut due = usize::from(attached.descriptors);
+            let came = packet.descriptors.len();
+            if came > due || (came < due && !packet.lost) {
+                turn.foreign.extend(packet.descriptors);
+                return Err(Offence::DescriptorsMissing);
+            }
+            let mut descriptors = packet.descriptors.into_iter();
+            if attached.region > 0 {
+                due -= 1;
+                match descriptors.next() {
+                    Some(fd) => message.body = open_body(fd, attached.region)?,
+                    None => message.body = Body::Lost,
+                }
+            }
+            for _ in 0..attached.bags() {
+                due -= 1;
+                bags.push_back(descriptors.next());
+            }
+            // What the kernel could not install arrives as lost in its place.
+            message.descriptors =
+                (0..due).map(|_| Descriptor::foreign(descriptors.next())).collect();
+            let lost = message.descriptors.iter().filter(|one| one.is_lost()).count();
+            let lost = lost as u64 + u64::from(message.is_body_lost());
+            self.task.counters.lost.fetch_add(lost, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn take_rights(
+        self: &Arc<Self>,
+        message: &mut Message,
+        attached: Attached,
+        mut bags: VecDeque<Option<OwnedFd>>,
+        inn: &mut Inn,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        if let Some(accepted) = attached.accepted {
+            let right = self.take_in(accepted, &mut turn.joins)?;
+            message.accepted = right.into_send_once().ok().map(Box::new);
+        }
+        if let Some(reply) = attached.reply {
+            let right = self.take_in(reply, &mut turn.joins)?;
+            message.reply = right.into_send_once().ok();
+        }
+        for name in attached.rights {
+            let right = match name {
+                RightRef::Receive(ticket) => match bags.pop_front().flatten() {
+                    Some(fd) => self.adopt(ticket, fd, inn, turn)?,
+                    // The kernel could not install the bag: the port ends here.
+                    None => ReceiveRight::ended(&self.task).into(),
+                },
+                name => self.take_in(name, &mut turn.joins)?,
+            };
+            message.rights.push(right);
+        }
+        Ok(())
+    }
+
+    /// A message out of a bag.
+    pub(crate) fn unpack(
+        self: &Arc<Self>,
+        inn: &mut Inn,
+        header: &Header,
+        attached: Attached,
+        body: &[u8],
+        turn: &mut Turn,
+    ) -> Result<Message, Offence> {
+        let mut message = Message::new(Vec::new());
+        message.id = header.id;
+        message.priority = header.priority;
+        message.tag = header.tag;
+        message.sender = Some(self.who.sender);
+        if header.flags & flag::NOTIFICATION != 0 {
+            message.notification = Notification::from_id(header.id);
+        }
+        let mut bags = VecDeque::new();
+        let result = self
+            .fill_attached(&mut message, inn, &attached, From::Bag, &mut bags, turn)
+            .and_then(|()| match (attached.region, body) {
+                (0, body) if body.len() > limits::INLINE_BYTES => Err(Offence::FrameOversized),
+                (0, body) => {
+                    message.body = Body::Bytes(body.to_vec());
+                    Ok(())
+                }
+                (_, []) => Ok(()),
+                _ => Err(Offence::BodyMalformed),
+            });
+        let result =
+            result.and_then(|()| self.take_rights(&mut message, attached, bags, inn, turn));
+        if let Err(offence) = result {
+            turn.messages.push(message);
+            return Err(offence);
+        }
+        Ok(message)
+    }
+
+    pub(super) fn deliver(
+        self: &Arc<Self>,
+        slot: Slot,
+        kind: RightKind,
+        message: Message,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        let sink = match kind {
+            RightKind::Send => self.send_sink(slot).map(Some),
+            RightKind::SendOnce => self.take_once(slot),
+        };
+        match (kind, sink) {
+            (RightKind::Send, Ok(Some(sink))) => {
+                let result = match sink.port() {
+                    Some(port) => {
+                        let mut message = message;
+                        turn.ports.extend(message.break_circles(port));
+                        if message.accepted.is_some() {
+                            port.arrive_left(self, sink.id(), message, &mut turn.after)
+                        } else {
+                            port.arrive(self, sink.id(), message, &mut turn.after)
+                        }
+                    }
+                    None => {
+                        turn.messages.push(message);
+                        Err(Offence::NeverExported)
+                    }
+                };
+                turn.sinks.push(sink);
+                result
+            }
+            (RightKind::SendOnce, Ok(Some(sink))) => {
+                sink.arrive_once(message, &mut turn.after);
+                turn.sinks.push(sink);
+                Ok(())
+            }
+            (RightKind::SendOnce, Ok(None)) => {
+                turn.messages.push(message);
+                Ok(())
+            }
+            (RightKind::Send, Ok(None)) => {
+                turn.messages.push(message);
+                Err(Offence::NeverExported)
+            }
+            (_, Err(offence)) => {
+                turn.messages.push(message);
+                Err(offence)
+            }
+        }
+    }
+}
+
+fn open_body(fd: OwnedFd, bytes: u64) -> Result<Body, Offence> {
+    match shm::body::Body::open(fd, bytes) {
+        Ok(body) => Ok(Body::Sealed(Arc::new(body))),
+        Err(shm::OpenError::Offence(_)) => Err(Offence::BodyMalformed),
+        // We have no room to map it: the message comes without its body.
+        Err(shm::OpenError::System(_)) => Ok(Body::Lost),
+    }
+}
