@@ -10,6 +10,7 @@ use crate::message::Message;
 use crate::port::Capacity;
 use crate::right::SendRight;
 use crate::typed::growing::{pack_list, unpack_value};
+use crate::typed::leaving::Leaving;
 
 /// One method of an interface, as its messages say it.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +34,16 @@ impl Asked {
         Asked { count: self.count + 1, ..self }
     }
 
-    pub(super) fn address(self, message: Message) -> Message {
-        message.with_id(self.method).with_tag(self.tag)
+    /// The request: `first` and the author's arguments, which stay until it is
+    /// known whether it was sent.
+    pub(super) fn pack<A: Serialize>(
+        self,
+        first: &impl Serialize,
+        arguments: A,
+    ) -> Result<(Message, Leaving<A>), ClientError<A>> {
+        let pack = |arguments: &A| pack_list(self.count, first, arguments);
+        let (message, leaving) = Leaving::pack(arguments, pack).map_err(ClientError::unsent)?;
+        Ok((message.with_id(self.method).with_tag(self.tag), leaving))
     }
 
     pub(super) fn read<A, R: DeserializeOwned>(
@@ -102,13 +111,9 @@ impl Wire {
         arguments: A,
         deadline: Deadline,
     ) -> Result<(), ClientError<A>> {
-        let (message, outgoing) = match pack_list(asked.count, &(), &arguments) {
-            Ok(packed) => packed,
-            Err(error) => return Err(ClientError::Unsent { reason: error.into(), arguments }),
-        };
-        self.right.send(asked.address(message), deadline).map_err(|mut error| {
-            outgoing.come_back(&mut error.message);
-            ClientError::Unsent { reason: error.reason.into(), arguments }
+        let (message, leaving) = asked.pack(&(), arguments)?;
+        self.right.send(message, deadline).map_err(|mut error| {
+            ClientError::unsent(leaving.unsent(error.reason, &mut error.message))
         })
     }
 
@@ -165,16 +170,10 @@ fn ask<F: Serialize, A: Serialize, R: DeserializeOwned>(
     arguments: A,
     deadline: Deadline,
 ) -> Result<R, ClientError<A>> {
-    let (message, outgoing) = match pack_list(asked.count, &first, &arguments) {
-        Ok(packed) => packed,
-        Err(error) => return Err(ClientError::Unsent { reason: error.into(), arguments }),
-    };
-    match right.call(asked.address(message), deadline) {
+    let (message, leaving) = asked.pack(&first, arguments)?;
+    match right.call(message, deadline) {
         Ok(answer) => asked.read(answer),
-        Err(error) => Err(ClientError::of_call(error, |message| {
-            outgoing.come_back(message);
-            arguments
-        })),
+        Err(error) => Err(ClientError::of_call(error, leaving)),
     }
 }
 

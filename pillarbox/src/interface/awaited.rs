@@ -11,8 +11,9 @@ use super::ask::{ABOUT, Asked, Wire};
 use super::stream::{FinishError, finish_message};
 use super::{ClientError, Protocol, Sink, Stream, StreamError, stream};
 use crate::right::SendRight;
-use crate::typed::growing::{pack_list, pack_value};
-use crate::typed::{TypedSendError, TypedSendFailure};
+use crate::typed::TypedSendError;
+use crate::typed::growing::pack_value;
+use crate::typed::leaving::Leaving;
 
 impl Wire {
     /// Asks for a method and waits for its answer.
@@ -30,14 +31,10 @@ impl Wire {
         asked: Asked,
         arguments: A,
     ) -> Result<(), ClientError<A>> {
-        let (message, outgoing) = match pack_list(asked.count, &(), &arguments) {
-            Ok(packed) => packed,
-            Err(error) => return Err(ClientError::Unsent { reason: error.into(), arguments }),
-        };
-        let sent = self.right().send_async(asked.address(message)).await;
+        let (message, leaving) = asked.pack(&(), arguments)?;
+        let sent = self.right().send_async(message).await;
         sent.map_err(|mut error| {
-            outgoing.come_back(&mut error.message);
-            ClientError::Unsent { reason: error.reason.into(), arguments }
+            ClientError::unsent(leaving.unsent(error.reason, &mut error.message))
         })
     }
 
@@ -80,16 +77,10 @@ impl Wire {
         first: F,
         arguments: A,
     ) -> Result<R, ClientError<A>> {
-        let (message, outgoing) = match pack_list(asked.count, &first, &arguments) {
-            Ok(packed) => packed,
-            Err(error) => return Err(ClientError::Unsent { reason: error.into(), arguments }),
-        };
-        match self.right().call_async(asked.address(message)).await {
+        let (message, leaving) = asked.pack(&first, arguments)?;
+        match self.right().call_async(message).await {
             Ok(answer) => asked.read(answer),
-            Err(error) => Err(ClientError::of_call(error, |message| {
-                outgoing.come_back(message);
-                arguments
-            })),
+            Err(error) => Err(ClientError::of_call(error, leaving)),
         }
     }
 }
@@ -176,15 +167,8 @@ impl<T: Serialize> Sink<T> {
     /// # Cancel safety
     /// Dropped before it is ready, nothing was sent and the item is dropped.
     pub async fn send_async(&self, item: T) -> Result<(), TypedSendError<T>> {
-        let unsent = |reason: TypedSendFailure, value| TypedSendError { reason, value };
-        let (message, outgoing) = match pack_value(&item) {
-            Ok(packed) => packed,
-            Err(error) => return Err(unsent(error.into(), item)),
-        };
+        let (message, leaving) = Leaving::pack(item, pack_value)?;
         let sent = self.right().send_async(message).await;
-        sent.map_err(|mut error| {
-            outgoing.come_back(&mut error.message);
-            unsent(error.reason.into(), item)
-        })
+        sent.map_err(|mut error| leaving.unsent(error.reason, &mut error.message))
     }
 }

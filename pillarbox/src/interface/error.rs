@@ -4,7 +4,10 @@ use std::fmt;
 
 use crate::error::{CallError, SendFailure};
 use crate::message::{Notification, Pulse, Sender};
-use crate::typed::{EncodeError, TypedOffence, TypedReceiveError, TypedSendFailure};
+use crate::typed::leaving::Leaving;
+use crate::typed::{
+    EncodeError, TypedOffence, TypedReceiveError, TypedSendError, TypedSendFailure,
+};
 
 /// Why a method of a client has no result.
 ///
@@ -115,16 +118,17 @@ impl<A> ClientError<A> {
         }
     }
 
-    /// What became of a call whose request brings `arguments` back.
-    pub(super) fn of_call(
-        error: CallError,
-        come_back: impl FnOnce(&mut crate::Message) -> A,
-    ) -> Self {
+    /// The request was not sent.
+    pub(super) fn unsent(error: TypedSendError<A>) -> Self {
+        ClientError::Unsent { reason: error.reason, arguments: error.value }
+    }
+
+    /// What became of a call whose arguments were `leaving`.
+    pub(super) fn of_call(error: CallError, leaving: Leaving<A>) -> Self {
         match error {
-            CallError::Unsent(mut error) => ClientError::Unsent {
-                reason: error.reason.into(),
-                arguments: come_back(&mut error.message),
-            },
+            CallError::Unsent(mut error) => {
+                ClientError::unsent(leaving.unsent(error.reason, &mut error.message))
+            }
             CallError::Deadline | CallError::Withdrawn => ClientError::Deadline,
             CallError::Dropped => ClientError::Dropped,
             CallError::Died => ClientError::Died,

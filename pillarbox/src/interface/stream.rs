@@ -22,6 +22,7 @@ use crate::message::{Message, Notification};
 use crate::port::{Capacity, PortCore, ReceiveRight};
 use crate::right::{SendOnceRight, SendRight};
 use crate::typed::growing::{pack_value, unpack_value};
+use crate::typed::leaving::Leaving;
 use crate::typed::{Carry, TypedReceiveError, TypedSendError};
 
 /// What of a stream the server gets.
@@ -271,14 +272,10 @@ impl<T: Serialize> Sink<T> {
     /// # Blocking
     /// As [`SendRight::send`].
     pub fn send(&self, item: T, deadline: Deadline) -> Result<(), TypedSendError<T>> {
-        let (message, outgoing) = match pack_value(&item) {
-            Ok(packed) => packed,
-            Err(error) => return Err(TypedSendError { reason: error.into(), value: item }),
-        };
-        self.items.send(message, deadline).map_err(|mut error| {
-            outgoing.come_back(&mut error.message);
-            TypedSendError { reason: error.reason.into(), value: item }
-        })
+        let (message, leaving) = Leaving::pack(item, pack_value)?;
+        self.items
+            .send(message, deadline)
+            .map_err(|mut error| leaving.unsent(error.reason, &mut error.message))
     }
 }
 

@@ -106,7 +106,7 @@ pub(crate) struct Outgoing {
 /// Makes `value` a message. Its carries are empty from here on, and full again
 /// after an error or [`Outgoing::come_back`].
 pub(super) fn pack<T: Serialize>(value: &T) -> Result<(Message, Outgoing), EncodeError> {
-    pack_with(|| encode::write(value))
+    pack_with(|| encode::write(value, false))
 }
 
 /// As [`pack`], with the bytes that `write` makes of the value.

@@ -1,16 +1,17 @@
 //! Send rights and receive rights that know a type.
 
-use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer};
-use serde::ser::{Serialize, Serializer};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::carry::{pack, unpack};
 use super::error::{TypedCallError, TypedReceiveError, TypedSendError};
+use super::leaving::Leaving;
 use super::once::{Received, SenderOnce};
+use super::right::{of_receive_right, of_send_right};
 use crate::deadline::Deadline;
-use crate::error::{CallError, SendFailure, TaskError};
+use crate::error::{SendFailure, TaskError};
 use crate::message::Message;
 use crate::port::{PortOptions, ReceiveRight};
 use crate::right::SendRight;
@@ -62,10 +63,19 @@ pub fn channel_in<T>(
     task: &Task,
     options: impl Into<PortOptions>,
 ) -> Result<(Sender<T>, Receiver<T>), TaskError> {
+    let (send, receive) = rights_in(task, options)?;
+    Ok((Sender::from_right(send), Receiver::from_right(receive)))
+}
+
+/// A port's first send right, and its receive right.
+pub(super) fn rights_in(
+    task: &Task,
+    options: impl Into<PortOptions>,
+) -> Result<(SendRight, ReceiveRight), TaskError> {
     task.core.check()?;
-    let receiver = Receiver::from_right(task.port(options));
-    let sender = receiver.make_send().map_err(|_| TaskError::Forked)?;
-    Ok((sender, receiver))
+    let receive = task.port(options);
+    let send = receive.make_send().map_err(|_| TaskError::Forked)?;
+    Ok((send, receive))
 }
 
 /// A send right to a port of values of type `T`. A clone is a right of its own.
@@ -116,23 +126,9 @@ impl<T> Sender<T> {
     pub fn from_right(right: SendRight) -> Self {
         Sender { right, takes: PhantomData }
     }
-
-    /// The send right itself: to watch the port, to ask how full it is.
-    ///
-    /// # Rights
-    /// Borrows it.
-    pub fn right(&self) -> &SendRight {
-        &self.right
-    }
-
-    /// The send right, without its type.
-    ///
-    /// # Rights
-    /// Moves it.
-    pub fn into_right(self) -> SendRight {
-        self.right
-    }
 }
+
+of_send_right!(Sender);
 
 impl<T: Serialize> Sender<T> {
     /// Sends `value` and gives away every right in it.
@@ -160,14 +156,10 @@ impl<T: Serialize> Sender<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn send(&self, value: T, deadline: Deadline) -> Result<(), TypedSendError<T>> {
-        let (message, outgoing) = match pack(&value) {
-            Ok(packed) => packed,
-            Err(error) => return Err(TypedSendError { reason: error.into(), value }),
-        };
-        self.right.send(message, deadline).map_err(|mut error| {
-            outgoing.come_back(&mut error.message);
-            TypedSendError { reason: error.reason.into(), value }
-        })
+        let (message, leaving) = Leaving::pack(value, pack)?;
+        self.right
+            .send(message, deadline)
+            .map_err(|mut error| leaving.unsent(error.reason, &mut error.message))
     }
 
     /// Sends `request` with a reply right and waits for an answer of type `A`.
@@ -199,55 +191,11 @@ impl<T: Serialize> Sender<T> {
         request: T,
         deadline: Deadline,
     ) -> Result<A, TypedCallError<T>> {
-        let unsent = |reason, value| TypedCallError::Unsent(TypedSendError { reason, value });
-        let (message, outgoing) = match pack(&request) {
-            Ok(packed) => packed,
-            Err(error) => return Err(unsent(error.into(), request)),
-        };
+        let (message, leaving) = Leaving::pack(request, pack).map_err(TypedCallError::Unsent)?;
         match self.right.call(message, deadline) {
             Ok(mut answer) => unpack(&mut answer).map_err(TypedCallError::Answer),
-            Err(CallError::Unsent(mut error)) => {
-                outgoing.come_back(&mut error.message);
-                Err(unsent(error.reason.into(), request))
-            }
-            Err(CallError::Deadline | CallError::Withdrawn) => Err(TypedCallError::Deadline),
-            Err(CallError::Dropped) => Err(TypedCallError::Dropped),
-            Err(CallError::Died) => Err(TypedCallError::Died),
-            Err(CallError::Forked) => Err(TypedCallError::Forked),
-            Err(CallError::Refused) => Err(TypedCallError::Refused),
+            Err(error) => Err(leaving.unanswered(error)),
         }
-    }
-}
-
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        Sender::from_right(self.right.clone())
-    }
-}
-
-impl<T> From<Sender<T>> for SendRight {
-    fn from(sender: Sender<T>) -> Self {
-        sender.right
-    }
-}
-
-impl<T> fmt::Debug for Sender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Sender").field(&self.right).finish()
-    }
-}
-
-/// As for [`SendRight`].
-impl<T> Serialize for Sender<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.right.serialize(serializer)
-    }
-}
-
-/// As for [`SendRight`].
-impl<'de, T> Deserialize<'de> for Sender<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        SendRight::deserialize(deserializer).map(Sender::from_right)
     }
 }
 
@@ -279,37 +227,6 @@ impl<T> Receiver<T> {
         Receiver { right, gives: PhantomData }
     }
 
-    /// The receive right itself: to be told that there are no senders, to ask
-    /// how full the port is.
-    ///
-    /// # Rights
-    /// Borrows it.
-    pub fn right(&self) -> &ReceiveRight {
-        &self.right
-    }
-
-    /// The receive right, without its type.
-    ///
-    /// # Rights
-    /// Moves it.
-    pub fn into_right(self) -> ReceiveRight {
-        self.right
-    }
-
-    /// Makes a sender.
-    ///
-    /// # Rights
-    /// Makes a send right.
-    ///
-    /// # Errors
-    /// [`SendFailure::Forked`] in a forked child.
-    ///
-    /// # Blocking
-    /// Never.
-    pub fn make_send(&self) -> Result<Sender<T>, SendFailure> {
-        self.right.make_send().map(Sender::from_right)
-    }
-
     /// Makes a sender for one value. If it is dropped unused,
     /// [`Receiver::receive`] tells so, with [`TypedReceiveError::Notification`].
     ///
@@ -325,6 +242,8 @@ impl<T> Receiver<T> {
         self.right.make_send_once().map(SenderOnce::from_right)
     }
 }
+
+of_receive_right!(Receiver);
 
 impl<T: DeserializeOwned> Receiver<T> {
     /// Takes the next message and reads it as a `T`.
@@ -356,9 +275,7 @@ impl<T: DeserializeOwned> Receiver<T> {
     pub fn receive(&self, deadline: Deadline) -> Result<Received<T>, TypedReceiveError> {
         read(self.right.receive(deadline)?)
     }
-}
 
-impl<T: DeserializeOwned> Receiver<T> {
     /// Takes the first message of which `wanted` says so, and reads it as a `T`.
     /// The others stay as they are. `wanted` sees the message before it is read:
     /// its id, tag and sender; its body is what the sender wrote.
@@ -396,30 +313,7 @@ impl<T: DeserializeOwned> Receiver<T> {
 pub(super) fn read<T: DeserializeOwned>(
     mut message: Message,
 ) -> Result<Received<T>, TypedReceiveError> {
-    if let Some(what) = message.notification() {
-        return Err(TypedReceiveError::Notification(what));
-    }
-    if let Some(pulse) = message.pulse() {
-        return Err(TypedReceiveError::Pulse(pulse));
-    }
+    TypedReceiveError::instead(&message)?;
     let value = unpack(&mut message)?;
     Ok(Received::new(value, message))
-}
-
-impl<T> From<ReceiveRight> for Receiver<T> {
-    fn from(right: ReceiveRight) -> Self {
-        Receiver::from_right(right)
-    }
-}
-
-impl<T> From<Receiver<T>> for ReceiveRight {
-    fn from(receiver: Receiver<T>) -> Self {
-        receiver.right
-    }
-}
-
-impl<T> fmt::Debug for Receiver<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Receiver").field(&self.right).finish()
-    }
 }

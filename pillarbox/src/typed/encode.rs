@@ -52,17 +52,21 @@ struct Page {
     grows: bool,
 }
 
-/// The bytes of `value`.
-pub(super) fn write(value: &impl Serialize) -> Result<Vec<u8>, Stop> {
-    let mut page = Page { bytes: Vec::new(), empty_left: EMPTY, grows: false };
-    value.serialize(Writer { page: &mut page, left: DEPTH })?;
-    Ok(page.bytes)
+impl Page {
+    const fn new(grows: bool) -> Self {
+        Page { bytes: Vec::new(), empty_left: EMPTY, grows }
+    }
+
+    const fn writer(&mut self) -> Writer<'_> {
+        Writer { page: self, left: DEPTH }
+    }
 }
 
-/// The bytes of a value that may have grown when it is read.
-pub(super) fn write_growing(value: &impl Serialize) -> Result<Vec<u8>, Stop> {
-    let mut page = Page { bytes: Vec::new(), empty_left: EMPTY, grows: true };
-    value.serialize(Writer { page: &mut page, left: DEPTH })?;
+/// The bytes of `value`; with `grows`, of one that may have grown when it is
+/// read.
+pub(super) fn write(value: &impl Serialize, grows: bool) -> Result<Vec<u8>, Stop> {
+    let mut page = Page::new(grows);
+    value.serialize(page.writer())?;
     Ok(page.bytes)
 }
 
@@ -73,10 +77,10 @@ pub(super) fn write_list(
     first: &impl Serialize,
     rest: &impl Serialize,
 ) -> Result<Vec<u8>, Stop> {
-    let mut page = Page { bytes: Vec::new(), empty_left: EMPTY, grows: true };
-    Writer { page: &mut page, left: DEPTH }.varint(count as u128);
-    first.serialize(Writer { page: &mut page, left: DEPTH })?;
-    rest.serialize(Writer { page: &mut page, left: DEPTH })?;
+    let mut page = Page::new(true);
+    page.writer().varint(count as u128);
+    first.serialize(page.writer())?;
+    rest.serialize(page.writer())?;
     Ok(page.bytes)
 }
 
@@ -136,6 +140,15 @@ impl<'a> Writer<'a> {
     }
 }
 
+macro_rules! numbers {
+    ($($method:ident $write:ident $type:ty;)*) => {$(
+        fn $method(mut self, value: $type) -> Result<(), Stop> {
+            self.$write(value.into());
+            Ok(())
+        }
+    )*};
+}
+
 impl<'a> ser::Serializer for Writer<'a> {
     type Ok = ();
     type Error = Stop;
@@ -146,6 +159,17 @@ impl<'a> ser::Serializer for Writer<'a> {
     type SerializeMap = Writer<'a>;
     type SerializeStruct = Fields<'a>;
     type SerializeStructVariant = Fields<'a>;
+
+    numbers! {
+        serialize_i16 zigzag i16;
+        serialize_i32 zigzag i32;
+        serialize_i64 zigzag i64;
+        serialize_i128 zigzag i128;
+        serialize_u16 varint u16;
+        serialize_u32 varint u32;
+        serialize_u64 varint u64;
+        serialize_u128 varint u128;
+    }
 
     fn is_human_readable(&self) -> bool {
         false
@@ -159,48 +183,8 @@ impl<'a> ser::Serializer for Writer<'a> {
         self.serialize_u8(value as u8)
     }
 
-    fn serialize_i16(mut self, value: i16) -> Result<(), Stop> {
-        self.zigzag(value.into());
-        Ok(())
-    }
-
-    fn serialize_i32(mut self, value: i32) -> Result<(), Stop> {
-        self.zigzag(value.into());
-        Ok(())
-    }
-
-    fn serialize_i64(mut self, value: i64) -> Result<(), Stop> {
-        self.zigzag(value.into());
-        Ok(())
-    }
-
-    fn serialize_i128(mut self, value: i128) -> Result<(), Stop> {
-        self.zigzag(value);
-        Ok(())
-    }
-
     fn serialize_u8(self, value: u8) -> Result<(), Stop> {
         self.page.bytes.push(value);
-        Ok(())
-    }
-
-    fn serialize_u16(mut self, value: u16) -> Result<(), Stop> {
-        self.varint(value.into());
-        Ok(())
-    }
-
-    fn serialize_u32(mut self, value: u32) -> Result<(), Stop> {
-        self.varint(value.into());
-        Ok(())
-    }
-
-    fn serialize_u64(mut self, value: u64) -> Result<(), Stop> {
-        self.varint(value.into());
-        Ok(())
-    }
-
-    fn serialize_u128(mut self, value: u128) -> Result<(), Stop> {
-        self.varint(value);
         Ok(())
     }
 
@@ -322,56 +306,29 @@ impl<'a> ser::Serializer for Writer<'a> {
     }
 }
 
-impl ser::SerializeSeq for Writer<'_> {
-    type Ok = ();
-    type Error = Stop;
+/// What has elements: serde asks for each sort in words of its own.
+macro_rules! elements {
+    ($($sort:ident $method:ident $write:ident;)*) => {$(
+        impl ser::$sort for Writer<'_> {
+            type Ok = ();
+            type Error = Stop;
 
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
-        self.element(value)
-    }
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
+                self.$write(value)
+            }
 
-    fn end(self) -> Result<(), Stop> {
-        Ok(())
-    }
+            fn end(self) -> Result<(), Stop> {
+                Ok(())
+            }
+        }
+    )*};
 }
 
-impl ser::SerializeTuple for Writer<'_> {
-    type Ok = ();
-    type Error = Stop;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
-        self.field(value)
-    }
-
-    fn end(self) -> Result<(), Stop> {
-        Ok(())
-    }
-}
-
-impl ser::SerializeTupleStruct for Writer<'_> {
-    type Ok = ();
-    type Error = Stop;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
-        self.field(value)
-    }
-
-    fn end(self) -> Result<(), Stop> {
-        Ok(())
-    }
-}
-
-impl ser::SerializeTupleVariant for Writer<'_> {
-    type Ok = ();
-    type Error = Stop;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
-        self.field(value)
-    }
-
-    fn end(self) -> Result<(), Stop> {
-        Ok(())
-    }
+elements! {
+    SerializeSeq serialize_element element;
+    SerializeTuple serialize_element field;
+    SerializeTupleStruct serialize_field field;
+    SerializeTupleVariant serialize_field field;
 }
 
 impl ser::SerializeMap for Writer<'_> {
@@ -412,36 +369,25 @@ impl Fields<'_> {
     }
 }
 
-impl ser::SerializeStruct for Fields<'_> {
-    type Ok = ();
-    type Error = Stop;
+macro_rules! named_fields {
+    ($($sort:ident)*) => {$(
+        impl ser::$sort for Fields<'_> {
+            type Ok = ();
+            type Error = Stop;
 
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Stop> {
-        self.writer.field(value)
-    }
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                _: &'static str,
+                value: &T,
+            ) -> Result<(), Stop> {
+                self.writer.field(value)
+            }
 
-    fn end(self) -> Result<(), Stop> {
-        self.close()
-    }
+            fn end(self) -> Result<(), Stop> {
+                self.close()
+            }
+        }
+    )*};
 }
 
-impl ser::SerializeStructVariant for Fields<'_> {
-    type Ok = ();
-    type Error = Stop;
-
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Stop> {
-        self.writer.field(value)
-    }
-
-    fn end(self) -> Result<(), Stop> {
-        self.close()
-    }
-}
+named_fields! { SerializeStruct SerializeStructVariant }

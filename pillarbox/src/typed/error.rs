@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::error::{ReceiveError, SendFailure};
-use crate::message::{Notification, Pulse, Sender};
+use crate::error::{CallError, ReceiveError, SendFailure};
+use crate::message::{Message, Notification, Pulse, Sender};
 
 /// How deep a value may be nested.
 pub const DEPTH: usize = 128;
@@ -109,12 +109,13 @@ pub enum TypedSendFailure {
     Encode(#[from] EncodeError),
 }
 
-/// A value that was not sent, and why.
+/// A value that was not sent, and why. Values that are their own bytes have one
+/// reason less (`fixed::FixedSendError`).
 #[derive(thiserror::Error)]
 #[error("{reason}")]
-pub struct TypedSendError<T> {
+pub struct TypedSendError<T, R = TypedSendFailure> {
     /// Why.
-    pub reason: TypedSendFailure,
+    pub reason: R,
     /// The value, whole, with every right in it.
     pub value: T,
 }
@@ -134,14 +135,14 @@ pub struct TypedSendOnceError<T> {
 /// Why a typed reply was not sent.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
-pub enum TypedReplyError<A> {
+pub enum TypedReplyError<A, R = TypedSendFailure> {
     /// The message came without a reply right, or was answered already.
     #[error("the message asks for no reply")]
     NoReply(A),
     /// The reply was not sent; the answer is here, and the right is the
     /// message's again.
-    #[error("the reply was not sent: {}", .0.reason)]
-    Unsent(TypedSendError<A>),
+    #[error("the reply was not sent: {0}")]
+    Unsent(TypedSendError<A, R>),
 }
 
 /// Why no value was received.
@@ -182,10 +183,10 @@ pub enum TypedReceiveError {
 /// Why a typed call has no answer.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
-pub enum TypedCallError<T> {
+pub enum TypedCallError<T, R = TypedSendFailure> {
     /// The request was not sent; it is here, whole.
-    #[error("the request was not sent: {}", .0.reason)]
-    Unsent(TypedSendError<T>),
+    #[error("the request was not sent: {0}")]
+    Unsent(TypedSendError<T, R>),
     /// The request was sent, and no answer came before the deadline.
     #[error("no answer came before the deadline")]
     Deadline,
@@ -207,6 +208,45 @@ pub enum TypedCallError<T> {
     Answer(TypedReceiveError),
 }
 
+impl TypedReceiveError {
+    /// What comes instead of a value.
+    pub(super) fn instead(message: &Message) -> Result<(), Self> {
+        if let Some(what) = message.notification() {
+            return Err(TypedReceiveError::Notification(what));
+        }
+        message.pulse().map_or(Ok(()), |pulse| Err(TypedReceiveError::Pulse(pulse)))
+    }
+}
+
+impl<T> TypedSendError<T> {
+    /// It was to be sent on `right`, which is unused.
+    pub(super) fn on(self, right: super::SenderOnce<T>) -> TypedSendOnceError<T> {
+        TypedSendOnceError { reason: self.reason, value: self.value, right }
+    }
+}
+
+impl<T, R: From<SendFailure>> TypedCallError<T, R> {
+    /// What became of a call whose request was made of `value`.
+    pub(super) fn of_call(
+        error: CallError,
+        value: T,
+        come_back: impl FnOnce(&mut Message),
+    ) -> Self {
+        match error {
+            CallError::Unsent(mut error) => {
+                come_back(&mut error.message);
+                let reason = error.reason.into();
+                TypedCallError::Unsent(TypedSendError { reason, value })
+            }
+            CallError::Deadline | CallError::Withdrawn => TypedCallError::Deadline,
+            CallError::Dropped => TypedCallError::Dropped,
+            CallError::Died => TypedCallError::Died,
+            CallError::Forked => TypedCallError::Forked,
+            CallError::Refused => TypedCallError::Refused,
+        }
+    }
+}
+
 struct Name<'a>(&'a Option<Sender>);
 
 impl fmt::Display for Name<'_> {
@@ -220,7 +260,7 @@ impl fmt::Display for Name<'_> {
 
 // By hand, so that a value which cannot be printed has errors all the same.
 
-impl<T> fmt::Debug for TypedSendError<T> {
+impl<T, R: fmt::Debug> fmt::Debug for TypedSendError<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TypedSendError").field("reason", &self.reason).finish_non_exhaustive()
     }
@@ -232,7 +272,7 @@ impl<T> fmt::Debug for TypedSendOnceError<T> {
     }
 }
 
-impl<A> fmt::Debug for TypedReplyError<A> {
+impl<A, R: fmt::Debug> fmt::Debug for TypedReplyError<A, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TypedReplyError::NoReply(_) => f.debug_tuple("NoReply").finish_non_exhaustive(),
@@ -241,7 +281,7 @@ impl<A> fmt::Debug for TypedReplyError<A> {
     }
 }
 
-impl<T> fmt::Debug for TypedCallError<T> {
+impl<T, R: fmt::Debug> fmt::Debug for TypedCallError<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TypedCallError::Unsent(error) => f.debug_tuple("Unsent").field(error).finish(),

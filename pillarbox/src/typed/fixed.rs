@@ -8,16 +8,16 @@
 //! Derive the traits with the crate `zerocopy`, version 0.8, whose traits these
 //! are.
 
-use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer};
-use serde::ser::{Serialize, Serializer};
 pub use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::{Received, TypedOffence, TypedReceiveError};
+use super::right::{of_receive_right, of_send_right};
+use super::{
+    Received, TypedCallError, TypedOffence, TypedReceiveError, TypedReplyError, TypedSendError,
+};
 use crate::deadline::Deadline;
-use crate::error::{CallError, SendFailure, TaskError};
+use crate::error::{SendFailure, TaskError};
 use crate::message::Message;
 use crate::port::{PortOptions, ReceiveRight};
 use crate::right::SendRight;
@@ -71,68 +71,18 @@ pub fn channel_in<T>(
     task: &Task,
     options: impl Into<PortOptions>,
 ) -> Result<(Sender<T>, Receiver<T>), TaskError> {
-    task.core.check()?;
-    let receiver = Receiver::from_right(task.port(options));
-    let sender = receiver.make_send().map_err(|_| TaskError::Forked)?;
-    Ok((sender, receiver))
+    let (send, receive) = super::channel::rights_in(task, options)?;
+    Ok((Sender::from_right(send), Receiver::from_right(receive)))
 }
 
 /// A value that was not sent, and why.
-#[derive(thiserror::Error)]
-#[error("{reason}")]
-pub struct FixedSendError<T> {
-    /// Why.
-    pub reason: SendFailure,
-    /// The value.
-    pub value: T,
-}
+pub type FixedSendError<T> = TypedSendError<T, SendFailure>;
 
 /// Why a call has no answer.
-#[derive(thiserror::Error)]
-#[non_exhaustive]
-pub enum FixedCallError<T> {
-    /// The request was not sent; it is here.
-    #[error("the request was not sent: {}", .0.reason)]
-    Unsent(FixedSendError<T>),
-    /// The request was sent, and no answer came before the deadline.
-    #[error("no answer came before the deadline")]
-    Deadline,
-    /// The server dropped the reply right without using it.
-    #[error("the server dropped the request without an answer")]
-    Dropped,
-    /// The task that held the reply right died before it answered.
-    #[error("the server died before it answered")]
-    Died,
-    /// The call belongs to the process this one was forked from.
-    #[error("the call belongs to the parent of this process")]
-    Forked,
-    /// The right did not permit the request when it arrived. Nothing was done.
-    #[error("the right does not permit the request")]
-    Refused,
-    /// An answer came that has another size, or could not be read here.
-    #[error("the answer cannot be read: {0}")]
-    Answer(TypedReceiveError),
-}
+pub type FixedCallError<T> = TypedCallError<T, SendFailure>;
 
-impl<T> fmt::Debug for FixedSendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FixedSendError").field("reason", &self.reason).finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Debug for FixedCallError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FixedCallError::Unsent(error) => f.debug_tuple("Unsent").field(error).finish(),
-            FixedCallError::Deadline => f.write_str("Deadline"),
-            FixedCallError::Dropped => f.write_str("Dropped"),
-            FixedCallError::Died => f.write_str("Died"),
-            FixedCallError::Forked => f.write_str("Forked"),
-            FixedCallError::Refused => f.write_str("Refused"),
-            FixedCallError::Answer(error) => f.debug_tuple("Answer").field(error).finish(),
-        }
-    }
-}
+/// Why a reply was not sent.
+pub type FixedReplyError<A> = TypedReplyError<A, SendFailure>;
 
 fn read<T: FromBytes>(message: &Message) -> Result<T, TypedReceiveError> {
     let sender = message.sender();
@@ -176,23 +126,9 @@ impl<T> Sender<T> {
     pub fn from_right(right: SendRight) -> Self {
         Sender { right, takes: PhantomData }
     }
-
-    /// The send right itself.
-    ///
-    /// # Rights
-    /// Borrows it.
-    pub fn right(&self) -> &SendRight {
-        &self.right
-    }
-
-    /// The send right, without its type.
-    ///
-    /// # Rights
-    /// Moves it.
-    pub fn into_right(self) -> SendRight {
-        self.right
-    }
 }
+
+of_send_right!(Sender);
 
 impl<T: IntoBytes + Immutable> Sender<T> {
     /// Sends the bytes of `value`.
@@ -256,48 +192,8 @@ impl<T: IntoBytes + Immutable> Sender<T> {
     ) -> Result<A, FixedCallError<T>> {
         match self.right.call(Message::new(request.as_bytes()), deadline) {
             Ok(answer) => read(&answer).map_err(FixedCallError::Answer),
-            Err(CallError::Unsent(error)) => {
-                let reason = error.reason;
-                Err(FixedCallError::Unsent(FixedSendError { reason, value: request }))
-            }
-            Err(CallError::Deadline | CallError::Withdrawn) => Err(FixedCallError::Deadline),
-            Err(CallError::Dropped) => Err(FixedCallError::Dropped),
-            Err(CallError::Died) => Err(FixedCallError::Died),
-            Err(CallError::Forked) => Err(FixedCallError::Forked),
-            Err(CallError::Refused) => Err(FixedCallError::Refused),
+            Err(error) => Err(FixedCallError::of_call(error, request, |_| ())),
         }
-    }
-}
-
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        Sender::from_right(self.right.clone())
-    }
-}
-
-impl<T> From<Sender<T>> for SendRight {
-    fn from(sender: Sender<T>) -> Self {
-        sender.right
-    }
-}
-
-impl<T> fmt::Debug for Sender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Sender").field(&self.right).finish()
-    }
-}
-
-/// As for [`SendRight`]: a field of a value of [`super::channel`].
-impl<T> Serialize for Sender<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.right.serialize(serializer)
-    }
-}
-
-/// As for [`SendRight`].
-impl<'de, T> Deserialize<'de> for Sender<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        SendRight::deserialize(deserializer).map(Sender::from_right)
     }
 }
 
@@ -316,37 +212,9 @@ impl<T> Receiver<T> {
     pub fn from_right(right: ReceiveRight) -> Self {
         Receiver { right, gives: PhantomData }
     }
-
-    /// The receive right itself.
-    ///
-    /// # Rights
-    /// Borrows it.
-    pub fn right(&self) -> &ReceiveRight {
-        &self.right
-    }
-
-    /// The receive right, without its type.
-    ///
-    /// # Rights
-    /// Moves it.
-    pub fn into_right(self) -> ReceiveRight {
-        self.right
-    }
-
-    /// Makes a sender.
-    ///
-    /// # Rights
-    /// Makes a send right.
-    ///
-    /// # Errors
-    /// [`SendFailure::Forked`] in a forked child.
-    ///
-    /// # Blocking
-    /// Never.
-    pub fn make_send(&self) -> Result<Sender<T>, SendFailure> {
-        self.right.make_send().map(Sender::from_right)
-    }
 }
+
+of_receive_right!(Receiver);
 
 impl<T: FromBytes> Receiver<T> {
     /// Takes the next message, which must be the bytes of one `T` and carry no
@@ -374,54 +242,9 @@ impl<T: FromBytes> Receiver<T> {
     /// ```
     pub fn receive(&self, deadline: Deadline) -> Result<Received<T>, TypedReceiveError> {
         let message = self.right.receive(deadline)?;
-        if let Some(what) = message.notification() {
-            return Err(TypedReceiveError::Notification(what));
-        }
-        if let Some(pulse) = message.pulse() {
-            return Err(TypedReceiveError::Pulse(pulse));
-        }
+        TypedReceiveError::instead(&message)?;
         let value = read(&message)?;
         Ok(Received::new(value, message))
-    }
-}
-
-impl<T> From<ReceiveRight> for Receiver<T> {
-    fn from(right: ReceiveRight) -> Self {
-        Receiver::from_right(right)
-    }
-}
-
-impl<T> From<Receiver<T>> for ReceiveRight {
-    fn from(receiver: Receiver<T>) -> Self {
-        receiver.right
-    }
-}
-
-impl<T> fmt::Debug for Receiver<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Receiver").field(&self.right).finish()
-    }
-}
-
-/// Why a reply was not sent.
-#[derive(thiserror::Error)]
-#[non_exhaustive]
-pub enum FixedReplyError<A> {
-    /// The message came without a reply right, or was answered already.
-    #[error("the message asks for no reply")]
-    NoReply(A),
-    /// The reply was not sent; the answer is here, and the right is the
-    /// message's again.
-    #[error("the reply was not sent: {}", .0.reason)]
-    Unsent(FixedSendError<A>),
-}
-
-impl<A> fmt::Debug for FixedReplyError<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FixedReplyError::NoReply(_) => f.debug_tuple("NoReply").finish_non_exhaustive(),
-            FixedReplyError::Unsent(error) => f.debug_tuple("Unsent").field(error).finish(),
-        }
     }
 }
 

@@ -5,11 +5,11 @@ use serde::de::DeserializeOwned;
 
 use super::carry::{pack, unpack};
 use super::channel::read;
+use super::leaving::Leaving;
 use super::{
     Received, Receiver, Sender, SenderOnce, TypedCallError, TypedReceiveError, TypedReplyError,
     TypedSendError, TypedSendOnceError,
 };
-use crate::error::CallError;
 use crate::right::SendOnceRight;
 
 impl<T: Serialize> Sender<T> {
@@ -25,14 +25,9 @@ impl<T: Serialize> Sender<T> {
     /// As [`SendRight::send_async`](crate::SendRight::send_async): what is
     /// dropped before it is ready was not sent.
     pub async fn send_async(&self, value: T) -> Result<(), TypedSendError<T>> {
-        let (message, outgoing) = match pack(&value) {
-            Ok(packed) => packed,
-            Err(error) => return Err(TypedSendError { reason: error.into(), value }),
-        };
-        self.right().send_async(message).await.map_err(|mut error| {
-            outgoing.come_back(&mut error.message);
-            TypedSendError { reason: error.reason.into(), value }
-        })
+        let (message, leaving) = Leaving::pack(value, pack)?;
+        let sent = self.right().send_async(message).await;
+        sent.map_err(|mut error| leaving.unsent(error.reason, &mut error.message))
     }
 
     /// Sends `request` with a reply right and waits for an answer of type `A`,
@@ -50,22 +45,10 @@ impl<T: Serialize> Sender<T> {
         &self,
         request: T,
     ) -> Result<A, TypedCallError<T>> {
-        let unsent = |reason, value| TypedCallError::Unsent(TypedSendError { reason, value });
-        let (message, outgoing) = match pack(&request) {
-            Ok(packed) => packed,
-            Err(error) => return Err(unsent(error.into(), request)),
-        };
+        let (message, leaving) = Leaving::pack(request, pack).map_err(TypedCallError::Unsent)?;
         match self.right().call_async(message).await {
             Ok(mut answer) => unpack(&mut answer).map_err(TypedCallError::Answer),
-            Err(CallError::Unsent(mut error)) => {
-                outgoing.come_back(&mut error.message);
-                Err(unsent(error.reason.into(), request))
-            }
-            Err(CallError::Deadline | CallError::Withdrawn) => Err(TypedCallError::Deadline),
-            Err(CallError::Dropped) => Err(TypedCallError::Dropped),
-            Err(CallError::Died) => Err(TypedCallError::Died),
-            Err(CallError::Forked) => Err(TypedCallError::Forked),
-            Err(CallError::Refused) => Err(TypedCallError::Refused),
+            Err(error) => Err(leaving.unanswered(error)),
         }
     }
 }
@@ -84,16 +67,14 @@ impl<T: Serialize> SenderOnce<T> {
     /// As [`SendOnceRight::send_async`]: dropped before it is ready, nothing was
     /// sent, and the right tells who waits.
     pub async fn send_async(self, value: T) -> Result<(), TypedSendOnceError<T>> {
-        let (message, outgoing) = match pack(&value) {
+        let (message, leaving) = match Leaving::pack(value, pack) {
             Ok(packed) => packed,
-            Err(error) => {
-                return Err(TypedSendOnceError { reason: error.into(), value, right: self });
-            }
+            Err(error) => return Err(error.on(self)),
         };
-        self.into_right().send_async(message).await.map_err(|mut error| {
-            outgoing.come_back(&mut error.message);
-            let right = SenderOnce::from_right(error.right);
-            TypedSendOnceError { reason: error.reason.into(), value, right }
+        let sent = self.into_right().send_async(message).await;
+        sent.map_err(|mut error| {
+            let unsent = leaving.unsent(error.reason, &mut error.message);
+            unsent.on(SenderOnce::from_right(error.right))
         })
     }
 }

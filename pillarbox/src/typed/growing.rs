@@ -29,7 +29,7 @@ pub(crate) fn pack_list(
 
 /// Makes a value a message.
 pub(crate) fn pack_value(value: &impl Serialize) -> Result<(Message, Outgoing), EncodeError> {
-    pack_with(|| encode::write_growing(value))
+    pack_with(|| encode::write(value, true))
 }
 
 /// Reads a message as a value.

@@ -50,7 +50,9 @@ mod error;
 pub mod fixed;
 mod future;
 pub(crate) mod growing;
+pub(crate) mod leaving;
 mod once;
+mod right;
 
 pub use carry::{Carried, Carry};
 pub use channel::{Receiver, Sender, channel, channel_in};

@@ -1,13 +1,14 @@
 //! What is answered once: send-once rights that know a type, and values that
 //! came with one.
 
-use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Serialize;
 
 use super::carry::pack;
 use super::error::{TypedReplyError, TypedSendError, TypedSendOnceError};
+use super::leaving::Leaving;
+use super::right::of_right;
 use crate::deadline::Deadline;
 use crate::message::Message;
 use crate::right::SendOnceRight;
@@ -44,15 +45,9 @@ impl<T> SenderOnce<T> {
     pub fn from_right(right: SendOnceRight) -> Self {
         SenderOnce { right, takes: PhantomData }
     }
-
-    /// The send-once right, without its type.
-    ///
-    /// # Rights
-    /// Moves it.
-    pub fn into_right(self) -> SendOnceRight {
-        self.right
-    }
 }
+
+of_right!(SenderOnce, SendOnceRight);
 
 impl<T: Serialize> SenderOnce<T> {
     /// Sends `value` and uses the right up.
@@ -74,29 +69,14 @@ impl<T: Serialize> SenderOnce<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn send(self, value: T, deadline: Deadline) -> Result<(), TypedSendOnceError<T>> {
-        let (message, outgoing) = match pack(&value) {
+        let (message, leaving) = match Leaving::pack(value, pack) {
             Ok(packed) => packed,
-            Err(error) => {
-                return Err(TypedSendOnceError { reason: error.into(), value, right: self });
-            }
+            Err(error) => return Err(error.on(self)),
         };
         self.right.send(message, deadline).map_err(|mut error| {
-            outgoing.come_back(&mut error.message);
-            let right = SenderOnce::from_right(error.right);
-            TypedSendOnceError { reason: error.reason.into(), value, right }
+            let unsent = leaving.unsent(error.reason, &mut error.message);
+            unsent.on(SenderOnce::from_right(error.right))
         })
-    }
-}
-
-impl<T> From<SenderOnce<T>> for SendOnceRight {
-    fn from(sender: SenderOnce<T>) -> Self {
-        sender.right
-    }
-}
-
-impl<T> fmt::Debug for SenderOnce<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SenderOnce").field(&self.right).finish()
     }
 }
 
