@@ -7,8 +7,8 @@
 //!
 //! | kind      | `tag`  | `id`               | behind the header                  |
 //! |-----------|--------|--------------------|------------------------------------|
-//! | `Port`    | turns  | 0                  | [`Passport`]; with the right that  |
-//! |           | taken  |                    | hears of no senders, if one does   |
+//! | `Port`    | turns  | 0                  | [`Passport`]; the first with the   |
+//! |           | taken  |                    | rights of requests: [`armed`]      |
 //! | `Out`     | ticket | 0                  | [`OutRight`]                       |
 //! | `Message` | the    | the user's         | what a message has, its body after |
 //! |           | user's |                    | an [`Origin`]                      |
@@ -19,6 +19,16 @@
 
 use crate::right::Address;
 use crate::{Offence, TaskId, u32_at, u64_at};
+
+/// The requests that go with a port.
+pub mod armed {
+    /// To hear that nobody can send any more.
+    pub const NO_SENDERS: u8 = 1;
+    /// To have the receive right when it is let go.
+    pub const DESTROYED: u8 = 2;
+    /// All there are.
+    pub const ALL: u8 = NO_SENDERS | DESTROYED;
+}
 
 /// What a port is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +44,9 @@ pub struct Passport {
     /// What it does with one message too many: 0 refuse it, 1 drop the oldest, 2
     /// drop it.
     pub overflow: u8,
+    /// Which requests go with the port: [`armed`]. Their rights are those of the
+    /// frame, in this order.
+    pub armed: u8,
     /// Send-once rights that are out. What comes on them goes through the bag; the
     /// old owner's death ends those that are left.
     pub promises: u64,
@@ -51,6 +64,7 @@ impl Passport {
         bytes[12] = u8::from(self.by_priority);
         bytes[13] = u8::from(self.merge_pulses);
         bytes[14] = self.overflow;
+        bytes[15] = self.armed;
         bytes[16..].copy_from_slice(&self.promises.to_le_bytes());
         bytes
     }
@@ -58,15 +72,21 @@ impl Passport {
     /// Reads a passport.
     ///
     /// # Errors
-    /// [`Offence::FrameTruncated`].
+    /// [`Offence::FrameTruncated`], and [`Offence::BodyMalformed`] for a request
+    /// there is not.
     pub fn decode(bytes: &[u8]) -> Result<Self, Offence> {
         const SHORT: Offence = Offence::FrameTruncated;
+        let armed = *bytes.get(15).ok_or(SHORT)?;
+        if armed & !armed::ALL != 0 {
+            return Err(Offence::BodyMalformed);
+        }
         Ok(Passport {
             capacity: u64_at(bytes, 0).ok_or(SHORT)?,
             pulses: u32_at(bytes, 8).ok_or(SHORT)?,
             by_priority: *bytes.get(12).ok_or(SHORT)? != 0,
             merge_pulses: *bytes.get(13).ok_or(SHORT)? != 0,
             overflow: *bytes.get(14).ok_or(SHORT)?,
+            armed,
             promises: u64_at(bytes, 16).ok_or(SHORT)?,
         })
     }
@@ -181,9 +201,12 @@ mod tests {
             by_priority: true,
             merge_pulses: false,
             overflow: 2,
+            armed: armed::ALL,
             promises: 5,
         };
         assert_eq!(Passport::decode(&passport.encode()), Ok(passport));
+        let odd = Passport { armed: armed::ALL + 1, ..passport };
+        assert_eq!(Passport::decode(&odd.encode()), Err(Offence::BodyMalformed));
         let out = OutRight {
             holder: TaskId { process: 1, number: 2 },
             address: Address::new(b"00a1").unwrap_or_default(),

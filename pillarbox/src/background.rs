@@ -39,6 +39,8 @@ pub(crate) enum Job {
     Bury(u32),
     /// The system refused a link something that must be tried again.
     Again(u32),
+    /// Receive rights that somebody is to have may perhaps be sent now.
+    Bequests,
     /// More was asked of the task than one turn answers.
     Serve(Arc<PortCore>),
     /// The task ends.
@@ -287,6 +289,11 @@ impl Worker {
                 if !self.again.iter().any(|again| again.1 == number) {
                     self.again.push((Instant::now() + REST, number));
                 }
+            }
+            Job::Bequests => {
+                self.core.send_bequests();
+                self.core.drain_after_bell(&[]);
+                self.core.listen_for_bells();
             }
             Job::Serve(port) => kernel::go_on_serving(&port),
             Job::Close => {}

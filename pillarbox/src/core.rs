@@ -34,7 +34,7 @@ use crate::metrics::Counters;
 use crate::moving::adopt::FollowerTable;
 use crate::moving::gone::Gone;
 use crate::port::{After, PortCore};
-use crate::special::{KernelPort, NotifyPort};
+use crate::special::{Bequests, KernelPort, NotifyPort};
 use crate::wait::Sleepers;
 use crate::wait::parking::lock;
 use crate::welcome::Welcomes;
@@ -81,6 +81,7 @@ pub(crate) struct TaskCore {
     pub(crate) counters: Counters,
     pub(crate) notify: NotifyPort,
     pub(crate) kernel: KernelPort,
+    pub(crate) bequests: Bequests,
 }
 
 /// The task was made while the kernel could not say which process this is.
@@ -139,6 +140,7 @@ impl TaskCore {
             counters: Counters::default(),
             notify: NotifyPort::default(),
             kernel: KernelPort::default(),
+            bequests: Bequests::default(),
         })
     }
 

@@ -134,6 +134,8 @@ pub enum Notification {
     SendPossible,
     /// A message that was left with a full port has been taken from its queue.
     MessageAccepted,
+    /// A receive right was let go, and is in this message: its port lives on.
+    PortDestroyed,
 }
 
 impl Notification {
@@ -150,6 +152,7 @@ impl Notification {
             Notification::LetGo => 9,
             Notification::SendPossible => 10,
             Notification::MessageAccepted => 11,
+            Notification::PortDestroyed => 12,
         }
     }
 
@@ -166,6 +169,7 @@ impl Notification {
             9 => Some(Notification::LetGo),
             10 => Some(Notification::SendPossible),
             11 => Some(Notification::MessageAccepted),
+            12 => Some(Notification::PortDestroyed),
             _ => None,
         }
     }

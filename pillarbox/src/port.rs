@@ -342,7 +342,10 @@ impl PortCore {
     }
 
     /// A message or notification came on a send-once right.
-    pub(crate) fn arrive_once(&self, message: Message, after: &mut After) {
+    pub(crate) fn arrive_once(&self, mut message: Message, after: &mut After) {
+        for ended in message.break_circles(self) {
+            after.drop_later(Message::default().with_right(ended));
+        }
         let mut state = lock(&self.state);
         if let Some(gone) = self.gone() {
             drop(state);
@@ -441,9 +444,8 @@ impl PortCore {
             for watcher in state.dead_name.drain(..).chain(watchers) {
                 after.fire.push((watcher, Notification::DeadName));
             }
-            after
-                .fire
-                .extend(state.no_senders.take().map(|to| (to, Notification::SendOnceDropped)));
+            let untold = state.no_senders.take().into_iter().chain(state.destroyed.take());
+            after.fire.extend(untold.map(|to| (to, Notification::SendOnceDropped)));
         }
         self.task.forget_port(self.id);
         drop(sets);
@@ -452,7 +454,8 @@ impl PortCore {
 }
 
 /// The right to receive from a port. There is one per port; dropping it ends
-/// the port.
+/// the port, unless somebody is to have it then:
+/// [`ReceiveRight::notify_destroyed`].
 ///
 /// # Examples
 /// ```
@@ -531,7 +534,7 @@ impl ReceiveRight {
 impl Drop for ReceiveRight {
     fn drop(&mut self) {
         // In a forked child the port is the parent's, who still has it.
-        if self.core.task.check().is_ok() {
+        if self.core.task.check().is_ok() && !self.core.lives_on() {
             self.core.die();
         }
     }

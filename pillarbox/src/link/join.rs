@@ -150,6 +150,7 @@ impl Join {
             }
             (std::mem::take(&mut waiting.watchers), waiting.last_word.take())
         };
+        self.task.look_at_bequests();
         match self.result.get() {
             Some(Joined::Send(held)) => {
                 for to in watchers {

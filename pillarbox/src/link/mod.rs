@@ -407,6 +407,7 @@ impl Link {
         let mut after = After::default();
         self.wake_waiters(&mut after);
         after.run();
+        self.task.look_at_bequests();
     }
 
     /// Ends everything that hangs on this link. Runs once, on the background
@@ -448,6 +449,7 @@ impl Link {
             owner.say(header, &self.peer_task().encode());
         }
         self.wake_waiters(after);
+        self.task.look_at_bequests();
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use abi::bag::Origin;
 use abi::frame::{Header, Kind, flag};
-use abi::limits;
+use abi::{Slot, limits};
 use shm::socket::SendPacketError;
 
 use super::carry::Load;
@@ -18,6 +18,10 @@ use crate::moving::bag::Bag;
 use crate::moving::pack::Pack;
 use crate::port::After;
 use crate::wait::parking::lock;
+
+/// How often a message is tried that may not wait, while messages still come to
+/// the port that goes with it.
+const TRIES: usize = 8;
 
 impl Link {
     /// Sends a message now, ahead of all others. `Err` with the message where there
@@ -58,6 +62,41 @@ impl Link {
         }
         self.undo(load);
         Err(Some(message))
+    }
+
+    /// Sends a message that moves a port on a send-once right, if that can be done
+    /// now.
+    pub(crate) fn send_once_at_once(
+        self: &Arc<Self>,
+        slot: Slot,
+        mut message: Message,
+    ) -> Result<(), (SendFailure, Message)> {
+        let mut header = Header::new(Kind::Message, slot);
+        describe(&mut header, &message);
+        let mut load = match self.load(&mut message, Deadline::Now) {
+            Ok(load) => load,
+            Err(reason) => return Err((reason, message)),
+        };
+        let mut reason = SendFailure::Full;
+        // What comes to the port between two tries goes into its bag at the next.
+        for _ in 0..TRIES {
+            match self.try_send(&header, None, &message, &mut load) {
+                Ok(()) => {
+                    self.unload(load, message);
+                    return Ok(());
+                }
+                Err(Blocked::Fail(other)) => {
+                    reason = other;
+                    break;
+                }
+                Err(Blocked::Room | Blocked::Grant) => {
+                    let _ = self.own.raise_want();
+                    shm::full_fence(); // pairs: lane.want
+                }
+            }
+        }
+        self.undo(load);
+        Err((reason, message))
     }
 
     /// Tries to send a message that moves ports. Their locks are held from the look

@@ -205,7 +205,7 @@ impl Link {
         }
     }
 
-    fn try_send(
+    pub(super) fn try_send(
         self: &Arc<Self>,
         header: &Header,
         entry: Option<&Arc<Entry>>,

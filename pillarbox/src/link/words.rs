@@ -161,6 +161,7 @@ impl Link {
         }
         self.wake_waiters(&mut turn.after);
         self.flush_backlog();
+        self.task.look_at_bequests();
     }
 
     fn take_joined(

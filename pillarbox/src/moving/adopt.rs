@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, Weak};
 
-use abi::bag::{Origin, OutRight, Passport};
+use abi::bag::{Origin, OutRight, Passport, armed};
 use abi::frame::{Attached, Header, Kind};
+use abi::right::RightRef;
 use abi::{Offence, TaskId, Ticket, limits};
 use rights::moving::{Claimed, Followers};
 use shm::{LaneReader, PeerPage};
@@ -81,11 +82,7 @@ impl Link {
         let passport = Passport::decode(&body)?;
         reader.finish(&header);
         let port = PortCore::adopted(&self.task, &passport, header.tag);
-        for name in attached.rights {
-            if let Right::SendOnce(to) = self.take_in(name, &mut turn.joins)? {
-                turn.after.arm(&port, to);
-            }
-        }
+        self.arm(&port, passport.armed, attached.rights, turn)?;
         let adopted = Arc::new(Adopted {
             port: Arc::clone(&port),
             giver: self.peer_task(),
@@ -107,6 +104,31 @@ impl Link {
         adopted.read(self, inn, turn)?;
         port.set_promises(lock(&adopted.state).promises);
         Ok(ReceiveRight::new(port).into())
+    }
+
+    /// The requests that came with a port.
+    fn arm(
+        self: &Arc<Self>,
+        port: &Arc<PortCore>,
+        bits: u8,
+        names: Vec<RightRef>,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        let mut bits =
+            [armed::NO_SENDERS, armed::DESTROYED].into_iter().filter(|bit| bits & bit != 0);
+        for name in names {
+            let bit = bits.next().ok_or(Offence::BodyMalformed)?;
+            match self.take_in(name, &mut turn.joins)? {
+                // Nobody else knows the port yet: there was no request before.
+                Right::SendOnce(to) if bit == armed::DESTROYED => {
+                    let before = lock(port.state()).bequeath_to(to);
+                    before.into_iter().for_each(|right| turn.after.let_go(right));
+                }
+                Right::SendOnce(to) => turn.after.arm(port, to),
+                Right::Send(_) | Right::Receive(_) => return Err(Offence::RightKind),
+            }
+        }
+        if bits.next().is_some() { Err(Offence::BodyMalformed) } else { Ok(()) }
     }
 
     /// The old owner of a port has put something into its bag.
@@ -422,6 +444,7 @@ impl TaskCore {
     fn forget_follower(&self, giver: TaskId, ticket: Ticket) {
         let gone = lock(&self.followers).remove(&(giver, ticket));
         drop(gone);
+        self.look_at_bequests();
     }
 
     pub(crate) fn follower(&self, giver: TaskId, ticket: Ticket) -> Option<Arc<Adopted>> {

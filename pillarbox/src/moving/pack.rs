@@ -33,7 +33,7 @@ pub(crate) struct Pack {
     bag: Option<Bag>,
     /// What is in the bag, to be undone.
     kept: Vec<(Unloaded, Load)>,
-    /// The right that is to hear of no senders.
+    /// The rights of the requests that go with the port.
     armed: Option<(Message, Load)>,
     /// The rights that are out, as listed last.
     listed: Vec<(u32, u64, Ticket)>,
@@ -73,25 +73,24 @@ impl Pack {
         Ok((pack, fd))
     }
 
-    /// The port's first passport, with the right that hears of no senders.
+    /// The port's first passport, with the rights of the requests that go with it.
     fn arm(
         link: &Arc<Link>,
         port: &Arc<PortCore>,
         bag: &mut Bag,
     ) -> Result<Option<(Message, Load)>, SendFailure> {
-        let (passport, turns, no_senders) = lock(port.state()).packed();
-        let Some(to) = no_senders else {
+        let (passport, turns, mut requests) = lock(port.state()).packed();
+        if requests.rights().is_empty() {
             bag.passport(&passport, turns, None);
             return Ok(None);
-        };
-        let mut message = Message::new(Vec::new()).with_right(to);
-        match link.load(&mut message, Deadline::Now) {
+        }
+        match link.load(&mut requests, Deadline::Now) {
             Ok(mut load) => {
                 bag.passport(&passport, turns, Some(&mut load));
-                Ok(Some((message, load)))
+                Ok(Some((requests, load)))
             }
             Err(reason) => {
-                lock(port.state()).rearm(message);
+                lock(port.state()).rearm(requests);
                 Err(reason)
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use abi::Slot;
-use abi::bag::{Passport, Place};
+use abi::bag::{Passport, Place, armed};
 use abi::board::{Life, State};
 use rights::queue::Labelled;
 use rights::senders::NoSenders;
@@ -16,7 +16,6 @@ use crate::error::SendFailure;
 use crate::link::{Join, Link};
 use crate::message::{Message, Notification, Right};
 use crate::moving::gone::Gone;
-use crate::right::SendOnceRight;
 use crate::wait::parking::lock;
 
 /// Who sent the pulses that came with a port: no right of ours has this number.
@@ -175,23 +174,41 @@ impl PortState {
                 Overflow::DropNewest => 2,
                 _ => 0,
             },
+            armed: 0,
             promises: self.once,
         };
         (passport, self.queue.turns())
     }
 
-    /// The passport, and the right that hears of no senders, taken out.
-    pub(crate) fn packed(&mut self) -> (Passport, u64, Option<SendOnceRight>) {
-        let (passport, turns) = self.passport();
-        (passport, turns, self.no_senders.take())
+    /// The passport, and the rights of the requests that go with the port, taken
+    /// out.
+    pub(crate) fn packed(&mut self) -> (Passport, u64, Message) {
+        let (mut passport, turns) = self.passport();
+        let mut requests = Message::default();
+        for (bit, to) in
+            [(armed::NO_SENDERS, self.no_senders.take()), (armed::DESTROYED, self.destroyed.take())]
+        {
+            if let Some(to) = to {
+                passport.armed |= bit;
+                requests.rights.push(to.into());
+            }
+        }
+        requests.id = i32::from(passport.armed);
+        (passport, turns, requests)
     }
 
-    /// The right that hears of no senders comes back.
-    pub(crate) fn rearm(&mut self, mut message: Message) {
-        self.no_senders = message.take_rights().pop().and_then(|right| match right {
-            Right::SendOnce(right) => Some(right),
-            _ => None,
-        });
+    /// The rights of the requests come back.
+    pub(crate) fn rearm(&mut self, mut requests: Message) {
+        let bits = requests.id;
+        let rights = requests.take_rights().into_iter();
+        let mut rights = rights.filter_map(|right| right.into_send_once().ok());
+        for (bit, place) in
+            [(armed::NO_SENDERS, &mut self.no_senders), (armed::DESTROYED, &mut self.destroyed)]
+        {
+            if bits & i32::from(bit) != 0 {
+                *place = rights.next();
+            }
+        }
     }
 
     /// Takes everything out of the queue, places and all.

@@ -50,6 +50,8 @@ pub(crate) struct PortState {
     pub(super) senders: Senders,
     pub(super) once: u64,
     pub(super) no_senders: Option<SendOnceRight>,
+    /// Who has the receive right once it is let go.
+    pub(super) destroyed: Option<SendOnceRight>,
     pub(super) dead_name: Vec<SendOnceRight>,
     pub(super) facets: PortFacets,
     /// By link and what the right is: the port itself or a facet of it.
@@ -292,6 +294,7 @@ impl PortState {
             senders: Senders::default(),
             once: 0,
             no_senders: None,
+            destroyed: None,
             dead_name: Vec::new(),
             facets: PortFacets::default(),
             boards: HashMap::new(),
@@ -588,6 +591,19 @@ impl PortState {
         message.pulses = taken.pulses;
         self.raise_pulses(taken.raise);
         message
+    }
+
+    /// Who is to have the receive right, now that it is let go, and the sets the
+    /// port is in.
+    pub(crate) fn bequeath(&mut self) -> Option<(SendOnceRight, Vec<Arc<SetCore>>)> {
+        let to = if self.alive { self.destroyed.take() } else { None };
+        Some((to?, self.sets.clone()))
+    }
+
+    /// Who is to have it then. Returns who was to before.
+    #[must_use = "a right is dropped without a lock"]
+    pub(crate) fn bequeath_to(&mut self, to: SendOnceRight) -> Option<SendOnceRight> {
+        self.destroyed.replace(to)
     }
 
     pub(super) fn tell_no_senders(&mut self, told: NoSenders, after: &mut After) {

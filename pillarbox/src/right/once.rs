@@ -98,6 +98,12 @@ impl SendOnceRight {
         }
     }
 
+    /// The right is used up.
+    pub(crate) fn end_silently(&mut self) {
+        self.unwatch();
+        self.target = None;
+    }
+
     /// Ends the right without a word: its promise has gone elsewhere.
     pub(crate) fn disarm(mut self) -> Option<Once> {
         self.unwatch();

@@ -106,7 +106,10 @@ impl TaskCore {
     }
 
     /// A request whose news comes to the notify port.
-    fn ask_for_news(self: &Arc<Self>, number: u64) -> Result<(SendOnceRight, Armed), NewsError> {
+    pub(super) fn ask_for_news(
+        self: &Arc<Self>,
+        number: u64,
+    ) -> Result<(SendOnceRight, Armed), NewsError> {
         let port = self.notify_port()?;
         if !port.core().add_once_below(limits::NEWS) {
             return Err(NewsError::TooMany);
@@ -257,7 +260,7 @@ impl Peer {
 impl SendOnceRight {
     /// Whether it is of a request that was taken back. Looks at its cell only, so
     /// it may be asked under the lock of a port.
-    fn is_taken_back(&self) -> bool {
+    pub(super) fn is_taken_back(&self) -> bool {
         match self.target() {
             Some(crate::right::Once::Own(Sink::Reply(cell))) => cell.state().is_gone(),
             _ => false,
