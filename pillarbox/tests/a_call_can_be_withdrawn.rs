@@ -9,7 +9,7 @@ mod family;
 
 use std::time::Duration;
 
-use family::{Random, Reaped, act, acting, given, is_part, long, seed, settled};
+use family::{Random, Reaped, act, acting, is_part, long, meet, offer, seed, settled};
 use pillarbox::{
     CallError, Capacity, Deadline, Gone, Message, Notification, ReceiveRight, ReplyError,
     ReplyState, SendFailure, SendRight, Task, Withdraw,
@@ -29,8 +29,7 @@ fn caller_part() {
     }
     let task = Task::current().unwrap();
     let orders = task.port(Capacity::Bounded(1));
-    let parent = given("parent");
-    parent.send(Message::new("").with_right(orders.make_send().unwrap()), long()).unwrap();
+    let parent = offer(&[&orders]);
     orders.notify_no_senders(orders.make_send_once().unwrap()).unwrap();
     loop {
         let mut order = orders.receive(long()).unwrap();
@@ -104,9 +103,7 @@ struct Caller {
 fn caller() -> Caller {
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(4));
-    let child = act("caller_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let child = Reaped(child.unwrap());
-    let orders = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let (child, [orders]) = meet(act("caller_part"), &inbox);
     Caller { task, inbox, orders, child }
 }
 

@@ -15,7 +15,7 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 
 use executor::{block_on, poll_once};
-use family::{Random, Reaped, act, acting, given, is_part, long, seed, seeded, settled};
+use family::{Random, Reaped, act, acting, is_part, long, meet, offer, seed, seeded, settled};
 use pillarbox::{
     CallError, Capacity, Census, Deadline, Holding, Message, Notification, ReceiveRight,
     ReplyError, SendFailure, SendRight, Task,
@@ -138,10 +138,7 @@ fn peer_part() {
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(4));
     let small = task.port(Capacity::Bounded(2));
-    let hello = Message::new("")
-        .with_right(inbox.make_send().unwrap())
-        .with_right(small.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox, &small]);
     while let Ok(mut request) = inbox.receive(Deadline::Never) {
         match request.id() {
             ANSWER => {
@@ -183,11 +180,8 @@ fn peer_part() {
 /// A peer in a process of its own: what answers, and what only counts.
 fn start_peer(task: &Task) -> (Reaped, SendRight, SendRight) {
     let inbox = task.port(Capacity::Bounded(1));
-    let child = act("peer_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let child = Reaped(child.unwrap());
-    let mut rights = inbox.receive(long()).unwrap().take_rights().into_iter();
-    let mut next = || rights.next().unwrap().into_send().unwrap();
-    (child, next(), next())
+    let (child, [answers, counts]) = meet(act("peer_part"), &inbox);
+    (child, answers, counts)
 }
 
 /// Calls in a thread of its own.

@@ -7,7 +7,9 @@ mod family;
 
 use std::time::{Duration, Instant};
 
-use family::{Random, Reaped, act, act_with, acting, given, is_part, long, seed, tell};
+use family::{
+    Random, Reaped, act, act_with, acting, given, is_part, long, meet, offer, seed, tell,
+};
 use pillarbox::{Capacity, Deadline, Message, SendFailure, SendRight, Task};
 
 /// Messages of each sender.
@@ -106,9 +108,7 @@ fn owner_part() {
     let deaf = task.port(Capacity::Bounded(1));
     let meeting = task.port(Capacity::Rendezvous);
     let open = task.port(Capacity::Bounded(8));
-    let rights = [&deaf, &meeting, &open].map(|port| port.make_send().unwrap());
-    let hello = rights.into_iter().fold(Message::new(""), Message::with_right);
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&deaf, &meeting, &open]);
     while let Ok(mut order) = open.receive(long()) {
         let answer = if order.id() == TAKE {
             let from = if order.tag() == 0 { &deaf } else { &meeting };
@@ -132,12 +132,8 @@ struct Owner {
 
 fn owner() -> Owner {
     let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
-    let child = act("owner_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let child = Reaped(child.unwrap());
-    let mut hello = inbox.receive(long()).unwrap();
-    let mut rights = hello.take_rights().into_iter().map(|right| right.into_send().unwrap());
-    let mut next = || rights.next().unwrap();
-    Owner { child, deaf: next(), meeting: next(), open: next() }
+    let (child, [deaf, meeting, open]) = meet(act("owner_part"), &inbox);
+    Owner { child, deaf, meeting, open }
 }
 
 fn take(owner: &Owner, from: u64) -> Vec<u8> {

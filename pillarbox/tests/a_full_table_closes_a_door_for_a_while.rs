@@ -6,7 +6,7 @@ mod family;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use family::{Reaped, act_with, acting, given, is_part, long};
+use family::{Reaped, act_with, acting, given, is_part, long, meet};
 use pillarbox::{Capacity, Message, Task};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -61,9 +61,7 @@ fn who_knocks_at_a_full_table_is_let_in_later() {
     let child = act_with("full_part", |command| {
         command.env("PILLARBOX_TEST_DOOR", &door);
     });
-    let child = child.right("parent", news.make_send().unwrap()).spawn();
-    let mut child = Reaped(child.unwrap());
-    let full = news.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let (mut child, [full]) = meet(child, &news);
     // Somebody knocks and cannot be let in: the door stays readable.
     let knock = shm::socket::LinkSocket::connect_path(&door).unwrap();
     // The door rests, and looks now and then: the processor is not for that.

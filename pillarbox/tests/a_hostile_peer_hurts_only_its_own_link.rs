@@ -17,7 +17,9 @@ use abi::right::{Kind as RightKind, RightRef};
 use abi::{Slot, TaskId, Ticket};
 use family::raw::{LANE, Peer};
 use family::residue::Residue;
-use family::{Random, Reaped, act, act_with, acting, given, is_part, long, seed, settled, tell};
+use family::{
+    Random, Reaped, act, act_with, acting, given, is_part, long, meet, offer, seed, settled, tell,
+};
 use pillarbox::{Capacity, Deadline, Message, Right, Task};
 use shm::socket::LinkSocket;
 
@@ -51,8 +53,7 @@ fn echo_part() {
     }
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(16));
-    let hello = Message::new("").with_right(inbox.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox]);
     for _ in 0..CALLS {
         let mut request = inbox.receive(long()).unwrap();
         let answer = Message::new(request.body()).with_id(request.id());
@@ -75,9 +76,7 @@ fn stream(task: &Task) {
 
 fn calls(task: &Task) {
     let inbox = task.port(Capacity::Bounded(1));
-    let child = act("echo_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let mut child = Reaped(child.unwrap());
-    let echo = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let (mut child, [echo]) = meet(act("echo_part"), &inbox);
     for number in 0..CALLS {
         let answer = echo.call(Message::new("honest").with_id(number), long()).unwrap();
         assert_eq!((answer.id(), answer.body()), (number, &b"honest"[..]));

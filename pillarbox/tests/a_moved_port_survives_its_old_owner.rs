@@ -6,7 +6,7 @@ mod family;
 
 use std::time::Duration;
 
-use family::{Random, Reaped, act, acting, given, is_part, long, seed, tell};
+use family::{Random, Reaped, act, acting, given, is_part, long, meet, offer, seed, tell};
 use pillarbox::{Capacity, Deadline, Message, ReceiveRight, Right, SendFailure, SendRight, Task};
 
 /// Messages a sender has for the port.
@@ -20,9 +20,7 @@ fn owner_part() {
     }
     let task = Task::current().unwrap();
     let port = task.port(Capacity::Bounded(64));
-    let parent = given("parent");
-    let hello = Message::new("hello").with_right(port.make_send().unwrap());
-    parent.send(hello, long()).unwrap();
+    let parent = offer(&[&port]);
     let wait = task.port(Capacity::Bounded(1));
     let pause = Duration::from_micros(u64::from(std::process::id()) % 7 * 400);
     let _ = wait.receive(Deadline::after(pause));
@@ -38,8 +36,7 @@ fn taker_part() {
     }
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(1));
-    let parent = given("parent");
-    parent.send(Message::new("hello").with_right(inbox.make_send().unwrap()), long()).unwrap();
+    offer(&[&inbox]);
     let Ok(mut message) = inbox.receive(long()) else { return };
     let port = message.take_rights().pop().and_then(|right| right.into_receive().ok()).unwrap();
     while port.receive(long()).is_ok() {}
@@ -103,9 +100,7 @@ fn take_all(port: &ReceiveRight, reports: &ReceiveRight, seed: u64) {
 
 fn kill_the_old_owner(task: &Task, seed: u64, random: &mut Random) -> bool {
     let inbox = task.port(Capacity::Bounded(4));
-    let owner = act("owner_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let mut owner = Reaped(owner.unwrap());
-    let Right::Send(port) = right(&mut inbox.receive(long()).unwrap()) else { panic!("a port") };
+    let (mut owner, [port]) = meet(act("owner_part"), &inbox);
     let (_sender, reports) = sender(task, port);
     if random.below(2) == 0 {
         // Before, in the midst of it, or after.
@@ -136,9 +131,7 @@ fn kill_the_old_owner(task: &Task, seed: u64, random: &mut Random) -> bool {
 
 fn kill_the_new_owner(task: &Task, seed: u64, random: &mut Random) -> bool {
     let inbox = task.port(Capacity::Bounded(4));
-    let taker = act("taker_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let mut taker = Reaped(taker.unwrap());
-    let Right::Send(way) = right(&mut inbox.receive(long()).unwrap()) else { panic!("a way") };
+    let (mut taker, [way]) = meet(act("taker_part"), &inbox);
     let port = task.port(Capacity::Bounded(64));
     let (_sender, reports) = sender(task, port.make_send().unwrap());
     let pause = random.micros(6_000);

@@ -5,7 +5,7 @@
 
 mod family;
 
-use family::{Random, Reaped, act, acting, given, is_part, long, seed};
+use family::{Random, Reaped, act, acting, is_part, long, meet, offer, seed};
 use pillarbox::{
     CallError, Capacity, Deadline, Gone, Message, PartError, ReceiveRight, SendRight, Task,
     Withdraw, limits,
@@ -29,8 +29,7 @@ fn caller_part() {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).unwrap();
     let task = Task::current().unwrap();
     let orders = task.port(Capacity::Bounded(1));
-    let parent = given("parent");
-    parent.send(Message::new("").with_right(orders.make_send().unwrap()), long()).unwrap();
+    let parent = offer(&[&orders]);
     orders.notify_no_senders(orders.make_send_once().unwrap()).unwrap();
     loop {
         let mut order = orders.receive(long()).unwrap();
@@ -67,9 +66,7 @@ struct Caller {
 
 fn caller() -> Caller {
     let inbox = Task::current().unwrap().port(Capacity::Bounded(4));
-    let child = act("caller_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let child = Reaped(child.unwrap());
-    let orders = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let (child, [orders]) = meet(act("caller_part"), &inbox);
     Caller { inbox, orders, child }
 }
 

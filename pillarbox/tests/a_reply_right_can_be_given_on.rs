@@ -9,7 +9,7 @@
 
 mod family;
 
-use family::{Reaped, act, acting, given, is_part, long};
+use family::{Reaped, act, acting, is_part, long, meet, offer};
 use pillarbox::{
     CallError, Capacity, Deadline, Gone, Message, Notification, PendingCall, ReceiveRight,
     ReplyState, SendOnceRight, SendRight, Task, Withdraw,
@@ -43,9 +43,10 @@ fn caller_part() {
     if !acting("caller_part") {
         return;
     }
-    let parent = given("parent");
+    let orders = Task::current().unwrap().port(Capacity::Bounded(1));
+    let parent = offer(&[&orders]);
     let mut call: Option<PendingCall> = None;
-    obey(&parent, |order, _| {
+    obey(&orders, |order, _| {
         let answer = Message::new("");
         match order.id() {
             START => {
@@ -75,7 +76,9 @@ fn worker_part() {
     let task = Task::current().unwrap();
     let news = task.port(Capacity::Bounded(1));
     let mut kept: Option<SendOnceRight> = None;
-    obey(&given("parent"), |order, rights| {
+    let orders = task.port(Capacity::Bounded(1));
+    offer(&[&orders]);
+    obey(&orders, |order, rights| {
         let answer = Message::new("");
         match order.id() {
             KEEP => kept = rights.pop(),
@@ -111,9 +114,7 @@ fn worker_part() {
     });
 }
 
-fn obey(parent: &SendRight, mut act: impl FnMut(&Message, &mut Vec<SendOnceRight>) -> Message) {
-    let orders = Task::current().unwrap().port(Capacity::Bounded(1));
-    parent.send(Message::new("").with_right(orders.make_send().unwrap()), long()).unwrap();
+fn obey(orders: &ReceiveRight, mut act: impl FnMut(&Message, &mut Vec<SendOnceRight>) -> Message) {
     orders.notify_no_senders(orders.make_send_once().unwrap()).unwrap();
     loop {
         let mut order = orders.receive(long()).unwrap();
@@ -140,14 +141,8 @@ struct Three {
 
 fn three() -> Three {
     let inbox = Task::current().unwrap().port(Capacity::Bounded(4));
-    let child = |part| {
-        let child = act(part).right("parent", inbox.make_send().unwrap()).spawn();
-        let child = Reaped(child.unwrap());
-        let mut hello = inbox.receive(long()).unwrap();
-        (hello.take_rights().remove(0).into_send().unwrap(), child)
-    };
-    let (caller, caller_child) = child("caller_part");
-    let (worker, worker_child) = child("worker_part");
+    let (caller_child, [caller]) = meet(act("caller_part"), &inbox);
+    let (worker_child, [worker]) = meet(act("worker_part"), &inbox);
     Three { inbox, caller, worker, caller_child, worker_child }
 }
 

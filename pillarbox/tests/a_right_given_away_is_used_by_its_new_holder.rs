@@ -8,7 +8,7 @@
 
 mod family;
 
-use family::{Random, Reaped, act, acting, given, is_part, long, seed, settled, tell};
+use family::{Random, Reaped, act, acting, given, is_part, long, meet, seed, settled, tell};
 use pillarbox::{
     Capacity, Deadline, Message, Notification, ReceiveRight, SendOnceRight, SendRight, Task,
 };
@@ -37,10 +37,8 @@ fn giver_part() {
     }
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(1));
-    let holder = act("holder_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let _holder = Reaped(holder.unwrap());
-    let mut hello = inbox.receive(long()).unwrap();
-    act_as_told(hello.take_rights().remove(0).into_send().ok());
+    let (_holder, [holder]) = meet(act("holder_part"), &inbox);
+    act_as_told(Some(holder));
 }
 
 /// What a child holds of the rights it was told of.
@@ -133,12 +131,7 @@ struct Three {
 fn three() -> Three {
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(1));
-    let giver = act("giver_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let giver = Reaped(giver.unwrap());
-    let mut hello = inbox.receive(long()).unwrap();
-    assert_eq!(hello.sender().unwrap().pid, giver.pid());
-    let mut rights = hello.take_rights().into_iter().map(|right| right.into_send().unwrap());
-    let (to_giver, to_holder) = (rights.next().unwrap(), rights.next().unwrap());
+    let (giver, [to_giver, to_holder]) = meet(act("giver_part"), &inbox);
     Three { task, giver, to_giver, to_holder, holder_pid: 0 }
 }
 

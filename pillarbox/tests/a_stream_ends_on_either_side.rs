@@ -6,12 +6,11 @@ mod family;
 use std::sync::Mutex;
 use std::sync::mpsc;
 
-use family::{Reaped, act, acting, given, long, settled};
+use family::{Reaped, act, acting, inbox, long, meet, offer, port, settled};
 use pillarbox::interface::{Sink, StreamError};
 use pillarbox::typed::{Sender, TypedReceiveError, channel};
 use pillarbox::{
-    Capacity, Deadline, Message, Notification, ReceiveError, ReceiveRight, SendFailure, SendRight,
-    Task,
+    Capacity, Deadline, Message, Notification, ReceiveError, ReceiveRight, SendFailure,
 };
 
 #[pillarbox::interface(name = "org.example.Count", version = 1)]
@@ -72,12 +71,6 @@ impl Count for Plain {
         sink.send(1, long()).unwrap();
         std::panic::resume_unwind(Box::new("on purpose"));
     }
-}
-
-fn port() -> (ReceiveRight, SendRight) {
-    let inbox = Task::current().unwrap().port(Capacity::Bounded(16));
-    let post = inbox.make_send().unwrap();
-    (inbox, post)
 }
 
 /// A server in a thread that ends with its last client, and the sinks it keeps.
@@ -216,9 +209,8 @@ fn many_streams_need_no_thread_each() {
 #[test]
 fn counting_part() {
     if acting("counting_part") {
-        let (inbox, post) = port();
-        let parent = given("parent");
-        parent.send(Message::new("").with_right(post), long()).unwrap();
+        let inbox = inbox();
+        let parent = offer(&[&inbox]);
         let (kept, sinks) = mpsc::channel::<Sink<String>>();
         std::thread::spawn(move || {
             // Each is kept until its client drops it, and then that is told.
@@ -235,9 +227,8 @@ fn counting_part() {
 }
 
 fn child() -> (CountClient, Reaped, ReceiveRight) {
-    let (inbox, post) = port();
-    let child = Reaped(act("counting_part").right("parent", post).spawn().unwrap());
-    let right = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let inbox = inbox();
+    let (child, [right]) = meet(act("counting_part"), &inbox);
     (CountClient::new(right), child, inbox)
 }
 

@@ -6,13 +6,10 @@ mod family;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use family::{Reaped, act, acting, given, long};
+use family::{act, acting, inbox, long, meet, offer, port};
 use pillarbox::interface::{ClientError, DispatchError, MALFORMED, Protocol};
 use pillarbox::typed::TypedOffence;
-use pillarbox::{
-    Capacity, Deadline, Message, Notification, ReceiveError, ReceiveRight, SendFailure, SendRight,
-    Task,
-};
+use pillarbox::{Deadline, Message, Notification, ReceiveError, SendFailure, SendRight, Task};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -87,12 +84,6 @@ impl Calculator for Plain {
     }
 }
 
-fn port() -> (ReceiveRight, SendRight) {
-    let inbox = Task::current().unwrap().port(Capacity::Bounded(16));
-    let post = inbox.make_send().unwrap();
-    (inbox, post)
-}
-
 /// Runs `work` with a client, while another thread serves what it asks for and
 /// notes what was wrong with it.
 fn served(work: impl FnOnce(CalculatorClient)) -> Vec<DispatchError> {
@@ -139,8 +130,8 @@ fn serving_part() {
     if !acting("serving_part") {
         return;
     }
-    let (inbox, post) = port();
-    given("parent").send(Message::new("").with_right(post), long()).unwrap();
+    let inbox = inbox();
+    offer(&[&inbox]);
     inbox.notify_no_senders(inbox.make_send_once().unwrap()).unwrap();
     let ended = CalculatorServer::new(Plain::default()).serve(&inbox, long());
     assert_eq!(ended, Ok(Notification::NoSenders));
@@ -148,9 +139,8 @@ fn serving_part() {
 
 #[test]
 fn a_client_calls_a_server_of_another_process() {
-    let (inbox, post) = port();
-    let mut child = Reaped(act("serving_part").right("parent", post).spawn().unwrap());
-    let right = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let inbox = inbox();
+    let (mut child, [right]) = meet(act("serving_part"), &inbox);
     let client = CalculatorClient::new(right);
     use_all(&client);
     assert_eq!(client.process(long()).unwrap(), child.pid() as u32);
@@ -164,9 +154,8 @@ fn a_client_calls_a_server_of_another_process() {
 
 #[test]
 fn a_server_that_is_killed_is_told_of() {
-    let (inbox, post) = port();
-    let mut child = Reaped(act("serving_part").right("parent", post).spawn().unwrap());
-    let right = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let inbox = inbox();
+    let (mut child, [right]) = meet(act("serving_part"), &inbox);
     let client = CalculatorClient::new(right);
     child.stop();
     let error = client.add(1, 2, Deadline::after(std::time::Duration::from_millis(1)));

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 
-use family::{Reaped, act, acting, given, long};
+use family::{Reaped, act, acting, inbox, long, meet, offer};
 use pillarbox::interface::{ClientError, DispatchError};
 use pillarbox::typed::{Carry, TypedOffence};
 use pillarbox::{Capacity, Message, Notification, ReceiveRight, SendRight, Task};
@@ -132,8 +132,7 @@ impl now::People for Now {
 /// Serves until nobody asks any more, and returns what was wrong, in words.
 fn serve(dispatch: impl Fn(Message) -> Result<(), DispatchError>) -> Vec<String> {
     let inbox = Task::current().unwrap().port(Capacity::Bounded(16));
-    let post = inbox.make_send().unwrap();
-    given("parent").send(Message::new("").with_right(post), long()).unwrap();
+    offer(&[&inbox]);
     inbox.notify_no_senders(inbox.make_send_once().unwrap()).unwrap();
     let mut wrong = Vec::new();
     loop {
@@ -175,11 +174,9 @@ fn content_part() {
 
 /// A server of another process, and what keeps it.
 fn served_by(part: &str) -> (SendRight, Reaped, ReceiveRight) {
-    let inbox = Task::current().unwrap().port(Capacity::Bounded(16));
-    let post = inbox.make_send().unwrap();
-    let child = Reaped(act(part).right("parent", post).spawn().unwrap());
-    let mut ready = inbox.receive(long()).unwrap();
-    (ready.take_rights().remove(0).into_send().unwrap(), child, inbox)
+    let inbox = inbox();
+    let (child, [right]) = meet(act(part), &inbox);
+    (right, child, inbox)
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use abi::limits::{DESCRIPTOR_CHARGE, LINK_QUEUED_BYTES, MESSAGE_DESCRIPTORS};
-use family::{Reaped, act, acting, given, is_part, long};
+use family::{act, acting, is_part, long, meet, offer};
 use pillarbox::{Capacity, Deadline, Message, SendFailure, SendOnceRight, Task};
 
 const ANSWERS: usize = 6;
@@ -31,8 +31,7 @@ fn answering_part() {
     }
     let task = Task::current().unwrap();
     let orders = task.port(Capacity::Bounded(1));
-    let parent = given("parent");
-    parent.send(Message::new("").with_right(orders.make_send().unwrap()), long()).unwrap();
+    offer(&[&orders]);
     let mut order = orders.receive(long()).unwrap();
     let once = order.take_rights().into_iter().map(|right| right.into_send_once().unwrap());
     let mut once: Vec<SendOnceRight> = once.collect();
@@ -63,9 +62,7 @@ fn answers_bring_a_limited_number_of_descriptors() {
     }
     let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
     let answers = Task::current().unwrap().port(Capacity::Bounded(1));
-    let child = act("answering_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let mut child = Reaped(child.unwrap());
-    let orders = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let (mut child, [orders]) = meet(act("answering_part"), &inbox);
     let order = (0..ANSWERS)
         .fold(Message::new(""), |order, _| order.with_right(answers.make_send_once().unwrap()));
     let sent = orders.call(order, long()).unwrap().tag();

@@ -7,7 +7,7 @@ mod family;
 
 use std::time::Duration;
 
-use family::{Random, Reaped, act, acting, given, is_part, long, seed};
+use family::{Random, act, acting, is_part, long, meet, offer, seed};
 use pillarbox::{
     CallError, Capacity, Deadline, Holding, Message, Notification, PendingCall, Task, Withdraw,
 };
@@ -23,8 +23,7 @@ fn server_part() {
     }
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Unbounded);
-    let hello = Message::new("").with_right(inbox.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox]);
     inbox.notify_no_senders(inbox.make_send_once().unwrap()).unwrap();
     let mut open = Vec::new();
     loop {
@@ -56,9 +55,7 @@ fn ten_thousand_calls_to_another_process_need_no_threads() {
     }
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(1));
-    let child = act("server_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let mut child = Reaped(child.unwrap());
-    let to = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let (mut child, [to]) = meet(act("server_part"), &inbox);
     let start = |tag| to.start_call(Message::new("").with_tag(tag), long()).unwrap();
     let mut calls: Vec<(u64, PendingCall)> = (0..CALLS - 1).map(|tag| (tag, start(tag))).collect();
     let before = threads();

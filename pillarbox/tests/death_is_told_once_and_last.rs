@@ -6,7 +6,7 @@ mod family;
 
 use std::time::{Duration, Instant};
 
-use family::{Random, Reaped, act, acting, given, is_part, long, seed};
+use family::{Random, Reaped, act, acting, is_part, long, meet, offer, seed};
 use pillarbox::{
     CallError, Capacity, Deadline, Message, Notification, ReceiveError, ReceiveRight, Right,
     SendFailure, SendRight, Task,
@@ -24,8 +24,7 @@ fn doomed_part() {
     }
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(64));
-    let hello = Message::new("").with_right(inbox.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox]);
     let mut held = Vec::new();
     while let Ok(mut order) = inbox.receive(long()) {
         match order.id() {
@@ -48,10 +47,8 @@ fn doomed_part() {
 
 fn doomed(task: &Task) -> (Reaped, SendRight) {
     let inbox = task.port(Capacity::Bounded(1));
-    let child = act("doomed_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let child = Reaped(child.unwrap());
-    let mut hello = inbox.receive(long()).unwrap();
-    (child, hello.take_rights().remove(0).into_send().unwrap())
+    let (child, [post]) = meet(act("doomed_part"), &inbox);
+    (child, post)
 }
 
 fn empty(port: &ReceiveRight) -> bool {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use executor::{Count, Executor, block_on, poll_once};
-use family::{Reaped, act, act_with, acting, given, is_part, long};
+use family::{Reaped, act, act_with, acting, given, is_part, long, offer};
 use pillarbox::{
     CallError, Capacity, Deadline, Message, ReceiveRight, SendFailure, SendRight, StatusError, Task,
 };
@@ -247,8 +247,7 @@ fn busy_part() {
         return;
     }
     let inbox = Task::current().unwrap().port(Capacity::Bounded(8));
-    let hello = Message::new("").with_right(inbox.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox]);
     let mut first = inbox.receive(long()).unwrap();
     first.reply(Message::new(""), long()).unwrap();
     let mut nothing = Vec::new();

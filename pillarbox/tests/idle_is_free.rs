@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use executor::Executor;
-use family::{Reaped, act, acting, given, is_part, long, settled};
-use pillarbox::{Capacity, Deadline, Message, ReceiveRight, SendRight, Task};
+use family::{act, acting, given, is_part, long, meet, offer, settled};
+use pillarbox::{Capacity, Deadline, Message, ReceiveRight, Task};
 
 const ECHO: i32 = 1;
 const HOLD: i32 = 2;
@@ -25,10 +25,7 @@ fn server_part() {
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(64));
     let deaf = task.port(Capacity::Bounded(1));
-    let hello = Message::new("")
-        .with_right(inbox.make_send().unwrap())
-        .with_right(deaf.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox, &deaf]);
     let mut held = Vec::new();
     while let Ok(mut request) = inbox.receive(Deadline::Never) {
         match request.id() {
@@ -47,8 +44,7 @@ fn client_part() {
     }
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(1));
-    let hello = Message::new("").with_right(inbox.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox]);
     let mut order = inbox.receive(long()).unwrap();
     let mut rights = order.take_rights().into_iter().map(|right| right.into_send().unwrap());
     let (server, deaf) = (rights.next().unwrap(), rights.next().unwrap());
@@ -126,13 +122,6 @@ fn activity(pid: i32) -> Vec<String> {
     lines
 }
 
-fn start(task: &Task, part: &str) -> (Reaped, Vec<SendRight>) {
-    let inbox = task.port(Capacity::Bounded(1));
-    let child = act(part).right("parent", inbox.make_send().unwrap()).spawn();
-    let rights = inbox.receive(long()).unwrap().take_rights().into_iter();
-    (Reaped(child.unwrap()), rights.map(|right| right.into_send().unwrap()).collect())
-}
-
 #[test]
 fn an_idle_pair_does_not_run() {
     if !is_part() {
@@ -151,11 +140,11 @@ fn an_idle_future_does_not_run() {
 fn does_not_run(part: &str, threads: usize) {
     const SECOND: Duration = Duration::from_secs(1);
     let task = Task::current().unwrap();
-    let (server, to_server) = start(&task, "server_part");
-    let (client, to_client) = start(&task, part);
-    let order =
-        to_server.iter().fold(Message::new(""), |order, right| order.with_right(right.clone()));
-    to_client[0].call(order, long()).unwrap();
+    let inbox = task.port(Capacity::Bounded(1));
+    let (server, to_server) = meet::<2>(act("server_part"), &inbox);
+    let (client, [to_client]) = meet(act(part), &inbox);
+    let order = to_server.iter().cloned().fold(Message::new(""), Message::with_right);
+    to_client.call(order, long()).unwrap();
     let now = || (activity(server.pid()), activity(client.pid()));
     // Until everybody blocks where it will stay: three samples alike.
     let mut earlier = now();

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
-use family::{Reaped, act, acting, given, is_part, long};
+use family::{Reaped, act, acting, is_part, long, meet, offer};
 use pillarbox::{Capacity, Deadline, Message, SendFailure, SendRight, Task, limits};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -41,8 +41,7 @@ fn receiver_part() {
     }
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(4));
-    let hello = Message::new("").with_right(inbox.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox]);
     let mut hoard: Vec<File> = Vec::new();
     let before = getrlimit(Resource::Nofile);
     while let Ok(mut order) = inbox.receive(long()) {
@@ -78,9 +77,8 @@ fn receiver_part() {
 
 fn receiver() -> (Reaped, SendRight) {
     let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
-    let child = act("receiver_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let mut hello = inbox.receive(long()).unwrap();
-    (Reaped(child.unwrap()), hello.take_rights().remove(0).into_send().unwrap())
+    let (child, [post]) = meet(act("receiver_part"), &inbox);
+    (child, post)
 }
 
 /// Bytes that look random, so that no page is like another.

@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Poll, Waker};
 
 use executor::{Executor, block_on, poll_once};
-use family::{Reaped, act, acting, given, long};
+use family::{Reaped, act, acting, inbox, long, meet, offer, port};
 use pillarbox::interface::{ClientError, DispatchError, Sink};
 use pillarbox::typed::{Carry, SenderOnce, channel};
-use pillarbox::{Capacity, Message, Notification, ReceiveRight, SendFailure, SendRight, Task};
+use pillarbox::{Capacity, Notification, ReceiveRight, SendFailure};
 
 #[pillarbox::interface(name = "org.example.Station", version = 2)]
 trait Station {
@@ -95,12 +95,6 @@ impl StationAsync for Arc<Platform> {
     }
 }
 
-fn port() -> (ReceiveRight, SendRight) {
-    let inbox = Task::current().unwrap().port(Capacity::Bounded(16));
-    let post = inbox.make_send().unwrap();
-    (inbox, post)
-}
-
 /// Serves until no client is left.
 async fn serve(inbox: ReceiveRight) {
     inbox.notify_no_senders(inbox.make_send_once().unwrap()).unwrap();
@@ -165,16 +159,15 @@ fn requests_that_wait_hold_up_nobody() {
 #[test]
 fn awaiting_part() {
     if acting("awaiting_part") {
-        let (inbox, post) = port();
-        given("parent").send(Message::new("").with_right(post), long()).unwrap();
+        let inbox = inbox();
+        offer(&[&inbox]);
         block_on(serve(inbox));
     }
 }
 
 fn child() -> (StationClient, Reaped, ReceiveRight) {
-    let (inbox, post) = port();
-    let child = Reaped(act("awaiting_part").right("parent", post).spawn().unwrap());
-    let right = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let inbox = inbox();
+    let (child, [right]) = meet(act("awaiting_part"), &inbox);
     (StationClient::new(right), child, inbox)
 }
 

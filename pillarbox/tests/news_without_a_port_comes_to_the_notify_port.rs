@@ -5,7 +5,7 @@ mod family;
 
 use std::collections::BTreeSet;
 
-use family::{Reaped, act, acting, given, long};
+use family::{Reaped, act, acting, long, offer};
 use pillarbox::{Capacity, Deadline, Message, NewsError, Notification, ReceiveError, Task, limits};
 
 /// What comes next to the notify port of `task`, and the number it has.
@@ -111,8 +111,7 @@ fn mortal_part() {
         return;
     }
     let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
-    let hello = Message::new("").with_right(inbox.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox]);
     let _ = inbox.receive(long());
 }
 

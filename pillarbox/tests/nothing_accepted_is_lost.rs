@@ -14,7 +14,9 @@ use std::time::Instant;
 
 use family::residue::Residue;
 use family::tally::Tally;
-use family::{Random, Reaped, act_with, acting, given, is_part, long, seed, seeded, settled};
+use family::{
+    Random, Reaped, act_with, acting, given, is_part, long, meet, offer, seed, seeded, settled,
+};
 use pillarbox::{
     Capacity, Deadline, Message, Notification, ReceiveRight, Right, SendFailure, Task, limits,
 };
@@ -162,8 +164,7 @@ fn receiver_part() {
     let task = Task::current().unwrap();
     let which: usize = std::env::var(CAPACITY).unwrap().parse().unwrap();
     let inbox = task.port(CAPACITIES[which]);
-    let hello = Message::new("").with_right(inbox.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox]);
     let mut last = -1;
     while let Ok(message) = inbox.receive(long()) {
         check(&message);
@@ -178,8 +179,7 @@ fn kill_a_receiver(task: &Task, random: &mut Random, round: u32) {
     let child = act_with("receiver_part", |command| {
         command.env(CAPACITY, which.to_string());
     });
-    let mut child = Reaped(child.right("parent", inbox.make_send().unwrap()).spawn().unwrap());
-    let post = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let (mut child, [post]) = meet(child, &inbox);
     let watch = task.port(Capacity::Bounded(1));
     post.notify_dead(watch.make_send_once().unwrap()).unwrap();
 

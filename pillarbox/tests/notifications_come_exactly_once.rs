@@ -7,7 +7,7 @@
 
 mod family;
 
-use family::{Reaped, act, acting, given, long};
+use family::{act, acting, given, long, meet};
 use pillarbox::{Capacity, Deadline, Message, Notification, ReceiveRight, Task};
 
 fn told(port: &ReceiveRight, deadline: Deadline) -> Option<Notification> {
@@ -53,11 +53,7 @@ fn giver_part() {
 fn news_crosses_a_link_once() {
     let task = Task::current().unwrap();
     let (inbox, news) = (task.port(Capacity::Bounded(4)), task.port(Capacity::Bounded(4)));
-    let child = act("giver_part").right("parent", inbox.make_send().unwrap());
-    let mut child = Reaped(child.spawn().unwrap());
-    let mut rights = inbox.receive(long()).unwrap().take_rights().into_iter();
-    let mut right = || rights.next().unwrap().into_send().unwrap();
-    let (first, second, other) = (right(), right(), right());
+    let (mut child, [first, second, other]) = meet(act("giver_part"), &inbox);
 
     // A right that is let go while its death is watched.
     first.notify_dead(news.make_news(1).unwrap().0).unwrap();

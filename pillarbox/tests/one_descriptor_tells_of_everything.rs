@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use executor::poll_once;
-use family::{LONG, Reaped, act, acting, given, is_part, long};
+use family::{LONG, Reaped, act, acting, is_part, long, meet, offer};
 use pillarbox::future::Events;
 use pillarbox::{CallError, Capacity, Deadline, Message, Notification, SendRight, Task};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -88,8 +88,7 @@ fn loop_part() {
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(4));
     let events = task.events().unwrap();
-    let hello = Message::new("").with_right(inbox.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox]);
     loop {
         next(&events);
         while let Ok(mut request) = inbox.receive(Deadline::Now) {
@@ -103,10 +102,8 @@ fn loop_part() {
 
 fn start(part: &str) -> (Reaped, SendRight) {
     let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
-    let child = act(part).right("parent", inbox.make_send().unwrap()).spawn();
-    let child = Reaped(child.unwrap());
-    let mut hello = inbox.receive(long()).unwrap();
-    (child, hello.take_rights().pop().unwrap().into_send().unwrap())
+    let (child, [post]) = meet(act(part), &inbox);
+    (child, post)
 }
 
 #[test]

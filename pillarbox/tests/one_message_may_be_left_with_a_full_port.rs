@@ -6,7 +6,7 @@
 mod family;
 
 use family::hand::{BLOCK, JOIN, Told, obey};
-use family::{Reaped, act, acting, given, is_part, long};
+use family::{Reaped, act, acting, given, is_part, long, meet, offer};
 use pillarbox::{
     Capacity, Deadline, Left, Message, Notification, ReceiveRight, SendFailure, SendRight, Task,
 };
@@ -28,10 +28,7 @@ fn owner_part() {
     let task = Task::current().unwrap();
     let mut port = Some(task.port(Capacity::Bounded(2)));
     let orders = task.port(Capacity::Unbounded);
-    let hello = Message::new("")
-        .with_right(port.as_ref().unwrap().make_send().unwrap())
-        .with_right(orders.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[port.as_ref().unwrap(), &orders]);
     while let Ok(mut order) = orders.receive(long()) {
         let mut answer = Message::new("");
         match order.id() {
@@ -121,11 +118,7 @@ fn a_message_is_left_with_another_task() {
         return;
     }
     let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
-    let child = act("owner_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let _child = Reaped(child.unwrap());
-    let mut hello = inbox.receive(long()).unwrap();
-    let orders = hello.take_rights().into_iter().map(|right| right.into_send().unwrap());
-    let [post, orders]: [SendRight; 2] = orders.collect::<Vec<_>>().try_into().unwrap();
+    let (_child, [post, orders]) = meet(act("owner_part"), &inbox);
     let tell = |id| orders.call(Message::new("").with_id(id), long()).unwrap().into_body();
     story(&post, || tell(TAKE), || drop(tell(END)));
 }

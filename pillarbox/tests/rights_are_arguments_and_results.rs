@@ -7,7 +7,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
-use family::{Reaped, act, acting, given, long};
+use family::{Reaped, act, acting, inbox, long, meet, offer, port};
 use pillarbox::interface::{ClientError, DESCRIBE, describe};
 use pillarbox::typed::{Carry, Sender, SenderOnce, channel};
 use pillarbox::{
@@ -59,12 +59,6 @@ impl File for InMemory {
     fn append(&self, text: String) {
         self.0.lock().unwrap().push_str(&text);
     }
-}
-
-fn port() -> (ReceiveRight, SendRight) {
-    let inbox = Task::current().unwrap().port(Capacity::Bounded(16));
-    let post = inbox.make_send().unwrap();
-    (inbox, post)
 }
 
 /// Serves a file as long as anybody holds a right to it.
@@ -125,18 +119,17 @@ impl Store for Plain {
 #[test]
 fn storing_part() {
     if acting("storing_part") {
-        let (inbox, post) = port();
+        let inbox = inbox();
+        offer(&[&inbox]);
         inbox.notify_no_senders(inbox.make_send_once().unwrap()).unwrap();
-        given("parent").send(Message::new("").with_right(post), long()).unwrap();
         let ended = StoreServer::new(Plain::default()).serve(&inbox, long());
         assert_eq!(ended, Ok(Notification::NoSenders));
     }
 }
 
 fn store() -> (StoreClient, Reaped, ReceiveRight) {
-    let (inbox, post) = port();
-    let child = Reaped(act("storing_part").right("parent", post).spawn().unwrap());
-    let right = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let inbox = inbox();
+    let (child, [right]) = meet(act("storing_part"), &inbox);
     (StoreClient::new(right), child, inbox)
 }
 

@@ -4,7 +4,7 @@
 
 mod family;
 
-use family::{Reaped, act, acting, given, is_part, long, settled};
+use family::{act, acting, is_part, long, meet, offer, settled};
 use pillarbox::{Capacity, Holding, Message, ReceiveRight, SendRight, Task, limits};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -26,8 +26,7 @@ fn few_descriptors() {
 fn obey(mut act: impl FnMut(&mut Message, &ReceiveRight) -> Message) {
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(8));
-    let hello = Message::new("").with_right(inbox.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox]);
     while let Ok(mut order) = inbox.receive(long()) {
         let answer = act(&mut order, &inbox);
         order.reply(answer, long()).unwrap();
@@ -113,9 +112,9 @@ fn a_hundred_thousand_rights_need_no_descriptor() {
     let mut children = Vec::new();
     let mut orders = Vec::new();
     for part in ["maker_part", "holder_part"] {
-        let child = act(part).right("parent", inbox.make_send().unwrap()).spawn();
-        children.push(Reaped(child.unwrap()));
-        orders.push(inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap());
+        let (child, [order]) = meet(act(part), &inbox);
+        children.push(child);
+        orders.push(order);
     }
     let (maker, holder) = (&orders[0], &orders[1]);
     let before = ask(maker, CENSUS).tag();

@@ -7,7 +7,7 @@ mod family;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use family::{Reaped, act, acting, given, is_part, long, settled};
+use family::{Reaped, act, acting, given, is_part, long, meet, offer, settled};
 use pillarbox::{Capacity, Deadline, Message, Notification, SendRight, Task};
 
 const CALLERS: i32 = 8;
@@ -22,8 +22,7 @@ fn server_part() {
     }
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(4));
-    let hello = Message::new("").with_right(inbox.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&inbox]);
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
@@ -67,9 +66,8 @@ fn stream_part() {
 
 fn server(task: &Task) -> (Reaped, SendRight) {
     let inbox = task.port(Capacity::Bounded(1));
-    let child = act("server_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let mut hello = inbox.receive(long()).unwrap();
-    (Reaped(child.unwrap()), hello.take_rights().remove(0).into_send().unwrap())
+    let (child, [post]) = meet(act("server_part"), &inbox);
+    (child, post)
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod family;
 
 use family::hand::{SEND, SEND_NOW, Told, obey};
-use family::{Reaped, acting, given, is_part, long, settled};
+use family::{Reaped, acting, is_part, long, meet, offer, settled};
 use pillarbox::{Capacity, Deadline, Message, Notification, ReceiveRight, SendRight, Task};
 
 #[test]
@@ -34,10 +34,7 @@ fn owner_part() {
     };
     let mut port = Some(task.port(capacity));
     let orders = task.port(Capacity::Unbounded);
-    let hello = Message::new("")
-        .with_right(port.as_ref().unwrap().make_send().unwrap())
-        .with_right(orders.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[port.as_ref().unwrap(), &orders]);
     while let Ok(mut order) = orders.receive(long()) {
         match order.id() {
             TAKE => drop(port.as_ref().unwrap().receive(long()).unwrap()),
@@ -67,11 +64,8 @@ impl Owner {
                 command.env("RENDEZVOUS", "1");
             }
         });
-        let child = child.right("parent", inbox.make_send().unwrap()).spawn();
-        let mut hello = inbox.receive(long()).unwrap();
-        let mut rights = hello.take_rights().into_iter().map(|right| right.into_send().unwrap());
-        let mut next = || rights.next().unwrap();
-        Owner { _child: Reaped(child.unwrap()), post: next(), orders: next() }
+        let (child, [post, orders]) = meet(child, &inbox);
+        Owner { _child: child, post, orders }
     }
 
     fn tell(&self, id: i32) {

@@ -7,7 +7,7 @@ mod family;
 use std::sync::Arc;
 use std::time::Duration;
 
-use family::{Reaped, act, acting, given, is_part, long};
+use family::{Reaped, act, acting, given, is_part, meet};
 use futures_util::{SinkExt, StreamExt};
 use pillarbox::typed::channel_in;
 use pillarbox::{CallError, Capacity, Deadline, Message, SendRight, Task};
@@ -57,10 +57,8 @@ fn server_part() {
 
 fn start_server() -> (Reaped, SendRight) {
     let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
-    let child = act("server_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let child = Reaped(child.unwrap());
-    let mut hello = inbox.receive(long()).unwrap();
-    (child, hello.take_rights().pop().unwrap().into_send().unwrap())
+    let (child, [post]) = meet(act("server_part"), &inbox);
+    (child, post)
 }
 
 #[test]

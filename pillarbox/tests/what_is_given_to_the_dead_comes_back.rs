@@ -5,7 +5,7 @@
 
 mod family;
 
-use family::{Random, Reaped, act, acting, given, is_part, long, seed, tell};
+use family::{Random, Reaped, act, acting, given, is_part, long, meet, offer, seed, tell};
 use pillarbox::{
     Capacity, Deadline, Message, Notification, ReceiveRight, Right, SendFailure, SendRight, Task,
 };
@@ -44,16 +44,13 @@ fn deaf_part() {
     let task = Task::current().unwrap();
     let deaf = task.port(Capacity::Bounded(1));
     let idle = task.port(Capacity::Bounded(1));
-    let hello = Message::new("").with_right(deaf.make_send().unwrap());
-    given("parent").send(hello, long()).unwrap();
+    offer(&[&deaf]);
     let _ = idle.receive(long());
 }
 
 fn deaf(task: &Task) -> (Reaped, SendRight) {
     let inbox = task.port(Capacity::Bounded(1));
-    let child = act("deaf_part").right("parent", inbox.make_send().unwrap()).spawn();
-    let child = Reaped(child.unwrap());
-    let to = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    let (child, [to]) = meet(act("deaf_part"), &inbox);
     (child, to)
 }
 

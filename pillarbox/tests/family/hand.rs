@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use pillarbox::{Capacity, Deadline, Message, SendFailure, SendRight, Task};
 
-use super::{Random, Reaped, act, acting, given, long};
+use super::{Random, Reaped, act, acting, long, meet, offer};
 
 /// Takes the right in the order as the one to send on.
 pub(crate) const TAKE: i32 = 1;
@@ -32,8 +32,7 @@ pub(crate) fn obey(part: &str) {
     }
     let task = Task::current().unwrap();
     let orders = task.port(Capacity::Unbounded);
-    let ready = Message::new("").with_right(orders.make_send().unwrap());
-    given("parent").send(ready, long()).unwrap();
+    offer(&[&orders]);
     let mut hand = Hand { post: None, sent: 0, blocked: Vec::new() };
     while let Ok(mut order) = orders.receive(Deadline::Never) {
         if order.notification().is_some() {
@@ -136,10 +135,7 @@ impl Told {
     /// Starts one, which acts `part`.
     pub(crate) fn start(part: &str) -> Told {
         let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
-        let child = act(part).right("parent", inbox.make_send().unwrap()).spawn();
-        let child = Reaped(child.unwrap());
-        let mut ready = inbox.receive(long()).unwrap();
-        let orders = ready.take_rights().remove(0).into_send().unwrap();
+        let (child, [orders]) = meet(act(part), &inbox);
         Told { child, orders }
     }
 

@@ -7,7 +7,7 @@
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use pillarbox::{Deadline, SendRight, Spawn, Task};
+use pillarbox::{Capacity, Deadline, Message, ReceiveRight, SendRight, Spawn, Task};
 
 pub(crate) mod hand;
 pub(crate) mod linked;
@@ -58,6 +58,40 @@ pub(crate) fn given(name: &str) -> SendRight {
     let task = Task::current().expect("a child has a task");
     let right = task.inherited(name, long()).expect("the parent gave this right");
     right.into_send().expect("it is a send right")
+}
+
+/// A port with room enough for what has no need to be exact.
+pub(crate) fn inbox() -> ReceiveRight {
+    Task::current().expect("a process has a task").port(Capacity::Bounded(16))
+}
+
+/// The same and its first send right.
+pub(crate) fn port() -> (ReceiveRight, SendRight) {
+    let inbox = inbox();
+    let post = inbox.make_send().expect("a port of this process");
+    (inbox, post)
+}
+
+/// Offers the parent a send right to each of `ports`: what a child has to say
+/// first.
+pub(crate) fn offer(ports: &[&ReceiveRight]) -> SendRight {
+    let rights = ports.iter().map(|port| port.make_send().expect("a port of this process"));
+    let hello = rights.fold(Message::new(""), Message::with_right);
+    let parent = given("parent");
+    parent.send(hello, long()).expect("the parent waits for it");
+    parent
+}
+
+/// Starts `child`, which may send to `inbox`, and takes what it offers.
+pub(crate) fn meet<const N: usize>(child: Spawn, inbox: &ReceiveRight) -> (Reaped, [SendRight; N]) {
+    let to_us = inbox.make_send().expect("a port of this process");
+    let child = Reaped(child.right("parent", to_us).spawn().expect("a child can be had"));
+    let mut hello = inbox.receive(long()).expect("the child says hello");
+    assert_eq!(hello.sender().map(|sender| sender.pid), Some(child.pid()));
+    assert_eq!(hello.rights().len(), N);
+    let mut rights = hello.take_rights().into_iter();
+    let next = |_| rights.next().and_then(|right| right.into_send().ok()).expect("a send right");
+    (child, std::array::from_fn(next))
 }
 
 /// Ends a child that is waited for in any case.
