@@ -5,8 +5,8 @@ mod family;
 
 use boot::Server;
 use family::{
-    NAME, act, acting, long, parents_server, pid_of, refused, server, server_of, signal, started,
-    task, tell_pid, wait_dead,
+    NAME, act, acting, long, parents_server, pid_of, refused, serve_if_acting, server, server_of,
+    signal, started, task, tell_pid, wait_dead,
 };
 use pillarbox::bootstrap::{BOOTSTRAP, Refused, ServiceState};
 use pillarbox::{Capacity, SendRight};
@@ -14,12 +14,7 @@ use rustix::process::Signal;
 
 #[test]
 fn service_part() {
-    if !acting("service_part") {
-        return;
-    }
-    let port = task().port(Capacity::Bounded(64));
-    parents_server().check_in(NAME, &port, long()).unwrap();
-    tell_pid(&port);
+    serve_if_acting("service_part");
 }
 
 fn look_up_and_kill(names: &pillarbox::Bootstrap) -> (i32, SendRight) {

@@ -2,17 +2,11 @@
 
 mod family;
 
-use family::{NAME, acting, long, parents_server, pid_of, server_of, task, tell_pid};
-use pillarbox::Capacity;
+use family::{NAME, long, pid_of, serve_if_acting, server_of};
 
 #[test]
 fn service_part() {
-    if !acting("service_part") {
-        return;
-    }
-    let port = task().port(Capacity::Bounded(64));
-    parents_server().check_in(NAME, &port, long()).unwrap();
-    tell_pid(&port);
+    serve_if_acting("service_part");
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod family;
 
 use boot::Server;
 use family::{
-    NAME, Reaped, act, acting, given, long, parents_server, pid_of, refused, server, server_of,
-    started, task, tell_pid, wait_dead,
+    NAME, Reaped, act, acting, given, long, parents_server, pid_of, refused, serve_if_acting,
+    server, server_of, started, task, wait_dead,
 };
 use pillarbox::bootstrap::{BOOTSTRAP, Bootstrap, Refused};
 use pillarbox::{Capacity, Message, ReceiveRight, SendRight};
@@ -28,12 +28,7 @@ fn rival_part() {
 
 #[test]
 fn service_part() {
-    if !acting("service_part") {
-        return;
-    }
-    let port = task().port(Capacity::Bounded(64));
-    parents_server().check_in(NAME, &port, long()).unwrap();
-    tell_pid(&port);
+    serve_if_acting("service_part");
 }
 
 fn start_rival(server: SendRight) -> (Reaped, ReceiveRight) {

@@ -4,8 +4,8 @@
 mod family;
 
 use family::{
-    NAME, Reaped, act, acting, given, long, look_up_request, parents_server, server, server_of,
-    signal, task, tell_pid,
+    NAME, Reaped, act, acting, given, long, look_up_request, parents_server, serve_if_acting,
+    server, server_of, signal, task,
 };
 use pillarbox::bootstrap::{BOOTSTRAP, Bootstrap};
 use pillarbox::{Capacity, Message};
@@ -65,12 +65,7 @@ fn a_flood_blocks_nobody() {
 
 #[test]
 fn service_part() {
-    if !acting("service_part") {
-        return;
-    }
-    let port = task().port(Capacity::Bounded(64));
-    parents_server().check_in(NAME, &port, long()).unwrap();
-    tell_pid(&port);
+    serve_if_acting("service_part");
 }
 
 #[test]

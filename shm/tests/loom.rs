@@ -75,6 +75,15 @@ impl Link {
     }
 }
 
+/// Does `work` in a thread beside this one.
+fn beside<L: Send + Sync + 'static, T: 'static>(
+    link: &Arc<L>,
+    work: impl FnOnce(&L) -> T + 'static,
+) -> thread::JoinHandle<T> {
+    let link = Arc::clone(link);
+    thread::spawn(move || work(&link))
+}
+
 /// A word in the kernel's hash table: compare and sleep under one lock.
 #[derive(Default)]
 struct Futex {
@@ -107,14 +116,11 @@ impl Futex {
 fn a_frame_that_is_seen_is_whole() {
     loom::model(|| {
         let link = Link::new();
-        let writer = {
-            let link = Arc::clone(&link);
-            thread::spawn(move || {
-                let mut filler = Filler::new(SIZE);
-                link.write(&mut filler, 7, &[b"abcde", b"fghij"]).unwrap();
-                filler.publish(&link.head);
-            })
-        };
+        let writer = beside(&link, |link| {
+            let mut filler = Filler::new(SIZE);
+            link.write(&mut filler, 7, &[b"abcde", b"fghij"]).unwrap();
+            filler.publish(&link.head);
+        });
         let mut emptier = Emptier::new(SIZE);
         if let Some((tag, body)) = link.read(&mut emptier) {
             assert_eq!((tag, body.as_slice()), (7, &b"abcdefghij"[..]));
@@ -132,16 +138,13 @@ fn a_frame_that_is_seen_is_whole() {
 fn frames_come_in_order() {
     loom::model(|| {
         let link = Link::new();
-        let writer = {
-            let link = Arc::clone(&link);
-            thread::spawn(move || {
-                let mut filler = Filler::new(SIZE);
-                for tag in [1, 2] {
-                    link.write(&mut filler, tag, &[]).unwrap();
-                    filler.publish(&link.head);
-                }
-            })
-        };
+        let writer = beside(&link, |link| {
+            let mut filler = Filler::new(SIZE);
+            for tag in [1, 2] {
+                link.write(&mut filler, tag, &[]).unwrap();
+                filler.publish(&link.head);
+            }
+        });
         let mut emptier = Emptier::new(SIZE);
         let mut seen = Vec::new();
         for _ in 0..2 {
@@ -165,15 +168,12 @@ fn what_is_being_read_is_not_written_over() {
         let mut filler = Filler::new(SIZE);
         link.write(&mut filler, 1, &[b"first123"]).unwrap();
         filler.publish(&link.head);
-        let writer = {
-            let link = Arc::clone(&link);
-            thread::spawn(move || {
-                // It gets in if the tail is seen, and not otherwise.
-                let done = link.write(&mut filler, 2, &[b"other456"]);
-                filler.publish(&link.head);
-                (filler, done)
-            })
-        };
+        let writer = beside(&link, move |link| {
+            // It gets in if the tail is seen, and not otherwise.
+            let done = link.write(&mut filler, 2, &[b"other456"]);
+            filler.publish(&link.head);
+            (filler, done)
+        });
         let mut emptier = Emptier::new(SIZE);
         let (tag, body) = link.read(&mut emptier).unwrap();
         assert_eq!((tag, body.as_slice()), (1, &b"first123"[..]));
@@ -199,20 +199,17 @@ fn what_is_being_read_is_not_written_over() {
 fn reader_sleeps_while_writer_publishes(fenced: bool) {
     loom::model(move || {
         let link = Link::new();
-        let writer = {
-            let link = Arc::clone(&link);
-            thread::spawn(move || {
-                let mut filler = Filler::new(SIZE);
-                link.write(&mut filler, 1, &[]).unwrap();
-                filler.publish(&link.head); // W1
-                if fenced {
-                    AtomicU64::full(); // W2
-                }
-                if Look::look(&link.sleep) != 0 {
-                    link.bell.wake(); // W3, W4
-                }
-            })
-        };
+        let writer = beside(&link, move |link| {
+            let mut filler = Filler::new(SIZE);
+            link.write(&mut filler, 1, &[]).unwrap();
+            filler.publish(&link.head); // W1
+            if fenced {
+                AtomicU64::full(); // W2
+            }
+            if Look::look(&link.sleep) != 0 {
+                link.bell.wake(); // W3, W4
+            }
+        });
         let mut emptier = Emptier::new(SIZE);
         link.sleep.set(1); // R1
         if fenced {
@@ -249,21 +246,18 @@ fn writer_waits_while_reader_frees(fenced: bool) {
             link.write(&mut filler, tag, &[]).unwrap();
         }
         filler.publish(&link.head);
-        let reader = {
-            let link = Arc::clone(&link);
-            thread::spawn(move || {
-                let mut emptier = Emptier::new(SIZE);
-                let (tag, _) = link.read(&mut emptier).unwrap();
-                assert_eq!(tag, 1);
-                link.tail.publish(emptier.position());
-                if fenced {
-                    AtomicU64::full();
-                }
-                if Look::look(&link.want) != 0 {
-                    link.bell.wake();
-                }
-            })
-        };
+        let reader = beside(&link, move |link| {
+            let mut emptier = Emptier::new(SIZE);
+            let (tag, _) = link.read(&mut emptier).unwrap();
+            assert_eq!(tag, 1);
+            link.tail.publish(emptier.position());
+            if fenced {
+                AtomicU64::full();
+            }
+            if Look::look(&link.want) != 0 {
+                link.bell.wake();
+            }
+        });
         if link.write(&mut filler, 3, &[]).is_err() {
             link.want.set(1);
             if fenced {
@@ -298,13 +292,10 @@ fn without_its_fence_a_writer_waits_for_room_that_is_there() {
 fn a_change_that_is_counted_is_seen() {
     loom::model(|| {
         let link = Link::new();
-        let owner = {
-            let link = Arc::clone(&link);
-            thread::spawn(move || {
-                link.lane[0].publish(5);
-                link.want.publish(1);
-            })
-        };
+        let owner = beside(&link, |link| {
+            link.lane[0].publish(5);
+            link.want.publish(1);
+        });
         let change = Look::look(&link.want);
         AtomicU64::acquire();
         if change == 1 {
@@ -322,17 +313,14 @@ fn a_raise_without_a_system_call_leaves_nobody_asleep() {
     use loom::sync::atomic::Ordering::SeqCst;
     loom::model(|| {
         let word = Arc::new((AtomicU32::new(0), AtomicU32::new(0), Futex::default()));
-        let raiser = {
-            let word = Arc::clone(&word);
-            thread::spawn(move || {
-                let (count, sleepers, futex) = &*word;
-                count.fetch_add(1, SeqCst);
-                // A read-modify-write: loom takes a SeqCst load for an acquire.
-                if sleepers.fetch_add(0, SeqCst) != 0 {
-                    futex.wake();
-                }
-            })
-        };
+        let raiser = beside(&word, |word| {
+            let (count, sleepers, futex) = &*word;
+            count.fetch_add(1, SeqCst);
+            // A read-modify-write: loom takes a SeqCst load for an acquire.
+            if sleepers.fetch_add(0, SeqCst) != 0 {
+                futex.wake();
+            }
+        });
         let (count, sleepers, futex) = &*word;
         sleepers.fetch_add(1, SeqCst);
         futex.wait(|| count.fetch_add(0, SeqCst) != 0);

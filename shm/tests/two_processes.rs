@@ -506,20 +506,25 @@ fn a_writer_without_a_reader_hears_of_it_and_of_no_offence() {
     }
 }
 
-#[test]
-fn sleepers_on_a_head_are_woken() {
-    let (mut link, mut child) = Link::with_child("echo");
-    let own_word = WakeWord::new();
+/// Sends numbers and takes them back, asleep as `sleep` does it in between.
+fn hear_the_echo(link: &mut Link, mut sleep: impl FnMut(&mut Link)) {
     for number in 0..3000 {
         link.write(number).unwrap();
         link.ring();
         loop {
             match link.read() {
                 Some(answer) => break assert_eq!(answer, number),
-                None => link.sleep(&own_word),
+                None => sleep(link),
             }
         }
     }
+}
+
+#[test]
+fn sleepers_on_a_head_are_woken() {
+    let (mut link, mut child) = Link::with_child("echo");
+    let own_word = WakeWord::new();
+    hear_the_echo(&mut link, |link| link.sleep(&own_word));
     kill(&mut child);
 }
 
@@ -529,16 +534,7 @@ fn sleepers_on_a_bell_are_woken() {
     let epoll = Epoll::new().unwrap();
     epoll.add(&link.socket, 1).unwrap();
     let mut events = Events::with_room(4);
-    for number in 0..3000 {
-        link.write(number).unwrap();
-        link.ring();
-        loop {
-            match link.read() {
-                Some(answer) => break assert_eq!(answer, number),
-                None => link.sleep_for_bell(&epoll, &mut events),
-            }
-        }
-    }
+    hear_the_echo(&mut link, |link| link.sleep_for_bell(&epoll, &mut events));
     kill(&mut child);
 }
 

@@ -15,6 +15,9 @@ use crate::step::{Bench, Broken, Ending, Outcome};
 use crate::workspace::Workspace;
 use crate::{Verdict, say};
 
+/// How long a program may take in `cargo xtask check`.
+const BOUND: Duration = Duration::from_secs(600);
+
 /// A program and what it is to do.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -49,12 +52,12 @@ impl Program {
         Ok(Verdict::good_if(status.success()))
     }
 
-    /// Runs it as a step, for at most `bound`.
-    pub(crate) fn step(&self, bench: &mut Bench, bound: Duration) -> Ending {
+    /// Runs it as a step of `cargo xtask check`.
+    pub(crate) fn step(&self, bench: &mut Bench) -> Ending {
         let file = self.build(bench)?;
         let mut command = Command::new(file);
         command.args(&self.arguments).current_dir(bench.root());
-        let output = bench.must_within(&mut command, bound)?;
+        let output = bench.must_within(&mut command, BOUND)?;
         let last = output.trim_end().lines().last().unwrap_or_default();
         Ok(Outcome::Passed(last.trim().to_owned()))
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use boot::{Server, Serving};
 use pillarbox::bootstrap::{Answer, Bootstrap, BootstrapError, Refused, Request};
-use pillarbox::{Deadline, Message, Notification, ReceiveRight, SendRight, Spawn, Task};
+use pillarbox::{Capacity, Deadline, Message, Notification, ReceiveRight, SendRight, Spawn, Task};
 
 /// The variable that names the part.
 const PART: &str = "PILLARBOX_TEST_PART";
@@ -108,9 +108,19 @@ pub(crate) fn tell_pid(port: &ReceiveRight) -> ! {
     }
 }
 
+/// Acts `part`, if it was asked to: a service that checks in as [`NAME`] and
+/// tells its number.
+pub(crate) fn serve_if_acting(part: &str) {
+    if acting(part) {
+        let port = task().port(Capacity::Bounded(64));
+        parents_server().check_in(NAME, &port, long()).expect("the name is ours");
+        tell_pid(&port);
+    }
+}
+
 /// Waits until the port behind `right` is gone.
 pub(crate) fn wait_dead(right: &SendRight) {
-    let port = task().port(pillarbox::Capacity::Bounded(1));
+    let port = task().port(Capacity::Bounded(1));
     let once = port.make_send_once().expect("there is a task");
     right.notify_dead(once).expect("there is a task");
     let news = port.receive(long()).expect("the news of a death comes");
