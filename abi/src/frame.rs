@@ -21,7 +21,7 @@
 //! the body.
 
 use crate::right::RightRef;
-use crate::{Offence, Slot, TaskId, limits, u16_at, u32_at, u64_at};
+use crate::{Offence, Slot, TaskId, Ticket, limits, u16_at, u32_at, u64_at};
 
 /// Bytes of a header.
 pub const HEADER_BYTES: usize = 32;
@@ -115,11 +115,13 @@ pub enum Kind {
     Room = 23,
     /// The message that was left with the slot's port has been taken.
     Taken = 24,
+    /// What I claimed, and may not have your answer to, I give to another task.
+    GiveOn = 25,
 }
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Kind; 25] = [
+    pub const ALL: [Kind; 26] = [
         Kind::Skip,
         Kind::Message,
         Kind::Welcome,
@@ -145,6 +147,7 @@ impl Kind {
         Kind::Watch,
         Kind::Room,
         Kind::Taken,
+        Kind::GiveOn,
     ];
 
     fn flags_allowed(self) -> u8 {
@@ -152,7 +155,7 @@ impl Kind {
             Kind::Port => flag::ATTACHED,
             Kind::Message => flag::REPLY | flag::ATTACHED | flag::NOTIFICATION | flag::LEFT,
             Kind::Welcome => flag::REPLY | flag::ATTACHED | flag::NOTIFICATION,
-            Kind::Give | Kind::Joined => flag::ONCE,
+            Kind::Give | Kind::GiveOn | Kind::Joined => flag::ONCE,
             _ => 0,
         }
     }
@@ -430,10 +433,47 @@ pub fn task_of(body: &[u8]) -> Result<TaskId, Offence> {
     TaskId::decode(body)
 }
 
+/// Behind the header of a *give on*: for whom it is, and the claim it speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Onward {
+    /// Who may claim it.
+    pub to: TaskId,
+    /// Who gave what was claimed.
+    pub giver: TaskId,
+    /// By which ticket it was claimed.
+    pub ticket: Ticket,
+}
+
+impl Onward {
+    /// Bytes of the body.
+    pub const BYTES: usize = 2 * TaskId::BYTES + 8;
+
+    /// The body of the frame.
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..16].copy_from_slice(&self.to.encode());
+        bytes[16..32].copy_from_slice(&self.giver.encode());
+        bytes[32..].copy_from_slice(&self.ticket.0.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the body of the frame.
+    ///
+    /// # Errors
+    /// [`Offence::FrameTruncated`].
+    pub fn decode(body: &[u8]) -> Result<Self, Offence> {
+        const SHORT: Offence = Offence::FrameTruncated;
+        Ok(Onward {
+            to: TaskId::decode(body)?,
+            giver: TaskId::decode(body.get(TaskId::BYTES..).ok_or(SHORT)?)?,
+            ticket: Ticket(u64_at(body, 2 * TaskId::BYTES).ok_or(SHORT)?),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Ticket;
     use crate::right::{Address, Kind as RightKind};
 
     const SLOT: Slot = Slot { index: 3, generation: 9 };
@@ -494,6 +534,17 @@ mod tests {
         }
         bytes.push(0);
         assert_eq!(Attached::decode(flags, &bytes), Err(Offence::FrameOversized));
+    }
+
+    #[test]
+    fn what_is_given_on_comes_back() {
+        let task = |process| TaskId { process, number: 2 };
+        let onward = Onward { to: task(1), giver: task(3), ticket: Ticket(4) };
+        let bytes = onward.encode();
+        assert_eq!(Onward::decode(&bytes), Ok(onward));
+        for end in 0..bytes.len() {
+            assert_eq!(Onward::decode(&bytes[..end]), Err(Offence::FrameTruncated));
+        }
     }
 
     #[test]

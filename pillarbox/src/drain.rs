@@ -39,6 +39,7 @@ impl TaskCore {
         let (ended, meeting) = {
             let mut gives = lock(&self.gives);
             let _ = gives.rules.task_died(peer, self.now_ns());
+            gives.claims.task_died(peer);
             let ended = gives.let_go();
             let mut meetings = lock(&self.meetings);
             let ours =

@@ -1,16 +1,13 @@
 //! Rights that one peer of ours gave to another, until they are claimed.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use abi::frame::{Header, Kind, flag};
-use abi::right::Kind as RightKind;
 use abi::{Offence, Slot, TaskId, Ticket};
+use rights::claim::Claims;
 use rights::give::{GiveName, Given, Gives};
 
 use crate::core::TaskCore;
-use crate::error::SendFailure;
-use crate::link::{Link, NO_SLOT, Turn};
+use crate::link::Turn;
 use crate::message::{Message, Notification};
 use crate::port::After;
 use crate::right::{SendRight, Sink};
@@ -30,6 +27,7 @@ pub(crate) struct HeldGive {
 #[derive(Debug)]
 pub(crate) struct GiveTable {
     pub(crate) rules: Gives<u64>,
+    pub(crate) claims: Claims,
     held: HashMap<GiveName, HeldGive>,
 }
 
@@ -72,94 +70,14 @@ impl TaskCore {
     pub(crate) fn call_back_gives(&self, to: TaskId, giver: TaskId) -> Vec<HeldGive> {
         let mut gives = lock(&self.gives);
         let _ = gives.rules.come_back(to, Some(giver));
+        gives.claims.come_back(to, giver);
         gives.let_go()
-    }
-
-    /// Answers the claims that came in this turn.
-    pub(crate) fn answer_claims(&self, turn: &mut Turn) {
-        while let Some((link, giver, ticket, sent)) = turn.claims.pop() {
-            if giver == self.id {
-                // Nobody gives in our name: it asks for our inbox.
-                if let Err(offence) = self.answer_inbox(&link, ticket, turn) {
-                    link.fault(offence);
-                }
-                continue;
-            }
-            let name = GiveName { giver, to: link.peer_task(), ticket };
-            let mut found = self.take_give(name);
-            if found.is_none()
-                && let Some(giver) = self.link_with(giver)
-            {
-                // Whoever saw the message can see the give: drain, then know.
-                giver.drain_all(turn);
-                // The same of a bag, where the port came to us.
-                giver.read_bags(turn);
-                found = self.take_give(name);
-            }
-            if found.is_none()
-                && let Some(adopted) = self.follower(giver, ticket)
-                && adopted.claim(&link, ticket, sent, turn)
-            {
-                continue;
-            }
-            let refused = Header { tag: ticket.0, ..Header::new(Kind::Refused, NO_SLOT) };
-            let answered = match found {
-                None => link.say_answer(refused, &giver.encode()),
-                Some((given, held)) => {
-                    let once = given.kind == RightKind::SendOnce;
-                    let slot = if held.sink.has_ended() {
-                        Err(SendFailure::Revoked)
-                    } else if once {
-                        link.export_once(&held.sink, false)
-                    } else {
-                        link.export_send(&held.sink).inspect(|slot| link.published(*slot))
-                    };
-                    let answer = match slot {
-                        Ok(slot) => Header {
-                            tag: ticket.0,
-                            flags: if once { flag::ONCE } else { 0 },
-                            ..Header::new(Kind::Joined, slot)
-                        },
-                        Err(_) => {
-                            if once {
-                                let told = Message::notification_of(Notification::SendOnceDied);
-                                held.sink.arrive_once(told, &mut turn.after);
-                            }
-                            refused
-                        }
-                    };
-                    turn.held.push(held);
-                    link.say_answer(answer, &giver.encode())
-                }
-            };
-            if let Err(offence) = answered {
-                link.fault(offence);
-            }
-        }
-    }
-
-    /// Answers a question for the inbox.
-    fn answer_inbox(
-        &self,
-        link: &Arc<Link>,
-        ticket: Ticket,
-        turn: &mut Turn,
-    ) -> Result<(), Offence> {
-        let sink = self.inbox_for(link.peer_core());
-        let slot = sink.as_ref().and_then(|sink| link.export_send(sink).ok());
-        slot.iter().for_each(|slot| link.published(*slot));
-        turn.sinks.extend(sink);
-        let answer = match slot {
-            Some(slot) => Header::new(Kind::Joined, slot),
-            None => Header::new(Kind::Refused, NO_SLOT),
-        };
-        link.say_answer(Header { tag: ticket.0, ..answer }, &self.id.encode())
     }
 
     /// Whether a stranger's ticket is good, before anything of his is mapped.
     pub(crate) fn knows_give(&self, giver: TaskId, to: TaskId, ticket: Ticket) -> bool {
         let name = GiveName { giver, to, ticket };
-        if lock(&self.gives).held.contains_key(&name) || self.follower(giver, ticket).is_some() {
+        if self.holds_give(name) || self.follower(giver, ticket).is_some() {
             return true;
         }
         if let Some(giver) = self.link_with(giver) {
@@ -170,14 +88,19 @@ impl TaskCore {
             drop(seat);
             self.finish_turn(turn);
         }
-        lock(&self.gives).held.contains_key(&name) || self.follower(giver, ticket).is_some()
+        self.holds_give(name) || self.follower(giver, ticket).is_some()
+    }
+
+    pub(crate) fn holds_give(&self, name: GiveName) -> bool {
+        lock(&self.gives).held.contains_key(&name)
     }
 }
 
 impl GiveTable {
     /// None yet, and at most `limit` of one giver.
     pub(crate) fn new(limit: usize) -> Self {
-        GiveTable { rules: Gives::with_limit(limit), held: HashMap::new() }
+        let (claims, held) = (Claims::default(), HashMap::new());
+        GiveTable { rules: Gives::with_limit(limit), claims, held }
     }
 
     /// Takes out what the rules have ended.

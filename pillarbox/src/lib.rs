@@ -36,6 +36,7 @@
 mod background;
 pub mod bootstrap;
 mod call;
+mod claims;
 mod core;
 mod deadline;
 mod drain;

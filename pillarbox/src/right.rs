@@ -389,6 +389,8 @@ impl SendRight {
             (Settled::Own(port), Settled::Facet(facet))
             | (Settled::Facet(facet), Settled::Own(port)) => Arc::ptr_eq(port, &facet.port),
             (Settled::Import(one), Settled::Import(two)) => Arc::ptr_eq(one, two),
+            // Of two that are not confirmed only their copies are known to.
+            (Settled::Joining(one), Settled::Joining(two)) => Arc::ptr_eq(one, two),
             _ => false,
         }
     }

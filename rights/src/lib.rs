@@ -16,6 +16,7 @@
 //! | [`pulses`]  | who may send how many pulses to a port                    |
 //! | [`port`]    | a queue with a window: what was accepted, in order        |
 //! | [`give`]    | rights on their way from one peer of ours to another      |
+//! | [`claim`]   | what is claimed, and given on before it is answered        |
 //! | [`terms`]   | what a send right still permits                           |
 //! | [`moving`]  | the receive right of a port goes to another task          |
 //! | [`ready`]   | which members of a port set have their turn               |
@@ -26,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod census;
+pub mod claim;
 pub mod export;
 pub mod give;
 pub mod import;

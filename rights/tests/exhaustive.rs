@@ -40,9 +40,12 @@ mod transfer_deliver;
 #[path = "exhaustive/windows.rs"]
 mod windows;
 
+use abi::right::Kind;
 use rights::queue::Order;
 use rights::window::Capacity;
 use search::{deeper, search};
+
+const KINDS: [Kind; 2] = [Kind::Send, Kind::SendOnce];
 
 #[test]
 fn rights_between_two_tasks_are_each_in_one_place() {
@@ -52,6 +55,14 @@ fn rights_between_two_tasks_are_each_in_one_place() {
 #[test]
 fn rights_between_three_tasks_are_each_in_one_place() {
     search("transfer, three tasks", &transfer::World::new(3), 7 + deeper());
+}
+
+#[test]
+fn a_right_given_on_before_it_is_confirmed_is_in_one_place() {
+    for kind in KINDS {
+        let world = transfer::World::chained(kind);
+        search(&format!("transfer, chained, {kind:?}"), &world, 6 + deeper());
+    }
 }
 
 #[test]
@@ -123,9 +134,13 @@ fn a_broken_rule_of_replies_is_found() {
 #[test]
 fn a_broken_rule_is_found() {
     for fault in transfer::Fault::ALL {
-        let world = transfer::World { fault: Some(fault), ..transfer::World::new(3) };
-        let found = (1..=6).find_map(|depth| search::look(&world, depth).err());
-        assert!(found.is_some(), "{fault:?} went unseen");
+        let mut worlds =
+            [transfer::World::new(3)].into_iter().chain(KINDS.map(transfer::World::chained));
+        let found = worlds.any(|world| {
+            let world = transfer::World { fault: Some(fault), ..world };
+            (1..=6).any(|depth| search::look(&world, depth).is_err())
+        });
+        assert!(found, "{fault:?} went unseen");
     }
     for fault in terms::Fault::ALL {
         let world = terms::World::broken(fault);

@@ -104,7 +104,7 @@ pub(crate) struct Load {
 }
 
 #[derive(Debug)]
-enum Undo {
+pub(super) enum Undo {
     Export(Slot),
     ExportOnce(Slot),
     Give(Arc<Link>, Slot, Ticket),
@@ -238,8 +238,10 @@ impl Link {
         deadline: Deadline,
         undo: &mut Vec<Undo>,
     ) -> Result<RightRef, SendFailure> {
-        if let Settled::Joining(join) = right.settled() {
-            join.wait(deadline)?;
+        if let Settled::Joining(join) = right.settled()
+            && let Some(name) = self.give_on(join, deadline, undo)?
+        {
+            return Ok(name);
         }
         match right.settled() {
             Settled::Own(port) => {
@@ -272,7 +274,10 @@ impl Link {
         undo: &mut Vec<Undo>,
     ) -> Result<RightRef, SendFailure> {
         if let Some(Once::Joining(join)) = right.settle() {
-            Arc::clone(join).wait(deadline)?;
+            let join = Arc::clone(join);
+            if let Some(name) = self.give_on(&join, deadline, undo)? {
+                return Ok(name);
+            }
         }
         match right.settle() {
             Some(Once::Own(sink)) => {
@@ -310,13 +315,18 @@ impl Link {
             tag: ticket.0,
             ..Header::new(Kind::Give, slot)
         };
-        owner.publish_give(header, self.peer_task(), deadline)?;
+        match owner.publish_give(header, self.peer_task(), deadline) {
+            Ok(()) => {}
+            // Of the right, not of the message: that goes to another.
+            Err(_) if owner.is_dead() => return Ok(RightRef::Dead(kind)),
+            Err(reason) => return Err(reason),
+        }
         undo.push(Undo::Give(Arc::clone(owner), slot, ticket));
         self.note_give_for(owner);
         Ok(RightRef::Third { kind, owner: owner.peer_task(), address: owner.address(), ticket })
     }
 
-    fn note_give_for(&self, owner: &Arc<Link>) {
+    pub(super) fn note_give_for(&self, owner: &Arc<Link>) {
         let mut gave_for = lock(&self.gave_for);
         gave_for.retain(|known| known.strong_count() > 0);
         if !gave_for.iter().any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(owner))) {
@@ -466,10 +476,11 @@ impl Link {
                     link.let_go_once();
                     // Given to a third task: the owner ends our slot silently.
                     if !Arc::ptr_eq(&link, self) {
-                        link.say(Header { tag: 1, ..Header::new(Kind::Release, slot) }, &[]);
+                        link.let_go_of_given(slot);
                     }
                 }
-                Some(Once::Own(_) | Once::Joining(_) | Once::Dead(_)) | None => {}
+                Some(Once::Joining(join)) => join.was_given_on(),
+                Some(Once::Own(_) | Once::Dead(_)) | None => {}
             }
         }
         drop(message);
@@ -635,7 +646,7 @@ impl Link {
     }
 
     /// The peer gives a right of its own to another task.
-    pub(super) fn take_give(&self, header: &Header, to: TaskId) -> Result<(), Offence> {
+    pub(crate) fn take_give(&self, header: &Header, to: TaskId) -> Result<(), Offence> {
         let exports = &mut *self.exports_seen();
         // Looked at before it is marked: a promise in a give that comes to
         // nothing is still the giver's, to be broken aloud with its link.
@@ -677,6 +688,11 @@ impl Link {
         after: &mut Turn,
     ) -> Result<(), Offence> {
         if header.tag == EVERY_TICKET {
+            // Whom we are linked with we bury ourselves, when we have read what it
+            // claimed and gave on.
+            if self.task.link_with(to).is_some() {
+                return Ok(());
+            }
             let ended = self.task.call_back_gives(to, self.peer_task());
             after.ended.extend(ended);
             return Ok(());
@@ -684,6 +700,9 @@ impl Link {
         let name = GiveName { giver: self.peer_task(), to, ticket: Ticket(header.tag) };
         // It may have been claimed by a receiver that guessed: then the right
         // is where it was meant to go.
+        if lock(&self.task.gives).claims.take_back(name) {
+            return Ok(());
+        }
         if let Some((given, held)) = self.task.take_give(name) {
             after.held.push(held);
             if given.kind == RightKind::SendOnce {

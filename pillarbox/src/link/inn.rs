@@ -9,14 +9,15 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use abi::frame::{Header, Kind, PortStatus, flag};
+use abi::frame::{Header, Kind, Onward, PortStatus, flag};
 use abi::right::Kind as RightKind;
-use abi::{Offence, TaskId, Ticket, limits};
+use abi::{Offence, Ticket, limits};
 use shm::LaneReader;
 use shm::socket::Received;
 
 use super::out::{BAG_DESCRIPTORS, DESCRIPTORS};
 use super::{End, Join, Link};
+use crate::claims::Claim;
 use crate::core::TaskCore;
 use crate::giving::{HeldGive, end_gives};
 use crate::message::{Message, Notification};
@@ -29,6 +30,13 @@ const TURN: u32 = 64;
 
 /// Packets read from one socket in one turn, bells included.
 const PACKETS: usize = 256;
+
+/// The longest body of a frame that is no message.
+const WORD_BYTES: usize = max(PortStatus::BYTES, Onward::BYTES);
+
+const fn max(one: usize, other: usize) -> usize {
+    if one > other { one } else { other }
+}
 
 /// What a full table of descriptors is called.
 const NO_ROOM: std::io::ErrorKind = std::io::ErrorKind::QuotaExceeded;
@@ -73,7 +81,7 @@ pub(crate) struct Turn {
     /// Rights that must be claimed from their owners.
     pub(crate) joins: Vec<Arc<Join>>,
     /// Claims of peers', to be answered.
-    pub(crate) claims: Vec<(Arc<Link>, TaskId, Ticket, u64)>,
+    pub(crate) claims: Vec<Claim>,
     pub(crate) held: Vec<HeldGive>,
     /// Gives that nobody will claim.
     pub(crate) ended: Vec<HeldGive>,
@@ -354,7 +362,7 @@ impl Link {
             Kind::Bag => self.look_into_bag(Ticket(header.tag), inn, turn),
             _ => {
                 let mut body = Vec::new();
-                if header.body_bytes() > PortStatus::BYTES {
+                if header.body_bytes() > WORD_BYTES {
                     return Err(Offence::FrameOversized);
                 }
                 inn.reader.body(header, &mut body);

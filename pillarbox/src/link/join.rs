@@ -2,7 +2,8 @@
 //!
 //! The message that brought it names the owner and a ticket. We claim it on our
 //! own link with the owner, which is opened if there is none. Until the owner
-//! has answered, a send on the right waits, and says for whom.
+//! has answered, a send on the right waits, and says for whom. It may be given on
+//! meanwhile, as [`chain`](super::chain) says.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use abi::frame::{Header, Kind};
 use abi::right::{Address, Kind as RightKind};
-use abi::{Slot, TaskId, Ticket, limits};
+use abi::{Offence, Slot, TaskId, Ticket, limits};
 use rights::reply::{Gone, ReplyState};
 
 use super::follow::Follow;
@@ -40,12 +41,20 @@ pub(crate) enum Joined {
     Dead,
 }
 
+/// How a send-once right ended before its owner was known.
+#[derive(Debug)]
+enum LastWord {
+    Said(Notification),
+    /// Its promise went on to another task.
+    GivenOn,
+}
+
 #[derive(Debug, Default)]
 struct Waiting {
     waiters: Vec<Arc<Waiter>>,
     watchers: Vec<SendOnceRight>,
     /// A send-once right that ended before its owner was known.
-    last_word: Option<Notification>,
+    last_word: Option<LastWord>,
     /// Who is to be told that no answer is wanted on a send-once right.
     reply: Watch,
 }
@@ -60,6 +69,8 @@ pub(crate) struct Join {
     pub(crate) giver: TaskId,
     pub(crate) ticket: Ticket,
     result: OnceLock<Joined>,
+    /// The link it was claimed on.
+    claimed: OnceLock<Arc<Link>>,
     waiting: Mutex<Waiting>,
     once_taken: AtomicBool,
     /// For a right whose port has gone to the owner.
@@ -104,6 +115,7 @@ impl Join {
             giver,
             ticket,
             result: OnceLock::new(),
+            claimed: OnceLock::new(),
             waiting: Mutex::default(),
             once_taken: AtomicBool::new(false),
             follow,
@@ -158,11 +170,8 @@ impl Join {
                 }
             }
             Some(Joined::Once(link, slot)) => {
-                if let Some(what) = last_word
-                    && self.take_once()
-                {
-                    link.say_last_word(*slot, what);
-                    link.let_go_once();
+                if let Some(what) = last_word {
+                    self.say_last_word(link, *slot, what);
                 }
             }
             Some(Joined::Own(right)) => {
@@ -193,9 +202,14 @@ impl Join {
 
     /// Looks whether the owner has answered, or leaves the waiter to be told.
     pub(crate) fn stand(&self, waiter: &Arc<Waiter>) -> Option<()> {
+        self.stand_until(waiter, || self.result.get().is_some())
+    }
+
+    /// Looks whether it is `done`, or leaves the waiter to be told of the next step.
+    pub(super) fn stand_until(&self, waiter: &Arc<Waiter>, done: impl Fn() -> bool) -> Option<()> {
         let mut waiting = lock(&self.waiting);
         forget(&mut waiting.waiters, waiter);
-        if self.result.get().is_some() {
+        if done() {
             return Some(());
         }
         waiting.waiters.push(Arc::clone(waiter));
@@ -258,18 +272,53 @@ impl Join {
 
     /// A send-once right ended before its owner was known: the owner hears of it
     /// when it is.
-    pub(crate) fn notify_later(&self, what: Notification) {
+    pub(crate) fn notify_later(self: &Arc<Self>, what: Notification) {
+        self.end_later(LastWord::Said(what));
+    }
+
+    /// The promise of a send-once right was given on before its owner was known.
+    pub(super) fn was_given_on(self: &Arc<Self>) {
+        self.end_later(LastWord::GivenOn);
+    }
+
+    fn end_later(self: &Arc<Self>, what: LastWord) {
         let mut waiting = lock(&self.waiting);
         if self.result.get().is_none() {
             waiting.last_word = Some(what);
+            drop(waiting);
+            // Nobody else holds it, and its word is to be said.
+            self.task.keep_until_settled(Arc::clone(self));
             return;
         }
         drop(waiting);
-        if let Some(Joined::Once(link, slot)) = self.result.get()
-            && self.take_once()
-        {
-            link.say_last_word(*slot, what);
-            link.let_go_once();
+        if let Some(Joined::Once(link, slot)) = self.result.get() {
+            self.say_last_word(link, *slot, what);
+        }
+    }
+
+    /// The end of a send-once right, said on the slot it turned out to be.
+    fn say_last_word(&self, link: &Arc<Link>, slot: Slot, what: LastWord) {
+        if !self.take_once() {
+            return;
+        }
+        match what {
+            LastWord::Said(Notification::SendOnceDropped) => link.say_dropped(slot),
+            LastWord::Said(other) => link.say_notification(slot, other, 0),
+            LastWord::GivenOn => link.let_go_of_given(slot),
+        }
+        link.let_go_once();
+    }
+
+    /// The link it was claimed on, once it was.
+    pub(super) fn claimed(&self) -> Option<&Arc<Link>> {
+        self.claimed.get()
+    }
+
+    fn note_claimed(&self, link: &Arc<Link>, after: &mut After) {
+        if self.claimed.set(Arc::clone(link)).is_ok() {
+            for waiter in lock(&self.waiting).waiters.drain(..) {
+                after.wake(waiter);
+            }
         }
     }
 }
@@ -308,7 +357,7 @@ impl Joins {
 impl Link {
     /// Claims a right from its owner. At most [`limits::QUESTIONS`] claims are
     /// open; further ones wait for an answer to one of them.
-    pub(crate) fn claim(&self, join: Arc<Join>, after: &mut After) {
+    pub(crate) fn claim(self: &Arc<Self>, join: Arc<Join>, after: &mut After) {
         let mut joins = lock(&self.joins);
         if joins.ended || self.is_dead() {
             drop(joins);
@@ -326,6 +375,15 @@ impl Link {
             return;
         }
         let key = (join.giver, join.ticket);
+        if joins.open.contains_key(&key) {
+            // Two answers would come, and one of them to no question of ours.
+            drop(joins);
+            if let Some(giver) = self.task.link_with(join.giver) {
+                giver.fault(Offence::TicketReused);
+            }
+            join.fail(false, after);
+            return;
+        }
         joins.kinds.insert(key, join.kind);
         joins.open.insert(key, Arc::downgrade(&join));
         drop(joins);
@@ -336,12 +394,13 @@ impl Link {
             words.extend_from_slice(&sent.to_le_bytes());
         }
         self.say(header, &words);
+        join.note_claimed(self, after);
     }
 
     /// An answer to a claim has come: takes the claim, and sends the next.
     /// `None` for an answer to no question.
     pub(crate) fn claim_answered(
-        &self,
+        self: &Arc<Self>,
         giver: TaskId,
         ticket: Ticket,
         after: &mut After,
@@ -361,13 +420,5 @@ impl Link {
     pub(crate) fn open_claims(&self) -> usize {
         let joins = lock(&self.joins);
         joins.open.len() + joins.waiting.len()
-    }
-
-    /// The end of a send-once right, said on the slot it turned out to be.
-    pub(crate) fn say_last_word(&self, slot: Slot, what: Notification) {
-        match what {
-            Notification::SendOnceDropped => self.say_dropped(slot),
-            other => self.say_notification(slot, other, 0),
-        }
     }
 }

@@ -14,6 +14,7 @@
 //! | [`moving`]| what the writing side does for ports that move          |
 //! | [`room`]  | hearing once that a port of the peer's has room          |
 //! | [`join`]  | a right another task gave us, not yet confirmed          |
+//! | [`chain`] | such a right given on                                    |
 //! | [`pulse`] | pulses on their way                                      |
 //! | [`posting`] | a message a future sends, between two polls            |
 //! | [`reply`] | what callers still want, and parts of answers            |
@@ -24,6 +25,7 @@
 
 mod backlog;
 mod carry;
+mod chain;
 mod entry;
 mod follow;
 mod inn;

@@ -181,6 +181,30 @@ impl Link {
         self.publish_when_possible(&header, &to.encode(), 0, deadline, || Ok(()))
     }
 
+    /// Writes one frame, waiting for room, unless it is not `wanted` when there is.
+    /// Returns whether it was written.
+    pub(super) fn publish_while(
+        self: &Arc<Self>,
+        header: &Header,
+        body: &[u8],
+        deadline: Deadline,
+        wanted: impl Fn() -> bool,
+    ) -> Result<bool, SendFailure> {
+        let unwanted = std::cell::Cell::new(false);
+        self.publish_in_turn(
+            header,
+            body,
+            0,
+            deadline,
+            || Ok(()),
+            || {
+                unwanted.set(!wanted());
+                !unwanted.get()
+            },
+        )?;
+        Ok(!unwanted.get())
+    }
+
     /// Writes one frame, waiting for room while it still `may` be written.
     pub(super) fn publish_when_possible(
         self: &Arc<Self>,
@@ -189,6 +213,19 @@ impl Link {
         reserve: u32,
         deadline: Deadline,
         may: impl Fn() -> Result<(), SendFailure>,
+    ) -> Result<(), SendFailure> {
+        self.publish_in_turn(header, body, reserve, deadline, may, || true)
+    }
+
+    /// The same; what is not `wanted` when there is room, is not written.
+    fn publish_in_turn(
+        self: &Arc<Self>,
+        header: &Header,
+        body: &[u8],
+        reserve: u32,
+        deadline: Deadline,
+        may: impl Fn() -> Result<(), SendFailure>,
+        wanted: impl Fn() -> bool,
     ) -> Result<(), SendFailure> {
         let mut waiting = false;
         let written = self.task.wait(deadline, Some(self), |waiter| {
@@ -204,8 +241,8 @@ impl Link {
             }
             for last in [false, true] {
                 let mut out = lock(&self.out);
-                let written =
-                    self.flush(&mut out) && self.write_above(&mut out, header, body, reserve);
+                let written = self.flush(&mut out)
+                    && (!wanted() || self.write_above(&mut out, header, body, reserve));
                 self.publish(out);
                 if written {
                     return Some(Ok(()));

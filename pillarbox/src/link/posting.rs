@@ -15,7 +15,7 @@ use super::{Entry, Join, Link};
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::message::{Message, Right};
-use crate::right::Settled;
+use crate::right::{SendOnceRight, Settled};
 use crate::wait::Waiter;
 
 /// A message on its way to one peer.
@@ -27,7 +27,8 @@ pub(crate) struct Posting {
     waiter: Arc<Waiter>,
     load: Option<Load>,
     attempt: Attempt,
-    /// Rights in the message whose owners have not confirmed them.
+    /// Rights in the message whose owners have not confirmed them. What is not claimed
+    /// yet, or must be confirmed, is waited for.
     joins: Vec<Arc<Join>>,
     /// Owners of rights in the message, whose lanes had no room for a give.
     owners: Vec<Arc<Link>>,
@@ -86,7 +87,7 @@ impl Posting {
         self.note_joins(message);
         let mut open = 0;
         for join in &self.joins {
-            open += usize::from(join.stand(&self.waiter).is_none());
+            open += usize::from(join.stand_to_name(&self.link, &self.waiter).is_none());
         }
         if open > 0 {
             return None;
@@ -138,12 +139,13 @@ impl Posting {
         let sends = message.rights.iter().filter_map(|right| match right {
             Right::Send(right) => match right.settled() {
                 Settled::Import(entry) => Some(Arc::clone(&entry.link)),
+                Settled::Joining(join) => join.claimed().cloned(),
                 _ => None,
             },
-            Right::SendOnce(right) => right.link(),
+            Right::SendOnce(right) => owner_of(right),
             Right::Receive(_) => None,
         });
-        let reply = message.reply.as_ref().and_then(|reply| reply.link());
+        let reply = message.reply.as_ref().and_then(owner_of);
         for owner in sends.chain(reply) {
             if !Arc::ptr_eq(&owner, &self.link)
                 && !self.owners.iter().any(|known| Arc::ptr_eq(known, &owner))
@@ -184,4 +186,9 @@ impl Drop for Posting {
             self.link.undo(load);
         }
     }
+}
+
+/// The link with the owner of a send-once right, confirmed or not.
+fn owner_of(right: &SendOnceRight) -> Option<Arc<Link>> {
+    right.link().or_else(|| right.joining_to()?.claimed().cloned())
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use abi::frame::{EVERY_SLOT, Header, Kind, PortStatus, flag, task_of};
+use abi::frame::{EVERY_SLOT, Header, Kind, Onward, PortStatus, flag, task_of};
 use abi::right::Kind as RightKind;
 use abi::{Offence, Slot, TaskId, Ticket};
 
@@ -67,11 +67,11 @@ impl Link {
                 Ok(())
             }
             Kind::Give => self.take_give(header, task_of(body)?),
+            Kind::GiveOn => self.take_give_on(header, &Onward::decode(body)?),
             Kind::TakeBack => self.take_take_back(header, task_of(body)?, turn),
             Kind::Claim => {
                 let sent = abi::u64_at(body, TaskId::BYTES).unwrap_or(0);
-                turn.claims.push((Arc::clone(self), task_of(body)?, Ticket(header.tag), sent));
-                Ok(())
+                self.take_claim(header, task_of(body)?, sent, turn)
             }
             Kind::Joined => {
                 let once = header.flags & flag::ONCE != 0;

@@ -11,6 +11,7 @@ use pillarbox::{Capacity, Deadline, Message, ReceiveRight, SendRight, Spawn, Tas
 
 pub(crate) mod hand;
 pub(crate) mod linked;
+pub(crate) mod member;
 pub(crate) mod raw;
 pub(crate) mod residue;
 pub(crate) mod tally;

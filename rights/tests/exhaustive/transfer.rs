@@ -9,10 +9,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use abi::right::Kind;
 use abi::{Slot, TaskId, Ticket, limits};
+use rights::claim::Claims;
 use rights::export::Exports;
 use rights::give::Gives;
 use rights::import::Import;
 use rights::senders::{NoSenders, Senders};
+
+use crate::search::World as _;
 
 /// The owner of the port.
 pub(crate) const OWNER: usize = 0;
@@ -55,6 +58,8 @@ pub(crate) enum Frame {
     Dropped(Slot),
     Release(Slot, u64),
     Give(Kind, Slot, usize, Ticket),
+    /// What was claimed of a giver by a ticket, for whom, and by which.
+    GiveOn(Kind, (usize, Ticket), usize, Ticket),
     TakeBack(Slot, usize, Ticket),
     TakeBackEvery(usize),
     Claim(usize, Ticket),
@@ -85,6 +90,12 @@ pub(crate) enum Operation {
     GiveFails { from: usize, to: usize, kind: Kind },
     /// The giver dies between the give and its message.
     GiveCut { from: usize, to: usize, kind: Kind },
+    /// A task gives on what it has claimed and not heard of.
+    GiveOn { from: usize, to: usize, kind: Kind, moved: bool },
+    /// The message that carries such a right is not sent after all.
+    GiveOnFails { from: usize, to: usize, kind: Kind },
+    /// The giver dies between giving it on and its message.
+    GiveOnCut { from: usize, to: usize, kind: Kind },
     /// A holder lets the right go.
     Drop { at: usize, kind: Kind },
     /// A holder sends the one message.
@@ -112,16 +123,38 @@ pub(crate) enum Fault {
     DeathUntold,
     /// A claim that came before its give is refused.
     RefusedTooEarly,
+    /// So is one that hangs on the answer to another.
+    ChainRefused,
+    /// What a dead task claimed and gave on is not looked for.
+    ChainCut,
+    /// What was given to a dead task comes back before its own lane is read.
+    CalledBackTooEarly,
+    /// A promise that was given on before it was confirmed is let go of aloud.
+    GivenOnDropped,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 5] = [
+    pub(crate) const ALL: [Fault; 9] = [
         Fault::ReleaseBeforeGive,
         Fault::ReleaseOne,
         Fault::EndsTheGiversRight,
         Fault::DeathUntold,
         Fault::RefusedTooEarly,
+        Fault::ChainRefused,
+        Fault::ChainCut,
+        Fault::CalledBackTooEarly,
+        Fault::GivenOnDropped,
     ];
+}
+
+/// A right that was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Joining {
+    pub(crate) giver: usize,
+    pub(crate) kind: Kind,
+    pub(crate) ticket: Ticket,
+    /// It was not given away.
+    pub(crate) wanted: bool,
 }
 
 /// What a task that is not the owner has.
@@ -132,7 +165,7 @@ pub(crate) struct Holder {
     /// How many rights the user has.
     pub(crate) rights: u64,
     pub(crate) once: Option<Slot>,
-    pub(crate) joining: Vec<(usize, Kind, Ticket)>,
+    pub(crate) joining: Vec<Joining>,
     pub(crate) gave_to: Vec<usize>,
     pub(crate) tickets: u64,
 }
@@ -150,6 +183,7 @@ pub(crate) struct World {
     pub(crate) told: u64,
     pub(crate) exports: Vec<Exports<Lead>>,
     pub(crate) gives: Gives<Lead>,
+    pub(crate) claims: Claims,
     /// Claims that wait until their giver's lane is read so far.
     pub(crate) parked: Vec<(usize, usize, Ticket, u64)>,
     pub(crate) holders: Vec<Holder>,
@@ -160,6 +194,10 @@ pub(crate) struct World {
     pub(crate) linked: Vec<bool>,
     pub(crate) mourned: Vec<bool>,
     pub(crate) now_ns: u64,
+    /// Something given was not claimed in time.
+    pub(crate) expired: bool,
+    /// Only what concerns a chain happens, and no more than two deaths.
+    pub(crate) chain: bool,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -179,6 +217,7 @@ impl World {
             told: 0,
             exports: vec![Exports::default(); tasks],
             gives: Gives::default(),
+            claims: Claims::default(),
             parked: Vec::new(),
             holders: vec![Holder::default(); tasks],
             lanes: vec![VecDeque::new(); tasks * tasks],
@@ -187,8 +226,29 @@ impl World {
             linked: vec![false; tasks],
             mourned: vec![false; tasks * tasks],
             now_ns: 0,
+            expired: false,
+            chain: false,
             fault: None,
         }
+    }
+
+    /// The owner has given its right, of either kind, to the first task, which has
+    /// given it to the second. The owner has read nothing yet.
+    pub(crate) fn chained(kind: Kind) -> Self {
+        let mut world = World::new(4);
+        let other = if kind == Kind::Send { Kind::SendOnce } else { Kind::Send };
+        for step in [
+            Operation::DropOwn(other),
+            Operation::Send { to: 1, kind, moved: true },
+            Operation::Deliver { from: OWNER, to: 1 },
+            Operation::Give { from: 1, to: 2, kind, moved: true },
+            Operation::Deliver { from: 1, to: 2 },
+        ] {
+            let done = world.apply(step);
+            assert_eq!(done, Ok(()), "{step:?}");
+        }
+        world.chain = true;
+        world
     }
 
     pub(crate) fn lane(&self, from: usize, to: usize) -> &VecDeque<Frame> {
@@ -261,6 +321,14 @@ impl World {
                     if self.has(from, kind) {
                         self.transfers(from, to, kind, &mut out);
                     }
+                    if to != OWNER && self.may_send(from, OWNER) && self.waits(from, kind) {
+                        out.push(Operation::GiveOn { from, to, kind, moved: true });
+                        out.push(Operation::GiveOnFails { from, to, kind });
+                        out.push(Operation::GiveOnCut { from, to, kind });
+                        if kind == Kind::Send {
+                            out.push(Operation::GiveOn { from, to, kind, moved: false });
+                        }
+                    }
                 }
             }
             if self.alive[from] {
@@ -270,7 +338,28 @@ impl World {
         if self.gives.next_expiry().is_some() {
             out.push(Operation::Expire);
         }
+        if self.chain {
+            let dead = self.alive.iter().filter(|&&alive| !alive).count();
+            out.retain(|choice| match choice {
+                Operation::Dies(_) | Operation::GiveCut { .. } | Operation::GiveOnCut { .. } => {
+                    dead < 2
+                }
+                Operation::Send { .. }
+                | Operation::SendFails { .. }
+                | Operation::Home { .. }
+                | Operation::Make
+                | Operation::PortDies
+                | Operation::UseOwn
+                | Operation::DropOwn(_) => false,
+                _ => true,
+            });
+        }
         out
+    }
+
+    /// Whether a task has claimed such a right, and has not heard of it.
+    fn waits(&self, task: usize, kind: Kind) -> bool {
+        self.holders[task].joining.iter().any(|one| one.kind == kind && one.wanted)
     }
 
     fn transfers(&self, from: usize, to: usize, kind: Kind, out: &mut Vec<Operation>) {
@@ -350,8 +439,20 @@ impl World {
         for (name, given) in gives {
             (name, given.slot, given.kind).hash(hasher);
         }
-        (self.gives.next_expiry(), &self.parked).hash(hasher);
-        for holder in &self.holders {
+        (self.gives.next_expiry(), &self.parked, self.expired).hash(hasher);
+        let mut onward: Vec<_> = self.claims.onward().collect();
+        onward.sort_unstable();
+        onward.hash(hasher);
+        for (task, holder) in self.holders.iter().enumerate() {
+            // Only of what it has not heard of a task gives on.
+            for (name, slot) in self.claims.answered(id(task)) {
+                let waits = |one: &&Joining| {
+                    one.wanted && one.ticket == name.ticket && id(one.giver) == name.giver
+                };
+                if holder.joining.iter().any(|one| waits(&one)) {
+                    (name, slot).hash(hasher);
+                }
+            }
             let import = holder.import.map(|(slot, import)| (slot, import.count));
             (import, holder.rights, holder.once, &holder.joining).hash(hasher);
             (&holder.gave_to, holder.tickets).hash(hasher);
@@ -367,6 +468,7 @@ impl World {
     pub(crate) fn expire(&mut self) {
         self.now_ns += limits::ORPHAN_GIVE_NS;
         for given in self.gives.expire(self.now_ns) {
+            self.expired = true;
             self.ends(given.kind);
         }
     }

@@ -3,9 +3,10 @@
 
 use abi::right::Kind;
 use abi::{Slot, Ticket};
+use rights::give::GiveName;
 
 use crate::search::World as _;
-use crate::transfer::{Carried, Frame, Lead, OWNER, Operation, World, index};
+use crate::transfer::{Carried, Frame, Joining, Lead, OWNER, Operation, World, id, index};
 
 fn equal(what: &str, is: u64, should: u64) -> Result<(), String> {
     if is == should { Ok(()) } else { Err(format!("{what}: {is}, and should be {should}")) }
@@ -134,7 +135,10 @@ impl World {
 
     /// Each give is named by one message, one claim, or nobody any more.
     fn count_gives(&self) -> Result<(), String> {
-        for (name, given) in self.gives.iter() {
+        let given = self.gives.iter().map(|(name, given)| (name, given.kind));
+        let onward = self.claims.onward().map(|(next, _)| next);
+        let onward = onward.filter_map(|next| self.kind_of_onward(next).map(|kind| (next, kind)));
+        for (name, kind) in given.chain(onward) {
             let (giver, to) = (index(name.giver), index(name.to));
             if !self.alive[giver] || !self.alive[to] {
                 continue;
@@ -143,13 +147,13 @@ impl World {
                 Frame::TakeBack(_, of, ticket) => *of == to && *ticket == name.ticket,
                 _ => false,
             });
-            let named = self.named(giver, to, given.kind, name.ticket);
+            let named = self.named(giver, to, kind, name.ticket);
             if named + u64::from(called_back) != 1 {
                 return Err(format!("a give of task {giver} to task {to} is named {named} times"));
             }
         }
         for to in 1..self.tasks {
-            for &(giver, kind, ticket) in &self.holders[to].joining {
+            for &Joining { giver, kind, ticket, .. } in &self.holders[to].joining {
                 if self.alive[to] && !self.has_mourned(to, OWNER) {
                     let named = self.named(giver, to, kind, ticket);
                     equal(&format!("places of a joining right of task {to}"), named, 1)?;
@@ -159,12 +163,20 @@ impl World {
         Ok(())
     }
 
+    /// What waits for the answer to a claim is of the kind that was claimed.
+    fn kind_of_onward(&self, next: GiveName) -> Option<Kind> {
+        let claim = self.claims.waits_for(next)?;
+        let joining = self.holders[index(claim.to)].joining.iter();
+        let asked = |one: &&Joining| id(one.giver) == claim.giver && one.ticket == claim.ticket;
+        joining.copied().find(|one| asked(&one)).map(|one| one.kind)
+    }
+
     fn named(&self, giver: usize, to: usize, kind: Kind, ticket: Ticket) -> u64 {
         let third = Frame::Message(Carried::Third(kind, ticket));
         let coming = self.lane(giver, to).iter().filter(|frame| **frame == third);
         let joining = self.holders[to].joining.iter();
         coming.count() as u64
-            + joining.filter(|&&(from, _, of)| from == giver && of == ticket).count() as u64
+            + joining.filter(|one| one.giver == giver && one.ticket == ticket).count() as u64
     }
 
     /// Everything is read, every death is known, every right is let go. Then
@@ -201,6 +213,7 @@ impl World {
         equal("exports left", exported.sum(), 0)?;
         equal("gives left", self.gives.len() as u64, 0)?;
         equal("claims left", self.parked.len() as u64, 0)?;
+        equal("given on and forgotten", self.claims.onward().count() as u64, 0)?;
         if self.port_lives {
             equal("senders left", self.senders.count(), 0)?;
             equal("told of no senders", self.no_senders, 1)?;

@@ -2,12 +2,13 @@
 
 use abi::right::Kind;
 use abi::{Offence, Slot, Ticket};
+use rights::claim::GivenOn;
 use rights::export::{Exported, Released};
 use rights::give::{GiveName, Given};
 use rights::import::Import;
 
 use crate::search;
-use crate::transfer::{Carried, Fault, Frame, OWNER, Operation, World, id, index, lead};
+use crate::transfer::{Carried, Fault, Frame, Joining, OWNER, Operation, World, id, index, lead};
 
 fn offence(offence: Offence) -> String {
     format!("an honest task is blamed: {offence}")
@@ -80,6 +81,19 @@ impl search::World for World {
             }
             Operation::GiveCut { from, to, kind } => {
                 let _ = self.give_begins(from, to, kind)?;
+                self.alive[from] = false;
+            }
+            Operation::GiveOn { from, to, kind, moved } => {
+                let ticket = self.gives_on(from, to, kind, moved)?;
+                self.publish(from, to, Frame::Message(Carried::Third(kind, ticket)));
+            }
+            Operation::GiveOnFails { from, to, kind } => {
+                let ticket = self.gives_on(from, to, kind, false)?;
+                let nowhere = Slot { index: 0, generation: 0 };
+                self.publish(from, OWNER, Frame::TakeBack(nowhere, to, ticket));
+            }
+            Operation::GiveOnCut { from, to, kind } => {
+                let _ = self.gives_on(from, to, kind, true)?;
                 self.alive[from] = false;
             }
             Operation::Drop { at, kind } => self.lets_go(at, kind)?,
@@ -189,6 +203,29 @@ impl World {
         Ok((slot, ticket))
     }
 
+    /// Behind its claim, in the owner's lane. A right that is moved is not wanted any
+    /// more when the answer comes.
+    fn gives_on(
+        &mut self,
+        from: usize,
+        to: usize,
+        kind: Kind,
+        moved: bool,
+    ) -> Result<Ticket, String> {
+        let holder = &mut self.holders[from];
+        let waiting = holder.joining.iter_mut().find(|one| one.kind == kind && one.wanted);
+        let joining = waiting.ok_or("there is nothing to give on")?;
+        joining.wanted = !moved;
+        let claim = (joining.giver, joining.ticket);
+        holder.tickets += 1;
+        let ticket = Ticket(holder.tickets);
+        if !holder.gave_to.contains(&to) {
+            holder.gave_to.push(to);
+        }
+        self.publish(from, OWNER, Frame::GiveOn(kind, claim, to, ticket));
+        Ok(ticket)
+    }
+
     fn give(&mut self, from: usize, to: usize, kind: Kind, moved: bool) -> Result<(), String> {
         if self.fault == Some(Fault::ReleaseBeforeGive) && kind == Kind::Send && moved {
             let slot = self.slot(from, kind)?;
@@ -224,7 +261,7 @@ impl World {
         self.read[lane] += 1;
         if to == OWNER {
             self.owner_reads(from, frame)?;
-            self.answer_parked(from)
+            self.answer_parked()
         } else {
             self.holder_reads(to, from, frame)
         }
@@ -252,48 +289,78 @@ impl World {
                 self.ends(Kind::SendOnce);
             }
             Frame::Release(slot, count) => self.released(from, slot, count)?,
-            Frame::Give(kind, slot, to, ticket) => {
-                let export = self.exports[from].give(slot).map_err(offence)?;
-                let given = Given { port: export.port, kind, slot };
-                let name = self.name(from, to, ticket);
-                self.gives.give(name, given).map_err(offence)?;
-                if kind == Kind::Send && self.port_lives {
-                    self.senders.add();
-                }
-                if self.has_mourned(OWNER, to)
-                    && let Some(given) = self.gives.take(name)
-                {
-                    self.comes_back(name, given)?;
+            Frame::Give(kind, slot, to, ticket) => self.given(from, kind, slot, (to, ticket))?,
+            Frame::GiveOn(kind, (giver, ticket), to, next) => {
+                let claim = self.name(giver, from, ticket);
+                let next = self.name(from, to, next);
+                match self.claims.give_on(claim, next, kind).map_err(offence)? {
+                    GivenOn::Now(slot) => self.given(from, kind, slot, (to, next.ticket))?,
+                    GivenOn::Later | GivenOn::Nothing => {}
                 }
             }
-            Frame::TakeBack(slot, to, ticket) => {
-                if let Some(given) = self.gives.take(self.name(from, to, ticket)) {
+            Frame::TakeBack(_, to, ticket) => {
+                let name = self.name(from, to, ticket);
+                if !self.claims.take_back(name)
+                    && let Some(given) = self.gives.take(name)
+                {
                     match given.kind {
                         Kind::Send => self.ends(Kind::Send),
-                        Kind::SendOnce => self.exports[from].take_back(slot).map_err(offence)?,
+                        Kind::SendOnce => {
+                            self.exports[from].take_back(given.slot).map_err(offence)?;
+                        }
                     }
                 }
             }
+            // Whose lane we read, we bury when it is read.
+            Frame::TakeBackEvery(to)
+                if self.linked[to]
+                    && !self.has_mourned(OWNER, to)
+                    && self.fault != Some(Fault::CalledBackTooEarly) => {}
             Frame::TakeBackEvery(to) => {
+                self.claims.come_back(id(to), id(from));
                 for (name, given) in self.gives.come_back(id(to), Some(id(from))) {
                     self.comes_back(name, given)?;
                 }
             }
             Frame::Claim(giver, ticket) => {
+                self.claims.claimed(self.name(giver, from, ticket)).map_err(offence)?;
                 if !self.join(from, giver, ticket)? {
                     let lane = giver * self.tasks + OWNER;
                     let shown = self.read[lane] + self.lanes[lane].len() as u64;
                     if self.fault == Some(Fault::RefusedTooEarly) {
-                        self.publish(OWNER, from, Frame::Refused(giver, ticket));
+                        self.refuse(from, giver, ticket)?;
                     } else {
                         self.parked.push((from, giver, ticket, shown));
-                        self.answer_parked(giver)?;
+                        self.answer_parked()?;
                     }
                 }
             }
             Frame::Message(_) | Frame::Joined(..) | Frame::Refused(..) => {
                 return Err(format!("the owner was sent {frame:?}"));
             }
+        }
+        Ok(())
+    }
+
+    /// A peer gives out of its slot.
+    fn given(
+        &mut self,
+        from: usize,
+        kind: Kind,
+        slot: Slot,
+        (to, ticket): (usize, Ticket),
+    ) -> Result<(), String> {
+        let export = self.exports[from].give(slot).map_err(offence)?;
+        let given = Given { port: export.port, kind, slot };
+        let name = self.name(from, to, ticket);
+        self.gives.give(name, given).map_err(offence)?;
+        if kind == Kind::Send && self.port_lives {
+            self.senders.add();
+        }
+        if self.has_mourned(OWNER, to)
+            && let Some(given) = self.gives.take(name)
+        {
+            self.comes_back(name, given)?;
         }
         Ok(())
     }
@@ -326,12 +393,26 @@ impl World {
         }
     }
 
+    /// Nobody lies here: what was given is there, if it was claimed in time.
+    fn refuse(&mut self, from: usize, giver: usize, ticket: Ticket) -> Result<(), String> {
+        if self.alive[from] && !self.expired {
+            return Err(format!("task {from} is refused what task {giver} gave it"));
+        }
+        let _ = self.claims.answer(self.name(giver, from, ticket), None);
+        self.publish(OWNER, from, Frame::Refused(giver, ticket));
+        Ok(())
+    }
+
     fn join(&mut self, from: usize, giver: usize, ticket: Ticket) -> Result<bool, String> {
-        let Some(given) = self.gives.take(self.name(giver, from, ticket)) else {
+        let name = self.name(giver, from, ticket);
+        let Some(given) = self.gives.take(name) else {
             return Ok(false);
         };
         let slot = self.export(from, given.kind)?;
         self.exports[from].published(slot);
+        for (next, kind) in self.claims.answer(name, Some(slot)) {
+            self.given(from, kind, slot, (index(next.to), next.ticket))?;
+        }
         if given.kind == Kind::Send {
             self.ends(Kind::Send);
         }
@@ -339,20 +420,42 @@ impl World {
         Ok(true)
     }
 
-    fn answer_parked(&mut self, giver: usize) -> Result<(), String> {
-        let read = self.read[giver * self.tasks + OWNER];
-        let waiting = std::mem::take(&mut self.parked);
-        for claim in waiting {
-            let (from, of, ticket, shown) = claim;
-            if of != giver {
-                self.parked.push(claim);
-            } else if !self.join(from, of, ticket)? {
-                if read >= shown {
-                    self.publish(OWNER, from, Frame::Refused(of, ticket));
+    /// Answers what can be answered, until nothing more can.
+    fn answer_parked(&mut self) -> Result<(), String> {
+        loop {
+            let waiting = std::mem::take(&mut self.parked);
+            let before = waiting.len();
+            for claim in waiting {
+                let (from, giver, ticket, shown) = claim;
+                if self.join(from, giver, ticket)? {
+                    continue;
+                }
+                let chained = self.claims.waits_for(self.name(giver, from, ticket)).is_some()
+                    && self.fault != Some(Fault::ChainRefused);
+                if self.read[giver * self.tasks + OWNER] >= shown && !chained {
+                    self.refuse(from, giver, ticket)?;
                 } else {
                     self.parked.push(claim);
                 }
             }
+            if self.parked.len() == before {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads on until the claims of a dead task are answered: in its giver's lane, or
+    /// in that of who gave it to the giver.
+    fn press(&mut self, dead: usize) -> Result<(), String> {
+        while let Some(&claim) = self.parked.iter().find(|(from, ..)| *from == dead) {
+            let (mut from, mut giver, mut ticket, _) = claim;
+            while let Some(first) = self.claims.waits_for(self.name(giver, from, ticket)) {
+                (from, giver, ticket) = (index(first.to), index(first.giver), first.ticket);
+            }
+            if self.lane(giver, OWNER).is_empty() {
+                return Err(format!("the claim of dead task {dead} cannot be answered"));
+            }
+            self.deliver(giver, OWNER)?;
         }
         Ok(())
     }
@@ -362,26 +465,36 @@ impl World {
             Frame::Message(Carried::Mine(kind, slot)) => self.learn(to, kind, slot),
             Frame::Message(Carried::Third(kind, ticket)) => {
                 if self.link(to) && !self.has_mourned(to, OWNER) {
-                    self.holders[to].joining.push((from, kind, ticket));
+                    let joining = Joining { giver: from, kind, ticket, wanted: true };
+                    self.holders[to].joining.push(joining);
                     self.publish(to, OWNER, Frame::Claim(from, ticket));
                 }
                 Ok(())
             }
             Frame::Joined(kind, slot, giver, ticket) => {
-                self.joins(to, giver, ticket)?;
-                self.learn(to, kind, slot)
+                let wanted = self.joins(to, giver, ticket)?;
+                self.learn(to, kind, slot)?;
+                if wanted {
+                    return Ok(());
+                }
+                match kind {
+                    Kind::SendOnce if self.fault != Some(Fault::GivenOnDropped) => {
+                        self.moved(to, kind, true, true);
+                        Ok(())
+                    }
+                    _ => self.lets_go(to, kind),
+                }
             }
-            Frame::Refused(giver, ticket) => self.joins(to, giver, ticket),
+            Frame::Refused(giver, ticket) => self.joins(to, giver, ticket).map(drop),
             other => Err(format!("task {to} was sent {other:?}")),
         }
     }
 
-    fn joins(&mut self, at: usize, giver: usize, ticket: Ticket) -> Result<(), String> {
+    fn joins(&mut self, at: usize, giver: usize, ticket: Ticket) -> Result<bool, String> {
         let joining = &mut self.holders[at].joining;
-        let asked = |&(from, _, of): &(usize, Kind, Ticket)| from == giver && of == ticket;
+        let asked = |one: &Joining| one.giver == giver && one.ticket == ticket;
         let place = joining.iter().position(asked).ok_or("an answer nobody asked for")?;
-        joining.remove(place);
-        Ok(())
+        Ok(joining.remove(place).wanted)
     }
 
     fn learn(&mut self, at: usize, kind: Kind, slot: Slot) -> Result<(), String> {
@@ -411,10 +524,14 @@ impl World {
         while !self.lane(of, who).is_empty() {
             self.deliver(of, who)?;
         }
+        if who == OWNER && self.fault != Some(Fault::ChainCut) {
+            self.press(of)?;
+        }
         self.mourned[who * self.tasks + of] = true;
         if who == OWNER {
-            self.answer_parked(of)?;
+            self.answer_parked()?;
             self.parked.retain(|&(from, ..)| from != of);
+            self.claims.task_died(id(of));
             for (name, given) in self.gives.come_back(id(of), None) {
                 self.comes_back(name, given)?;
             }
