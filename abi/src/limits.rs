@@ -136,6 +136,19 @@ pub const PORT_SETS: usize = 64;
 /// Requests that may wait at the kernel port of a task, over all who may ask.
 pub const KERNEL_REQUESTS: u32 = 64;
 
+/// Bytes of a request to a kernel port: a program's arguments and environment.
+pub const KERNEL_BYTES: usize = 64 * 1024;
+
+/// Who may wait for the end of one program.
+pub const KERNEL_WAITS: usize = 64;
+
+/// Programs a task has started on request that run, or whose end somebody may ask
+/// for. Each costs it a descriptor.
+pub const STARTED: usize = 64;
+
+/// Bytes of memory a task makes on request. It is not charged to the task.
+pub const REGION_BYTES: u64 = 1 << 30;
+
 /// Lines in one answer of a kernel port.
 pub const KERNEL_ROWS: usize = 256;
 

@@ -8,6 +8,7 @@
 mod greet;
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use crate::greeting::{self, Door, Greeting, Offered, Role};
 use crate::limits::Limit;
 use crate::link::{Join, Link};
 use crate::port::{After, PortCore};
-use crate::special::kernel;
+use crate::special::{Child, Starting, kernel};
 use crate::wait::parking::lock;
 
 /// What other threads ask of this one.
@@ -39,6 +40,8 @@ pub(crate) enum Job {
     Bury(u32),
     /// The system refused a link something that must be tried again.
     Again(u32),
+    /// A program is to be started.
+    Start(Box<Starting>),
     /// Receive rights that somebody is to have may perhaps be sent now.
     Bequests,
     /// More was asked of the task than one turn answers.
@@ -88,6 +91,7 @@ impl Background {
             resting: Vec::new(),
             again: Vec::new(),
             links: HashMap::new(),
+            children: HashMap::new(),
             unfinished: Vec::new(),
             next: 1,
         };
@@ -120,6 +124,8 @@ enum Token {
     Greeting(u64),
     Socket(u64),
     Process(u64),
+    /// A program that was started on request.
+    Child(u64),
 }
 
 impl Token {
@@ -131,6 +137,7 @@ impl Token {
             Token::Greeting(number) => number << 3 | 3,
             Token::Socket(number) => number << 3 | 4,
             Token::Process(number) => number << 3 | 5,
+            Token::Child(number) => number << 3 | 6,
         }
     }
 
@@ -142,6 +149,7 @@ impl Token {
             3 => Some(Token::Greeting(number >> 3)),
             4 => Some(Token::Socket(number >> 3)),
             5 => Some(Token::Process(number >> 3)),
+            6 => Some(Token::Child(number >> 3)),
             _ => None,
         }
     }
@@ -173,6 +181,8 @@ struct Worker {
     /// Links that the system refused something, and when to try again.
     again: Vec<(Instant, u32)>,
     links: HashMap<u64, Arc<Link>>,
+    /// Programs that were started on request and have not ended.
+    children: HashMap<u64, Arc<Child>>,
     /// Links with more frames than one turn takes.
     unfinished: Vec<Arc<Link>>,
     next: u64,
@@ -204,6 +214,7 @@ impl Worker {
                     Token::Door => self.accept_strangers(),
                     Token::Listener(number) => self.accept_callers(number),
                     Token::Greeting(number) => self.greet(number),
+                    Token::Child(number) => self.reap(number),
                     Token::Socket(number) | Token::Process(number) => {
                         let Some(link) = self.links.get(&number) else { continue };
                         if hang_up || token == Token::Process(number) {
@@ -290,6 +301,10 @@ impl Worker {
                     self.again.push((Instant::now() + REST, number));
                 }
             }
+            Job::Start(starting) => {
+                let started = self.core.start_now(*starting);
+                started.into_iter().for_each(|child| self.watch_child(child));
+            }
             Job::Bequests => {
                 self.core.send_bequests();
                 self.core.drain_after_bell(&[]);
@@ -300,8 +315,27 @@ impl Worker {
         }
     }
 
+    /// Sees the end of a program. One that cannot be watched now is tried again.
+    fn watch_child(&mut self, child: Arc<Child>) {
+        let token = Token::Child(child.number());
+        if self.epoll.add(child.pidfd(), token.number()).is_err() {
+            self.rest(token);
+        }
+        self.children.insert(child.number(), child);
+    }
+
+    fn reap(&mut self, number: u64) {
+        if let Some(child) = self.children.get(&number)
+            && child.ended()
+            && let Some(child) = self.children.remove(&number)
+        {
+            let _ = self.epoll.remove(child.pidfd());
+        }
+    }
+
     fn close(&mut self) {
         self.greetings.clear();
+        self.children.clear();
         self.listeners.clear();
         let links: Vec<_> = self.links.values().cloned().collect();
         for link in links {
@@ -369,8 +403,11 @@ impl Worker {
         let due: Vec<_> = self.resting.extract_if(.., |resting| resting.0 <= now).collect();
         for (_, token) in due {
             let listener = match token {
-                Token::Door => self.door.as_ref(),
-                Token::Listener(number) => self.listeners.get(&number).map(|(one, _)| one),
+                Token::Door => self.door.as_ref().map(AsFd::as_fd),
+                Token::Listener(number) => self.listeners.get(&number).map(|(one, _)| one.as_fd()),
+                Token::Child(number) => {
+                    self.children.get(&number).map(|child| child.pidfd().as_fd())
+                }
                 _ => None,
             };
             if listener.is_some_and(|one| self.epoll.add(one, token.number()).is_err()) {

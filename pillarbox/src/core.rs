@@ -34,7 +34,7 @@ use crate::metrics::Counters;
 use crate::moving::adopt::FollowerTable;
 use crate::moving::gone::Gone;
 use crate::port::{After, PortCore};
-use crate::special::{Bequests, KernelPort, NotifyPort};
+use crate::special::{Bequests, Children, KernelPort, NotifyPort};
 use crate::wait::Sleepers;
 use crate::wait::parking::lock;
 use crate::welcome::Welcomes;
@@ -82,6 +82,7 @@ pub(crate) struct TaskCore {
     pub(crate) notify: NotifyPort,
     pub(crate) kernel: KernelPort,
     pub(crate) bequests: Bequests,
+    pub(crate) children: Children,
 }
 
 /// The task was made while the kernel could not say which process this is.
@@ -141,6 +142,7 @@ impl TaskCore {
             notify: NotifyPort::default(),
             kernel: KernelPort::default(),
             bequests: Bequests::default(),
+            children: Children::default(),
         })
     }
 

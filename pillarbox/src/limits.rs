@@ -85,6 +85,10 @@ limits! {
     capacity_messages: u32 = CAPACITY_MESSAGES, CapacityMessages, 1;
     /// Send rights with terms or badges.
     facets: usize = FACETS, Facets, 0;
+    /// Programs it starts on request.
+    started: usize = STARTED, Started, 0;
+    /// Bytes of memory it makes on request.
+    region_bytes: u64 = REGION_BYTES, RegionBytes, 0;
 }
 
 impl Limits {

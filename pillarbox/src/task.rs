@@ -122,6 +122,7 @@ impl Task {
         if self.core.check().is_ok() && !self.core.closed.swap(true, Ordering::Relaxed) {
             self.core.end_notify_port();
             self.core.end_kernel_port();
+            self.core.end_children();
             self.core.end_bequests();
             self.core.job(Job::Close);
         }

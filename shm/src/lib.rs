@@ -49,6 +49,7 @@ mod packet;
 pub mod page;
 pub mod poll;
 pub mod refuse;
+pub mod region;
 pub mod ring;
 pub mod socket;
 pub mod spawn;

@@ -303,7 +303,7 @@ pub(crate) fn create_sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
 
 /// A fresh, empty memfd: closed on exec, sealable, not executable where the
 /// kernel knows how to say so.
-fn memfd() -> io::Result<OwnedFd> {
+pub(crate) fn memfd() -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let create = |flags| {
         refuse::at(Call::MemfdCreate)?;

@@ -69,6 +69,15 @@ pub fn spawn(command: &mut Command, link: OwnedFd) -> io::Result<Child> {
     child
 }
 
+/// What is readable when `child` has ended, and what names it to its peers. It must
+/// not have been waited for.
+///
+/// # Errors
+/// What the system says.
+pub fn watch(child: &Child) -> io::Result<(OwnedFd, u64)> {
+    crate::who::child(child.id())
+}
+
 /// The link this process was started with: the first time it is asked for, and
 /// only in the very child that [`spawn`] started.
 pub fn inherited() -> Option<LinkSocket> {

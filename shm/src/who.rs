@@ -83,6 +83,18 @@ pub fn sure_process() -> io::Result<u64> {
     }
 }
 
+/// A child of ours that was not waited for yet: what is readable when it has ended,
+/// and what names it.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn child(pid: u32) -> io::Result<(OwnedFd, u64)> {
+    let raw = i32::try_from(pid).map_err(|_| Errno::SRCH)?;
+    let pidfd = pidfd_open(Pid::from_raw(raw).ok_or(Errno::SRCH)?)?;
+    let process = process_of(pidfd.as_fd(), raw);
+    Ok((pidfd, process))
+}
+
 /// What names this process, by the rule of [`Credentials::process`]. Zero only
 /// where neither pidfds nor `/proc` are to be had.
 pub fn own_process() -> u64 {

@@ -5,28 +5,30 @@
 //! library answers, in whatever thread takes the request in; [`Request`] and
 //! [`Reply`] are the bodies, in postcard's format, and the id of the message is
 //! that of the request, or it is none.
+//!
+//! | file         | part                                      |
+//! |--------------|-------------------------------------------|
+//! | this one     | what is asked and answered                |
+//! | `serve.rs`   | who answers, and what                     |
+//! | `starting.rs`| programs that were started, at their task |
+//! | `client.rs`  | asking                                    |
+//! | `program.rs` | having a program started                  |
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+mod client;
+mod program;
+mod serve;
+mod starting;
 
 use rights::census::Row;
 use serde::{Deserialize, Serialize};
 
-use crate::background::Job;
-use crate::core::TaskCore;
-use crate::deadline::Deadline;
-use crate::error::{CallError, SendFailure};
-use crate::limits::{self, Limit};
-use crate::message::{Message, Sender};
-use crate::metrics::Metrics;
-use crate::port::{Capacity, PortCore, PortOptions, ReceiveRight};
-use crate::right::SendRight;
-use crate::task::Task;
-use crate::wait::parking::lock;
-
-/// The port the library serves. It is made when it is first asked for, and ends
-/// with the task.
-pub(crate) type KernelPort = Mutex<Option<ReceiveRight>>;
+pub use self::client::Kernel;
+pub use self::program::{Program, StartError, Started};
+pub(crate) use self::serve::{KernelPort, go_on_serving, serve};
+pub(crate) use self::starting::{Child, Children, Starting};
+use crate::error::SendFailure;
+use crate::message::{Message, Notification, Sender};
+use crate::port::{Capacity, Order, Overflow, PortOptions};
 
 /// The ids of the requests, for [`Terms::ids`](crate::Terms::ids). None is ever
 /// used again for something else.
@@ -43,10 +45,18 @@ pub mod ids {
     pub const END: i32 = 5;
     /// What it has counted.
     pub const METRICS: i32 = 6;
+    /// Make a port.
+    pub const MAKE_PORT: i32 = 7;
+    /// Make memory.
+    pub const MAKE_REGION: i32 = 8;
+    /// Start a program.
+    pub const START: i32 = 9;
+    /// Tell how a program ended, when it has.
+    pub const WAIT: i32 = 10;
 }
 
 /// What a task can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Request {
     /// Who are you?
@@ -69,11 +79,24 @@ pub enum Request {
     End,
     /// What have you counted?
     Metrics,
+    /// Make a port. Its receive right comes with the answer, and belongs to the
+    /// task no more.
+    MakePort(Shape),
+    /// Make memory of so many bytes. Its descriptor comes with the answer.
+    MakeRegion {
+        /// Its size.
+        bytes: u64,
+    },
+    /// Start a program with the rights of the message.
+    Start(Start),
+    /// How did the program end? Answered when it has. Only for the port that
+    /// stands for one.
+    Wait,
 }
 
 impl Request {
     /// The id of the message it comes in.
-    pub const fn id(self) -> i32 {
+    pub const fn id(&self) -> i32 {
         match self {
             Request::Identity => ids::IDENTITY,
             Request::Limits => ids::LIMITS,
@@ -81,8 +104,103 @@ impl Request {
             Request::Peers { .. } => ids::PEERS,
             Request::End => ids::END,
             Request::Metrics => ids::METRICS,
+            Request::MakePort(_) => ids::MAKE_PORT,
+            Request::MakeRegion { .. } => ids::MAKE_REGION,
+            Request::Start(_) => ids::START,
+            Request::Wait => ids::WAIT,
         }
     }
+
+    /// The message it goes in: for who asks without waiting, with
+    /// [`SendRight::start_call_to`](crate::SendRight::start_call_to) and its kind.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::kernel::{Answer, Request};
+    /// use pillarbox::{Deadline, Task};
+    /// let task = Task::new();
+    /// let notify = task.notify()?;
+    /// let ask = Request::Identity.message();
+    /// let _ = task.kernel()?.start_call_to(ask, &notify, 7, Deadline::Never)?;
+    /// let news = notify.receive(Deadline::Never)?;
+    /// assert_eq!(news.completion(), Some(7));
+    /// assert!(matches!(Answer::of(&news)?, Answer::Identity(_)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn message(&self) -> Message {
+        // A value of ours always encodes.
+        Message::new(postcard::to_stdvec(self).unwrap_or_default()).with_id(self.id())
+    }
+}
+
+/// What a port is to be, as [`PortOptions`] say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Messages it holds; zero for a rendezvous, none for no limit.
+    pub places: Option<u32>,
+    /// Whether it is read in the order of priorities.
+    pub by_priority: bool,
+    /// What it does with one message too many: 0 refuse it, 1 drop the oldest, 2
+    /// drop it.
+    pub overflow: u8,
+    /// Pulses each holder may have in it.
+    pub pulses: u32,
+    /// Whether equal pulses become one.
+    pub merge_pulses: bool,
+}
+
+impl From<&PortOptions> for Shape {
+    fn from(options: &PortOptions) -> Self {
+        Shape {
+            places: match options.capacity {
+                Capacity::Rendezvous => Some(0),
+                Capacity::Bounded(places) => Some(places),
+                Capacity::Unbounded => None,
+            },
+            by_priority: options.order == Order::Priority,
+            overflow: match options.overflow {
+                Overflow::DropOldest => 1,
+                Overflow::DropNewest => 2,
+                _ => 0,
+            },
+            pulses: options.pulses,
+            merge_pulses: options.merge_pulses,
+        }
+    }
+}
+
+impl Shape {
+    /// The options it stands for, if there are such.
+    fn options(&self) -> Option<PortOptions> {
+        let capacity = self.places.map_or(Capacity::Unbounded, Capacity::Bounded);
+        let order = if self.by_priority { Order::Priority } else { Order::Fifo };
+        let overflow = match self.overflow {
+            0 => Overflow::Refuse,
+            1 => Overflow::DropOldest,
+            2 => Overflow::DropNewest,
+            _ => return None,
+        };
+        let options = PortOptions::new(capacity).order(order).overflow(overflow);
+        Some(options.pulses(self.pulses).merge_pulses(self.merge_pulses))
+    }
+}
+
+/// A program to be started, as a request says it: see [`Program`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// Its path.
+    pub program: Vec<u8>,
+    /// Its arguments, its own name not among them.
+    pub arguments: Vec<Vec<u8>>,
+    /// The whole of its environment.
+    pub environment: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where it begins; where the task is, if nothing is said.
+    pub directory: Option<Vec<u8>>,
+    /// The names of its rights, in the order of those in the message.
+    pub names: Vec<String>,
+    /// Which of its standard input, output and error come with the message, as
+    /// descriptors in this order. The others lead nowhere.
+    pub streams: [bool; 3],
 }
 
 /// What a task answers, or why it does not.
@@ -104,6 +222,43 @@ pub enum Answer {
     Ends,
     /// Names and counts.
     Metrics(Vec<(String, u64)>),
+    /// The port was made: its receive right is in the message.
+    Port,
+    /// The memory was made: its descriptor is in the message.
+    Region,
+    /// The program was started: a right to the port that stands for it is in the
+    /// message. The number of its task is not known, and said to be zero.
+    Started(Identity),
+    /// The program has ended.
+    Exited(Exit),
+}
+
+impl Answer {
+    /// What an answer says that came without waiting: [`Request::message`].
+    ///
+    /// # Errors
+    /// [`KernelError::Refused`], [`KernelError::NotPermitted`],
+    /// [`KernelError::Died`], and [`KernelError::BadAnswer`] for a message that is
+    /// no answer.
+    pub fn of(message: &Message) -> Result<Answer, KernelError> {
+        match message.notification() {
+            Some(Notification::Refused) => return Err(KernelError::NotPermitted),
+            Some(_) => return Err(KernelError::Died),
+            None => {}
+        }
+        let reply = postcard::from_bytes::<Reply>(message.body());
+        Ok(reply.map_err(|_| KernelError::BadAnswer)??)
+    }
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// The status it gave itself.
+    pub code: Option<i32>,
+    /// The signal that ended it. Where neither is known somebody else in the
+    /// starting process has waited for it.
+    pub signal: Option<i32>,
 }
 
 /// Who a task is, as it sees itself or a peer of its own.
@@ -159,6 +314,25 @@ pub enum Refused {
     /// The message was not a request, or not the one its id says.
     #[error("the task did not understand the request")]
     BadRequest,
+    /// What is to be made is larger than the task makes, or the request longer
+    /// than it reads.
+    #[error("the task makes nothing as large as that")]
+    TooLarge,
+    /// As many programs were started, or wait for the end of one, as may be.
+    #[error("the task has started as many programs as it may")]
+    TooMany,
+    /// The names of the rights are no names, or name one twice.
+    #[error("the rights cannot be given under their names")]
+    Names,
+    /// A descriptor of the request was lost on the way.
+    #[error("a descriptor of the request was lost on the way")]
+    DescriptorLost,
+    /// The task's system refused.
+    #[error("the task's system refused: {}", std::io::Error::from_raw_os_error(*.errno))]
+    System {
+        /// The number of the error.
+        errno: i32,
+    },
 }
 
 /// Why a task was not reached or did not help.
@@ -183,290 +357,4 @@ pub enum KernelError {
     /// The request could not be sent.
     #[error("the task could not be asked: {0}")]
     Unsent(SendFailure),
-}
-
-/// How many requests one thread answers before the background thread goes on.
-const TURN: usize = 16;
-
-impl TaskCore {
-    /// The task ends: nobody may ask it any more.
-    pub(crate) fn end_kernel_port(&self) {
-        let port = lock(&self.kernel).take();
-        drop(port);
-    }
-}
-
-/// Requests have come. One thread answers them, one after the other: what an
-/// answer brings about may be another request.
-pub(crate) fn serve(port: &Arc<PortCore>) {
-    if port.begin_serving() {
-        go_on_serving(port);
-    }
-}
-
-/// Answers until nothing is left; a flood is left to the background thread.
-pub(crate) fn go_on_serving(port: &Arc<PortCore>) {
-    loop {
-        for _ in 0..TURN {
-            let Some(request) = port.next_to_serve() else { return };
-            answer(&port.task, request);
-        }
-        if port.task.background().is_some() {
-            port.task.job(Job::Serve(Arc::clone(port)));
-            return;
-        }
-    }
-}
-
-fn answer(task: &Arc<TaskCore>, mut message: Message) {
-    let id = message.id();
-    let request = postcard::from_bytes::<Request>(message.body()).ok();
-    let request = request.filter(|request| request.id() == id && !message.is_own_notification());
-    let reply: Reply = request.map(|request| act(task, request)).ok_or(Refused::BadRequest);
-    if let Some(right) = message.take_reply()
-        && let Ok(body) = postcard::to_stdvec(&reply)
-    {
-        // Who leaves no room for its answer is told that it was dropped.
-        let _ = right.send(Message::new(body).with_id(id), Deadline::Now);
-    }
-    drop(message);
-    if request == Some(Request::End) {
-        Task { core: Arc::clone(task) }.close();
-    }
-}
-
-fn act(task: &TaskCore, request: Request) -> Answer {
-    match request {
-        Request::Identity => Answer::Identity(task.own_identity().into()),
-        Request::Limits => {
-            let name = |one: &Limit| (one.constant().to_owned(), task.limits.value(*one));
-            Answer::Limits(Limit::ALL.iter().map(name).collect())
-        }
-        Request::Census { after } => {
-            let rows = task.census().rows;
-            let (lines, more) = page(&rows, after);
-            Answer::Census(lines.iter().map(Line::from).collect(), more)
-        }
-        Request::Peers { after } => {
-            let links = task.links();
-            let (links, more) = page(&links, after);
-            Answer::Peers(links.iter().map(|link| link.peer().into()).collect(), more)
-        }
-        Request::End => Answer::Ends,
-        Request::Metrics => Answer::Metrics(counted(&task.metrics())),
-    }
-}
-
-/// The next of `all` after so many, and whether more follow.
-fn page<T>(all: &[T], after: u64) -> (&[T], bool) {
-    let rest = usize::try_from(after).ok().and_then(|after| all.get(after..)).unwrap_or_default();
-    let here = rest.get(..limits::KERNEL_ROWS).unwrap_or(rest);
-    (here, here.len() < rest.len())
-}
-
-/// What a task has counted, by name.
-fn counted(metrics: &Metrics) -> Vec<(String, u64)> {
-    let own = |name: &str, value| (name.to_owned(), value);
-    let Metrics { refused, offences, lost, broken_links, traffic } = metrics;
-    let refused = refused.iter().map(|(limit, count)| own(limit.constant(), *count));
-    let offences = offences.iter().map(|(name, count)| own(name, *count));
-    let others = [
-        own("lost", *lost),
-        own("broken_links", *broken_links),
-        own("messages_sent", traffic.messages_sent),
-        own("frames_read", traffic.frames_read),
-        own("bytes_written", traffic.bytes_written),
-        own("bytes_read", traffic.bytes_read),
-        own("bells_rung", traffic.bells_rung),
-    ];
-    refused.chain(offences).chain(others).collect()
-}
-
-impl Task {
-    /// A send right to the task's kernel port: whoever is given it may ask the
-    /// task about itself and end it. See [`Kernel`] for what can be asked.
-    ///
-    /// The library answers, whatever the task's own threads do. Nobody can reach
-    /// the port who was not given a right to it.
-    ///
-    /// # Errors
-    /// [`SendFailure::Dead`] after [`Task::close`], [`SendFailure::Forked`].
-    ///
-    /// # Examples
-    /// ```
-    /// use pillarbox::kernel::{Kernel, KernelError, ids};
-    /// use pillarbox::{Deadline, Task, Terms};
-    /// let task = Task::new();
-    /// let reader = task.kernel()?.attenuate(&Terms::new().ids_listed([ids::CENSUS]))?;
-    /// let reader = Kernel::new(reader);
-    /// assert!(!reader.census(Deadline::Never)?.is_empty());
-    /// assert_eq!(reader.end(Deadline::Never), Err(KernelError::NotPermitted));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn kernel(&self) -> Result<SendRight, SendFailure> {
-        self.core.check().map_err(|_| SendFailure::Forked)?;
-        let mut port = self.core.kernel.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.core.closed.load(Ordering::Relaxed) {
-            return Err(SendFailure::Dead);
-        }
-        let port = port.get_or_insert_with(|| {
-            let options = PortOptions::new(Capacity::Bounded(limits::KERNEL_REQUESTS)).pulses(0);
-            let port = PortCore::new(&self.core, &options);
-            port.be_served();
-            ReceiveRight::new(port)
-        });
-        port.make_send()
-    }
-}
-
-/// A right to a kernel port, and what the task can be asked with it.
-///
-/// Each call fails with [`KernelError::NotPermitted`] where the right was
-/// narrowed and does not permit it.
-#[derive(Clone, Debug)]
-pub struct Kernel {
-    right: SendRight,
-}
-
-impl Kernel {
-    /// Takes a send right that leads to a kernel port.
-    pub fn new(right: SendRight) -> Self {
-        Kernel { right }
-    }
-
-    /// The send right itself, to be given on.
-    pub fn right(&self) -> &SendRight {
-        &self.right
-    }
-
-    /// Who the task is.
-    ///
-    /// # Errors
-    /// See [`KernelError`].
-    ///
-    /// # Blocking
-    /// Waits for the task until `deadline`.
-    pub fn identity(&self, deadline: Deadline) -> Result<Identity, KernelError> {
-        match self.ask(Request::Identity, deadline)? {
-            Answer::Identity(identity) => Ok(identity),
-            _ => Err(KernelError::BadAnswer),
-        }
-    }
-
-    /// The limits the task keeps, by name.
-    ///
-    /// # Errors
-    /// See [`KernelError`].
-    ///
-    /// # Blocking
-    /// As [`Kernel::identity`].
-    pub fn limits(&self, deadline: Deadline) -> Result<Vec<(String, u64)>, KernelError> {
-        match self.ask(Request::Limits, deadline)? {
-            Answer::Limits(limits) => Ok(limits),
-            _ => Err(KernelError::BadAnswer),
-        }
-    }
-
-    /// What the task has counted: limits that were hit by their names in
-    /// [`limits`], offences by theirs, and what went over its links.
-    ///
-    /// # Errors
-    /// See [`KernelError`].
-    ///
-    /// # Blocking
-    /// As [`Kernel::identity`].
-    pub fn metrics(&self, deadline: Deadline) -> Result<Vec<(String, u64)>, KernelError> {
-        match self.ask(Request::Metrics, deadline)? {
-            Answer::Metrics(counts) => Ok(counts),
-            _ => Err(KernelError::BadAnswer),
-        }
-    }
-
-    /// The rights the task has. It is asked as often as there are
-    /// [`limits::KERNEL_ROWS`] lines; what moves meanwhile may be counted twice or
-    /// not at all.
-    ///
-    /// # Errors
-    /// See [`KernelError`].
-    ///
-    /// # Blocking
-    /// As [`Kernel::identity`].
-    pub fn census(&self, deadline: Deadline) -> Result<Vec<Line>, KernelError> {
-        self.pages(
-            deadline,
-            |after| Request::Census { after },
-            |answer| match answer {
-                Answer::Census(lines, more) => Some((lines, more)),
-                _ => None,
-            },
-        )
-    }
-
-    /// The tasks it is linked with, as it sees them.
-    ///
-    /// # Errors
-    /// See [`KernelError`].
-    ///
-    /// # Blocking
-    /// As [`Kernel::identity`].
-    pub fn peers(&self, deadline: Deadline) -> Result<Vec<Identity>, KernelError> {
-        self.pages(
-            deadline,
-            |after| Request::Peers { after },
-            |answer| match answer {
-                Answer::Peers(peers, more) => Some((peers, more)),
-                _ => None,
-            },
-        )
-    }
-
-    /// Ends the task, as [`Task::close`] does.
-    ///
-    /// # Errors
-    /// See [`KernelError`].
-    ///
-    /// # Blocking
-    /// As [`Kernel::identity`].
-    pub fn end(&self, deadline: Deadline) -> Result<(), KernelError> {
-        match self.ask(Request::End, deadline)? {
-            Answer::Ends => Ok(()),
-            _ => Err(KernelError::BadAnswer),
-        }
-    }
-
-    fn pages<T>(
-        &self,
-        deadline: Deadline,
-        request: impl Fn(u64) -> Request,
-        read: impl Fn(Answer) -> Option<(Vec<T>, bool)>,
-    ) -> Result<Vec<T>, KernelError> {
-        let mut all = Vec::new();
-        loop {
-            let answer = self.ask(request(all.len() as u64), deadline)?;
-            let (mut page, more) = read(answer).ok_or(KernelError::BadAnswer)?;
-            // An empty page that promises more does not go on.
-            let more = more && !page.is_empty();
-            all.append(&mut page);
-            if !more {
-                return Ok(all);
-            }
-        }
-    }
-
-    fn ask(&self, request: Request, deadline: Deadline) -> Result<Answer, KernelError> {
-        let body = postcard::to_stdvec(&request).map_err(|_| KernelError::BadAnswer)?;
-        let message = Message::new(body).with_id(request.id());
-        let answer = self.right.call(message, deadline).map_err(|error| match error {
-            CallError::Unsent(error) => match error.reason {
-                SendFailure::Dead => KernelError::Died,
-                SendFailure::Revoked | SendFailure::NotPermitted(_) => KernelError::NotPermitted,
-                other => KernelError::Unsent(other),
-            },
-            CallError::Refused => KernelError::NotPermitted,
-            CallError::Deadline => KernelError::Deadline,
-            _ => KernelError::Died,
-        })?;
-        let reply = postcard::from_bytes::<Reply>(answer.body());
-        Ok(reply.map_err(|_| KernelError::BadAnswer)??)
-    }
 }

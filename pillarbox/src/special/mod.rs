@@ -5,6 +5,6 @@ pub mod kernel;
 mod news;
 
 pub(crate) use self::destroyed::Bequests;
-pub(crate) use self::kernel::KernelPort;
+pub(crate) use self::kernel::{Child, Children, KernelPort, Starting};
 pub use self::news::{Armed, NewsError};
 pub(crate) use self::news::{NotifyPort, keep_watcher};

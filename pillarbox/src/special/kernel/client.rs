@@ -1,0 +1,276 @@
+//! Asking a task.
+
+use std::os::fd::OwnedFd;
+
+use super::{
+    Answer, Identity, KernelError, Line, Program, Refused, Request, Shape, StartError, Started,
+};
+use crate::deadline::Deadline;
+use crate::error::{CallError, SendFailure};
+use crate::message::{Descriptor, Message, Right};
+use crate::port::{PortOptions, ReceiveRight};
+use crate::right::SendRight;
+
+/// A right to a kernel port, and what the task can be asked with it.
+///
+/// Each call fails with [`KernelError::NotPermitted`] where the right was
+/// narrowed and does not permit it, and with [`KernelError::Deadline`] where the
+/// task has not answered in time; what it does about a request it has taken in is
+/// then not known. None waits for the threads of the task that is asked.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    right: SendRight,
+}
+
+impl Kernel {
+    /// Takes a send right that leads to a kernel port.
+    pub fn new(right: SendRight) -> Self {
+        Kernel { right }
+    }
+
+    /// The send right itself, to be given on.
+    pub fn right(&self) -> &SendRight {
+        &self.right
+    }
+
+    /// Who the task is.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    ///
+    /// # Blocking
+    /// Waits for the task until `deadline`.
+    pub fn identity(&self, deadline: Deadline) -> Result<Identity, KernelError> {
+        match self.ask(Request::Identity, deadline)? {
+            Answer::Identity(identity) => Ok(identity),
+            _ => Err(KernelError::BadAnswer),
+        }
+    }
+
+    /// The limits the task keeps, by name.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    ///
+    /// # Blocking
+    /// As [`Kernel::identity`].
+    pub fn limits(&self, deadline: Deadline) -> Result<Vec<(String, u64)>, KernelError> {
+        match self.ask(Request::Limits, deadline)? {
+            Answer::Limits(limits) => Ok(limits),
+            _ => Err(KernelError::BadAnswer),
+        }
+    }
+
+    /// What the task has counted: limits that were hit by their names in
+    /// [`limits`], offences by theirs, and what went over its links.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    ///
+    /// # Blocking
+    /// As [`Kernel::identity`].
+    pub fn metrics(&self, deadline: Deadline) -> Result<Vec<(String, u64)>, KernelError> {
+        match self.ask(Request::Metrics, deadline)? {
+            Answer::Metrics(counts) => Ok(counts),
+            _ => Err(KernelError::BadAnswer),
+        }
+    }
+
+    /// The rights the task has. It is asked as often as there are
+    /// [`limits::KERNEL_ROWS`] lines; what moves meanwhile may be counted twice or
+    /// not at all.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    ///
+    /// # Blocking
+    /// As [`Kernel::identity`].
+    pub fn census(&self, deadline: Deadline) -> Result<Vec<Line>, KernelError> {
+        self.pages(
+            deadline,
+            |after| Request::Census { after },
+            |answer| match answer {
+                Answer::Census(lines, more) => Some((lines, more)),
+                _ => None,
+            },
+        )
+    }
+
+    /// The tasks it is linked with, as it sees them.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    ///
+    /// # Blocking
+    /// As [`Kernel::identity`].
+    pub fn peers(&self, deadline: Deadline) -> Result<Vec<Identity>, KernelError> {
+        self.pages(
+            deadline,
+            |after| Request::Peers { after },
+            |answer| match answer {
+                Answer::Peers(peers, more) => Some((peers, more)),
+                _ => None,
+            },
+        )
+    }
+
+    /// Ends the task, as [`Task::close`] does.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    ///
+    /// # Blocking
+    /// As [`Kernel::identity`].
+    pub fn end(&self, deadline: Deadline) -> Result<(), KernelError> {
+        match self.ask(Request::End, deadline)? {
+            Answer::Ends => Ok(()),
+            _ => Err(KernelError::BadAnswer),
+        }
+    }
+
+    /// Has the task make a port, and takes it over: the receive right is ours from
+    /// then on, and the task has no part in it.
+    ///
+    /// # Rights
+    /// Returns the receive right of the new port.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    ///
+    /// # Blocking
+    /// As [`Kernel::identity`].
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::kernel::Kernel;
+    /// use pillarbox::{Capacity, Deadline, Message, Task};
+    /// let kernel = Kernel::new(Task::current()?.kernel()?);
+    /// let inbox = kernel.make_port(Capacity::Bounded(4), Deadline::Never)?;
+    /// inbox.make_send()?.send(Message::new("hello"), Deadline::Never)?;
+    /// assert_eq!(inbox.receive(Deadline::Never)?.body(), b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn make_port(
+        &self,
+        options: impl Into<PortOptions>,
+        deadline: Deadline,
+    ) -> Result<ReceiveRight, KernelError> {
+        let request = Request::MakePort(Shape::from(&options.into()));
+        let (answer, mut message) = self.exchange(request.message(), deadline)?;
+        match (answer, message.take_rights().pop()) {
+            (Answer::Port, Some(Right::Receive(port))) => Ok(port),
+            _ => Err(KernelError::BadAnswer),
+        }
+    }
+
+    /// Has the task make memory of so many bytes, all zero, whose size nobody can
+    /// change; whoever has the descriptor may map it and write to it.
+    ///
+    /// The task keeps nothing of it. Its pages are charged to who first touches
+    /// them, and on the way the descriptor counts against our own window with the
+    /// task.
+    ///
+    /// # Errors
+    /// See [`KernelError`]; [`Refused::TooLarge`] beyond the task's
+    /// [`Limits::region_bytes`](crate::Limits::region_bytes).
+    ///
+    /// # Blocking
+    /// As [`Kernel::identity`].
+    ///
+    /// # Examples
+    /// ```
+    /// use std::os::unix::fs::FileExt;
+    /// use pillarbox::kernel::Kernel;
+    /// use pillarbox::{Deadline, Task};
+    /// let kernel = Kernel::new(Task::current()?.kernel()?);
+    /// let region = std::fs::File::from(kernel.make_region(4096, Deadline::Never)?);
+    /// region.write_all_at(b"shared", 100)?;
+    /// assert_eq!(region.metadata()?.len(), 4096);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn make_region(&self, bytes: u64, deadline: Deadline) -> Result<OwnedFd, KernelError> {
+        let request = Request::MakeRegion { bytes };
+        let (answer, mut message) = self.exchange(request.message(), deadline)?;
+        let fd = message.take_descriptors().pop().and_then(Descriptor::take);
+        match (answer, fd) {
+            (Answer::Region, Some(fd)) => Ok(fd),
+            (Answer::Region, None) => Err(Refused::DescriptorLost.into()),
+            _ => Err(KernelError::BadAnswer),
+        }
+    }
+
+    /// Has the task start a program, with rights of ours.
+    ///
+    /// The program is the task's child, not ours, and runs as its user; it finds
+    /// its rights as any child that was started with [`Spawn`](crate::Spawn).
+    ///
+    /// # Rights
+    /// The program's, once it is started. Returns the right to end it.
+    ///
+    /// # Errors
+    /// The program was not started, or nobody knows: see [`StartError`]. Rights
+    /// that did not leave, or that the task gave back, are in its `program`.
+    ///
+    /// # Blocking
+    /// As [`Kernel::identity`]; the task answers when the program is loaded.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::kernel::{Kernel, Program};
+    /// use pillarbox::{Deadline, Task};
+    /// let kernel = Kernel::new(Task::current()?.kernel()?);
+    /// let program = Program::new("/bin/sh").argument("-c").argument("exit 3");
+    /// let started = kernel.start(program, Deadline::Never)?;
+    /// assert_eq!(started.wait(Deadline::Never)?.code, Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start(&self, program: Program, deadline: Deadline) -> Result<Started, StartError> {
+        program.start(self, deadline)
+    }
+
+    fn pages<T>(
+        &self,
+        deadline: Deadline,
+        request: impl Fn(u64) -> Request,
+        read: impl Fn(Answer) -> Option<(Vec<T>, bool)>,
+    ) -> Result<Vec<T>, KernelError> {
+        let mut all = Vec::new();
+        loop {
+            let answer = self.ask(request(all.len() as u64), deadline)?;
+            let (mut page, more) = read(answer).ok_or(KernelError::BadAnswer)?;
+            // An empty page that promises more does not go on.
+            let more = more && !page.is_empty();
+            all.append(&mut page);
+            if !more {
+                return Ok(all);
+            }
+        }
+    }
+
+    fn ask(&self, request: Request, deadline: Deadline) -> Result<Answer, KernelError> {
+        self.exchange(request.message(), deadline).map(|(answer, _)| answer)
+    }
+
+    fn exchange(
+        &self,
+        message: Message,
+        deadline: Deadline,
+    ) -> Result<(Answer, Message), KernelError> {
+        let answer = self.right.call(message, deadline).map_err(|error| unanswered(&error))?;
+        Ok((Answer::of(&answer)?, answer))
+    }
+}
+
+/// Why a call brought no answer.
+pub(super) fn unanswered(error: &CallError) -> KernelError {
+    match error {
+        CallError::Unsent(error) => match error.reason {
+            SendFailure::Dead => KernelError::Died,
+            SendFailure::Revoked | SendFailure::NotPermitted(_) => KernelError::NotPermitted,
+            other => KernelError::Unsent(other),
+        },
+        CallError::Refused => KernelError::NotPermitted,
+        CallError::Deadline => KernelError::Deadline,
+        _ => KernelError::Died,
+    }
+}
