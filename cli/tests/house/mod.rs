@@ -50,9 +50,11 @@ impl House {
         path
     }
 
-    /// The binary, with this house's server.
+    /// The binary, with this house's server. Who runs the tests in the background of a
+    /// script has them ignore Ctrl-C; `env` gives it back its meaning.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pillarbox"));
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_pillarbox")]);
         command.args(words).env("PILLARBOX_SOCKET", self.socket()).stdin(Stdio::null());
         command
     }
