@@ -152,12 +152,12 @@ fn a_stream_that_is_dropped_is_told() {
     let stream = client.kept(long()).unwrap();
     let sink = sinks.recv().unwrap();
     let (news, _) = port();
-    sink.notify_gone(news.make_send_once().unwrap()).unwrap();
+    sink.right().notify_dead(news.make_send_once().unwrap()).unwrap();
     sink.send("not taken".into(), long()).unwrap();
-    assert!(!sink.is_gone());
+    assert!(!sink.right().is_dead());
     drop(stream);
     assert_eq!(news.receive(long()).unwrap().notification(), Some(Notification::DeadName));
-    assert!(sink.is_gone());
+    assert!(sink.right().is_dead());
     let error = sink.send("late".into(), Deadline::Never).unwrap_err();
     assert_eq!((error.reason, &*error.value), (SendFailure::Dead.into(), "late"));
 }
@@ -216,7 +216,7 @@ fn counting_part() {
             // Each is kept until its client drops it, and then that is told.
             for sink in sinks {
                 let (news, _) = port();
-                sink.notify_gone(news.make_send_once().unwrap()).unwrap();
+                sink.right().notify_dead(news.make_send_once().unwrap()).unwrap();
                 sink.send("first".into(), long()).unwrap();
                 news.receive(long()).unwrap();
                 parent.send(Message::new("gone"), long()).unwrap();

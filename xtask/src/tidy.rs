@@ -13,6 +13,7 @@ mod machines;
 mod map;
 mod names;
 mod orderings;
+mod rights;
 mod sleeps;
 mod source;
 mod tree;
@@ -105,6 +106,11 @@ const RULES: &[Rule] = &[
         name: "limits",
         about: "every limit stands in docs/limits.md, and nothing else does",
         check: limits::told,
+    },
+    Rule {
+        name: "rights",
+        about: "every operation of a right stands in docs/rights.md, and nothing else does",
+        check: rights::told,
     },
     Rule { name: "machines", about: "no path of somebody's machine", check: machines::paths },
     Rule {

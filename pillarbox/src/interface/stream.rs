@@ -232,24 +232,8 @@ impl<T> Sink<T> {
         Sink { items, end, takes: PhantomData }
     }
 
-    /// Tells `to`, with [`Notification::DeadName`], when the client has dropped
-    /// the stream or died; at once where that is so already.
-    ///
-    /// # Errors
-    /// [`SendFailure::Forked`] in a forked child.
-    ///
-    /// # Blocking
-    /// Never.
-    pub fn notify_gone(&self, to: SendOnceRight) -> Result<(), SendFailure> {
-        self.items.notify_dead(to)
-    }
-
-    /// Whether the client is known to have dropped the stream or died.
-    pub fn is_gone(&self) -> bool {
-        self.items.is_dead()
-    }
-
-    /// The send right the items go to.
+    /// The send right the items go to: to be told, or to ask, whether the client
+    /// has dropped the stream or died.
     ///
     /// # Rights
     /// Borrows it.

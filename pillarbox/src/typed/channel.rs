@@ -207,7 +207,7 @@ impl<T: Serialize> Sender<T> {
 /// use pillarbox::typed::Receiver;
 /// use pillarbox::{Capacity, Deadline, Task};
 /// let inbox = Task::current()?.port(Capacity::Bounded(1));
-/// let receiver = Receiver::<u64>::from(inbox);
+/// let receiver = Receiver::<u64>::from_right(inbox);
 /// receiver.make_send()?.send(3, Deadline::Never)?;
 /// assert_eq!(receiver.receive(Deadline::Never)?.value, 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

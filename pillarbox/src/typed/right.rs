@@ -94,12 +94,6 @@ macro_rules! of_receive_right {
                 self.right.make_send().map(Sender::from_right)
             }
         }
-
-        impl<T> From<ReceiveRight> for $typed<T> {
-            fn from(right: ReceiveRight) -> Self {
-                $typed::from_right(right)
-            }
-        }
     };
 }
 
