@@ -7,8 +7,8 @@
 mod family;
 
 use family::member::{
-    ANSWER, ASK, CALL, COPY, COUNTED, DEAD, DROP, GOOD, HEARD, KEEP, MOVE, PASS, SAY, SENDERS,
-    TOLD, Told, obey,
+    ANSWER, ASK, CALL, COPY, COUNTED, DEAD, DROP, GOOD, HEARD, KEEP, MOVE, NEWS, ONCE, PASS,
+    PASS_ASYNC, SAY, SENDERS, TELL_DEAD, TOLD, Told, obey,
 };
 use family::{Random, is_part, long, seed, settled, tell};
 use pillarbox::{Capacity, Message, ReceiveRight, SendRight, Task};
@@ -117,6 +117,46 @@ fn a_link_that_is_not_there_is_waited_for_and_nothing_else() {
     settled(|| chain.owner.tell(SENDERS, 0), |&senders| senders == 1);
     chain.last().tell(DROP, 0);
     chain.nothing_is_left();
+}
+
+#[test]
+fn nor_does_a_future_that_gives_it_on() {
+    if is_part() {
+        return;
+    }
+    let chain = Chain::new(3);
+    chain.begin();
+    chain.members[1].give(KEEP, take_promise(&chain));
+    chain.owner.child.stop();
+    assert_eq!(chain.members[0].tell(PASS_ASYNC, 0), 1);
+    // A right and a promise, neither confirmed.
+    chain.members[1].holds(2);
+    assert_eq!(chain.members[1].tell(PASS_ASYNC, 0), 1);
+    chain.last().holds(2);
+    chain.owner.child.resume();
+    assert_eq!(chain.last().tell(ASK, 0), GOOD);
+    chain.last().tell(ANSWER, 0);
+    settled(|| chain.owner.tell(HEARD, 0), |&heard| heard == (1 << 32 | 1));
+    chain.last().tell(DROP, 0);
+    chain.nothing_is_left();
+}
+
+/// What is said on a promise before its owner has confirmed it is said when it has.
+#[test]
+fn what_is_told_on_an_unconfirmed_promise_is_not_lost() {
+    if is_part() {
+        return;
+    }
+    let chain = Chain::new(2);
+    chain.begin();
+    let mut answer = chain.owner.order(Message::new("").with_id(ONCE));
+    chain.members[0].tell(DROP, 0);
+    chain.members[0].give(KEEP, answer.take_rights().remove(0));
+    chain.owner.child.stop();
+    chain.pass(20_000);
+    chain.last().tell(TELL_DEAD, 0);
+    chain.owner.child.resume();
+    assert_eq!(chain.owner.tell(NEWS, 0), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use pillarbox::{
     SendRight, StatusError, Task,
 };
 
-use super::{Reaped, act, acting, given, long};
+use super::{Reaped, act, acting, inbox, long, meet, offer};
 
 /// Keeps the rights in the order. From another member there is no answer.
 pub(crate) const KEEP: i32 = 1;
@@ -16,7 +16,7 @@ pub(crate) const KEEP: i32 = 1;
 pub(crate) const NEXT: i32 = 2;
 /// Gives all it keeps to that one, within `tag` milliseconds: 1 if it did.
 pub(crate) const PASS: i32 = 3;
-/// The same with copies of send rights.
+/// The same with a copy of the first send right.
 pub(crate) const COPY: i32 = 4;
 /// How many it keeps.
 pub(crate) const HELD: i32 = 5;
@@ -45,6 +45,17 @@ pub(crate) const CALL: i32 = 16;
 /// How the calls ended: how many did, and how many of them with an answer.
 pub(crate) const HEARD: i32 = 17;
 
+/// In how many slots its peers hold rights to the port.
+pub(crate) const SLOTS: i32 = 18;
+/// Gives away, in the answer, a promise of one message to the port.
+pub(crate) const ONCE: i32 = 19;
+/// Has the first promise it keeps told that a port of its own is dead.
+pub(crate) const TELL_DEAD: i32 = 20;
+/// Waits for what comes to the port: 1 if it is the news of a death.
+pub(crate) const NEWS: i32 = 21;
+/// As `PASS`, by a future.
+pub(crate) const PASS_ASYNC: i32 = 22;
+
 /// What a right is.
 pub(crate) const GOOD: u64 = 1;
 pub(crate) const DEAD: u64 = 2;
@@ -56,8 +67,7 @@ pub(crate) fn obey(part: &str) {
     }
     let task = Task::current().unwrap();
     let orders = task.port(Capacity::Unbounded);
-    let ready = Message::new("").with_right(orders.make_send().unwrap());
-    given("parent").send(ready, long()).unwrap();
+    offer(&[&orders]);
     let mut member = Member { task, ..Member::default() };
     while let Ok(mut order) = orders.receive(Deadline::Never) {
         let mut answer = Message::new("");
@@ -91,6 +101,7 @@ impl Member {
                 u64::from(self.next.as_ref().is_some_and(|next| next.status(long()).is_ok()))
             }
             PASS | COPY => self.pass(order.id() == COPY, tag),
+            PASS_ASYNC => self.pass_async(),
             HELD => (self.kept.len() + self.onces.len()) as u64,
             ASK => match self.kept.first().map(|right| right.status(long())) {
                 Some(Ok(_)) => GOOD,
@@ -142,6 +153,28 @@ impl Member {
                 self.told
             }
             COUNTED => self.counted(),
+            SLOTS => {
+                let own = self.port.as_ref().map_or(0, ReceiveRight::id);
+                let rows = self.task.census().rows.into_iter();
+                let slots = rows.filter(|row| row.port == own);
+                slots.filter(|row| row.holding == Holding::ExportedSend).count() as u64
+            }
+            ONCE => {
+                let once = self.port.as_ref().unwrap().make_send_once().unwrap();
+                *answer = Message::new("").with_right(once);
+                0
+            }
+            TELL_DEAD => {
+                let own = self.task.port(Capacity::Bounded(1));
+                let dead = own.make_send().unwrap();
+                drop(own);
+                dead.notify_dead(self.onces.remove(0)).unwrap();
+                0
+            }
+            NEWS => {
+                let news = self.port.as_ref().unwrap().receive(long()).unwrap();
+                u64::from(news.notification() == Some(Notification::DeadName))
+            }
             MOVE => {
                 *answer = Message::new("").with_right(self.port.take().unwrap());
                 0
@@ -180,7 +213,7 @@ impl Member {
     fn pass(&mut self, copies: bool, milliseconds: u64) -> u64 {
         let mut message = Message::new("").with_id(KEEP);
         if copies {
-            message = self.kept.iter().cloned().fold(message, Message::with_right);
+            message = self.kept.first().cloned().into_iter().fold(message, Message::with_right);
         } else {
             message = self.kept.drain(..).fold(message, Message::with_right);
             message = self.onces.drain(..).fold(message, Message::with_right);
@@ -199,6 +232,13 @@ impl Member {
         }
     }
 
+    fn pass_async(&mut self) -> u64 {
+        let mut message = Message::new("").with_id(KEEP);
+        message = self.kept.drain(..).fold(message, Message::with_right);
+        message = self.onces.drain(..).fold(message, Message::with_right);
+        u64::from(block_on(self.next.as_ref().unwrap().send_async(message)).is_ok())
+    }
+
     fn counted(&self) -> u64 {
         let counted = |holding| {
             matches!(
@@ -212,6 +252,25 @@ impl Member {
     }
 }
 
+/// Polls on this thread until it is ready.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(done) => return done,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
 /// The parent's side of one.
 #[derive(Debug)]
 pub(crate) struct Told {
@@ -222,11 +281,7 @@ pub(crate) struct Told {
 impl Told {
     /// Starts one, which acts `part`.
     pub(crate) fn start(part: &str) -> Told {
-        let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
-        let child = act(part).right("parent", inbox.make_send().unwrap()).spawn();
-        let child = Reaped(child.unwrap());
-        let mut ready = inbox.receive(long()).unwrap();
-        let orders = ready.take_rights().remove(0).into_send().unwrap();
+        let (child, [orders]) = meet(act(part), &inbox());
         Told { child, orders }
     }
 

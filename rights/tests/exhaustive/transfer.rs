@@ -134,17 +134,17 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 9] = [
+    pub(crate) const ALL: [Fault; 5] = [
         Fault::ReleaseBeforeGive,
         Fault::ReleaseOne,
         Fault::EndsTheGiversRight,
         Fault::DeathUntold,
         Fault::RefusedTooEarly,
-        Fault::ChainRefused,
-        Fault::ChainCut,
-        Fault::CalledBackTooEarly,
-        Fault::GivenOnDropped,
     ];
+
+    /// Those that show where a right is given on before it is confirmed.
+    pub(crate) const OF_CHAINS: [Fault; 4] =
+        [Fault::ChainRefused, Fault::ChainCut, Fault::CalledBackTooEarly, Fault::GivenOnDropped];
 }
 
 /// A right that was claimed.
