@@ -5,6 +5,7 @@
 //! | [`swarm`]  | the processes: started, introduced, stopped, killed      |
 //! | [`worker`] | what each of them does                                   |
 //! | [`letter`] | what lies in their messages                              |
+//! | [`places`] | where the ports are                                      |
 //! | [`ledger`] | what all did, held against what they must have seen      |
 //!
 //! What is checked: each message comes once, whole, in the order of its sender,
@@ -17,6 +18,7 @@
 
 mod ledger;
 mod letter;
+mod places;
 mod swarm;
 pub(crate) mod worker;
 

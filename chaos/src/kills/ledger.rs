@@ -4,10 +4,14 @@
 //! was closed *clean*, after the news that nobody can send to it any more, must
 //! have had every message that was accepted for it. Whoever saw a death must
 //! have seen it after there was one.
+//!
+//! Where a port has left a task that was killed, some of that may be missing, as
+//! decision 11 lists it. It is counted, and nothing else may be missing anywhere.
 
 use std::collections::HashMap;
 
 use super::letter::{PortId, Stream};
+use super::places::Places;
 use crate::log::Record;
 
 /// What a record says.
@@ -20,7 +24,8 @@ pub(crate) mod kind {
     pub(crate) const CLEAN: u64 = 3;
     /// Port, stream, number: that many came, before [`CLEAN`].
     pub(crate) const HEARD: u64 = 4;
-    /// Port: it was seen dead.
+    /// Port, the port it was learned through where that has moved, whether its
+    /// owner ever confirmed the right: it was seen dead.
     pub(crate) const DEAD: u64 = 5;
     /// An answer will not come, since somebody died.
     pub(crate) const DIED: u64 = 6;
@@ -28,6 +33,20 @@ pub(crate) mod kind {
     pub(crate) const BROKEN: u64 = 7;
     /// The worker has nothing left.
     pub(crate) const DONE: u64 = 8;
+    /// Port, where to, number of its way: a letter with it is about to go.
+    pub(crate) const MOVING: u64 = 9;
+    /// The same: it was accepted.
+    pub(crate) const MOVED: u64 = 10;
+    /// The same: it came back.
+    pub(crate) const BACK: u64 = 11;
+    /// Port, nothing, number of its way: it is here.
+    pub(crate) const TOOK: u64 = 12;
+    /// Port, stream, how many: messages did not come, and later ones did.
+    pub(crate) const GAP: u64 = 13;
+    /// Port, how many came, how many were dropped, before [`CLEAN`].
+    pub(crate) const DROPPED: u64 = 15;
+    /// Port: a body or a descriptor was lost on its way.
+    pub(crate) const STRIPPED: u64 = 14;
 }
 
 /// How long after a death it may still be the cause of somebody's news: a give
@@ -39,25 +58,35 @@ const ECHO_NS: u64 = abi::limits::ORPHAN_GIVE_NS + 5_000_000_000;
 struct Closed {
     port: PortId,
     heard: HashMap<Stream, u64>,
+    time_ns: u64,
 }
 
-/// Somebody saw a port dead.
+/// Somebody saw something of a port that needs a reason.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     port: PortId,
+    what: What,
     by: u32,
     time_ns: u64,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Dead { learned_through: PortId, confirmed: bool },
+    Gap { from: Stream, messages: u64 },
+    Stripped,
 }
 
 /// The checker.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// When a life was killed, or had nothing left.
-    over: HashMap<u32, u64>,
+    places: Places,
     last_kill_ns: u64,
-    ended: HashMap<PortId, u64>,
     sent: HashMap<PortId, HashMap<Stream, u64>>,
     heard: HashMap<PortId, HashMap<Stream, u64>>,
+    /// Of ports that drop: how many came, and how many were dropped.
+    dropping: HashMap<PortId, (u64, u64)>,
     /// Closed in this pass over the logs, and in the one before.
     closed: [Vec<Closed>; 2],
     seen: [Vec<Seen>; 2],
@@ -66,24 +95,28 @@ pub(crate) struct Ledger {
     pub(crate) verified: u64,
     /// Deaths that were seen, and were.
     pub(crate) deaths: u64,
+    /// Messages and rights that went with a port's former task.
+    pub(crate) taken: u64,
 }
 
 impl Ledger {
     /// The life is killed at this time, or a little later.
     pub(crate) fn killed(&mut self, life: u32, time_ns: u64) {
-        self.over.insert(life, time_ns);
+        self.places.killed(life, time_ns);
         self.last_kill_ns = self.last_kill_ns.max(time_ns);
     }
 
     /// Takes what `life` wrote.
     pub(crate) fn take(&mut self, life: u32, record: Record) {
         let [one, two, three] = record.numbers;
-        let port = PortId(one);
+        let (port, time_ns) = (PortId(one), record.time_ns);
+        let mut seen = |what| self.seen[0].push(Seen { port, what, by: life, time_ns });
         match record.kind {
             kind::SENT => {
                 let closing = || self.closed.iter().flatten().any(|closed| closed.port == port);
-                if !self.is_over(port) || closing() {
-                    self.sent.entry(port).or_default().insert(Stream(two), three);
+                if !self.places.is_over(port, u64::MAX) || closing() {
+                    let count = self.sent.entry(port).or_default().entry(Stream(two)).or_default();
+                    *count = three.max(*count);
                 }
             }
             kind::HEARD => {
@@ -91,24 +124,36 @@ impl Ledger {
             }
             kind::CLEAN => {
                 let heard = self.heard.remove(&port).unwrap_or_default();
-                self.closed[0].push(Closed { port, heard });
+                self.closed[0].push(Closed { port, heard, time_ns });
             }
             kind::ENDED => {
-                self.ended.insert(port, record.time_ns);
+                self.places.ended(port, time_ns);
                 if !self.closed.iter().flatten().any(|closed| closed.port == port) {
                     self.sent.remove(&port);
                 }
             }
-            kind::DEAD => self.seen[0].push(Seen { port, by: life, time_ns: record.time_ns }),
+            kind::DEAD => {
+                seen(What::Dead { learned_through: PortId(two), confirmed: three != 0 });
+            }
             kind::DIED => {
-                if record.time_ns > self.last_kill_ns.saturating_add(ECHO_NS) {
+                if time_ns > self.last_kill_ns.saturating_add(ECHO_NS) {
                     let what = format!("life {life} was told of a death, and nobody died");
                     self.broken.push(what);
                 }
             }
             kind::DONE => {
-                self.over.insert(life, record.time_ns);
+                self.places.done(life, time_ns);
+                self.last_kill_ns = self.last_kill_ns.max(time_ns);
             }
+            kind::MOVING => self.places.goes(life, port, PortId(two), three, false),
+            kind::MOVED => self.places.goes(life, port, PortId(two), three, true),
+            kind::BACK => self.places.came_back(life, port, three),
+            kind::TOOK => self.places.took(life, port, three),
+            kind::GAP => seen(What::Gap { from: Stream(two), messages: three }),
+            kind::DROPPED => {
+                self.dropping.insert(port, (two, three));
+            }
+            kind::STRIPPED => seen(What::Stripped),
             _ => self.broken.push(format!("life {life} found something broken, see above")),
         }
     }
@@ -122,33 +167,40 @@ impl Ledger {
         self.closed.swap(0, 1);
         for closed in due {
             let sent = self.sent.remove(&closed.port).unwrap_or_default();
+            if let Some((heard, dropped)) = self.dropping.remove(&closed.port) {
+                self.check_dropping(closed.port, sent.values().sum(), heard, dropped);
+                continue;
+            }
             for (stream, accepted) in sent {
                 let heard = closed.heard.get(&stream).copied().unwrap_or(0);
-                if heard < accepted {
-                    self.broken.push(format!(
-                        "{} of {accepted} messages accepted from life {} by port {:x} of life {} \
-                         are lost",
-                        accepted - heard,
-                        stream.life(),
-                        closed.port.0,
-                        closed.port.life(),
-                    ));
+                self.verified += heard.min(accepted);
+                if heard >= accepted {
+                    continue;
                 }
-                self.verified += accepted;
+                if self.places.left_one_over(closed.port, closed.time_ns) {
+                    self.taken += accepted - heard;
+                    continue;
+                }
+                self.broken.push(format!(
+                    "{} of {accepted} messages accepted from life {} by port {:x} of life {} \
+                     are lost",
+                    accepted - heard,
+                    stream.life(),
+                    closed.port.0,
+                    closed.port.life(),
+                ));
             }
         }
         let due = std::mem::take(&mut self.seen[1]);
         self.seen.swap(0, 1);
         for seen in due {
-            let ends = [self.over.get(&seen.port.life()), self.ended.get(&seen.port)];
-            if ends.into_iter().flatten().any(|end| *end <= seen.time_ns) {
-                self.deaths += 1;
-            } else {
+            if let Err(what) = self.explain(&seen) {
                 self.broken.push(format!(
-                    "life {} saw port {:x} of life {} dead, which was alive",
+                    "life {} saw port {:x} of life {} {what}; {}",
                     seen.by,
                     seen.port.0,
                     seen.port.life(),
+                    self.places.tell(seen.port),
                 ));
             }
         }
@@ -158,20 +210,59 @@ impl Ledger {
         }
     }
 
+    /// What was accepted by a port that drops came, or was counted.
+    fn check_dropping(&mut self, port: PortId, accepted: u64, heard: u64, dropped: u64) {
+        // Who was killed may have sent more than it could write down.
+        self.verified += heard;
+        if accepted > heard + dropped {
+            self.broken.push(format!(
+                "{accepted} messages were accepted by port {:x} of life {}: {heard} came, \
+                 {dropped} were dropped",
+                port.0,
+                port.life(),
+            ));
+        }
+    }
+
+    /// Counts what was seen where there is a reason for it.
+    fn explain(&mut self, seen: &Seen) -> Result<(), String> {
+        let Seen { port, what, time_ns, .. } = *seen;
+        let left_one_over = self.places.left_one_over(port, time_ns);
+        match what {
+            What::Dead { .. } if self.places.is_over(port, time_ns) => self.deaths += 1,
+            // It ends by itself, and only its owner knows when.
+            What::Dead { .. } if port.is_limited() => self.deaths += 1,
+            What::Dead { learned_through, confirmed: false }
+                if left_one_over || self.places.left_one_over(learned_through, time_ns) =>
+            {
+                self.taken += 1;
+            }
+            What::Dead { learned_through, confirmed } => {
+                return Err(format!(
+                    "dead, which was alive (confirmed: {confirmed}, learned through port {:x})",
+                    learned_through.0
+                ));
+            }
+            What::Gap { messages, .. } if left_one_over => self.taken += messages,
+            What::Gap { from, messages } => {
+                return Err(format!("without {messages} messages of life {}", from.life()));
+            }
+            What::Stripped if left_one_over => self.taken += 1,
+            What::Stripped => return Err("with a letter that lost something".to_owned()),
+        }
+        Ok(())
+    }
+
     /// The end: every port that outlived the killing was closed clean.
     pub(crate) fn finish(&mut self) -> Result<(), String> {
         self.judge()?;
         self.judge()?;
-        self.sent.retain(|port, _| !self.ended.contains_key(port));
-        let over = &self.over;
-        match self.sent.keys().find(|port| !over.contains_key(&port.life())) {
-            None => Ok(()),
-            Some(port) => Err(format!("port {:x} of life {} never ended", port.0, port.life())),
-        }
-    }
-
-    fn is_over(&self, port: PortId) -> bool {
-        self.over.contains_key(&port.life()) || self.ended.contains_key(&port)
+        let ports = self.sent.keys().copied().chain(self.places.moved());
+        let left: Vec<_> = ports
+            .filter_map(|port| Some((port, self.places.never_ended(port)?)))
+            .map(|(port, life)| format!("port {:x} never ended, last of life {life}", port.0))
+            .collect();
+        if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
     }
 }
 
@@ -238,13 +329,51 @@ mod tests {
         for (seen, well) in [(9, false), (10, true)] {
             let mut ledger = Ledger::default();
             ledger.killed(1, 10);
-            ledger.take(2, record(kind::DEAD, [PORT.0, 0, 0], seen));
+            ledger.take(2, record(kind::DEAD, [PORT.0, 0, 1], seen));
             assert_eq!(ledger.finish().is_ok(), well, "{seen}");
             let mut ledger = Ledger::default();
-            ledger.take(2, record(kind::DEAD, [PORT.0, 0, 0], seen));
+            ledger.take(2, record(kind::DEAD, [PORT.0, 0, 1], seen));
             ledger.take(1, record(kind::ENDED, [PORT.0, 0, 0], 10));
             assert_eq!(ledger.finish().is_ok(), well, "{seen}");
         }
+    }
+
+    #[test]
+    fn what_a_former_task_took_along_is_counted_and_nothing_else() {
+        for (killed, well) in [(1, true), (3, false)] {
+            let mut ledger = Ledger::default();
+            ledger.take(2, record(kind::SENT, [PORT.0, FROM.0, 3], 4));
+            ledger.take(1, record(kind::MOVED, [PORT.0, PortId::new(4, 0).0, 1], 5));
+            ledger.take(4, record(kind::TOOK, [PORT.0, 0, 1], 6));
+            ledger.killed(killed, 7);
+            ledger.take(4, record(kind::GAP, [PORT.0, FROM.0, 1], 8));
+            ledger.take(4, record(kind::HEARD, [PORT.0, FROM.0, 2], 8));
+            ledger.take(4, record(kind::CLEAN, [PORT.0, 0, 0], 8));
+            ledger.take(4, record(kind::ENDED, [PORT.0, 0, 0], 9));
+            assert_eq!(ledger.finish().is_ok(), well, "{killed}");
+            assert_eq!(ledger.taken, if well { 2 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn only_a_right_that_was_never_confirmed_dies_with_a_former_task() {
+        for (confirmed, well) in [(0, true), (1, false)] {
+            let mut ledger = Ledger::default();
+            ledger.take(1, record(kind::MOVED, [PORT.0, PortId::new(4, 0).0, 1], 5));
+            ledger.take(4, record(kind::TOOK, [PORT.0, 0, 1], 6));
+            ledger.killed(1, 7);
+            ledger.take(2, record(kind::DEAD, [PORT.0, 0, confirmed], 8));
+            ledger.take(4, record(kind::ENDED, [PORT.0, 0, 0], 9));
+            assert_eq!(ledger.finish().is_ok(), well, "{confirmed}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_was_lost_on_its_way_is_found() {
+        let mut ledger = Ledger::default();
+        ledger.take(1, record(kind::MOVED, [PORT.0, PortId::new(4, 0).0, 1], 5));
+        ledger.take(1, record(kind::DONE, [0; 3], 6));
+        assert!(ledger.finish().is_err());
     }
 
     #[test]

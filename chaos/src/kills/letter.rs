@@ -8,6 +8,15 @@
 pub(crate) struct PortId(pub(crate) u64);
 
 impl PortId {
+    /// Of a number: it is a right on terms to a port that is fixed.
+    pub(crate) const FACET: u32 = 1 << 23;
+    /// Of a facet: its messages are used up some time, or its time is over.
+    pub(crate) const LIMITED: u32 = 1 << 22;
+    /// Of a port: it stays with its task.
+    pub(crate) const FIXED: u32 = 1 << 21;
+    /// Of a port: it drops what is too much.
+    pub(crate) const DROPPING: u32 = 1 << 20;
+
     pub(crate) const fn new(life: u32, number: u32) -> Self {
         PortId((life as u64) << 24 | number as u64 & 0xff_ffff)
     }
@@ -15,9 +24,31 @@ impl PortId {
     pub(crate) const fn life(self) -> u32 {
         (self.0 >> 24) as u32
     }
+
+    /// The first port of a life: it never goes to another task.
+    pub(crate) const fn is_main(self) -> bool {
+        self.0 & 0xff_ffff == 0
+    }
+
+    pub(crate) const fn is_facet(self) -> bool {
+        self.0 as u32 & Self::FACET != 0
+    }
+
+    pub(crate) const fn is_limited(self) -> bool {
+        self.is_facet() && self.0 as u32 & Self::LIMITED != 0
+    }
+
+    pub(crate) const fn is_fixed(self) -> bool {
+        self.0 as u32 & (Self::FIXED | Self::DROPPING) != 0 || self.is_facet() || self.is_main()
+    }
+
+    pub(crate) const fn is_dropping(self) -> bool {
+        !self.is_facet() && self.0 as u32 & Self::DROPPING != 0
+    }
 }
 
-/// A thread of a life: what it sends to one port comes in the order sent.
+/// A thread of a life, and a priority: what it sends with that to one port comes in
+/// the order sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Stream(pub(crate) u64);
 
@@ -28,6 +59,15 @@ impl Stream {
 
     pub(crate) const fn life(self) -> u32 {
         (self.0 >> 8) as u32
+    }
+
+    /// What the thread sends with this priority, of sixteen.
+    pub(crate) const fn with_priority(self, priority: u16) -> Self {
+        Stream(self.0 | (priority as u64 & 15) << 4)
+    }
+
+    pub(crate) const fn priority(self) -> u16 {
+        (self.0 >> 4 & 15) as u16
     }
 }
 
@@ -46,25 +86,33 @@ pub(crate) enum Sort {
     Rest = 5,
 }
 
-/// A right in a letter: to a port, or the one answer with this number.
+/// A right in a letter: to a port, the port itself, or the one answer with this
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
     Send(PortId),
+    Receive(PortId),
     Once(u64),
 }
 
 const ONCE: u64 = 1 << 63;
+const RECEIVE: u64 = 1 << 62;
 
 impl Named {
     const fn encode(self) -> u64 {
         match self {
             Named::Send(port) => port.0,
+            Named::Receive(port) => port.0 | RECEIVE,
             Named::Once(number) => number | ONCE,
         }
     }
 
     const fn decode(word: u64) -> Self {
-        if word & ONCE == 0 { Named::Send(PortId(word)) } else { Named::Once(word & !ONCE) }
+        match (word & ONCE != 0, word & RECEIVE != 0) {
+            (true, _) => Named::Once(word & !ONCE),
+            (false, true) => Named::Receive(PortId(word & !RECEIVE)),
+            (false, false) => Named::Send(PortId(word)),
+        }
     }
 }
 
@@ -80,6 +128,8 @@ pub(crate) struct Letter {
     /// What an answer must say again.
     pub(crate) nonce: u64,
     pub(crate) rights: Vec<Named>,
+    /// What a port brings along that goes to another task.
+    pub(crate) baggage: Vec<u64>,
     /// Bytes behind all this.
     pub(crate) fill: u32,
 }
@@ -88,7 +138,8 @@ const HEAD: usize = 56;
 
 impl Letter {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEAD + self.rights.len() * 8 + self.fill as usize);
+        let count = self.rights.len() + self.baggage.len();
+        let mut bytes = Vec::with_capacity(HEAD + count * 8 + self.fill as usize);
         let words = [
             self.sort as u64,
             self.from.0,
@@ -96,9 +147,12 @@ impl Letter {
             self.to.0,
             self.number,
             self.nonce,
-            (self.rights.len() as u64) << 32 | u64::from(self.fill),
+            (self.baggage.len() as u64) << 48
+                | (self.rights.len() as u64) << 32
+                | u64::from(self.fill),
         ];
-        for word in words.into_iter().chain(self.rights.iter().map(|right| right.encode())) {
+        let rights = self.rights.iter().map(|right| right.encode());
+        for word in words.into_iter().chain(rights).chain(self.baggage.iter().copied()) {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         bytes.extend((0..self.fill).map(|at| filler(self.nonce, at)));
@@ -120,9 +174,10 @@ impl Letter {
             _ => return None,
         };
         let sizes = word(48)?;
-        let (count, fill) = ((sizes >> 32) as usize, sizes as u32);
-        let rights: Option<Vec<_>> =
-            (0..count).map(|at| Some(Named::decode(word(HEAD + at * 8)?))).collect();
+        let (count, fill) = ((sizes >> 32) as usize & 0xffff, sizes as u32);
+        let all = count + (sizes >> 48) as usize;
+        let words: Option<Vec<u64>> = (0..all).map(|at| word(HEAD + at * 8)).collect();
+        let (rights, baggage) = words.as_deref()?.split_at_checked(count)?;
         let letter = Letter {
             sort,
             from: Stream(word(8)?),
@@ -130,10 +185,11 @@ impl Letter {
             to: PortId(word(24)?),
             number: word(32)?,
             nonce: word(40)?,
-            rights: rights?,
+            rights: rights.iter().copied().map(Named::decode).collect(),
+            baggage: baggage.to_vec(),
             fill,
         };
-        let behind = bytes.get(HEAD + count * 8..)?;
+        let behind = bytes.get(HEAD + all * 8..)?;
         let whole = behind.len() == fill as usize
             && behind.iter().zip(0..).all(|(byte, at)| *byte == filler(letter.nonce, at));
         whole.then_some(letter)
@@ -156,7 +212,12 @@ mod tests {
             to: PortId::new(3, 4),
             number: 5,
             nonce: 77,
-            rights: vec![Named::Send(PortId::new(1, 2)), Named::Once(9)],
+            rights: vec![
+                Named::Send(PortId::new(1, 2)),
+                Named::Once(9),
+                Named::Receive(PortId::new(8, 1)),
+            ],
+            baggage: vec![1, u64::MAX],
             fill: 600,
         }
     }

@@ -166,6 +166,7 @@ impl Swarm {
             number: *count + 1,
             nonce: 0,
             rights: right.iter().map(|(_, port)| Named::Send(*port)).collect(),
+            baggage: Vec::new(),
             fill: 0,
         };
         let mut message = Message::new(letter.encode());
@@ -182,7 +183,7 @@ impl Swarm {
             }
             Err(error) => {
                 if error.reason == SendFailure::Dead {
-                    self.ledger.take(0, record(kind::DEAD, [port.0, 0, 0]));
+                    self.ledger.take(0, record(kind::DEAD, [port.0, 0, 1]));
                 }
                 false
             }

@@ -3,25 +3,46 @@
 //! | module    | idea                                                         |
 //! |-----------|--------------------------------------------------------------|
 //! | [`drive`] | what a thread does next, by chance                           |
+//! | [`facets`] | rights on terms, and taking them back                        |
+//! | [`full`]  | leaving a letter with a full port, and asking for room       |
+//! | [`futures`] | the same as futures, and an event loop                      |
 //! | [`hear`]  | what comes is the right letter, whole, in order              |
+//! | [`held`]  | rights it holds, and what it knows about them                |
 //! | [`keep`]  | ports of its own, and answers it waits for, until each ends  |
+//! | [`moves`] | ports that go from one worker to another                     |
+//! | [`pending`] | calls that are open beside each other, and withdrawn       |
+//! | [`pulses`] | messages that are all header                                 |
+//! | [`sets`]  | receiving from any of its ports, while they come and go      |
 //! | [`voice`] | sending, and what must be true where a send fails            |
 //!
 //! What it finds broken it says at once; all else goes into its log.
 
 pub(super) mod drive;
+pub(super) mod facets;
+pub(super) mod full;
+pub(super) mod futures;
 pub(super) mod hear;
+pub(super) mod held;
 pub(super) mod keep;
+pub(super) mod moves;
+pub(super) mod pending;
+pub(super) mod pulses;
+pub(super) mod sets;
 pub(super) mod voice;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use pillarbox::{Capacity, Deadline, ReceiveRight, Right, SendOnceRight, SendRight, Task};
+use pillarbox::{Capacity, Deadline, ReceiveRight, SendRight, Task};
 
+use self::facets::Facet;
+use self::held::{Held, Trust};
 use self::keep::Promise;
+use self::pending::Open;
+use self::sets::Sets;
 use self::voice::Voice;
 use super::ledger::kind;
 use super::letter::{Letter, Named, PortId, Sort, Stream};
@@ -31,7 +52,7 @@ use crate::log::Log;
 pub(crate) const CONTROL: &str = "control";
 
 /// What a worker counts, beside the steps of its threads.
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 22] = [
     "messages",
     "rights",
     "calls",
@@ -44,6 +65,16 @@ pub(crate) const NAMES: [&str; 12] = [
     "long bodies",
     "came back",
     "heard",
+    "ports moved",
+    "ports taken",
+    "pulses",
+    "left",
+    "left taken",
+    "room told",
+    "withdrawn",
+    "facets",
+    "revoked",
+    "refused",
 ];
 
 /// Where in the log these counters begin; the steps of the threads are before.
@@ -70,55 +101,31 @@ pub(crate) struct Options {
     pace: u64,
 }
 
-/// A right the worker holds.
-#[derive(Debug)]
-pub(super) enum Held {
-    Send { right: SendRight, port: PortId, since: Instant },
-    Once { right: SendOnceRight, nonce: u64, since: Instant },
-}
-
-impl Held {
-    pub(super) fn named(&self) -> Named {
-        match self {
-            Held::Send { port, .. } => Named::Send(*port),
-            Held::Once { nonce, .. } => Named::Once(*nonce),
-        }
-    }
-
-    pub(super) fn into_right(self) -> Right {
-        match self {
-            Held::Send { right, .. } => right.into(),
-            Held::Once { right, .. } => right.into(),
-        }
-    }
-
-    /// Whether it is an answer that lies about for longer than one may.
-    pub(super) fn is_owed_too_long(&self) -> bool {
-        matches!(self, Held::Once { since, .. } if since.elapsed() > 3 * drive::OWED)
-    }
-
-    /// The right a letter names; `None` where it is another kind.
-    pub(super) fn of(named: Named, right: Right) -> Option<Held> {
-        let since = Instant::now();
-        Some(match named {
-            Named::Send(port) => Held::Send { right: right.into_send().ok()?, port, since },
-            Named::Once(nonce) => Held::Once { right: right.into_send_once().ok()?, nonce, since },
-        })
-    }
-}
-
 /// A port of the worker's own.
 #[derive(Debug)]
 pub(super) struct OwnPort {
     pub(super) id: PortId,
     pub(super) right: ReceiveRight,
+    /// How often it went from one worker to another.
+    pub(super) ways: u64,
+    /// The processes that had it.
+    pub(super) past: Vec<u32>,
     pub(super) state: Mutex<Hearing>,
+}
+
+impl OwnPort {
+    pub(super) fn new(id: PortId, right: ReceiveRight) -> OwnPort {
+        OwnPort { id, right, ways: 0, past: Vec::new(), state: Mutex::default() }
+    }
 }
 
 /// What came to a port.
 #[derive(Debug, Default)]
 pub(super) struct Hearing {
     pub(super) last: HashMap<Stream, u64>,
+    pub(super) facets: HashMap<PortId, Facet>,
+    /// All letters and pulses.
+    pub(super) heard: u64,
     /// The news came that nobody can send any more.
     pub(super) alone: bool,
     /// It was closed, one way or the other.
@@ -137,6 +144,8 @@ pub(super) struct Own {
     pub(super) pool: Mutex<Vec<Held>>,
     pub(super) ports: Mutex<Vec<Arc<OwnPort>>>,
     pub(super) promises: Mutex<Vec<Promise>>,
+    pub(super) open: Mutex<Vec<Open>>,
+    pub(super) sets: Sets,
     pub(super) resting: AtomicBool,
     next: AtomicU64,
     counts: [AtomicU64; NAMES.len()],
@@ -150,7 +159,9 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Own {
     /// Says what must not be.
     pub(super) fn broken(&self, what: impl std::fmt::Display) {
-        eprintln!("life {} (process {}): {what}", self.life, self.pid);
+        // Others speak as well: in one piece, or it cannot be read.
+        let line = format!("life {} (process {}): {what}\n", self.life, self.pid);
+        let _ = std::io::stderr().write_all(line.as_bytes());
         self.log.add(kind::BROKEN, [0; 3]);
     }
 
@@ -188,17 +199,29 @@ impl Own {
 
     /// Somebody saw the owner of this answer dead.
     pub(super) fn saw_owner_dead(&self, nonce: u64) {
-        self.saw_dead(PortId::new((nonce >> 32) as u32, 0));
+        let main = PortId::new((nonce >> 32) as u32, 0);
+        self.log.add(kind::DEAD, [main.0, 0, 1]);
     }
 
-    pub(super) fn saw_dead(&self, port: PortId) {
-        self.log.add(kind::DEAD, [port.0, 0, 0]);
+    pub(super) fn saw_dead(&self, trust: &Trust) {
+        self.log.add(kind::DEAD, trust.seen_dead());
     }
 
-    /// Puts a right among those we hold; a resting worker holds none.
+    /// Puts a port among those that are received from.
+    pub(super) fn receive_from(&self, port: OwnPort) -> Arc<OwnPort> {
+        let port = Arc::new(port);
+        lock(&self.ports).push(Arc::clone(&port));
+        sets::join(self, &port);
+        port
+    }
+
+    /// Puts a right among those we hold; a resting worker holds none but the ports
+    /// that came to it, until they end.
     pub(super) fn hold(&self, held: Held) {
-        if !self.is_resting() {
-            lock(&self.pool).push(held);
+        match held {
+            Held::Receive(port) => moves::take_in(self, *port),
+            held if self.is_resting() => drop(held),
+            held => lock(&self.pool).push(held),
         }
     }
 }
@@ -208,11 +231,8 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let said = |error: &dyn std::fmt::Display| format!("life {}: {error}", options.life);
     let log = Log::of_parent().map_err(|error| said(&error))?;
     let task = Task::current().map_err(|error| said(&error))?;
-    let main = OwnPort {
-        id: PortId::new(options.life, 0),
-        right: task.port(Capacity::Bounded(64)),
-        state: Mutex::default(),
-    };
+    let sets = Sets::new(&task);
+    let main = OwnPort::new(PortId::new(options.life, 0), task.port(Capacity::Bounded(64)));
     let own = Arc::new(Own {
         life: options.life,
         pid: std::process::id(),
@@ -223,6 +243,8 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         pool: Mutex::default(),
         ports: Mutex::default(),
         promises: Mutex::default(),
+        open: Mutex::default(),
+        sets,
         resting: AtomicBool::new(false),
         next: AtomicU64::new(1),
         counts: Default::default(),
@@ -267,6 +289,7 @@ fn greet(own: &Own, control: &SendRight) -> Result<(), String> {
         number: 0,
         nonce: 0,
         rights: vec![Named::Send(own.main.id)],
+        baggage: Vec::new(),
         fill: 0,
     };
     let message = pillarbox::Message::new(letter.encode()).with_right(main);

@@ -1,20 +1,24 @@
 //! What a thread does next, by chance.
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use pillarbox::{Capacity, Deadline, StatusError};
+use pillarbox::{Capacity, Deadline, Gone, Order, Overflow, PortOptions, ReplyState, StatusError};
 
+use super::held::{Held, Known};
 use super::keep::{self, Due, Promise};
 use super::voice::{Cargo, Voice};
-use super::{Held, Own, OwnPort, lock};
+use super::{Own, OwnPort, facets, full, lock, moves, pending, pulses};
 use crate::kills::letter::PortId;
 
 /// Rights a worker keeps.
 const POOL: usize = 96;
 
 /// Ports, and answers waited for, at a time.
-const PORTS: usize = 12;
+pub(super) const PORTS: usize = 12;
+
+/// Answers and news that are waited for at a time.
+pub(super) const PROMISES: usize = 4 * PORTS;
 
 /// How long an answer we owe may lie about.
 pub(super) const OWED: Duration = Duration::from_secs(1);
@@ -38,6 +42,14 @@ const STEPS: &[(u64, Step)] = &[
     (4, send_descriptor),
     (2, send_long),
     (2, end_port),
+    (0, moves::give),
+    (12, pulses::send),
+    (8, full::leave),
+    (4, full::ask_for_room),
+    (8, pending::start),
+    (3, pending::withdraw),
+    (5, facets::send),
+    (2, facets::revoke),
     (4, look),
 ];
 
@@ -84,93 +96,103 @@ fn cargo(voice: &mut Voice) -> Cargo {
 }
 
 fn send_nothing(voice: &mut Voice) {
-    let Some((right, port, since)) = voice.some_send() else { return };
+    let Some(to) = voice.some_send() else { return };
     let cargo = cargo(voice);
-    voice.post(&right, port, since, cargo);
+    voice.post(&to, cargo);
 }
 
 fn copies(voice: &mut Voice) -> Vec<Held> {
     let many = if voice.chance.one_in(50) { 40 } else { 4 };
     let count = voice.chance.below(many);
-    (0..count)
-        .filter_map(|_| {
-            let (right, port, since) = voice.some_send()?;
-            Some(Held::Send { right, port, since })
-        })
-        .collect()
+    (0..count).filter_map(|_| voice.some_send_to_give().map(Held::Send)).collect()
 }
 
 fn send_copies(voice: &mut Voice) {
-    let Some((right, port, since)) = voice.some_send() else { return };
+    let Some(to) = voice.some_send() else { return };
     let cargo = Cargo { rights: copies(voice), ..cargo(voice) };
-    voice.post(&right, port, since, cargo);
+    voice.post(&to, cargo);
 }
 
 fn send_moved(voice: &mut Voice) {
-    let Some((right, port, since)) = voice.some_send() else { return };
-    let moved = voice.draw(|_| true).into_iter().collect();
+    let Some(to) = voice.some_send() else { return };
+    let moved = voice.draw(Held::is_fit_to_give).into_iter().collect();
     let cargo = Cargo { rights: moved, ..cargo(voice) };
-    voice.post(&right, port, since, cargo);
+    voice.post(&to, cargo);
 }
 
 fn send_new_port(voice: &mut Voice) {
     if lock(&voice.own.ports).len() >= PORTS {
         return;
     }
-    let Some((right, port, since)) = voice.some_send() else { return };
+    let Some(to) = voice.some_send() else { return };
     let capacity = match voice.chance.below(5) {
         0 => Capacity::Rendezvous,
         1 => Capacity::Bounded(1),
         2 => Capacity::Unbounded,
         _ => Capacity::Bounded(2 + voice.chance.below(20) as u32),
     };
-    let Some(new) = new_port(&voice.own, capacity) else { return };
+    let (number, overflow) = match voice.chance.below(8) {
+        0 => (PortId::DROPPING, Overflow::DropOldest),
+        1 => (PortId::DROPPING, Overflow::DropNewest),
+        _ => (0, Overflow::Refuse),
+    };
+    let order = if voice.chance.one_in(4) { Order::Priority } else { Order::Fifo };
+    let options = PortOptions::new(capacity).overflow(overflow).order(order);
+    let Some(new) = new_port(&voice.own, number, options) else { return };
     let cargo = Cargo { rights: vec![new], ..cargo(voice) };
-    voice.post(&right, port, since, cargo);
+    voice.post(&to, cargo);
 }
 
 /// A port of ours that ends when nobody can send to it any more.
-fn new_port(own: &Own, capacity: Capacity) -> Option<Held> {
-    let right = own.task.port(capacity);
-    let first = right.make_send().ok()?;
-    right.notify_no_senders(right.make_send_once().ok()?).ok()?;
-    let id = PortId::new(own.life, own.next());
-    lock(&own.ports).push(Arc::new(OwnPort { id, right, state: Mutex::default() }));
-    Some(Held::Send { right: first, port: id, since: Instant::now() })
+fn new_port(own: &Own, number: u32, options: PortOptions) -> Option<Held> {
+    let port = make_port(own, number | own.next(), options);
+    let first = port.right.make_send().ok()?;
+    watch_for_no_senders(own, &port);
+    Some(Held::Send(Known::new(first, port.id, None)))
+}
+
+/// Asks for the news that nobody can send to a port of ours any more.
+pub(super) fn watch_for_no_senders(own: &Own, port: &OwnPort) {
+    let asked = port.right.make_send_once().and_then(|to| port.right.notify_no_senders(to));
+    if let Err(error) = asked {
+        own.broken(format_args!("{:?} cannot be watched: {error}", port.id));
+    }
+}
+
+/// The same, without a right to it yet.
+pub(super) fn make_port(own: &Own, number: u32, options: PortOptions) -> Arc<OwnPort> {
+    let right = own.task.port(options);
+    own.receive_from(OwnPort::new(PortId::new(own.life, number), right))
 }
 
 fn send_promise(voice: &mut Voice) {
-    if lock(&voice.own.promises).len() >= 4 * PORTS {
+    if lock(&voice.own.promises).len() >= PROMISES {
         return;
     }
-    let Some((right, port, since)) = voice.some_send() else { return };
+    let Some(to) = voice.some_send() else { return };
     let Some(promise) = keep::promise(&voice.own) else { return };
     let cargo = Cargo { rights: vec![promise], ..cargo(voice) };
-    voice.post(&right, port, since, cargo);
+    voice.post(&to, cargo);
 }
 
 fn call(voice: &mut Voice) {
-    let Some((right, port, since)) = voice.some_send() else { return };
+    let Some(to) = voice.some_send() else { return };
     let rights = if voice.chance.one_in(3) { copies(voice) } else { Vec::new() };
     let cargo = Cargo { rights, ..cargo(voice) };
-    voice.call(&right, port, since, cargo);
-}
-
-fn is_once(held: &Held) -> bool {
-    matches!(held, Held::Once { .. })
+    voice.call(&to, cargo);
 }
 
 fn answer_one(voice: &mut Voice) {
-    if let Some(held) = voice.draw(is_once) {
+    if let Some(held) = voice.draw(Held::is_once) {
         voice.answer(held);
     }
 }
 
 fn give_answer_on(voice: &mut Voice) {
-    let Some((right, port, since)) = voice.some_send() else { return };
-    let Some(owed) = voice.draw(is_once) else { return };
+    let Some(to) = voice.some_send() else { return };
+    let Some(owed) = voice.draw(Held::is_once) else { return };
     let cargo = Cargo { rights: vec![owed], ..cargo(voice) };
-    voice.post(&right, port, since, cargo);
+    voice.post(&to, cargo);
 }
 
 fn let_go(voice: &mut Voice) {
@@ -181,38 +203,42 @@ fn let_go(voice: &mut Voice) {
 }
 
 fn watch(voice: &mut Voice) {
-    if lock(&voice.own.promises).len() >= 4 * PORTS {
+    if lock(&voice.own.promises).len() >= PROMISES {
         return;
     }
-    let Some((right, port, _)) = voice.some_send() else { return };
-    if port == voice.own.main.id {
+    let Some(known) = voice.some_send() else { return };
+    if known.port == voice.own.main.id {
         // That news would come after us.
         return;
     }
     let news = voice.own.task.port(Capacity::Bounded(1));
     let Ok(to) = news.make_send_once() else { return };
-    match right.notify_dead(to) {
+    match known.right.notify_dead(to) {
         Ok(()) => {
-            let promise = Promise { port: news, what: Due::Death(port), ended: false };
+            let promise = Promise { port: news, what: Due::Death(known.trust()), ended: false };
             lock(&voice.own.promises).push(promise);
         }
-        Err(error) => voice.own.broken(format_args!("{port:?} cannot be watched: {error}")),
+        Err(error) => {
+            voice.own.broken(format_args!("{:?} cannot be watched: {error}", known.port));
+        }
     }
 }
 
 fn ask(voice: &mut Voice) {
-    let Some((right, port, _)) = voice.some_send() else { return };
-    match right.status(Deadline::after(Duration::from_secs(2))) {
-        Ok(status) if status.capacity == u64::MAX || status.queued <= status.capacity + 64 => {}
-        Ok(status) => voice.own.broken(format_args!("{port:?} says {status:?}")),
-        Err(StatusError::Dead) => voice.own.saw_dead(port),
+    let Some(known) = voice.some_send() else { return };
+    match known.right.status(Deadline::after(Duration::from_secs(2))) {
+        Ok(status) if status.capacity == u64::MAX || status.queued <= status.capacity + 64 => {
+            known.confirm();
+        }
+        Ok(status) => voice.own.broken(format_args!("{:?} says {status:?}", known.port)),
+        Err(StatusError::Dead) => voice.own.saw_dead(&known.trust()),
         Err(StatusError::Deadline | StatusError::Busy) => {}
-        Err(error) => voice.own.broken(format_args!("{port:?} cannot be asked: {error}")),
+        Err(error) => voice.own.broken(format_args!("{:?} cannot be asked: {error}", known.port)),
     }
 }
 
 fn send_descriptor(voice: &mut Voice) {
-    let Some((right, port, since)) = voice.some_send() else { return };
+    let Some(to) = voice.some_send() else { return };
     let mut cargo = cargo(voice);
     for _ in 0..1 + voice.chance.below(3) {
         let made = rustix::fs::memfd_create("given", rustix::fs::MemfdFlags::CLOEXEC);
@@ -222,15 +248,15 @@ fn send_descriptor(voice: &mut Voice) {
         }
         cargo.descriptors.push(fd);
     }
-    voice.post(&right, port, since, cargo);
+    voice.post(&to, cargo);
 }
 
 fn send_long(voice: &mut Voice) {
-    let Some((right, port, since)) = voice.some_send() else { return };
+    let Some(to) = voice.some_send() else { return };
     let fill = 32 * 1024 + voice.chance.below(400 * 1024) as u32;
     let cargo = Cargo { fill, ..cargo(voice) };
     voice.own.count("long bodies");
-    voice.post(&right, port, since, cargo);
+    voice.post(&to, cargo);
 }
 
 /// Ends a port of ours though others hold rights to it.
@@ -249,13 +275,14 @@ fn end_port(voice: &mut Voice) {
 fn look(voice: &mut Voice) {
     let Some(held) = voice.draw(|_| true) else { return };
     match held {
-        Held::Send { right, port, .. } if right.is_dead() => voice.own.saw_dead(port),
+        Held::Send(known) if known.right.is_dead() => voice.own.saw_dead(&known.trust()),
         Held::Once { mut right, nonce, since } => {
-            if right.is_dead() {
+            // It may only be that nobody wants the answer any more.
+            if right.is_dead() && right.state() == ReplyState::Gone(Gone::Died) {
                 voice.own.saw_owner_dead(nonce);
             }
             voice.own.hold(Held::Once { right, nonce, since });
         }
-        held @ Held::Send { .. } => voice.own.hold(held),
+        held => voice.own.hold(held),
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use pillarbox::{Deadline, Message, Notification, ReplyError, SendFailure};
 
+use super::held::Held;
 use super::voice::answer_to;
-use super::{Held, Own, OwnPort, lock};
+use super::{Own, OwnPort, drive, futures, lock, pulses};
 use crate::chance::Chance;
-use crate::kills::letter::{Letter, Named, Sort};
+use crate::kills::ledger::kind;
+use crate::kills::letter::{Letter, PortId, Sort, Stream};
 
 /// The number of the thread that hears the main port.
 const THREAD: u8 = 0;
@@ -17,9 +19,16 @@ const THREAD: u8 = 0;
 /// Hears the main port until nobody can send to it any more.
 pub(super) fn run(own: &Own) {
     let mut chance = Chance::of(u64::from(own.life), 77);
+    // Some are programs with an event loop of their own.
+    let events = chance.one_in(3).then(|| own.task.events().ok()).flatten();
+    let span = Duration::from_millis(500);
     loop {
         own.step(THREAD);
-        if let Ok(message) = own.main.right.receive(Deadline::after(Duration::from_millis(500))) {
+        let came = match &events {
+            Some(events) => futures::receive(own, events, span),
+            None => own.main.right.receive(Deadline::after(span)).ok(),
+        };
+        if let Some(message) = came {
             take(own, &own.main, message, &mut chance);
         }
         if lock(&own.main.state).alone {
@@ -34,38 +43,37 @@ pub(super) fn run(own: &Own) {
 
 /// Takes one message that came to `port`.
 pub(super) fn take(own: &Own, port: &OwnPort, mut message: Message, chance: &mut Chance) {
-    if let (Some(news), None) = (message.notification(), message.sender()) {
-        let mut state = lock(&port.state);
-        if news != Notification::NoSenders || state.alone {
-            own.broken(format_args!("{news:?} to {:?}, alone: {}", port.id, state.alone));
-        }
-        state.alone = true;
-        return;
+    // What a port brought along is as its former worker tells it.
+    if let Some(news) = message.notification()
+        && (message.sender().is_none() || port.ways > 0)
+    {
+        return told(own, port, news);
+    }
+    if let Some(pulse) = message.pulse() {
+        let (from, number) = pulses::read(&pulse);
+        let to = message.badge().map_or(port.id, PortId);
+        return in_order(own, port, to, from, number);
+    }
+    if message.is_body_lost() {
+        return own.log.add(kind::STRIPPED, [port.id.0, 0, 0]);
     }
     let Some(letter) = Letter::decode(message.body()) else {
         let bytes = message.body().len();
         return own.broken(format_args!("{bytes} bytes to {:?} are no letter", port.id));
     };
     own.count("heard");
-    if letter.to != port.id {
+    let badge = message.badge().map(PortId);
+    if letter.to != port.id && Some(letter.to) != badge {
         own.broken(format_args!("{letter:?} came to {:?}", port.id));
     }
     let said_by = message.sender().map(|sender| sender.pid);
-    if said_by != i32::try_from(letter.pid).ok() {
+    let past = || port.past.iter().any(|pid| said_by == i32::try_from(*pid).ok());
+    if said_by != i32::try_from(letter.pid).ok() && !past() {
         own.broken(format_args!("{letter:?} came from process {said_by:?}"));
     }
-    {
-        let mut state = lock(&port.state);
-        if state.alone {
-            own.broken(format_args!("{letter:?} came after no senders"));
-        }
-        let last = state.last.insert(letter.from, letter.number).unwrap_or(0);
-        if letter.number != last + 1 {
-            own.broken(format_args!("{letter:?} came after number {last}"));
-        }
-    }
-    rights(own, &letter, &mut message);
-    descriptors(own, &letter, &mut message);
+    in_order(own, port, letter.to, letter.from, letter.number);
+    rights(own, port, &letter, &mut message);
+    descriptors(own, port, &letter, &mut message);
     match letter.sort {
         Sort::Rest => own.resting.store(true, Ordering::Relaxed),
         Sort::Request => request(own, &letter, message, chance),
@@ -76,13 +84,55 @@ pub(super) fn take(own: &Own, port: &OwnPort, mut message: Message, chance: &mut
     }
 }
 
-fn rights(own: &Own, letter: &Letter, message: &mut Message) {
+/// What came is the next of its stream.
+fn in_order(own: &Own, port: &OwnPort, to: PortId, from: Stream, number: u64) {
+    let mut state = lock(&port.state);
+    state.heard += 1;
+    if state.alone {
+        own.broken(format_args!("number {number} of {from:?} to {to:?} came after no senders"));
+    }
+    let streams = if to == port.id {
+        &mut state.last
+    } else {
+        // One that was taken back may have been forgotten; what was in the queue stays.
+        let Some(facet) = state.facets.get_mut(&to) else { return };
+        if let Some(what) = facet.hear() {
+            own.broken(format_args!("{what}: {to:?}"));
+        }
+        &mut facet.last
+    };
+    let last = streams.insert(from, number).unwrap_or(0);
+    if number <= last {
+        own.broken(format_args!("number {number} of {from:?} to {to:?} came after {last}"));
+    } else if number > last + 1 && !to.is_dropping() {
+        // Only a former worker that died may have taken some along.
+        own.log.add(kind::GAP, [to.0, from.0, number - last - 1]);
+    }
+}
+
+/// News about the port itself.
+fn told(own: &Own, port: &OwnPort, news: Notification) {
+    let mut state = lock(&port.state);
+    match news {
+        Notification::NoSenders if !state.alone => state.alone = true,
+        // The news would have come through a worker that is dead: we ask anew.
+        Notification::SendOnceDied if port.ways > 0 && !state.alone => {
+            drop(state);
+            own.log.add(kind::DIED, [0; 3]);
+            drive::watch_for_no_senders(own, port);
+        }
+        _ => own.broken(format_args!("{news:?} to {:?}, alone: {}", port.id, state.alone)),
+    }
+}
+
+fn rights(own: &Own, port: &OwnPort, letter: &Letter, message: &mut Message) {
+    let through = (port.ways > 0).then_some(port.id);
     let rights = message.take_rights();
     if rights.len() != letter.rights.len() {
         own.broken(format_args!("{} rights came with {letter:?}", rights.len()));
     }
     for (named, right) in letter.rights.iter().zip(rights) {
-        match Held::of(*named, right) {
+        match Held::of(letter, *named, right, through) {
             Some(held) => own.hold(held),
             None => own.broken(format_args!("another right came with {letter:?}")),
         }
@@ -90,9 +140,14 @@ fn rights(own: &Own, letter: &Letter, message: &mut Message) {
 }
 
 /// Each holds the number of its letter.
-fn descriptors(own: &Own, letter: &Letter, message: &mut Message) {
+fn descriptors(own: &Own, port: &OwnPort, letter: &Letter, message: &mut Message) {
     for descriptor in message.take_descriptors() {
-        let held = descriptor.take().and_then(|fd: OwnedFd| {
+        let taken = descriptor.take();
+        if taken.is_none() && port.ways > 0 {
+            own.log.add(kind::STRIPPED, [port.id.0, 0, 0]);
+            continue;
+        }
+        let held = taken.and_then(|fd: OwnedFd| {
             let mut bytes = [0; 8];
             let read = rustix::io::pread(&fd, &mut bytes, 0).ok()?;
             (read == 8).then_some(u64::from_le_bytes(bytes))
@@ -112,10 +167,8 @@ fn request(own: &Own, letter: &Letter, mut message: Message, chance: &mut Chance
     match chance.below(10) {
         0 => drop(message),
         1..4 if !own.is_resting() => {
-            if let Some(right) = message.take_reply()
-                && let Some(held) = Held::of(Named::Once(letter.nonce), right.into())
-            {
-                own.hold(held);
+            if let Some(right) = message.take_reply() {
+                own.hold(Held::once(right, letter.nonce));
             }
         }
         _ => {

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use pillarbox::{Deadline, Message, Notification, ReceiveRight};
 
-use super::{Held, Own, OwnPort, PATIENCE, hear, lock};
+use super::held::{Held, Trust};
+use super::{Own, OwnPort, PATIENCE, facets, hear, lock, pending, sets};
 use crate::chance::Chance;
 use crate::kills::ledger::kind;
-use crate::kills::letter::{Letter, PortId, Sort};
+use crate::kills::letter::{Letter, Sort};
 
 /// The number of the thread that keeps them.
 const THREAD: u8 = 3;
@@ -22,12 +23,16 @@ pub(crate) struct Promise {
 }
 
 /// What it ends in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Due {
     /// An answer that says this, or the news that there is none.
     Answer(u64),
     /// The news of this port's death.
-    Death(PortId),
+    Death(Arc<Trust>),
+    /// That a letter was taken from a full port, or never will be.
+    Accepted,
+    /// That there is room in this port, or its death.
+    Room(Arc<Trust>),
 }
 
 /// Looks after them until the worker rests and none is left.
@@ -36,6 +41,10 @@ pub(super) fn run(own: &Own, seed: u64) {
     let mut rests = None;
     loop {
         own.step(THREAD);
+        let one_by_one = chance.one_in(2);
+        if !one_by_one {
+            sets::listen(own, Deadline::after(Duration::from_millis(1)), &mut chance);
+        }
         let ports = lock(&own.ports).clone();
         let patient = chance.place(ports.len().max(1));
         for (at, port) in ports.iter().enumerate() {
@@ -44,9 +53,13 @@ pub(super) fn run(own: &Own, seed: u64) {
                 true => Deadline::after(Duration::from_millis(1)),
                 false => Deadline::Now,
             };
-            listen(own, port, deadline, &mut chance);
+            if one_by_one {
+                listen(own, port, deadline, &mut chance);
+            }
+            end_if_alone(own, port);
         }
         look_at_promises(own);
+        pending::look(own);
         // The other threads may all wait for an answer that is owed here.
         lock(&own.pool).retain(|held| !held.is_owed_too_long());
         if ports.is_empty() {
@@ -56,12 +69,16 @@ pub(super) fn run(own: &Own, seed: u64) {
             continue;
         }
         lock(&own.pool).clear();
-        if lock(&own.ports).is_empty() && lock(&own.promises).is_empty() {
+        // While somebody can send to us, a port may come.
+        let done = lock(&own.main.state).alone;
+        let waits = || !lock(&own.promises).is_empty() || !lock(&own.open).is_empty();
+        if done && lock(&own.ports).is_empty() && !waits() {
             return;
         }
         if rests.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             let ports: Vec<_> = lock(&own.ports).iter().map(|port| port.id).collect();
-            let due: Vec<_> = lock(&own.promises).iter().map(|promise| promise.what).collect();
+            let due: Vec<_> =
+                lock(&own.promises).iter().map(|promise| promise.what.clone()).collect();
             own.broken(format_args!(
                 "it rests, and waits for {due:?} and for no senders at {ports:?}; {:?}",
                 own.task.census()
@@ -77,14 +94,19 @@ fn listen(own: &Own, port: &Arc<OwnPort>, mut deadline: Deadline, chance: &mut C
         deadline = Deadline::Now;
         hear::take(own, port, message, chance);
     }
+}
+
+fn end_if_alone(own: &Own, port: &Arc<OwnPort>) {
     if lock(&port.state).alone {
         close_clean(own, port);
+        sets::leave(own, port);
         lock(&own.ports).retain(|other| other.id != port.id);
     }
 }
 
 /// Closes a port nobody can send to any more: all of it was taken.
 pub(super) fn close_clean(own: &Own, port: &OwnPort) {
+    facets::close(own, port, true);
     let mut state = lock(&port.state);
     if state.closed {
         return;
@@ -96,12 +118,17 @@ pub(super) fn close_clean(own: &Own, port: &OwnPort) {
     for (stream, number) in &state.last {
         own.log.add(kind::HEARD, [port.id.0, stream.0, *number]);
     }
+    if port.id.is_dropping() {
+        own.log.add(kind::DROPPED, [port.id.0, state.heard, port.right.status().dropped]);
+    }
     own.log.add(kind::CLEAN, [port.id.0, 0, 0]);
     own.log.add(kind::ENDED, [port.id.0, 0, 0]);
 }
 
 /// Ends a port whatever may come to it.
 pub(super) fn close_at_once(own: &Own, port: &OwnPort) {
+    facets::close(own, port, false);
+    sets::leave(own, port);
     let mut state = lock(&port.state);
     if !state.closed {
         state.closed = true;
@@ -117,7 +144,11 @@ fn look_at_promises(own: &Own) {
         for promise in promises.iter_mut() {
             if let Ok(message) = promise.port.receive(Deadline::Now) {
                 promise.ended = true;
-                ended.push((promise.what, message, promise.port.receive(Deadline::Now).is_ok()));
+                ended.push((
+                    promise.what.clone(),
+                    message,
+                    promise.port.receive(Deadline::Now).is_ok(),
+                ));
             }
         }
         promises.retain(|promise| !promise.ended);
@@ -126,12 +157,14 @@ fn look_at_promises(own: &Own) {
         if twice {
             own.broken(format_args!("{what:?} ended twice"));
         }
-        judge(own, what, &message);
+        judge(own, &what, &message);
     }
 }
 
-fn judge(own: &Own, what: Due, message: &Message) {
-    let news = if message.sender().is_none() { message.notification() } else { None };
+fn judge(own: &Own, what: &Due, message: &Message) {
+    // That a letter was taken is the word of who has the port.
+    let own_word = message.sender().is_none() || matches!(what, Due::Accepted);
+    let news = message.notification().filter(|_| own_word);
     match (what, news) {
         (Due::Answer(_), Some(Notification::SendOnceDied)) => {
             own.count("died");
@@ -140,12 +173,18 @@ fn judge(own: &Own, what: Due, message: &Message) {
         (_, Some(Notification::SendOnceDropped | Notification::LetGo)) => own.count("dropped"),
         (Due::Answer(nonce), None) => {
             let letter = Letter::decode(message.body());
-            let good = letter.is_some_and(|said| said.sort == Sort::Answer && said.nonce == nonce);
+            let good = letter.is_some_and(|said| said.sort == Sort::Answer && said.nonce == *nonce);
             if !good {
                 own.broken(format_args!("{what:?} ended in {message:?}"));
             }
             own.count("answered");
         }
+        (Due::Accepted, Some(Notification::SendOnceDied)) => {
+            own.log.add(kind::DIED, [0; 3]);
+        }
+        (Due::Accepted, Some(Notification::MessageAccepted)) => own.count("left taken"),
+        (Due::Room(_), Some(Notification::SendPossible)) => own.count("room told"),
+        (Due::Room(port), Some(Notification::DeadName)) => own.saw_dead(port),
         (Due::Death(port), Some(Notification::DeadName)) => {
             own.count("watches");
             own.saw_dead(port);
@@ -185,5 +224,5 @@ pub(super) fn promise(own: &Own) -> Option<Held> {
     let nonce = own.nonce();
     lock(&own.promises).push(Promise { port, what: Due::Answer(nonce), ended: false });
     own.count("promises");
-    Some(Held::Once { right, nonce, since: Instant::now() })
+    Some(Held::once(right, nonce))
 }

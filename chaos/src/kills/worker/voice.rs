@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use pillarbox::{CallError, Deadline, Message, SendError, SendFailure, SendRight};
+use pillarbox::{CallError, Deadline, Message, SendError, SendFailure};
 
-use super::{Held, Own, lock};
+use super::held::{Held, Known};
+use super::{Own, OwnPort, futures, lock, moves};
 use crate::chance::Chance;
 use crate::kills::ledger::kind;
 use crate::kills::letter::{Letter, PortId, Sort, Stream};
@@ -19,15 +20,12 @@ const SEND: Duration = Duration::from_secs(2);
 /// stop and no keeping takes a tenth of it.
 const CALL: Duration = Duration::from_secs(30);
 
-/// How long a right may take to be confirmed by its owner.
-const JOIN: Duration = Duration::from_secs(15);
-
 /// One thread that sends.
 pub(super) struct Voice {
     pub(super) own: Arc<Own>,
     pub(super) thread: u8,
     pub(super) chance: Chance,
-    numbers: HashMap<PortId, u64>,
+    numbers: HashMap<(PortId, Stream), u64>,
 }
 
 /// What a message brings beside its body.
@@ -35,6 +33,8 @@ pub(super) struct Voice {
 pub(super) struct Cargo {
     pub(super) rights: Vec<Held>,
     pub(super) descriptors: Vec<OwnedFd>,
+    /// What a port among the rights brings along.
+    pub(super) baggage: Vec<u64>,
     pub(super) fill: u32,
     /// What the descriptors hold, and an answer must say again.
     pub(super) nonce: u64,
@@ -47,44 +47,90 @@ impl Voice {
         Voice { own: Arc::clone(own), thread, chance, numbers: HashMap::new() }
     }
 
-    fn letter(&self, sort: Sort, to: PortId, cargo: &Cargo) -> Letter {
+    /// The number of what is sent next with this priority.
+    pub(super) fn next_number(&self, to: &Known, priority: u16) -> (Stream, u64) {
+        let from = Stream::new(self.own.life, self.thread).with_priority(priority);
+        (from, self.numbers.get(&(to.port, from)).copied().unwrap_or(0) + 1)
+    }
+
+    fn letter(&mut self, sort: Sort, to: &Known, cargo: &Cargo) -> Letter {
+        let priority = if self.chance.one_in(6) { self.chance.below(4) as u16 } else { 0 };
+        let (from, number) = self.next_number(to, priority);
         Letter {
             sort,
-            from: Stream::new(self.own.life, self.thread),
+            from,
             pid: self.own.pid,
-            to,
-            number: self.numbers.get(&to).copied().unwrap_or(0) + 1,
+            to: to.port,
+            number,
             nonce: cargo.nonce,
             rights: cargo.rights.iter().map(Held::named).collect(),
+            baggage: cargo.baggage.clone(),
             fill: cargo.fill,
         }
     }
 
-    fn accepted(&mut self, letter: &Letter) {
-        self.numbers.insert(letter.to, letter.number);
-        self.own.log.add(kind::SENT, [letter.to.0, letter.from.0, letter.number]);
+    /// A letter as it is to be sent.
+    pub(super) fn written(&mut self, to: &Known, cargo: Cargo) -> (Letter, Message) {
+        self.written_as(Sort::Plain, to, cargo)
+    }
+
+    pub(super) fn written_as(&mut self, sort: Sort, to: &Known, cargo: Cargo) -> (Letter, Message) {
+        let letter = self.letter(sort, to, &cargo);
+        let message = message(&letter, cargo);
+        (letter, message)
+    }
+
+    pub(super) fn was_accepted(&mut self, to: PortId, from: Stream, number: u64) {
+        self.numbers.insert((to, from), number);
+        self.own.log.add(kind::SENT, [to.0, from.0, number]);
+    }
+
+    pub(super) fn accepted(&mut self, letter: &Letter) {
+        self.was_accepted(letter.to, letter.from, letter.number);
         self.own.count("messages");
         self.own.count_many("rights", letter.rights.len() as u64);
     }
 
     /// Sends a letter. What was not sent is among what we hold again.
-    pub(super) fn post(&mut self, right: &SendRight, to: PortId, since: Instant, cargo: Cargo) {
-        let letter = self.letter(Sort::Plain, to, &cargo);
+    pub(super) fn post(&mut self, to: &Known, cargo: Cargo) -> bool {
+        let certain = cargo.baggage.is_empty();
+        let (letter, message) = self.written(to, cargo);
         let now = self.chance.one_in(8);
         let deadline = if now { Deadline::Now } else { Deadline::after(SEND) };
-        match right.send(message(&letter, cargo), deadline) {
-            Ok(()) => self.accepted(&letter),
-            Err(error) => self.came_back(&letter, since, error),
+        let sent = if certain && self.chance.one_in(6) {
+            // Dropped before it is ready it has sent nothing.
+            let span = self.chance.micros(200_000);
+            match futures::within(span, to.right.send_async(message)) {
+                Some(sent) => sent,
+                None => return false,
+            }
+        } else {
+            to.right.send(message, deadline)
+        };
+        match sent {
+            Ok(()) => {
+                to.confirm();
+                self.accepted(&letter);
+                true
+            }
+            Err(error) => {
+                self.came_back(&letter, to, error);
+                false
+            }
         }
     }
 
     /// Sends a request and waits until it is answered or told.
-    pub(super) fn call(&mut self, right: &SendRight, to: PortId, since: Instant, mut cargo: Cargo) {
+    pub(super) fn call(&mut self, to: &Known, mut cargo: Cargo) {
         cargo.nonce = self.own.nonce();
-        let letter = self.letter(Sort::Request, to, &cargo);
-        let answer = right.call(message(&letter, cargo), Deadline::after(CALL));
+        let (letter, message) = self.written_as(Sort::Request, to, cargo);
+        let answer = if self.chance.one_in(4) {
+            futures::within(CALL, to.right.call_async(message)).unwrap_or(Err(CallError::Deadline))
+        } else {
+            to.right.call(message, Deadline::after(CALL))
+        };
         match answer {
-            Err(CallError::Unsent(error)) => return self.came_back(&letter, since, error),
+            Err(CallError::Unsent(error)) => return self.came_back(&letter, to, error),
             Ok(answer) => match Letter::decode(answer.body()) {
                 Some(said) if said.sort == Sort::Answer && said.nonce == letter.nonce => {
                     self.own.count("answered");
@@ -96,17 +142,29 @@ impl Voice {
                 self.own.count("died");
                 self.own.log.add(kind::DIED, [0; 3]);
             }
+            Err(CallError::Refused) if to.port.is_facet() => self.own.count("refused"),
             Err(CallError::Deadline) => {
                 self.own.broken(format_args!("neither answered nor told: {letter:?}"));
             }
             Err(other) => self.own.broken(format_args!("a call failed: {other}")),
         }
         self.own.count("calls");
+        to.confirm();
         self.accepted(&letter);
     }
 
-    fn came_back(&self, letter: &Letter, since: Instant, error: SendError) {
-        let SendError { reason, mut message } = error;
+    fn came_back(&self, letter: &Letter, to: &Known, error: SendError) {
+        let SendError { reason, message } = error;
+        self.message_came_back(letter, to, reason, *message);
+    }
+
+    pub(super) fn message_came_back(
+        &self,
+        letter: &Letter,
+        to: &Known,
+        reason: SendFailure,
+        mut message: Message,
+    ) {
         self.own.count("came back");
         if message.body() != letter.encode() {
             self.own.broken(format_args!("another message came back: {letter:?}"));
@@ -116,28 +174,34 @@ impl Voice {
             self.own.broken(format_args!("{} rights of {letter:?} came back", rights.len()));
         }
         for (named, right) in letter.rights.iter().zip(rights) {
-            match Held::of(*named, right) {
+            match Held::of(letter, *named, right, None) {
+                Some(Held::Receive(port)) => moves::take_back(&self.own, *port),
                 Some(held) => self.own.hold(held),
                 None => self.own.broken(format_args!("another right of {letter:?} came back")),
             }
         }
-        self.failed(reason, letter.to, since);
+        // One that is still waited for elsewhere cannot go on yet.
+        if reason != SendFailure::Unsettled || letter.baggage.is_empty() {
+            self.failed_plainly(reason, to);
+        }
     }
 
-    fn failed(&self, reason: SendFailure, port: PortId, since: Instant) {
+    pub(super) fn failed_plainly(&self, reason: SendFailure, to: &Known) {
         match reason {
-            SendFailure::Full | SendFailure::DescriptorsInFlight => {}
-            SendFailure::Dead => self.own.saw_dead(port),
+            SendFailure::Full | SendFailure::DescriptorsInFlight | SendFailure::NotifyPending => {}
+            SendFailure::Dead => self.own.saw_dead(&to.trust()),
+            SendFailure::Revoked if to.port.is_facet() => self.own.saw_dead(&to.trust()),
             SendFailure::NotJoined(owner) => {
-                if since.elapsed() > JOIN {
+                // It may be the right it was sent on, or one of those in it.
+                if to.is_unjoined_too_long() {
                     self.own.broken(format_args!(
-                        "{port:?} of life {} is not confirmed by task {owner} in {:?}",
-                        port.life(),
-                        since.elapsed()
+                        "{:?} of life {} is not confirmed by task {owner}",
+                        to.port,
+                        to.port.life(),
                     ));
                 }
             }
-            other => self.own.broken(format_args!("a send to {port:?} failed: {other}")),
+            other => self.own.broken(format_args!("a send to {:?} failed: {other}", to.port)),
         }
     }
 
@@ -159,6 +223,14 @@ impl Voice {
         }
     }
 
+    /// Some port of ours.
+    pub(super) fn with_port(&mut self, fits: impl Fn(&OwnPort) -> bool) -> Option<Arc<OwnPort>> {
+        let ports = lock(&self.own.ports);
+        let start = self.chance.place(ports.len());
+        let mut places = (start..ports.len()).chain(0..start);
+        places.find_map(|at| ports.get(at).filter(|port| fits(port)).cloned())
+    }
+
     /// Takes a right we hold out of the pool.
     pub(super) fn draw(&mut self, wanted: impl Fn(&Held) -> bool) -> Option<Held> {
         let mut pool = lock(&self.own.pool);
@@ -172,12 +244,20 @@ impl Voice {
     }
 
     /// A copy of some send right we hold.
-    pub(super) fn some_send(&mut self) -> Option<(SendRight, PortId, Instant)> {
-        match self.draw(|held| matches!(held, Held::Send { .. })) {
-            Some(Held::Send { right, port, since }) => {
-                let copy = right.clone();
-                self.own.hold(Held::Send { right, port, since });
-                Some((copy, port, since))
+    pub(super) fn some_send(&mut self) -> Option<Known> {
+        self.some_send_that(|_| true)
+    }
+
+    /// The same, of one that may be given on.
+    pub(super) fn some_send_to_give(&mut self) -> Option<Known> {
+        self.some_send_that(Held::is_fit_to_give)
+    }
+
+    fn some_send_that(&mut self, fits: impl Fn(&Held) -> bool) -> Option<Known> {
+        match self.draw(|held| matches!(held, Held::Send(_)) && fits(held)) {
+            Some(Held::Send(known)) => {
+                self.own.hold(Held::Send(known.clone()));
+                Some(known)
             }
             _ => None,
         }
@@ -194,12 +274,13 @@ pub(super) fn answer_to(own: &Own, nonce: u64, fill: u32) -> Letter {
         number: 0,
         nonce,
         rights: Vec::new(),
+        baggage: Vec::new(),
         fill,
     }
 }
 
 fn message(letter: &Letter, cargo: Cargo) -> Message {
-    let mut message = Message::new(letter.encode());
+    let mut message = Message::new(letter.encode()).with_priority(letter.from.priority());
     for held in cargo.rights {
         message = message.with_right(held.into_right());
     }
