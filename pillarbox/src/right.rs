@@ -132,6 +132,7 @@ impl SendRight {
     }
 
     pub(crate) fn joining(join: Arc<Join>) -> Self {
+        join.hold();
         SendRight { target: Target::Joining(join) }
     }
 
@@ -412,7 +413,10 @@ impl Clone for SendRight {
                 Target::Facet(Arc::clone(facet))
             }
             Target::Import(held) => Target::Import(held.clone()),
-            Target::Joining(join) => Target::Joining(Arc::clone(join)),
+            Target::Joining(join) => {
+                join.hold();
+                Target::Joining(Arc::clone(join))
+            }
             Target::Through(passage) => Target::Through(Arc::clone(passage)),
             Target::Dead(task) => Target::Dead(Arc::clone(task)),
         };
@@ -428,6 +432,7 @@ impl Drop for SendRight {
             Target::Facet(facet) if facet.port.task.check().is_ok() => {
                 facet.port.remove_facet_sender(facet.id);
             }
+            Target::Joining(join) if join.task.check().is_ok() => join.let_go(),
             _ => {}
         }
     }

@@ -5,8 +5,12 @@ mod family;
 
 use std::collections::BTreeSet;
 
+use family::linked::give;
 use family::{Reaped, act, acting, long, offer};
-use pillarbox::{Capacity, Deadline, Message, NewsError, Notification, ReceiveError, Task, limits};
+use pillarbox::kernel::{Answer, Request};
+use pillarbox::{
+    Capacity, Deadline, Left, Message, NewsError, Notification, ReceiveError, Task, limits,
+};
 
 /// What comes next to the notify port of `task`, and the number it has.
 fn next(task: &Task, deadline: Deadline) -> Option<(Notification, u64)> {
@@ -130,5 +134,44 @@ fn the_death_of_a_process_comes_there() {
     let told = [next(&task, long()).unwrap(), next(&task, long()).unwrap()];
     assert!(told.contains(&(Notification::DeadName, 1)));
     assert!(told.contains(&(Notification::PeerGone, 2)));
+    assert_eq!(next(&task, Deadline::Now), None);
+}
+
+#[test]
+fn what_is_started_without_waiting_is_completed_there() {
+    let (task, owner) = (Task::new(), Task::new());
+    let notify = task.notify().unwrap();
+    let inbox = owner.port(Capacity::Bounded(1));
+    let post = give(&owner, &task, inbox.make_send().unwrap());
+    // A call.
+    let _ = post.start_call_to(Message::new("call"), &notify, 1, long()).unwrap();
+    inbox.receive(long()).unwrap().reply(Message::new("answer"), long()).unwrap();
+    let answer = notify.receive(long()).unwrap();
+    assert_eq!((answer.body(), answer.completion()), (b"answer".as_slice(), Some(1)));
+    // A request to a task.
+    let kernel = give(&owner, &task, owner.kernel().unwrap());
+    let _ = kernel.start_call_to(Request::Identity.message(), &notify, 2, long()).unwrap();
+    let told = notify.receive(long()).unwrap();
+    assert!(matches!(Answer::of(&told), Ok(Answer::Identity(_))) && told.completion() == Some(2));
+    // A message that is left, and room that is waited for.
+    post.send(Message::new("full"), long()).unwrap();
+    let (to, left) = notify.make_news(3).unwrap();
+    assert!(matches!(post.leave(Message::new("left"), to).unwrap(), Left::Waiting));
+    let (to, _room) = notify.make_news(4).unwrap();
+    post.notify_room(to).unwrap();
+    assert!(!left.is_over());
+    assert_eq!(inbox.receive(long()).unwrap().body(), b"full");
+    assert_eq!(inbox.receive(long()).unwrap().body(), b"left");
+    let both = [next(&task, long()).unwrap(), next(&task, long()).unwrap()];
+    assert!(both.contains(&(Notification::MessageAccepted, 3)), "{both:?}");
+    assert!(both.contains(&(Notification::SendPossible, 4)), "{both:?}");
+    // A port that somebody else lets go, and one that is let go here.
+    let port = task.port(Capacity::Bounded(1));
+    let _ = port.watch_destroyed(5).unwrap();
+    drop(port);
+    assert_eq!(next(&task, long()), Some((Notification::PortDestroyed, 5)));
+    let _ = post.watch_dead(6).unwrap();
+    drop(post);
+    assert_eq!(next(&task, long()), Some((Notification::LetGo, 6)));
     assert_eq!(next(&task, Deadline::Now), None);
 }

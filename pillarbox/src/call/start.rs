@@ -117,7 +117,13 @@ impl SendRight {
         deadline: Deadline,
     ) -> Result<StartedCall, SendError> {
         let completion = Completion { port: Arc::clone(to.core()), number };
-        self.ask(request, deadline, Some(completion)).map(StartedCall::new)
+        let cell = self.ask(request, deadline, Some(completion))?;
+        if let Settled::Import(entry) = self.resolve().settled() {
+            // No thread of ours waits for that peer: if all of its threads are in
+            // user code, somebody must ring.
+            entry.link.task.be_patient(&entry.link);
+        }
+        Ok(StartedCall::new(cell))
     }
 
     /// Sends the request with a reply right to a cell of its own.

@@ -6,7 +6,7 @@
 //! meanwhile, as [`chain`](super::chain) says.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use abi::frame::{Header, Kind};
@@ -71,6 +71,8 @@ pub(crate) struct Join {
     result: OnceLock<Joined>,
     /// The link it was claimed on.
     claimed: OnceLock<Arc<Link>>,
+    /// Send rights in our space that lead here.
+    held: AtomicUsize,
     waiting: Mutex<Waiting>,
     once_taken: AtomicBool,
     /// For a right whose port has gone to the owner.
@@ -116,6 +118,7 @@ impl Join {
             ticket,
             result: OnceLock::new(),
             claimed: OnceLock::new(),
+            held: AtomicUsize::new(0),
             waiting: Mutex::default(),
             once_taken: AtomicBool::new(false),
             follow,
@@ -319,6 +322,38 @@ impl Join {
             for waiter in lock(&self.waiting).waiters.drain(..) {
                 after.wake(waiter);
             }
+        }
+    }
+}
+
+impl Join {
+    /// One send right more in our space leads here.
+    pub(crate) fn hold(&self) {
+        // Relaxed: who lets go of the last one has seen the others.
+        self.held.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less. Its end is nothing to us after the last, though the claim may be
+    /// open still.
+    pub(crate) fn let_go(&self) {
+        if self.held.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.forget_watchers();
+        }
+    }
+
+    fn forget_watchers(&self) {
+        let watchers = std::mem::take(&mut lock(&self.waiting).watchers);
+        for to in watchers {
+            to.notify(Notification::LetGo);
+        }
+    }
+}
+
+impl Drop for Join {
+    fn drop(&mut self) {
+        // Rights to a port that went away are not counted.
+        if self.task.check().is_ok() {
+            self.forget_watchers();
         }
     }
 }

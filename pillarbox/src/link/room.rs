@@ -54,6 +54,8 @@ impl Entry {
         };
         self.look(&mut after);
         after.run();
+        // No thread of ours waits for the peer, whose own may all be busy.
+        self.link.task.be_patient(&self.link);
         before
     }
 

@@ -228,7 +228,10 @@ impl PortCore {
             state.facets.rules.forget(id);
             state.facets.places.remove(&id)
         };
-        drop(place);
+        // Its end would be nothing to us any more.
+        for to in place.into_iter().flat_map(|place| place.watchers) {
+            to.notify(Notification::LetGo);
+        }
     }
 
     pub(crate) fn facet_end(&self, id: u64) -> Option<End> {

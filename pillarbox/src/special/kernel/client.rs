@@ -17,6 +17,25 @@ use crate::right::SendRight;
 /// narrowed and does not permit it, and with [`KernelError::Deadline`] where the
 /// task has not answered in time; what it does about a request it has taken in is
 /// then not known. None waits for the threads of the task that is asked.
+///
+/// Without waiting the same is asked with [`Request::message`], which any call
+/// takes: [`SendRight::start_call_to`] has the answer come to a port.
+///
+/// # Rights
+/// Holds one send right; its calls borrow it. A clone holds a right of its own.
+///
+/// # Examples
+/// ```
+/// use pillarbox::kernel::{Kernel, ids};
+/// use pillarbox::{Deadline, Task, Terms};
+/// let task = Task::new();
+/// // Who is given this may have ports made and do nothing else.
+/// let terms = Terms::new().ids_listed([ids::MAKE_PORT]);
+/// let maker = Kernel::new(task.kernel()?.attenuate(&terms)?);
+/// assert!(maker.make_port(pillarbox::Capacity::Unbounded, Deadline::Never).is_ok());
+/// assert!(maker.make_region(1, Deadline::Never).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Kernel {
     right: SendRight,
