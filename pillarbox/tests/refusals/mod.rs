@@ -8,9 +8,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use pillarbox::kernel::{Kernel, KernelError, Program, Refused as KernelRefused};
 use pillarbox::{
-    CallError, Capacity, Deadline, Holding, LinkError, Message, ReceiveRight, Right, SendFailure,
-    SendRight, Spawn, Task,
+    CallError, Capacity, Deadline, Holding, LinkError, Message, Notification, ReceiveRight, Right,
+    SendFailure, SendRight, Spawn, Task,
 };
 
 use crate::family::{long, settled};
@@ -163,7 +164,9 @@ impl World {
         self.talk(&inbox, &to_owner)?;
         self.call(&inbox, &to_owner)?;
         self.introduce(&inbox, &to_owner, &to_owner_too)?;
-        self.spawn()
+        self.bequeath(&inbox, &to_owner)?;
+        self.spawn()?;
+        self.ask()
     }
 
     /// The two others connect to the owner.
@@ -272,6 +275,96 @@ impl World {
         assert_eq!(came_back, usize::from(ended == Err("not started")), "the rights come back");
         let _ = told.receive(long()).expect("the rights of the child end");
         ended.map_err(|why| refused("spawn", why))
+    }
+}
+
+impl World {
+    /// The caller lets go of a port that the owner is to have then.
+    fn bequeath(&self, inbox: &ReceiveRight, to_owner: &SendRight) -> Result<(), Refused> {
+        let (home, work) =
+            (self.caller.port(Capacity::Bounded(4)), self.caller.port(Capacity::Bounded(4)));
+        send("a way back", to_owner, Message::new("").with_right(home.make_send().unwrap()))?;
+        let to_home = take_right(receive("a way back", inbox, to_owner)?);
+        let keeper = self.owner.port(Capacity::Bounded(1));
+        let promise = Message::new("").with_right(keeper.make_send_once().unwrap());
+        send("a promise", &to_home, promise)?;
+        let mut came = receive("a promise", &home, &to_home)?;
+        let to = came.take_rights().remove(0).into_send_once().unwrap();
+        let post = work.make_send().unwrap();
+        post.send(Message::new("undone"), long()).map_err(|error| error.to_string())?;
+        drop(post);
+        work.notify_destroyed(to).unwrap();
+        drop(work);
+        let mut news = keeper.receive(long()).expect("one word, whatever it is");
+        if news.notification() != Some(Notification::PortDestroyed) {
+            assert!(to_owner.is_dead(), "the way was there: {news:?}");
+            return Err(refused("a port that was let go", "the link has ended"));
+        }
+        let work = news.take_rights().remove(0).into_receive().unwrap();
+        match work.receive(Deadline::Now) {
+            Ok(message) => {
+                assert_eq!(message.body(), b"undone");
+                Ok(())
+            }
+            Err(_) => Err(refused("a port that was let go", "it had no room here")),
+        }
+    }
+
+    /// The caller asks another task for all that it makes.
+    fn ask(&self) -> Result<(), Refused> {
+        let asked = Task::new();
+        let result = self.ask_of(&asked);
+        asked.close();
+        let linked = || self.caller.peers().iter().any(|peer| peer.task == asked.id());
+        settled(linked, |linked| !linked);
+        result
+    }
+
+    fn ask_of(&self, asked: &Task) -> Result<(), Refused> {
+        let door = door();
+        let kernel = asked.kernel().map_err(|error| error.to_string())?;
+        let listening = asked
+            .listen(&door, vec![("kernel".to_owned(), kernel)])
+            .map_err(|error| link_error("listen", &error))?;
+        let offered = self.caller.connect(&door, long());
+        let mut offered = offered.map_err(|error| link_error("connect", &error))?;
+        drop(listening);
+        let kernel = offered.remove("kernel").unwrap().into_send();
+        let kernel = Kernel::new(kernel.map_err(|_| "no send right".to_owned())?);
+        let unmade = |error: KernelError| {
+            let known = matches!(
+                error,
+                KernelError::Died
+                    | KernelError::Refused(KernelRefused::System { .. })
+                    | KernelError::Refused(KernelRefused::DescriptorLost)
+                    | KernelError::Unsent(_)
+            );
+            assert!(known, "{error:?}");
+            refused("a request", error)
+        };
+        let region = File::from(kernel.make_region(5_000, long()).map_err(unmade)?);
+        assert_eq!(region.metadata().unwrap().len(), 5_000);
+        let port = kernel.make_port(Capacity::Bounded(1), long()).map_err(unmade)?;
+        let post = port.make_send().unwrap();
+        if post.send(Message::new(""), Deadline::Now).is_err() {
+            return Err(refused("a port that was made", "it had no room here"));
+        }
+        let given = self.caller.port(Capacity::Bounded(1));
+        let told = self.caller.port(Capacity::Bounded(1));
+        let program = Program::new("/bin/true").right("port", given.make_send().unwrap());
+        given.notify_no_senders(told.make_send_once().unwrap()).unwrap();
+        let started = kernel.start(program, long());
+        let ended = match started {
+            Ok(started) => started.wait(long()).map_err(unmade),
+            Err(error) => {
+                let reason = error.reason;
+                drop(error);
+                Err(unmade(reason))
+            }
+        };
+        let _ = told.receive(long()).expect("the rights of the program end");
+        assert_eq!(ended?.code, Some(0));
+        Ok(())
     }
 }
 

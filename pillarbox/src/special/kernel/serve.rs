@@ -28,6 +28,9 @@ pub(crate) type KernelPort = Mutex<Option<ReceiveRight>>;
 /// How many requests one thread answers before the background thread goes on.
 const TURN: usize = 16;
 
+/// The number of an error that has none.
+const EIO: i32 = 5;
+
 /// An answer, and what comes with it.
 pub(super) struct Response {
     pub(super) reply: Reply,
@@ -49,8 +52,13 @@ impl From<Refused> for Response {
 
 impl Response {
     pub(super) fn system(error: &std::io::Error) -> Refused {
-        // Without a number it is of our own making: the arguments were odd.
-        error.raw_os_error().map_or(Refused::BadRequest, |errno| Refused::System { errno })
+        match error.raw_os_error() {
+            Some(errno) => Refused::System { errno },
+            // The arguments were odd.
+            None if error.kind() == std::io::ErrorKind::InvalidInput => Refused::BadRequest,
+            // Whoever found it did not keep the number.
+            None => Refused::System { errno: EIO },
+        }
     }
 
     /// Sends the answer. False where nobody has it: then what comes with it ends.
