@@ -17,7 +17,7 @@ use crate::error::{SendFailure, TaskError};
 use crate::link::{Join, Joined, Link};
 use crate::message::Message;
 use crate::peer::{Peer, PeerCore};
-use crate::port::{After, PortCore, PortOptions, ReceiveRight};
+use crate::port::{After, PortCore, PortOptions, ReceiveRight, Search};
 use crate::right::{SendRight, Sink};
 use crate::task::Task;
 use crate::wait::parking::lock;
@@ -177,23 +177,24 @@ impl TaskCore {
     }
 
     /// Asks the peer of `link` for its inbox.
-    fn ask_inbox(
-        self: &Arc<Self>,
-        link: &Arc<Link>,
-        deadline: Deadline,
-    ) -> Result<SendRight, SendToFailure> {
+    pub(crate) fn begin_inbox(self: &Arc<Self>, link: &Arc<Link>) -> Arc<Join> {
         let owner = link.peer_task();
         let ticket = Ticket(self.next_id());
         let join = Join::new(self, RightKind::Send, owner, Address::default(), owner, ticket);
         let mut after = After::default();
         link.claim(Arc::clone(&join), &mut after);
         after.run();
+        join
+    }
+
+    fn ask_inbox(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        deadline: Deadline,
+    ) -> Result<SendRight, SendToFailure> {
+        let join = self.begin_inbox(link);
         join.wait(deadline).map_err(|_| SendToFailure::Unanswered)?;
-        match join.result() {
-            Some(Joined::Send(_)) => Ok(SendRight::joining(join)),
-            _ if link.is_dead() => Err(SendToFailure::Gone),
-            _ => Err(SendToFailure::NoInbox),
-        }
+        inbox_answer(link, join)
     }
 
     fn send_to(
@@ -215,30 +216,45 @@ impl TaskCore {
             let right = match kept.filter(|right| !right.is_dead()) {
                 Some(right) => right,
                 None => match self.ask_inbox(&link, deadline) {
-                    Ok(right) => {
-                        link.peer_core().keep_inbox(right.clone());
-                        right
-                    }
+                    Ok(right) => right,
                     Err(reason) => return Err((reason, message)),
                 },
             };
             match right.send(message, deadline) {
                 Ok(()) => return Ok(()),
-                Err(error) if error.reason == SendFailure::Dead => {
-                    message = *error.message;
-                    if link.is_dead() {
-                        return Err((SendToFailure::Gone, message));
-                    }
-                    if last {
-                        return Err((SendToFailure::NoInbox, message));
-                    }
-                }
                 Err(error) => {
-                    return Err((SendToFailure::Unsent(error.reason), *error.message));
+                    message = *error.message;
+                    if let Some(reason) = unsent(error.reason, &link, last) {
+                        return Err((reason, message));
+                    }
                 }
             }
         }
         Err((SendToFailure::NoInbox, message))
+    }
+}
+
+/// What the owner of an inbox has answered. A right to it is kept.
+pub(crate) fn inbox_answer(link: &Link, join: Arc<Join>) -> Result<SendRight, SendToFailure> {
+    match join.result() {
+        Some(Joined::Send(_)) => {
+            let right = SendRight::joining(join);
+            link.peer_core().keep_inbox(right.clone());
+            Ok(right)
+        }
+        _ if link.is_dead() => Err(SendToFailure::Gone),
+        _ => Err(SendToFailure::NoInbox),
+    }
+}
+
+/// What a send to an inbox failed with; `None` where the inbox was closed, and
+/// another may have been opened.
+pub(crate) fn unsent(reason: SendFailure, link: &Link, last: bool) -> Option<SendToFailure> {
+    match reason {
+        SendFailure::Dead if link.is_dead() => Some(SendToFailure::Gone),
+        SendFailure::Dead if last => Some(SendToFailure::NoInbox),
+        SendFailure::Dead => None,
+        reason => Some(SendToFailure::Unsent(reason)),
     }
 }
 
@@ -334,8 +350,8 @@ impl ReceiveRight {
         let wanted =
             |message: &Message| message.sender().is_some_and(|sender| sender.task == peer.task());
         // Looked at before the queue: what is not there then never comes.
-        let link = task.link_with(peer.task());
-        let found = self.receive_unless(wanted, || peer.is_gone(), link.as_ref(), deadline);
+        let search = Search::until_gone(task.link_with(peer.task()));
+        let found = self.core().search_until(search, wanted, || peer.is_gone(), deadline);
         match found {
             Some(Some(message)) => Ok(message),
             Some(None) => Err(ReceiveFromError::Gone),

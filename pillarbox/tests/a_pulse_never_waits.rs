@@ -15,6 +15,10 @@ use pillarbox::{
 /// Pulses of the port in the tests with other processes.
 const EACH: u32 = 5;
 
+/// Orders to who pulses.
+const ENOUGH: i32 = -1;
+const LET_GO: i32 = -2;
+
 fn bounded() -> PortOptions {
     PortOptions::new(Capacity::Bounded(1))
 }
@@ -177,22 +181,28 @@ fn pulser_part() {
         return;
     }
     let task = Task::current().unwrap();
-    let (mut post, go) = (given("inbox"), task.port(Capacity::Bounded(4)));
+    let (mut post, go) = (Some(given("inbox")), task.port(Capacity::Bounded(4)));
     // Each time it is told to, it pulses as often as there is room, and says how
-    // often that was, and gives the right back for another of the same port.
+    // often that was; or lets its right go, and is given another to the same port.
     given("answers").send(Message::new("").with_right(go.make_send().unwrap()), long()).unwrap();
     let mut sent = 0;
     loop {
         let mut order = go.receive(long()).unwrap();
-        if order.id() < 0 {
-            return;
+        match order.id() {
+            ENOUGH => return,
+            // The release may cross the next grant, which is on its way already.
+            LET_GO => {
+                post = None;
+                continue;
+            }
+            _ => {}
         }
         for right in order.take_rights() {
             let Right::Send(right) = right else { panic!("another right") };
-            // Dropped first: the release may cross the next grant.
-            post = right;
+            post = Some(right);
         }
-        let full = fill(&post, sent);
+        let post = post.as_ref().expect("it has a right");
+        let full = fill(post, sent);
         sent += full;
         assert_eq!(post.pulse(1, 0, 0), Err(PulseError::NoRoom));
         order.reply(Message::new("").with_tag(full), long()).unwrap();
@@ -228,9 +238,13 @@ fn each_other_task_has_the_limit_for_itself_whatever_becomes_of_its_rights() {
                 assert_eq!((pulse.id, pulse.value, pulse.count), (1, expected[who], 1));
                 expected[who] += 1;
             }
-            // In every other turn it gets the right anew and lets the old one go.
+            // In one turn of three it lets its right go and gets it anew, in another
+            // it has both for a moment.
             let mut order = Message::new("");
-            if turn % 2 == 1 {
+            if turn % 3 == 1 {
+                go.send(Message::new("").with_id(LET_GO), long()).unwrap();
+            }
+            if turn % 3 > 0 {
                 order = order.with_right(inbox.make_send().unwrap());
             }
             of[who] = go.call(order, long()).unwrap().tag();
@@ -242,7 +256,7 @@ fn each_other_task_has_the_limit_for_itself_whatever_becomes_of_its_rights() {
     let _ = inbox.peek();
     assert_eq!(inbox.status().queued, 2 * u64::from(EACH));
     for (child, go) in &mut children {
-        go.send(Message::new("").with_id(-1), long()).unwrap();
+        go.send(Message::new("").with_id(ENOUGH), long()).unwrap();
         assert!(child.ended_well());
     }
 }

@@ -1,15 +1,18 @@
 //! What the holder of a reply right sees, and may do before it answers.
 
-use abi::{Offence, TaskId};
+use std::sync::Arc;
+
+use abi::{Offence, Slot, TaskId};
 use rights::reply::{Gone, ReplyState};
 
 use super::{CallNote, News};
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
-use crate::link::Joined;
+use crate::link::{Joined, Link};
 use crate::message::{Message, Notification};
 use crate::port::After;
 use crate::right::{Once, SendOnceRight, Sink};
+use crate::wait::Waiter;
 
 /// Why a part of an answer was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -185,10 +188,35 @@ impl SendOnceRight {
         if self.task().is_none_or(|task| task.check().is_err()) {
             return Err(PartError::Forked);
         }
-        if let Some(Once::Joining(join)) = self.settle() {
-            let join = std::sync::Arc::clone(join);
+        if let Some(join) = self.joining_to() {
             join.wait(deadline).map_err(|_| PartError::NotJoined(join.owner))?;
         }
+        match self.begin_part(offset, bytes)? {
+            None => Ok(()),
+            Some((link, slot)) => {
+                let mut written = 0;
+                let mut at_link = false;
+                let done = link.task.wait(deadline, Some(&link), |waiter| {
+                    if !std::mem::replace(&mut at_link, true) {
+                        link.add_waiter(waiter);
+                    }
+                    link.write_part_now(slot, offset, bytes, &mut written, || self.state())
+                });
+                if at_link {
+                    link.remove_waiter(&Waiter::mine());
+                }
+                done.unwrap_or(Err(PartError::Full { written }))
+            }
+        }
+    }
+
+    /// Sees whether a part may be written; one to a caller of our own task is
+    /// placed at once. Returns where else it goes.
+    pub(crate) fn begin_part(
+        &mut self,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<Option<(Arc<Link>, Slot)>, PartError> {
         let _ = self.settle();
         if let ReplyState::Gone(why) = self.state() {
             return Err(PartError::Gone(why));
@@ -202,11 +230,10 @@ impl SendOnceRight {
         }
         match self.target() {
             Some(Once::Own(Sink::Reply(cell))) => {
-                cell.part(offset, bytes).map_err(|_| PartError::BeyondRoom { room })
+                cell.part(offset, bytes).map_err(|_| PartError::BeyondRoom { room })?;
+                Ok(None)
             }
-            Some(Once::Import(link, slot)) => {
-                link.write_parts(*slot, offset, bytes, deadline, || self.state())
-            }
+            Some(Once::Import(link, slot)) => Ok(Some((Arc::clone(link), *slot))),
             Some(Once::Joining(join)) => Err(PartError::NotJoined(join.owner)),
             Some(Once::Own(Sink::Port(_) | Sink::Facet(_)) | Once::Dead(_)) | None => {
                 Err(PartError::NoRoom)

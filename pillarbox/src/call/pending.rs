@@ -1,12 +1,14 @@
 //! A call under way, to be waited for or withdrawn.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use rights::reply::Gone;
 
-use super::ReplyCell;
+use super::{ReplyCell, Seen};
 use crate::deadline::Deadline;
 use crate::error::CallError;
+use crate::future::Standing;
 use crate::link::Link;
 use crate::message::Message;
 
@@ -24,17 +26,37 @@ pub enum Withdraw {
 
 /// A call that was sent and is not answered yet.
 ///
+/// It is waited for with [`PendingCall::wait`], or as a future.
+///
+/// # Rights
 /// Dropping it withdraws the request: the server sees that nobody waits.
 #[derive(Debug)]
 #[must_use = "a pending call that is dropped is withdrawn"]
 pub struct PendingCall {
     cell: Arc<ReplyCell>,
     link: Option<Arc<Link>>,
+    /// Once it was polled as a future.
+    standing: Option<Standing>,
 }
 
 impl PendingCall {
-    pub(super) fn new(cell: Arc<ReplyCell>, link: Option<Arc<Link>>) -> Self {
-        PendingCall { cell, link }
+    pub(crate) fn new(cell: Arc<ReplyCell>, link: Option<Arc<Link>>) -> Self {
+        PendingCall { cell, link, standing: None }
+    }
+
+    pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, CallError>> {
+        let task = &self.cell.task;
+        if task.check().is_err() {
+            return Poll::Ready(Err(CallError::Forked));
+        }
+        let standing = self.standing.get_or_insert_default();
+        let polled = standing.poll(task, cx, |waiter| self.cell.look(Some(waiter)));
+        match (&polled, &self.link) {
+            (Poll::Ready(_), _) => self.standing = None,
+            (Poll::Pending, Some(link)) => task.be_patient(link),
+            (Poll::Pending, None) => {}
+        }
+        polled.map(Seen::verdict)
     }
 
     /// Waits for the answer.
@@ -45,15 +67,16 @@ impl PendingCall {
     /// # Errors
     /// [`CallError::Deadline`] leaves the call as it was: it can be waited for
     /// again. [`CallError::Withdrawn`] where it was withdrawn, or its answer was
-    /// taken before. Else see [`CallError`].
+    /// taken before, [`CallError::Forked`] in a forked child. Else see [`CallError`].
     ///
     /// # Blocking
     /// Sleeps until the answer comes, at most until `deadline`. A server that
     /// dies ends the wait.
     pub fn wait(&mut self, deadline: Deadline) -> Result<Message, CallError> {
         if self.cell.task.check().is_err() {
-            return Err(CallError::Withdrawn);
+            return Err(CallError::Forked);
         }
+        self.standing = None;
         self.cell.wait(deadline, self.link.as_deref())
     }
 
@@ -65,7 +88,7 @@ impl PendingCall {
     /// As [`PendingCall::wait`].
     pub fn try_take(&mut self) -> Option<Result<Message, CallError>> {
         if self.cell.task.check().is_err() {
-            return Some(Err(CallError::Withdrawn));
+            return Some(Err(CallError::Forked));
         }
         if let Some(found) = self.cell.try_take() {
             return Some(found);
@@ -113,7 +136,7 @@ pub struct StartedCall {
 }
 
 impl StartedCall {
-    pub(super) fn new(cell: Arc<ReplyCell>) -> Self {
+    pub(crate) fn new(cell: Arc<ReplyCell>) -> Self {
         StartedCall { cell }
     }
 

@@ -77,7 +77,7 @@ impl SendRight {
         deadline: Deadline,
     ) -> Result<PendingCall, SendError> {
         let cell = self.ask(request, deadline, None)?;
-        Ok(PendingCall::new(cell, self.resolve().link().map(Arc::clone)))
+        Ok(PendingCall::new(cell, self.link_to_owner()))
     }
 
     /// Sends `request` with a reply right; the answer is delivered to `to`, a
@@ -133,16 +133,10 @@ impl SendRight {
         deadline: Deadline,
         to: Option<Completion>,
     ) -> Result<Arc<ReplyCell>, SendError> {
-        let room = request.room();
         if let Some(reason) = self.may_call(&request) {
             return Err(SendError { reason, message: Box::new(request) });
         }
-        if let Some(completion) = &to {
-            completion.port.add_once();
-        }
-        let cell = self.reply_cell(room, to);
-        let right = SendOnceRight::own(Sink::Reply(Arc::clone(&cell)));
-        let before = request.reply.replace(right);
+        let (cell, before) = self.promise_reply(&mut request, to);
         if let Err(mut error) = self.send(request, deadline) {
             // The caller gets back what it put in, not the reply right we made.
             let _ = cell.end(Gone::Withdrawn);
@@ -153,10 +147,26 @@ impl SendRight {
         Ok(cell)
     }
 
-    /// Where the answer of a call on this right arrives.
-    pub(crate) fn reply_cell(&self, room: u64, to: Option<Completion>) -> Arc<ReplyCell> {
+    /// Puts a reply right to a cell of its own into the request. Returns the right
+    /// that was there before.
+    pub(crate) fn promise_reply(
+        &self,
+        request: &mut Message,
+        to: Option<Completion>,
+    ) -> (Arc<ReplyCell>, Option<SendOnceRight>) {
+        if let Some(completion) = &to {
+            completion.port.add_once();
+        }
         let within = self.passage().map(|passage| passage.within());
-        ReplyCell::new(self.task(), room, to, within)
+        let cell = ReplyCell::new(self.task(), request.room(), to, within);
+        let right = SendOnceRight::own(Sink::Reply(Arc::clone(&cell)));
+        let before = request.reply.replace(right);
+        (cell, before)
+    }
+
+    /// As [`SendRight::link`], to be kept.
+    pub(crate) fn link_to_owner(&self) -> Option<Arc<Link>> {
+        self.resolve().link().map(Arc::clone)
     }
 
     /// Why the request cannot be one.

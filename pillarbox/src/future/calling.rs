@@ -1,34 +1,81 @@
-//! Calling, and asking how full a port is.
+//! Calling, starting a call, and waiting for its answer.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use abi::frame::PortStatus;
 use rights::reply::Gone;
 
 use super::sending::Sending;
-use super::standing::Standing;
-use crate::call::ReplyCell;
-use crate::error::{CallError, SendError, StatusError};
-use crate::link::{AskedStatus, Join, Link};
+use crate::call::{Completion, PendingCall, ReplyCell, StartedCall};
+use crate::error::{CallError, SendError};
 use crate::message::Message;
-use crate::right::{SendOnceRight, SendRight, Settled, Sink};
+use crate::port::ReceiveRight;
+use crate::right::{SendOnceRight, SendRight};
 
-/// A call between two polls.
+/// A call that is not sent yet, between two polls. Dropped, it is withdrawn.
 #[derive(Debug)]
-enum Calling {
+struct Starting {
     /// Nothing was done.
-    New(Option<Message>),
-    Sending {
-        sending: Box<Sending>,
-        cell: Arc<ReplyCell>,
-        /// The reply right the caller had put in.
-        before: Option<SendOnceRight>,
-    },
-    Waiting(Arc<ReplyCell>, Option<Arc<Link>>),
-    Done,
+    new: Option<(Message, Option<Completion>)>,
+    /// It is being sent, with a reply right to this cell.
+    cell: Option<Arc<ReplyCell>>,
+    sending: Option<Box<Sending>>,
+    /// The reply right the caller had put in.
+    before: Option<SendOnceRight>,
+}
+
+impl Starting {
+    fn new(request: Message, to: Option<Completion>) -> Self {
+        Starting { new: Some((request, to)), cell: None, sending: None, before: None }
+    }
+
+    fn poll(
+        &mut self,
+        right: &SendRight,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Arc<ReplyCell>, SendError>> {
+        if let Some((mut request, to)) = self.new.take() {
+            if let Some(reason) = right.may_call(&request) {
+                return Poll::Ready(Err(SendError { reason, message: Box::new(request) }));
+            }
+            let (cell, before) = right.promise_reply(&mut request, to);
+            (self.cell, self.before) = (Some(cell), before);
+            self.sending = Some(Box::new(Sending::new(request)));
+        }
+        let Some(sending) = &mut self.sending else { return Poll::Pending };
+        let sent = ready!(sending.poll(right, cx));
+        self.sending = None;
+        let before = self.before.take();
+        Poll::Ready(match (sent, self.cell.take()) {
+            (Ok(()), Some(cell)) => Ok(cell),
+            (Ok(()), None) => return Poll::Pending,
+            (Err(mut error), cell) => {
+                withdraw(cell);
+                // The caller gets back what it put in, not the reply right we
+                // made.
+                error.message.reply = before;
+                Err(error)
+            }
+        })
+    }
+}
+
+/// The call was not sent.
+fn withdraw(cell: Option<Arc<ReplyCell>>) {
+    if let Some(cell) = cell
+        && cell.task.check().is_ok()
+    {
+        let _ = cell.end(Gone::Withdrawn);
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        // Before the message goes, with the reply right in it.
+        withdraw(self.cell.take());
+    }
 }
 
 /// What [`SendRight::call_async`] returns.
@@ -36,79 +83,61 @@ enum Calling {
 #[must_use = "a future does nothing unless it is polled"]
 pub struct CallFuture<'a> {
     right: &'a SendRight,
-    standing: Standing,
-    calling: Calling,
+    starting: Starting,
+    answer: Option<PendingCall>,
 }
 
 impl Future for CallFuture<'_> {
     type Output = Result<Message, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let CallFuture { right, standing, calling } = &mut *self;
-        let task = right.task();
-        loop {
-            match calling {
-                Calling::New(request) => {
-                    let Some(mut request) = request.take() else { return Poll::Pending };
-                    if let Some(reason) = right.may_call(&request) {
-                        let message = Box::new(request);
-                        return Poll::Ready(Err(SendError { reason, message }.into()));
-                    }
-                    let cell = right.reply_cell(request.room(), None);
-                    let reply = SendOnceRight::own(Sink::Reply(Arc::clone(&cell)));
-                    let before = request.reply.replace(reply);
-                    let sending = Box::new(Sending::new(request));
-                    *calling = Calling::Sending { sending, cell, before };
-                }
-                Calling::Sending { sending, cell, before } => match sending.poll(right, cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Err(mut error)) => {
-                        // The caller gets back what it put in, not the reply
-                        // right we made.
-                        if task.check().is_ok() {
-                            let _ = cell.end(Gone::Withdrawn);
-                        }
-                        error.message.reply = before.take();
-                        *calling = Calling::Done;
-                        return Poll::Ready(Err(error.into()));
-                    }
-                    Poll::Ready(Ok(())) => {
-                        let link = match right.resolve().settled() {
-                            Settled::Import(entry) => Some(Arc::clone(&entry.link)),
-                            _ => None,
-                        };
-                        *calling = Calling::Waiting(Arc::clone(cell), link);
-                    }
-                },
-                Calling::Waiting(cell, link) => {
-                    if task.check().is_err() {
-                        *calling = Calling::Done;
-                        return Poll::Ready(Err(CallError::Forked));
-                    }
-                    let Poll::Ready(answer) =
-                        standing.poll(task, cx, |waiter| cell.look(Some(waiter)))
-                    else {
-                        if let Some(link) = link {
-                            task.be_patient(link);
-                        }
-                        return Poll::Pending;
-                    };
-                    *calling = Calling::Done;
-                    return Poll::Ready(answer.verdict());
-                }
-                Calling::Done => return Poll::Pending,
+        let CallFuture { right, starting, answer } = &mut *self;
+        let pending = match answer {
+            Some(pending) => pending,
+            None => {
+                let cell = ready!(starting.poll(right, cx))?;
+                answer.insert(PendingCall::new(cell, right.link_to_owner()))
             }
-        }
+        };
+        let answered = ready!(Pin::new(pending).poll(cx));
+        *answer = None;
+        Poll::Ready(answered)
     }
 }
 
-impl Drop for CallFuture<'_> {
-    fn drop(&mut self) {
-        if let Calling::Sending { cell, .. } | Calling::Waiting(cell, _) = &self.calling
-            && self.right.task().check().is_ok()
-        {
-            let _ = cell.end(Gone::Withdrawn);
-        }
+/// What [`SendRight::start_call_async`] returns.
+#[derive(Debug)]
+#[must_use = "a future does nothing unless it is polled"]
+pub struct StartCallFuture<'a> {
+    right: &'a SendRight,
+    starting: Starting,
+}
+
+impl Future for StartCallFuture<'_> {
+    type Output = Result<PendingCall, SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let StartCallFuture { right, starting } = &mut *self;
+        let cell = ready!(starting.poll(right, cx))?;
+        Poll::Ready(Ok(PendingCall::new(cell, right.link_to_owner())))
+    }
+}
+
+/// What [`SendRight::start_call_to_async`] returns.
+#[derive(Debug)]
+#[must_use = "a future does nothing unless it is polled"]
+pub struct StartCallToFuture<'a> {
+    right: &'a SendRight,
+    starting: Starting,
+}
+
+impl Future for StartCallToFuture<'_> {
+    type Output = Result<StartedCall, SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let StartCallToFuture { right, starting } = &mut *self;
+        let cell = ready!(starting.poll(right, cx))?;
+        Poll::Ready(Ok(StartedCall::new(cell)))
     }
 }
 
@@ -151,110 +180,101 @@ impl SendRight {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn call_async(&self, request: Message) -> CallFuture<'_> {
-        CallFuture {
-            right: self,
-            standing: Standing::default(),
-            calling: Calling::New(Some(request)),
-        }
+        CallFuture { right: self, starting: Starting::new(request, None), answer: None }
     }
-}
 
-/// What [`SendRight::status_async`] returns.
-#[derive(Debug)]
-#[must_use = "a future does nothing unless it is polled"]
-pub struct StatusFuture<'a> {
-    right: &'a SendRight,
-    standing: Standing,
-    joining: Option<Arc<Join>>,
-    asked: Option<AskedStatus>,
-}
-
-impl Future for StatusFuture<'_> {
-    type Output = Result<PortStatus, StatusError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let StatusFuture { right, standing, joining, asked } = &mut *self;
-        let task = right.task();
-        let right = right.resolve();
-        if task.check().is_err() {
-            return Poll::Ready(Err(StatusError::Forked));
-        }
-        let polled = standing.poll(task, cx, |waiter| {
-            loop {
-                if let Some(question) = asked {
-                    let answer = question.look(waiter)?;
-                    if answer != Err(StatusError::Dead) || !right.leads_elsewhere() {
-                        return Some(answer);
-                    }
-                    // The port went to another task meanwhile: that one knows.
-                    *asked = None;
-                }
-                match right.settled() {
-                    Settled::Own(port) if port.is_alive() => return Some(Ok(port.status())),
-                    Settled::Facet(facet) if facet.port.is_alive() && !facet.has_ended() => {
-                        return Some(Ok(facet.port.status()));
-                    }
-                    Settled::Own(_) | Settled::Facet(_) | Settled::Dead => {
-                        return Some(Err(StatusError::Dead));
-                    }
-                    Settled::Joining(join) => {
-                        *joining = Some(Arc::clone(join));
-                        join.stand(waiter)?;
-                    }
-                    Settled::Import(entry) => match entry.ask_status() {
-                        Ok(question) => *asked = Some(question),
-                        Err(error) => return Some(Err(error)),
-                    },
-                }
-            }
-        });
-        if polled.is_ready() {
-            *asked = None;
-        }
-        match (asked, joining) {
-            (Some(asked), _) => task.be_patient(&asked.link),
-            (None, Some(join)) if polled.is_pending() => join.be_patient(),
-            (None, _) => {}
-        }
-        polled
-    }
-}
-
-impl Drop for StatusFuture<'_> {
-    fn drop(&mut self) {
-        if let Some(join) = self.joining.take()
-            && join.task.check().is_ok()
-        {
-            join.forget(self.standing.waiter());
-        }
-    }
-}
-
-impl SendRight {
-    /// Asks the owner how full the port is, as [`SendRight::status`] does,
-    /// without a thread that waits.
+    /// Sends `request` with a reply right, as [`SendRight::start_call`] does,
+    /// without a thread that waits for room. The answer is waited for later: the
+    /// [`PendingCall`] is a future itself.
+    ///
+    /// # Rights
+    /// As [`SendRight::send_async`].
     ///
     /// # Errors
-    /// See [`StatusError`]; `Deadline` is none of them.
+    /// As [`SendRight::send_async`]: on any error nothing was sent and the request
+    /// comes back whole.
     ///
     /// # Blocking
     /// Never. It has no deadline.
     ///
     /// # Cancel safety
-    /// Dropped, the question is withdrawn; nothing else happens.
+    /// As [`SendRight::send_async`]: dropped before it is ready, nothing was sent.
     ///
     /// # Examples
     /// ```
-    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
-    /// use pillarbox::{Capacity, Task};
-    /// let inbox = Task::new().port(Capacity::Bounded(3));
-    /// let post = inbox.make_send()?;
+    /// # use std::{future::Future, pin::{Pin, pin}, task::{Context, Poll, Waker}};
+    /// use pillarbox::{Capacity, Deadline, Message, Task};
+    /// let inbox = Task::new().port(Capacity::Bounded(8));
+    /// let service = inbox.make_send()?;
     /// let mut cx = Context::from_waker(Waker::noop());
-    /// let status = pin!(post.status_async()).poll(&mut cx);
-    /// assert!(matches!(status, Poll::Ready(Ok(status)) if status.capacity == 3));
+    ///
+    /// let started = pin!(service.start_call_async(Message::new("work"))).poll(&mut cx);
+    /// let Poll::Ready(Ok(mut call)) = started else { panic!("there is room") };
+    /// assert!(Pin::new(&mut call).poll(&mut cx).is_pending());
+    /// inbox.receive(Deadline::Now)?.reply(Message::new("well"), Deadline::Now)?;
+    /// let Poll::Ready(answer) = Pin::new(&mut call).poll(&mut cx) else { panic!("answered") };
+    /// assert_eq!(answer?.body(), b"well");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn status_async(&self) -> StatusFuture<'_> {
-        StatusFuture { right: self, standing: Standing::default(), joining: None, asked: None }
+    pub fn start_call_async(&self, request: Message) -> StartCallFuture<'_> {
+        StartCallFuture { right: self, starting: Starting::new(request, None) }
+    }
+
+    /// Sends `request` with a reply right to `to`, as [`SendRight::start_call_to`]
+    /// does, without a thread that waits for room.
+    ///
+    /// # Rights
+    /// As [`SendRight::send_async`].
+    ///
+    /// # Errors
+    /// As [`SendRight::send_async`].
+    ///
+    /// # Blocking
+    /// Never. It has no deadline.
+    ///
+    /// # Cancel safety
+    /// As [`SendRight::send_async`]: dropped before it is ready, nothing was sent,
+    /// and nothing comes to `to`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Waker}};
+    /// use pillarbox::{Capacity, Deadline, Message, Task};
+    /// let task = Task::new();
+    /// let (inbox, done) = (task.port(Capacity::Bounded(8)), task.port(Capacity::Bounded(8)));
+    /// let service = inbox.make_send()?;
+    /// let mut cx = Context::from_waker(Waker::noop());
+    ///
+    /// let start = pin!(service.start_call_to_async(Message::new("work"), &done, 7));
+    /// assert!(start.poll(&mut cx).is_ready());
+    /// inbox.receive(Deadline::Now)?.reply(Message::new("well"), Deadline::Now)?;
+    /// assert_eq!(done.receive(Deadline::Now)?.completion(), Some(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start_call_to_async(
+        &self,
+        request: Message,
+        to: &ReceiveRight,
+        number: u64,
+    ) -> StartCallToFuture<'_> {
+        let completion = Completion { port: Arc::clone(to.core()), number };
+        StartCallToFuture { right: self, starting: Starting::new(request, Some(completion)) }
+    }
+}
+
+/// The answer. It may be waited for by [`PendingCall::wait`] and as a future in
+/// turn; `&mut` of it is a future, too.
+///
+/// # Errors
+/// As [`PendingCall::wait`]; `Deadline` is none of them.
+///
+/// # Cancel safety
+/// A future of `&mut` of it that is dropped leaves the call as it was, and has not
+/// taken the answer. Dropping the call itself withdraws the request.
+impl Future for PendingCall {
+    type Output = Result<Message, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_answer(cx)
     }
 }

@@ -13,12 +13,23 @@
 //!
 //! | operation | dropped before it is ready |
 //! |---|---|
-//! | [`ReceiveRight::receive_async`] | has taken nothing; messages stay in the queue, in order |
+//! | [`ReceiveRight::receive_async`], by id, by tag, by choice, from a peer | has taken nothing; messages stay in the queue, in order |
+//! | [`ReceiveRight::receive_into_async`] | the same, and the buffer is as it was |
 //! | [`PortSet::receive_async`] | has taken nothing, from no member |
 //! | [`SendRight::send_async`] | nothing was sent; the message and its rights are dropped |
 //! | [`SendOnceRight::send_async`] | nothing was sent; message and right are dropped, and the right tells who waits |
+//! | [`SendRight::leave_async`] | nothing was sent and nothing left; the message and the right to be told on are dropped |
+//! | [`SendRight::notify_room_async`] | nothing was asked for; the right to be told on is dropped |
+//! | [`Task::send_to_async`] | nothing was sent; the message and its rights are dropped |
+//! | [`Message::reply_async`] | nothing was sent; the answer is dropped, and the message can still be answered |
+//! | [`SendOnceRight::write_at_async`] | some of the part may have been written; it may be written again |
+//! | [`SendRight::start_call_async`], [`SendRight::start_call_to_async`] | nothing was sent; no answer is wanted |
+//! | `&mut` of a [`PendingCall`] | the call is as it was; dropping the call itself withdraws it |
 //! | [`SendRight::call_async`] | the request is withdrawn: the server sees that, an answer is refused or dropped; whether it was sent is not told |
 //! | [`SendRight::status_async`] | the question is withdrawn |
+//!
+//! docs/async.md of the repository has every operation that waits and its twin, or
+//! why it has none.
 //!
 //! A message is *accepted* in the poll that returns `Ok`, and at no other time.
 //! So a send that lost a `select` was not sent, and one that was ready was.
@@ -48,9 +59,14 @@
 //! A future of the parent's that is polled in a forked child returns the error
 //! `Forked`.
 
+mod addressing;
+mod answering;
+mod asking;
 mod calling;
+mod choosing;
 #[cfg(feature = "tokio")]
 mod driving;
+mod leaving;
 mod polled;
 mod receiving;
 mod sending;
@@ -59,15 +75,20 @@ mod standing;
 #[cfg(feature = "stream")]
 mod stream;
 
-pub use self::calling::{CallFuture, StatusFuture};
+pub use self::addressing::SendToFuture;
+pub use self::answering::{ReplyFuture, WriteAtFuture};
+pub use self::asking::StatusFuture;
+pub use self::calling::{CallFuture, StartCallFuture, StartCallToFuture};
+pub use self::choosing::{ReceiveFromFuture, ReceiveWhereFuture};
+pub use self::leaving::{LeaveFuture, NotifyRoomFuture};
 pub use self::polled::Events;
 pub(crate) use self::polled::Pollers;
-pub use self::receiving::ReceiveFuture;
+pub use self::receiving::{ReceiveFuture, ReceiveIntoFuture};
 pub use self::sending::{SendFuture, SendOnceFuture};
 pub use self::set::SetReceiveFuture;
-pub(crate) use self::standing::Patience;
+pub(crate) use self::standing::{Patience, Standing};
 #[cfg(feature = "stream")]
 pub use self::stream::{Messages, Post};
 
 #[cfg(doc)]
-use crate::{PortSet, ReceiveRight, SendOnceRight, SendRight};
+use crate::{Message, PendingCall, PortSet, ReceiveRight, SendOnceRight, SendRight, Task};

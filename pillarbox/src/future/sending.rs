@@ -305,13 +305,19 @@ fn send_once(
         return posting.attempt(message);
     }
     match right.settle() {
-        Some(Once::Own(Sink::Port(port))) if !port.is_alive() => Some(Err(SendFailure::Dead)),
+        Some(Once::Own(Sink::Port(port))) if !port.is_alive() && port.gone().is_none() => {
+            Some(Err(SendFailure::Dead))
+        }
         Some(Once::Own(sink)) => {
             let sink = sink.clone();
+            let (sender, badge) = (message.sender, message.badge);
             let mut after = After::default();
-            sink.arrive_once(as_ours(message, sink.task()), &mut after);
+            let sent = sink.offer_once(as_ours(message, sink.task()), &mut after);
             after.run();
-            Some(Ok(()))
+            Some(sent.map_err(|back| {
+                *message = Message { sender, badge, within: None, ..back };
+                sink.refusal()
+            }))
         }
         Some(Once::Import(link, slot)) => {
             *place = Place::Peer(Box::new(Posting::once(link, *slot, waiter)));
@@ -462,5 +468,12 @@ impl SendOnceRight {
     /// ```
     pub fn send_async(self, message: Message) -> SendOnceFuture {
         SendOnceFuture { sending: Sending::new(message), right: Some(self) }
+    }
+}
+
+impl SendOnceFuture {
+    /// The right, where it was not used.
+    pub(super) fn into_right(self) -> Option<SendOnceRight> {
+        self.right
     }
 }

@@ -104,17 +104,27 @@ impl Entry {
             Err((SendFailure::Full, message)) => message,
             Err((reason, message)) => return fail(reason, message, Some(accepted)),
         };
-        if std::mem::replace(&mut lock(&self.import).left, true) {
+        if !self.may_leave() {
             return fail(SendFailure::NotifyPending, message, Some(accepted));
         }
         message.accepted = Some(Box::new(accepted));
         match self.link.send(self, message, Deadline::Now) {
             Ok(()) => Ok(Left::Waiting),
             Err((reason, message)) => {
-                lock(&self.import).left = false;
+                self.left_nothing();
                 fail(reason, message, None)
             }
         }
+    }
+
+    /// Whether no message is left with the port. From now on one is.
+    pub(crate) fn may_leave(&self) -> bool {
+        !std::mem::replace(&mut lock(&self.import).left, true)
+    }
+
+    /// The message was not left after all.
+    pub(crate) fn left_nothing(&self) {
+        lock(&self.import).left = false;
     }
 
     pub(crate) fn is_dead(&self) -> bool {

@@ -178,7 +178,7 @@ impl Link {
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
         let header = Header { length: (abi::frame::HEADER_BYTES + 16) as u32, ..header };
-        self.publish_when_possible(&header, &to.encode(), 0, deadline, || Ok(()))
+        self.publish_when_possible(&header, &to.encode(), deadline, || true)
     }
 
     /// Writes one frame, waiting for room, unless it is not `wanted` when there is.
@@ -191,40 +191,20 @@ impl Link {
         wanted: impl Fn() -> bool,
     ) -> Result<bool, SendFailure> {
         let unwanted = std::cell::Cell::new(false);
-        self.publish_in_turn(
-            header,
-            body,
-            0,
-            deadline,
-            || Ok(()),
-            || {
-                unwanted.set(!wanted());
-                !unwanted.get()
-            },
-        )?;
+        self.publish_when_possible(header, body, deadline, || {
+            unwanted.set(!wanted());
+            !unwanted.get()
+        })?;
         Ok(!unwanted.get())
     }
 
-    /// Writes one frame, waiting for room while it still `may` be written.
-    pub(super) fn publish_when_possible(
+    /// Writes one frame, waiting for room. What is not `wanted` when there is room,
+    /// is not written.
+    fn publish_when_possible(
         self: &Arc<Self>,
         header: &Header,
         body: &[u8],
-        reserve: u32,
         deadline: Deadline,
-        may: impl Fn() -> Result<(), SendFailure>,
-    ) -> Result<(), SendFailure> {
-        self.publish_in_turn(header, body, reserve, deadline, may, || true)
-    }
-
-    /// The same; what is not `wanted` when there is room, is not written.
-    fn publish_in_turn(
-        self: &Arc<Self>,
-        header: &Header,
-        body: &[u8],
-        reserve: u32,
-        deadline: Deadline,
-        may: impl Fn() -> Result<(), SendFailure>,
         wanted: impl Fn() -> bool,
     ) -> Result<(), SendFailure> {
         let mut waiting = false;
@@ -233,31 +213,44 @@ impl Link {
                 waiting = true;
                 self.add_waiter(waiter);
             }
-            if let Some(end) = self.end() {
-                return Some(Err(end.as_send_failure()));
-            }
-            if let Err(refused) = may() {
-                return Some(Err(refused));
-            }
-            for last in [false, true] {
-                let mut out = lock(&self.out);
-                let written = self.flush(&mut out)
-                    && (!wanted() || self.write_above(&mut out, header, body, reserve));
-                self.publish(out);
-                if written {
-                    return Some(Ok(()));
-                }
-                if !last {
-                    let _ = self.own.raise_want();
-                    shm::full_fence(); // pairs: lane.want
-                }
-            }
-            None
+            self.publish_now(header, body, 0, || Ok(()), &wanted)
         });
         if waiting {
             self.remove_waiter(&Waiter::mine());
         }
         written.unwrap_or(Err(SendFailure::Full))
+    }
+
+    /// One look of a frame that waits for room while it still `may` be written. `None`
+    /// where it must wait: then those who wait at the link are told of room.
+    pub(super) fn publish_now(
+        &self,
+        header: &Header,
+        body: &[u8],
+        reserve: u32,
+        may: impl Fn() -> Result<(), SendFailure>,
+        wanted: impl Fn() -> bool,
+    ) -> Option<Result<(), SendFailure>> {
+        if let Some(end) = self.end() {
+            return Some(Err(end.as_send_failure()));
+        }
+        if let Err(refused) = may() {
+            return Some(Err(refused));
+        }
+        for last in [false, true] {
+            let mut out = lock(&self.out);
+            let written = self.flush(&mut out)
+                && (!wanted() || self.write_above(&mut out, header, body, reserve));
+            self.publish(out);
+            if written {
+                return Some(Ok(()));
+            }
+            if !last {
+                let _ = self.own.raise_want();
+                shm::full_fence(); // pairs: lane.want
+            }
+        }
+        None
     }
 
     // ---- the protocol's own frames ---------------------------------------------

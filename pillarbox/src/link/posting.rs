@@ -64,6 +64,12 @@ impl Posting {
         }
     }
 
+    /// The same, taking the owner's word for it that there is no place.
+    pub(crate) fn that_asks_once(mut self) -> Self {
+        self.attempt.ask_once();
+        self
+    }
+
     /// Tries to send. `None` where it must wait; then the waiter is told when to
     /// try again. After `Some(Ok)` comes [`Posting::finish`].
     pub(crate) fn attempt(&mut self, message: &mut Message) -> Option<Result<(), SendFailure>> {

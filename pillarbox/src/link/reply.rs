@@ -1,7 +1,6 @@
 //! Reply rights on a link: what callers still want, and parts of answers.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use abi::board::Life;
 use abi::frame::{HEADER_BYTES, Header, Kind};
@@ -11,7 +10,6 @@ use rights::reply::{Gone, ReplyState};
 
 use super::{End, Link, Turn};
 use crate::call::{News, PartError, ReplyCell, Watch};
-use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::port::After;
 use crate::right::{SendOnceRight, Sink};
@@ -160,39 +158,42 @@ impl Link {
         });
     }
 
-    /// Writes a part of the answer, in as many frames as it takes.
-    pub(crate) fn write_parts(
-        self: &Arc<Self>,
+    /// Writes a part of the answer, in as many frames as it takes, behind the
+    /// `written` bytes of it that were written before. `None` where it must wait:
+    /// then those who wait at the link are told of room.
+    pub(crate) fn write_part_now(
+        &self,
         slot: Slot,
         offset: u64,
         bytes: &[u8],
-        deadline: Deadline,
+        written: &mut usize,
         state: impl Fn() -> ReplyState,
-    ) -> Result<(), PartError> {
-        let mut written = 0;
-        for piece in bytes.chunks(limits::INLINE_BYTES) {
+    ) -> Option<Result<(), PartError>> {
+        let may = || match state() {
+            ReplyState::Gone(why) => Err(SendFailure::Withdrawn(why)),
+            _ => Ok(()),
+        };
+        while let Some(left) = bytes.get(*written..).filter(|left| !left.is_empty()) {
+            let piece = left.get(..limits::INLINE_BYTES).unwrap_or(left);
             let header = Header {
                 length: (HEADER_BYTES + piece.len()) as u32,
-                tag: offset + written as u64,
+                tag: offset + *written as u64,
                 ..Header::new(Kind::Part, slot)
             };
-            let may = || match state() {
-                ReplyState::Gone(why) => Err(SendFailure::Withdrawn(why)),
-                _ => Ok(()),
-            };
-            self.publish_when_possible(&header, piece, limits::LANE_RESERVE, deadline, may)
-                .map_err(|failure| match failure {
+            let published = self.publish_now(&header, piece, limits::LANE_RESERVE, may, || true)?;
+            if let Err(failure) = published {
+                return Some(Err(match failure {
                     SendFailure::Withdrawn(why) => PartError::Gone(why),
                     SendFailure::Fault(offence) => PartError::Fault(offence),
-                    SendFailure::Full => PartError::Full { written },
                     SendFailure::Forked => PartError::Forked,
                     _ => match self.end() {
                         Some(End::Fault(offence)) => PartError::Fault(offence),
                         _ => PartError::Gone(Gone::Died),
                     },
-                })?;
-            written += piece.len();
+                }));
+            }
+            *written += piece.len();
         }
-        Ok(())
+        Some(Ok(()))
     }
 }

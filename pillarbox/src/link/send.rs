@@ -31,6 +31,13 @@ pub(super) struct Attempt {
     question: Option<Question>,
 }
 
+impl Attempt {
+    /// It asks for a place once and takes the owner's word.
+    pub(super) fn ask_once(&mut self) {
+        self.at_once = true;
+    }
+}
+
 impl Link {
     /// Sends a message on a send right.
     pub(crate) fn send(

@@ -1,20 +1,12 @@
-//! The ways to receive: the first, by id or tag, by choice, into a buffer; and a
-//! look that takes nothing.
-//!
-//! User code never runs under the port's lock: a message somebody's predicate
-//! looks at is lent out of the queue meanwhile, and others pass it by.
+//! The ways to receive: the first, by id or tag, into a buffer; and a look that
+//! takes nothing.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-
-use rights::queue::Scan;
 
 use super::state::{After, PortState, Wants};
 use super::{PortCore, ReceiveRight};
 use crate::deadline::Deadline;
 use crate::error::ReceiveError;
-use crate::link::Link;
 use crate::message::{Body, Envelope, Message, Notification};
 use crate::wait::Waiter;
 use crate::wait::parking::lock;
@@ -44,6 +36,19 @@ pub struct Part {
     /// How many were not: lost with [`Short::Truncate`], still in the queue with
     /// [`Short::Split`].
     pub left: usize,
+}
+
+impl Part {
+    /// Puts the body of a message that was taken into `buffer`.
+    fn of(mut message: Message, buffer: &mut [u8]) -> Self {
+        let body = std::mem::replace(&mut message.body, Body::Bytes(Vec::new()));
+        let body = body.as_slice();
+        let bytes = body.len().min(buffer.len());
+        if let (Some(into), Some(from)) = (buffer.get_mut(..bytes), body.get(..bytes)) {
+            into.copy_from_slice(from);
+        }
+        Part { message, bytes, left: body.len() - bytes }
+    }
 }
 
 impl PortCore {
@@ -78,10 +83,35 @@ impl PortCore {
 
     /// Takes the first message, or waits at the port.
     pub(crate) fn poll_receive(&self, waiter: &Arc<Waiter>, waiting: &mut bool) -> Option<Message> {
+        self.poll_receive_wanted(Wants::Any, waiter, waiting)
+    }
+
+    /// Takes the first message of those wanted, or waits at the port.
+    pub(crate) fn poll_receive_wanted(
+        &self,
+        wants: Wants,
+        waiter: &Arc<Waiter>,
+        waiting: &mut bool,
+    ) -> Option<Message> {
+        let take =
+            |state: &mut PortState, now_ns, after: &mut After| state.take(wants, now_ns, after);
+        self.poll_take(wants, waiter, waiting, take).map(taken_out)
+    }
+
+    /// Takes the first message into `buffer`, or waits at the port.
+    pub(crate) fn poll_receive_into(
+        &self,
+        buffer: &mut [u8],
+        short: Short,
+        waiter: &Arc<Waiter>,
+        waiting: &mut bool,
+    ) -> Option<Result<Part, ReceiveError>> {
+        let room = buffer.len();
         let take = |state: &mut PortState, now_ns, after: &mut After| {
-            state.take(Wants::Any, now_ns, after)
+            state.take_into(room, short, now_ns, after)
         };
-        self.poll_take(Wants::Any, waiter, waiting, take).map(taken_out)
+        let taken = self.poll_take(Wants::Any, waiter, waiting, take)?;
+        Some(taken.map(|message| Part::of(taken_out(message), buffer)))
     }
 
     /// Ends a wait at its deadline. What came since the last look is taken.
@@ -124,42 +154,6 @@ impl PortCore {
             found => found,
         };
         found.ok_or(ReceiveError::Deadline)
-    }
-
-    /// Looks at what came since the last pass, one message after the other.
-    /// What the predicate panicked with is brought out of the wait.
-    fn search(
-        &self,
-        scan: &mut Scan,
-        wanted: &mut impl FnMut(&Message) -> bool,
-    ) -> Option<Result<Message, Box<dyn Any + Send>>> {
-        lock(&self.state).queue.begin_pass(scan);
-        loop {
-            let mut lent = lock(&self.state).queue.lend_next(scan)?;
-            lent.message_mut().pulses = lent.pulses();
-            // Who looks at its rights may copy them.
-            lent.message_mut().pass_inside();
-            let answer = catch_unwind(AssertUnwindSafe(|| wanted(lent.message())));
-            let mut after = After::default();
-            let found = match answer {
-                Ok(true) => {
-                    let mut state = lock(&self.state);
-                    Some(Ok(state.keep(lent, self.task.now_ns(), &mut after)))
-                }
-                Ok(false) => {
-                    lock(&self.state).give_back(lent, &mut after);
-                    None
-                }
-                Err(panic) => {
-                    lock(&self.state).give_back(lent, &mut after);
-                    Some(Err(panic))
-                }
-            };
-            after.run();
-            if found.is_some() {
-                return found;
-            }
-        }
     }
 }
 
@@ -282,91 +276,6 @@ impl ReceiveRight {
         self.core.receive(wants, deadline, take).map(taken_out)
     }
 
-    /// Takes the first message of which `wanted` says so, and leaves the others
-    /// as they are.
-    ///
-    /// No message is shown to `wanted` twice in one call: what came before it
-    /// began is shown in the order of the queue, then what comes, as it comes.
-    /// While `wanted` looks at a message, other threads pass that message by;
-    /// then it is back in its place. `wanted` may do anything, receive from the
-    /// same port too. Where it panics the message is back in its place before
-    /// the panic goes on.
-    ///
-    /// # Rights
-    /// As [`ReceiveRight::receive`].
-    ///
-    /// # Errors
-    /// As [`ReceiveRight::receive`].
-    ///
-    /// # Blocking
-    /// As [`ReceiveRight::receive_id`]. What was there when the deadline came is
-    /// still looked at.
-    ///
-    /// # Examples
-    /// ```
-    /// use pillarbox::{Capacity, Deadline, Message, Task};
-    /// let inbox = Task::current()?.port(Capacity::Bounded(2));
-    /// let post = inbox.make_send()?;
-    /// post.send(Message::new("short"), Deadline::Never)?;
-    /// post.send(Message::new("a longer one"), Deadline::Never)?;
-    /// let long = inbox.receive_where(|message| message.body().len() > 8, Deadline::Never)?;
-    /// assert_eq!(long.body(), b"a longer one");
-    /// assert_eq!(inbox.receive(Deadline::Never)?.body(), b"short");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn receive_where(
-        &self,
-        wanted: impl FnMut(&Message) -> bool,
-        deadline: Deadline,
-    ) -> Result<Message, ReceiveError> {
-        self.core.task.check().map_err(|_| ReceiveError::Forked)?;
-        self.receive_unless(wanted, || false, None, deadline)
-            .flatten()
-            .ok_or(ReceiveError::Deadline)
-    }
-
-    /// As [`ReceiveRight::receive_where`], and ends with nothing once `over` says
-    /// that what is not there now never comes. The end of `link` makes it look.
-    pub(crate) fn receive_unless(
-        &self,
-        mut wanted: impl FnMut(&Message) -> bool,
-        over: impl Fn() -> bool,
-        link: Option<&Arc<Link>>,
-        deadline: Deadline,
-    ) -> Option<Option<Message>> {
-        let core = &self.core;
-        let mut scan = Scan::default();
-        let mut waiting = false;
-        let found = core.task.wait(deadline, None, |waiter| {
-            if !waiting {
-                waiting = true;
-                let mut after = After::default();
-                let now_ns = core.task.now_ns();
-                lock(&core.state).join_receivers(waiter, Wants::Search, now_ns, &mut after);
-                after.run();
-                if let Some(link) = link {
-                    link.add_waiter(waiter);
-                }
-            }
-            // First whether it is over, then what there is.
-            let over = over();
-            match core.search(&mut scan, &mut wanted) {
-                None if over => Some(None),
-                found => found.map(Some),
-            }
-        });
-        if let Some(link) = link {
-            link.remove_waiter(&Waiter::mine());
-        }
-        let none = |_: &mut PortState, _, _: &mut After| None::<()>;
-        core.stop_receiving(&Waiter::mine(), &mut waiting, none);
-        match found? {
-            Some(Ok(message)) => Some(Some(taken_out(message))),
-            Some(Err(panic)) => resume_unwind(panic),
-            None => Some(None),
-        }
-    }
-
     /// Takes the next message and puts its body into `buffer`. `short` says what
     /// becomes of one that does not fit.
     ///
@@ -408,14 +317,8 @@ impl ReceiveRight {
         let take = |state: &mut PortState, now_ns, after: &mut After| {
             state.take_into(room, short, now_ns, after)
         };
-        let mut message = taken_out(self.core.receive(Wants::Any, deadline, take)??);
-        let body = std::mem::replace(&mut message.body, Body::Bytes(Vec::new()));
-        let body = body.as_slice();
-        let bytes = body.len().min(room);
-        if let (Some(into), Some(from)) = (buffer.get_mut(..bytes), body.get(..bytes)) {
-            into.copy_from_slice(from);
-        }
-        Ok(Part { message, bytes, left: body.len() - bytes })
+        let message = self.core.receive(Wants::Any, deadline, take)??;
+        Ok(Part::of(taken_out(message), buffer))
     }
 
     /// What the next message is like. It stays where it is, for whoever receives

@@ -82,7 +82,7 @@ pub(super) struct OwnSender {
 
 /// What a thread that waits at the port may be woken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wants {
+pub(crate) enum Wants {
     /// Whatever comes first.
     Any,
     /// The first with this id.

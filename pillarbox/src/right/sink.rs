@@ -77,7 +77,7 @@ impl Sink {
     }
 
     /// As [`Sink::arrive_once`], but what nobody waits for comes back.
-    pub(super) fn offer_once(&self, message: Message, after: &mut After) -> Result<(), Message> {
+    pub(crate) fn offer_once(&self, message: Message, after: &mut After) -> Result<(), Message> {
         match self {
             Sink::Reply(cell) => cell.offer(message, after),
             Sink::Port(_) | Sink::Facet(_) => {
@@ -88,7 +88,7 @@ impl Sink {
     }
 
     /// Why a message was not taken.
-    pub(super) fn refusal(&self) -> SendFailure {
+    pub(crate) fn refusal(&self) -> SendFailure {
         match self {
             Sink::Reply(cell) => match cell.state() {
                 ReplyState::Gone(why) if why != Gone::Died => SendFailure::Withdrawn(why),
