@@ -8,6 +8,8 @@
 //! The server is asked by messages; [`Request`] and [`Answer`] are their bodies,
 //! in postcard's format. It is in no message's way afterwards.
 
+mod asking;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -335,15 +337,7 @@ impl Bootstrap {
             Some(left) => Deadline::after(left + Duration::from_millis(200)),
             None => Deadline::Never,
         };
-        match self.ask(name, &request, None, patient)? {
-            (Answer::Right, mut rights) if rights.len() == 1 => {
-                match rights.pop().map(Right::into_send) {
-                    Some(Ok(right)) => Ok(right),
-                    Some(Err(_)) | None => Err(BootstrapError::BadAnswer),
-                }
-            }
-            _ => Err(BootstrapError::BadAnswer),
-        }
+        found(self.ask(name, &request, None, patient)?)
     }
 
     /// Every name this right can see, in order, with a send right to each that
@@ -355,28 +349,12 @@ impl Bootstrap {
         &self,
         deadline: Deadline,
     ) -> Result<Vec<(Service, Option<SendRight>)>, BootstrapError> {
-        let mut all = Vec::new();
-        let mut after: Option<String> = None;
+        let mut listing = Listing::default();
         loop {
-            let request = Request::List { after: after.clone() };
-            let (answer, rights) = self.ask("", &request, None, deadline)?;
-            let Answer::Names { names, more } = answer else {
-                return Err(BootstrapError::BadAnswer);
-            };
-            let last = names.last().map(|service| service.name.clone());
-            let mut rights = rights.into_iter();
-            for service in names {
-                let right = match service.state {
-                    ServiceState::Running => rights.next().and_then(|right| right.into_send().ok()),
-                    ServiceState::Starting | ServiceState::OnDemand => None,
-                };
-                all.push((service, right));
+            let answered = self.ask("", &listing.next(), None, deadline)?;
+            if !listing.goes_on(answered)? {
+                return Ok(listing.all);
             }
-            // Names come in order: one that does not go on is no answer.
-            if !more || last.is_none() || last <= after {
-                return Ok(all);
-            }
-            after = last;
         }
     }
 
@@ -395,10 +373,7 @@ impl Bootstrap {
         right: Option<SendRight>,
         deadline: Deadline,
     ) -> Result<(), BootstrapError> {
-        match self.ask(name, request, right, deadline)? {
-            (Answer::Done, _) => Ok(()),
-            _ => Err(BootstrapError::BadAnswer),
-        }
+        done(self.ask(name, request, right, deadline)?)
     }
 
     fn ask(
@@ -407,28 +382,90 @@ impl Bootstrap {
         request: &Request,
         right: Option<SendRight>,
         deadline: Deadline,
-    ) -> Result<(Answer, Vec<Right>), BootstrapError> {
-        let body = postcard::to_stdvec(request).map_err(|_| BootstrapError::BadAnswer)?;
-        let mut message = Message::new(body);
-        if let Some(right) = right {
-            message = message.with_right(right);
+    ) -> Result<Answered, BootstrapError> {
+        read(name, self.right.call(question(request, right)?, deadline))
+    }
+}
+
+/// An answer, and the rights in it.
+type Answered = (Answer, Vec<Right>);
+
+/// A request as a message.
+fn question(request: &Request, right: Option<SendRight>) -> Result<Message, BootstrapError> {
+    let body = postcard::to_stdvec(request).map_err(|_| BootstrapError::BadAnswer)?;
+    let message = Message::new(body);
+    Ok(match right {
+        Some(right) => message.with_right(right),
+        None => message,
+    })
+}
+
+/// What has become of a request about `name`.
+fn read(name: &str, answered: Result<Message, CallError>) -> Result<Answered, BootstrapError> {
+    let mut answer = answered.map_err(|error| match error {
+        CallError::Unsent(error) if error.reason == SendFailure::Dead => BootstrapError::Died,
+        CallError::Unsent(error) => BootstrapError::Unsent(error.reason),
+        CallError::Deadline | CallError::Withdrawn => BootstrapError::Deadline,
+        CallError::Dropped | CallError::Died => BootstrapError::Died,
+        CallError::Refused => BootstrapError::Unsent(SendFailure::Revoked),
+        CallError::Forked => BootstrapError::Unsent(SendFailure::Forked),
+    })?;
+    let rights = answer.take_rights();
+    match postcard::from_bytes(answer.body()) {
+        Ok(Answer::Refused(reason)) => {
+            Err(BootstrapError::Refused { name: name.to_owned(), reason })
         }
-        let mut answer = self.right.call(message, deadline).map_err(|error| match error {
-            CallError::Unsent(error) if error.reason == SendFailure::Dead => BootstrapError::Died,
-            CallError::Unsent(error) => BootstrapError::Unsent(error.reason),
-            CallError::Deadline | CallError::Withdrawn => BootstrapError::Deadline,
-            CallError::Dropped | CallError::Died => BootstrapError::Died,
-            CallError::Refused => BootstrapError::Unsent(SendFailure::Revoked),
-            CallError::Forked => BootstrapError::Unsent(SendFailure::Forked),
-        })?;
-        let rights = answer.take_rights();
-        match postcard::from_bytes(answer.body()) {
-            Ok(Answer::Refused(reason)) => {
-                Err(BootstrapError::Refused { name: name.to_owned(), reason })
-            }
-            Ok(answer) => Ok((answer, rights)),
-            Err(_) => Err(BootstrapError::BadAnswer),
+        Ok(answer) => Ok((answer, rights)),
+        Err(_) => Err(BootstrapError::BadAnswer),
+    }
+}
+
+/// It was done.
+fn done((answer, _): Answered) -> Result<(), BootstrapError> {
+    match answer {
+        Answer::Done => Ok(()),
+        _ => Err(BootstrapError::BadAnswer),
+    }
+}
+
+/// The right that was looked up.
+fn found((answer, mut rights): Answered) -> Result<SendRight, BootstrapError> {
+    match (answer, rights.pop().map(Right::into_send)) {
+        (Answer::Right, Some(Ok(right))) if rights.is_empty() => Ok(right),
+        _ => Err(BootstrapError::BadAnswer),
+    }
+}
+
+/// A list that comes in pages.
+#[derive(Default)]
+struct Listing {
+    all: Vec<(Service, Option<SendRight>)>,
+    after: Option<String>,
+}
+
+impl Listing {
+    fn next(&self) -> Request {
+        Request::List { after: self.after.clone() }
+    }
+
+    /// Takes a page. Returns whether there is another.
+    fn goes_on(&mut self, (answer, rights): Answered) -> Result<bool, BootstrapError> {
+        let Answer::Names { names, more } = answer else {
+            return Err(BootstrapError::BadAnswer);
+        };
+        let last = names.last().map(|service| service.name.clone());
+        let mut rights = rights.into_iter();
+        for service in names {
+            let right = match service.state {
+                ServiceState::Running => rights.next().and_then(|right| right.into_send().ok()),
+                ServiceState::Starting | ServiceState::OnDemand => None,
+            };
+            self.all.push((service, right));
         }
+        // Names come in order: one that does not go on is no answer.
+        let more = more && last.is_some() && last > self.after;
+        self.after = last;
+        Ok(more)
     }
 }
 

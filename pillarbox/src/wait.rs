@@ -120,6 +120,14 @@ impl Waiter {
     }
 }
 
+/// A thread that polls a future in the midst of a wait is woken as by anything it
+/// waits for.
+impl std::task::Wake for Waiter {
+    fn wake(self: Arc<Self>) {
+        self.raise();
+    }
+}
+
 /// Something one thread waits for and another brings, once.
 #[derive(Debug)]
 pub(crate) struct Promise<T> {

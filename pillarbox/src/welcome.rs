@@ -103,19 +103,43 @@ impl TaskCore {
         deadline: Deadline,
         mut choose: impl FnMut(&mut Welcomes) -> Option<T>,
     ) -> Option<T> {
-        let found = self.wait(deadline, None, |waiter| {
-            let mut welcomes = lock(&self.welcomes);
-            forget(&mut welcomes.waiters, waiter);
-            if let Some(found) = choose(&mut welcomes) {
-                return Some(Some(found));
-            }
-            if self.link_with(peer).is_none_or(|link| link.is_dead()) {
-                return Some(None);
-            }
-            welcomes.waiters.push(Arc::clone(waiter));
-            None
-        });
-        forget(&mut lock(&self.welcomes).waiters, &Waiter::mine());
+        let look = |waiter: &Arc<Waiter>| self.look_for(peer, waiter, &mut choose);
+        let found = self.wait(deadline, None, look);
+        self.forget_unwelcomed(&Waiter::mine());
         found.flatten()
+    }
+
+    /// One look: `Some(None)` where nothing comes any more.
+    fn look_for<T>(
+        &self,
+        peer: TaskId,
+        waiter: &Arc<Waiter>,
+        choose: &mut impl FnMut(&mut Welcomes) -> Option<T>,
+    ) -> Option<Option<T>> {
+        let mut welcomes = lock(&self.welcomes);
+        forget(&mut welcomes.waiters, waiter);
+        if let Some(found) = choose(&mut welcomes) {
+            return Some(Some(found));
+        }
+        if self.link_with(peer).is_none_or(|link| link.is_dead()) {
+            return Some(None);
+        }
+        welcomes.waiters.push(Arc::clone(waiter));
+        None
+    }
+
+    /// One look for the rights that came with the link to `peer`.
+    pub(crate) fn look_for_welcome<T>(
+        &self,
+        peer: TaskId,
+        waiter: &Arc<Waiter>,
+        choose: impl Fn(&mut HashMap<String, Right>) -> T,
+    ) -> Option<Option<T>> {
+        self.look_for(peer, waiter, &mut |welcomes| welcomes.came.get_mut(&peer).map(&choose))
+    }
+
+    /// This one waits for none any more.
+    pub(crate) fn forget_unwelcomed(&self, waiter: &Arc<Waiter>) {
+        forget(&mut lock(&self.welcomes).waiters, waiter);
     }
 }

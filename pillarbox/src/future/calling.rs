@@ -16,7 +16,7 @@ use crate::right::{SendOnceRight, SendRight};
 
 /// A call that is not sent yet, between two polls. Dropped, it is withdrawn.
 #[derive(Debug)]
-struct Starting {
+pub(crate) struct Starting {
     /// Nothing was done.
     new: Option<(Message, Option<Completion>)>,
     /// It is being sent, with a reply right to this cell.
@@ -27,11 +27,22 @@ struct Starting {
 }
 
 impl Starting {
-    fn new(request: Message, to: Option<Completion>) -> Self {
+    pub(crate) fn new(request: Message, to: Option<Completion>) -> Self {
         Starting { new: Some((request, to)), cell: None, sending: None, before: None }
     }
 
-    fn poll(
+    /// The request, if it was not accepted, with the reply right it had before.
+    pub(crate) fn into_message(mut self) -> Option<Message> {
+        if let Some((request, _)) = self.new.take() {
+            return Some(request);
+        }
+        withdraw(self.cell.take());
+        let mut request = self.sending.take()?.into_message()?;
+        request.reply = self.before.take();
+        Some(request)
+    }
+
+    pub(crate) fn poll(
         &mut self,
         right: &SendRight,
         cx: &mut Context<'_>,

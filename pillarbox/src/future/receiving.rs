@@ -21,7 +21,6 @@ pub(crate) struct Receiving {
 
 impl Receiving {
     /// Takes whatever comes first.
-    #[cfg(feature = "stream")]
     pub(crate) fn poll(
         &mut self,
         port: &Arc<PortCore>,
@@ -48,7 +47,7 @@ impl Receiving {
     }
 
     /// Who is told of what comes.
-    pub(super) fn waiter(&self) -> &Arc<Waiter> {
+    pub(crate) fn waiter(&self) -> &Arc<Waiter> {
         self.standing.waiter()
     }
 }

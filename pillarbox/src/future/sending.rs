@@ -51,10 +51,8 @@ impl Sending {
     }
 
     /// The message, if it was not accepted.
-    #[cfg(feature = "stream")]
     pub(crate) fn into_message(mut self) -> Option<Message> {
-        self.place.leave(self.standing.waiter());
-        self.message.take()
+        self.message.is_some().then(|| self.give_up())
     }
 
     /// What a first poll refuses, and every poll in a forked child.

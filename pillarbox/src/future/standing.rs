@@ -121,6 +121,8 @@ const TURNS: u32 = 8;
 pub(crate) struct Patience {
     due_ns: Option<u64>,
     links: Vec<Weak<Link>>,
+    /// Who tries again what the system has refused.
+    again: Vec<Arc<Waiter>>,
 }
 
 impl TaskCore {
@@ -185,17 +187,37 @@ impl TaskCore {
         }
     }
 
+    /// A future tries again, in [`limits::PATIENCE_NS`], what the system has refused:
+    /// nobody says when it would not.
+    pub(crate) fn wake_soon(&self, waiter: &Arc<Waiter>) {
+        let first = {
+            let mut patience = lock(&self.patience);
+            if !patience.again.iter().any(|other| Arc::ptr_eq(other, waiter)) {
+                patience.again.push(Arc::clone(waiter));
+            }
+            let first = patience.due_ns.is_none();
+            patience.due_ns.get_or_insert(self.now_ns().saturating_add(limits::PATIENCE_NS));
+            first
+        };
+        if first && self.start_background().is_ok() {
+            self.poke();
+        }
+    }
+
     /// Rings where patience is at its end. Returns when it will be.
     pub(crate) fn lose_patience(&self) -> Option<u64> {
-        let links = {
+        let (links, again) = {
             let mut patience = lock(&self.patience);
             let due = patience.due_ns?;
             if due > self.now_ns() {
                 return Some(due);
             }
             patience.due_ns = None;
-            std::mem::take(&mut patience.links)
+            (std::mem::take(&mut patience.links), std::mem::take(&mut patience.again))
         };
+        for waiter in again {
+            waiter.raise();
+        }
         for link in links.iter().filter_map(Weak::upgrade) {
             if link.is_unread() {
                 link.ring_now();

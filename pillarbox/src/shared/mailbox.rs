@@ -1,28 +1,25 @@
 //! The owner of a shared mailbox: hands out, takes back, forwards answers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use abi::{TaskId, limits};
 use rights::sharing::{Bounds, HandOut, Share, Sharing};
 
 use super::copy::{come_back, copy_of};
-use super::{ABOUT, ATTACH, About, Attach, Attached, BACK, DONE, LEAVE, WORDS};
+use super::out::{Answers, Out, Unsent};
+use super::{ATTACH, About, Attach, Attached, BACK, DONE, LEAVE, WORDS};
 use crate::deadline::Deadline;
 use crate::error::{ReceiveError, SendFailure};
+use crate::future::Receiving;
 use crate::message::{Envelope, Message};
-use crate::port::{Capacity, PortCore, PortOptions, ReceiveRight};
+use crate::port::{Capacity, PortOptions, ReceiveRight};
 use crate::right::SendRight;
 use crate::task::Task;
 use crate::wait::Waiter;
-
-/// How often we try a reader that has no room for what it asked for, or a caller
-/// that has none for its answer.
-const PATIENT: u32 = 3;
 
 /// To whom the owner hands a message.
 #[non_exhaustive]
@@ -73,6 +70,8 @@ pub struct SharedStatus {
 struct Reader {
     right: SendRight,
     task: TaskId,
+    /// What it was handed and is not sent yet, in order.
+    outs: VecDeque<Out>,
 }
 
 /// The owner's side of a port that several tasks read.
@@ -110,6 +109,7 @@ pub struct SharedMailbox {
     rule: Sharing,
     readers: BTreeMap<u64, Reader>,
     kept: HashMap<u64, Message>,
+    answers: Answers,
     /// The system had no descriptor for a duplicate: to be tried again.
     again: bool,
     strange: u64,
@@ -141,6 +141,7 @@ impl SharedMailbox {
             rule: Sharing::new(share, bounds),
             readers: BTreeMap::new(),
             kept: HashMap::new(),
+            answers: Answers::default(),
             again: false,
             strange: 0,
         }
@@ -175,8 +176,8 @@ impl SharedMailbox {
     /// [`ReceiveError::Forked`].
     ///
     /// # Blocking
-    /// Until `deadline`. A reader or caller whose way is full holds it up for 50 ms,
-    /// three times at most; then it is let go.
+    /// Until `deadline`. A reader whose way is full holds up nobody: what it was
+    /// handed waits for it, as long as it is there.
     pub fn serve(&mut self, deadline: Deadline) -> Result<(), ReceiveError> {
         loop {
             match self.turn(deadline) {
@@ -198,25 +199,78 @@ impl SharedMailbox {
     /// # Blocking
     /// As [`SharedMailbox::serve`].
     pub fn turn(&mut self, deadline: Deadline) -> Result<(), ReceiveError> {
-        self.hand_out();
-        let core = Arc::clone(&self.port.core().task);
-        core.check().map_err(|_| ReceiveError::Forked)?;
-        let (port, control) = (self.port.core(), self.control.core());
-        let wants = self.rule.wants();
-        let until = if self.again { soon(deadline) } else { deadline };
-        let (mut at_control, mut at_port) = (false, false);
-        let found = core.wait(until, None, |waiter| {
-            look(port, control, wants, waiter, &mut at_control, &mut at_port)
-        });
+        let task = Arc::clone(&self.port.core().task);
+        task.check().map_err(|_| ReceiveError::Forked)?;
         let waiter = Waiter::mine();
-        control.leave_receivers(&waiter, &mut at_control);
-        port.leave_receivers(&waiter, &mut at_port);
+        let waker = Waker::from(Arc::clone(&waiter));
+        let mut cx = Context::from_waker(&waker);
+        let (mut at_control, mut at_port) = (false, false);
+        self.push(&mut cx);
+        let until = if self.again { soon(deadline) } else { deadline };
+        let found = task.wait(until, None, |waiter| {
+            self.push(&mut cx);
+            let (port, control) = (self.port.core(), self.control.core());
+            // What readers say comes first: it makes room for more.
+            if let Some(said) = control.poll_receive(waiter, &mut at_control) {
+                return Some(Found::Said(said));
+            }
+            if !self.rule.wants() {
+                return None;
+            }
+            port.poll_receive(waiter, &mut at_port).map(Found::Mail)
+        });
+        self.control.core().leave_receivers(&waiter, &mut at_control);
+        self.port.core().leave_receivers(&waiter, &mut at_port);
         match found {
             Some(found) => self.take(found),
             None if self.again => {}
             None => return Err(ReceiveError::Deadline),
         }
-        self.hand_out();
+        self.push(&mut cx);
+        Ok(())
+    }
+
+    /// Waits for one thing to happen, and does what is to be done then, as
+    /// [`SharedMailbox::turn`] does, without a thread that waits.
+    ///
+    /// # Errors
+    /// [`ReceiveError::Forked`].
+    ///
+    /// # Blocking
+    /// Never.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: what was taken from the port is the mailbox's, which goes on
+    /// where it was in the next turn, of either kind.
+    ///
+    /// # Examples
+    /// As [`SharedMailbox::run`].
+    pub async fn turn_async(&mut self) -> Result<(), ReceiveError> {
+        let task = Arc::clone(&self.port.core().task);
+        let (mut at_control, mut at_port) = (Receiving::default(), Receiving::default());
+        let found = poll_fn(|cx| {
+            if task.check().is_err() {
+                return Poll::Ready(Err(ReceiveError::Forked));
+            }
+            self.push(cx);
+            if let Poll::Ready(said) = at_control.poll(self.control.core(), cx) {
+                return Poll::Ready(said.map(Found::Said));
+            }
+            if self.again {
+                task.wake_soon(at_control.waiter());
+            }
+            if !self.rule.wants() {
+                return Poll::Pending;
+            }
+            at_port.poll(self.port.core(), cx).map(|mail| mail.map(Found::Mail))
+        })
+        .await?;
+        self.take(found);
+        poll_fn(|cx| {
+            self.push(cx);
+            Poll::Ready(())
+        })
+        .await;
         Ok(())
     }
 
@@ -225,28 +279,17 @@ impl SharedMailbox {
     /// # Errors
     /// [`ReceiveError::Forked`].
     ///
+    /// # Blocking
+    /// Never.
+    ///
     /// # Cancel safety
-    /// Nothing is lost: what was taken from the port is the mailbox's, which goes on
-    /// where it was in the next call.
+    /// As [`SharedMailbox::turn_async`].
+    ///
+    /// # Examples
+    /// See [`super::SharedReader::receive_async`].
     pub async fn run(&mut self) -> Result<(), ReceiveError> {
         loop {
-            self.hand_out();
-            let wants = self.rule.wants();
-            let found = {
-                let mut control = pin!(self.control.receive_async());
-                let mut port = pin!(self.port.receive_async());
-                poll_fn(|cx| {
-                    if let Poll::Ready(said) = control.as_mut().poll(cx) {
-                        return Poll::Ready(said.map(Found::Said));
-                    }
-                    if !wants {
-                        return Poll::Pending;
-                    }
-                    port.as_mut().poll(cx).map(|mail| mail.map(Found::Mail))
-                })
-                .await?
-            };
-            self.take(found);
+            self.turn_async().await?;
         }
     }
 
@@ -282,9 +325,8 @@ impl SharedMailbox {
                 self.strange += 1;
                 return;
             };
-            if let Ok(body) = postcard::to_stdvec(&answer) {
-                // A caller without room is told that there is no answer.
-                let _ = message.reply(Message::new(body), Deadline::Now);
+            if let (Ok(body), Some(caller)) = (postcard::to_stdvec(&answer), message.take_reply()) {
+                self.answers.add(caller, Message::new(body));
             }
         } else {
             self.word(&message);
@@ -303,7 +345,13 @@ impl SharedMailbox {
             }
             return;
         }
-        let holder = self.rule.holder(number).filter(|(_, reader)| speaks(*reader));
+        // Of what is still here it knows nothing.
+        let here = |reader: u64| {
+            let outs = self.readers.get(&reader).map(|it| &it.outs);
+            outs.is_some_and(|outs| outs.iter().any(|out| out.number == number))
+        };
+        let holder = self.rule.holder(number);
+        let holder = holder.filter(|(_, reader)| speaks(*reader) && !here(*reader));
         match (message.id(), holder) {
             (DONE, Some((_, reader))) => drop(self.finish(number, reader)),
             (BACK, Some((_, reader))) => {
@@ -327,7 +375,7 @@ impl SharedMailbox {
         right.notify_dead(told).ok()?;
         let credit = prefetch.clamp(1, limits::SHARED_PREFETCH);
         let reader = self.rule.join(credit as usize);
-        self.readers.insert(reader, Reader { right, task });
+        self.readers.insert(reader, Reader { right, task, outs: VecDeque::new() });
         Some(Attached::As(reader))
     }
 
@@ -346,98 +394,87 @@ impl SharedMailbox {
             return;
         }
         let caller = self.kept.get_mut(&item).and_then(Message::take_reply);
-        if let (Some(mut caller), Ok(mut answer)) = (caller, copy_of(&mut answer)) {
-            for _ in 0..PATIENT {
-                match caller.send(answer, Deadline::Now) {
-                    Err(error) if error.reason == SendFailure::Full => {
-                        (caller, answer) = (error.right, *error.message);
-                    }
-                    // Who has withdrawn, or is gone, hears nothing.
-                    Ok(()) | Err(_) => break,
-                }
-            }
+        if let (Some(caller), Ok(answer)) = (caller, copy_of(&mut answer)) {
+            self.answers.add(caller, answer);
         }
         drop(self.finish(number, reader));
     }
 
     /// A reader is there no more: what it had goes back.
     fn let_go(&mut self, reader: u64) {
+        let outs = self.readers.remove(&reader).map(|gone| gone.outs).unwrap_or_default();
+        for out in outs {
+            let (number, item) = (out.number, out.item);
+            if let (Some(copy), Some(kept)) = (out.into_copy(), self.kept.get_mut(&item)) {
+                come_back(kept, copy);
+            }
+            let _ = self.rule.give_back(number, reader, false);
+        }
         for item in self.rule.leave(reader) {
             self.kept.remove(&item);
         }
-        self.readers.remove(&reader);
+    }
+
+    /// Hands out, and sends what was handed out as far as there is room.
+    fn push(&mut self, cx: &mut Context<'_>) {
+        self.again = false;
+        self.answers.poll(cx);
+        loop {
+            self.hand_out();
+            let mut gone = Vec::new();
+            for (id, reader) in &mut self.readers {
+                while let Some(out) = reader.outs.front_mut() {
+                    match out.poll(&reader.right, cx) {
+                        Poll::Pending => break,
+                        Poll::Ready(Ok(())) => drop(reader.outs.pop_front()),
+                        Poll::Ready(Err(Unsent::Later)) => {
+                            self.again = true;
+                            break;
+                        }
+                        Poll::Ready(Err(Unsent::Reader)) => {
+                            gone.push(*id);
+                            break;
+                        }
+                    }
+                }
+            }
+            if gone.is_empty() {
+                return;
+            }
+            for reader in gone {
+                self.let_go(reader);
+            }
+        }
     }
 
     fn hand_out(&mut self) {
-        self.again = false;
         while let Some(out) = self.rule.hand_out() {
-            match self.send_out(&out) {
-                Ok(()) => {}
-                Err(Unsent::Later) => {
-                    let _ = self.rule.give_back(out.number, out.reader, false);
-                    self.again = true;
-                    return;
+            match self.out(&out) {
+                Ok(ready) => {
+                    if let Some(reader) = self.readers.get_mut(&out.reader) {
+                        reader.outs.push_back(ready);
+                    }
                 }
-                Err(Unsent::Reader) => {
+                Err(why) => {
                     let _ = self.rule.give_back(out.number, out.reader, false);
+                    if why == Unsent::Later {
+                        self.again = true;
+                        return;
+                    }
                     self.let_go(out.reader);
                 }
             }
         }
     }
 
-    fn send_out(&mut self, out: &HandOut) -> Result<(), Unsent> {
-        let reader = self.readers.get(&out.reader).ok_or(Unsent::Reader)?;
+    /// What a reader is to be sent.
+    fn out(&mut self, out: &HandOut) -> Result<Out, Unsent> {
         let kept = self.kept.get_mut(&out.item).ok_or(Unsent::Reader)?;
         let about = About::of(kept, out.number, out.times);
         let about = postcard::to_stdvec(&about).map_err(|_| Unsent::Later)?;
-        let mut copy = copy_of(kept).map_err(|_| Unsent::Later)?;
-        let wants_reply = kept.wants_reply();
-        let mut about = Some(Message::new(about).with_id(ABOUT));
-        let mut why = Unsent::Reader;
-        for _ in 0..PATIENT {
-            let failed = match about.take() {
-                Some(first) => match reader.right.send(first, Deadline::Now) {
-                    Ok(()) => None,
-                    Err(error) => {
-                        about = Some(*error.message);
-                        Some(error.reason)
-                    }
-                },
-                None => None,
-            };
-            let failed = match failed {
-                Some(reason) => reason,
-                None => {
-                    let sent = if wants_reply {
-                        let to = &self.control;
-                        let call = reader.right.start_call_to(copy, to, out.number, Deadline::Now);
-                        call.map(drop)
-                    } else {
-                        reader.right.send(copy, Deadline::Now)
-                    };
-                    match sent {
-                        Ok(()) => return Ok(()),
-                        Err(error) => {
-                            copy = *error.message;
-                            error.reason
-                        }
-                    }
-                }
-            };
-            match failed {
-                SendFailure::Full => {}
-                SendFailure::DescriptorsInFlight
-                | SendFailure::NotJoined(_)
-                | SendFailure::System(_) => {
-                    why = Unsent::Later;
-                    break;
-                }
-                _ => break,
-            }
-        }
-        come_back(kept, copy);
-        Err(why)
+        let copy = copy_of(kept).map_err(|_| Unsent::Later)?;
+        let answers = kept.wants_reply().then(|| Arc::clone(self.control.core()));
+        Ok(Out::new((out.number, out.item), about, copy, answers))
     }
 }
 
@@ -445,32 +482,6 @@ impl SharedMailbox {
 enum Found {
     Mail(Message),
     Said(Message),
-}
-
-/// Why a message was not handed out.
-enum Unsent {
-    /// The reader takes nothing.
-    Reader,
-    /// The system has something to spare later.
-    Later,
-}
-
-/// What readers say comes first: it makes room for more.
-fn look(
-    port: &Arc<PortCore>,
-    control: &Arc<PortCore>,
-    wants: bool,
-    waiter: &Arc<Waiter>,
-    at_control: &mut bool,
-    at_port: &mut bool,
-) -> Option<Found> {
-    if let Some(said) = control.poll_receive(waiter, at_control) {
-        return Some(Found::Said(said));
-    }
-    if !wants {
-        return None;
-    }
-    port.poll_receive(waiter, at_port).map(Found::Mail)
 }
 
 /// When what the system refused is tried again.

@@ -5,6 +5,7 @@
 //! |--------------|------------------------------------------------------------|
 //! | this one     | what the two sides say to each other                       |
 //! | `mailbox.rs` | the owner: hands out, takes back, forwards answers          |
+//! | `out.rs`     | what is on its way to a reader or a caller                  |
 //! | `copy.rs`    | what a reader is sent, and what the owner keeps             |
 //! | `reader.rs`  | a reader, and what it is handed                             |
 //!
@@ -23,6 +24,7 @@
 
 mod copy;
 mod mailbox;
+mod out;
 mod reader;
 
 use abi::limits;

@@ -1,6 +1,6 @@
 //! A reader of a shared mailbox, and what it is handed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use abi::limits;
 
@@ -11,6 +11,7 @@ use crate::message::{Message, Sender};
 use crate::port::{Capacity, ReceiveRight};
 use crate::right::SendRight;
 use crate::task::Task;
+use crate::wait::parking::lock;
 
 /// Why a reader was not attached.
 #[derive(Debug, thiserror::Error)]
@@ -40,13 +41,37 @@ pub enum AcknowledgeError {
     Unsent(SendFailure),
 }
 
+/// The way to the owner.
+#[derive(Debug)]
+struct Way {
+    right: SendRight,
+    /// What goes back and could not be said at once. A drop waits for nothing.
+    owed: Mutex<Vec<u64>>,
+}
+
+impl Way {
+    /// It goes back now, or with the next word, or when this reader leaves.
+    fn give_back(&self, number: u64) {
+        if self.right.pulse(BACK, number, 0).is_err() {
+            lock(&self.owed).push(number);
+        }
+    }
+
+    fn say_what_is_owed(&self) {
+        let owed = std::mem::take(&mut *lock(&self.owed));
+        for number in owed {
+            self.give_back(number);
+        }
+    }
+}
+
 /// One reader of a shared mailbox.
 ///
 /// Dropping it leaves the mailbox: what it was handed and did not acknowledge goes
 /// to others.
 #[derive(Debug)]
 pub struct SharedReader {
-    right: Arc<SendRight>,
+    way: Arc<Way>,
     inbox: ReceiveRight,
     number: u64,
     about: Option<About>,
@@ -72,17 +97,62 @@ impl SharedReader {
         prefetch: u32,
         deadline: Deadline,
     ) -> Result<Self, AttachError> {
+        let (inbox, request) = SharedReader::question(task, &right, prefetch)?;
+        let answer = right.call(request, deadline)?;
+        SharedReader::attached(right, inbox, &answer)
+    }
+
+    /// As [`SharedReader::attach`], without a thread that waits.
+    ///
+    /// # Rights
+    /// Consumes the reader right.
+    ///
+    /// # Errors
+    /// See [`AttachError`].
+    ///
+    /// # Blocking
+    /// Never. It has no deadline. An owner that dies ends the wait.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready there is no reader: if the owner has made one, it
+    /// is told, and hands out what that one got to others.
+    ///
+    /// # Examples
+    /// See [`SharedReader::receive_async`].
+    pub async fn attach_async(
+        task: &Task,
+        right: SendRight,
+        prefetch: u32,
+    ) -> Result<Self, AttachError> {
+        let (inbox, request) = SharedReader::question(task, &right, prefetch)?;
+        let answer = right.call_async(request).await?;
+        SharedReader::attached(right, inbox, &answer)
+    }
+
+    /// The port of a new reader, and what its owner is asked.
+    fn question(
+        task: &Task,
+        right: &SendRight,
+        prefetch: u32,
+    ) -> Result<(ReceiveRight, Message), AttachError> {
         let prefetch = prefetch.clamp(1, limits::SHARED_PREFETCH);
         // Two messages for each, and the news that it is over.
         let inbox = task.port(Capacity::Bounded(2 * prefetch));
         let body = postcard::to_stdvec(&Attach { prefetch }).map_err(|_| AttachError::BadAnswer)?;
         right.notify_dead(inbox.make_send_once()?)?;
         let request = Message::new(body).with_id(ATTACH).with_right(inbox.make_send()?);
-        let answer = right.call(request, deadline)?;
+        Ok((inbox, request))
+    }
+
+    fn attached(
+        right: SendRight,
+        inbox: ReceiveRight,
+        answer: &Message,
+    ) -> Result<Self, AttachError> {
         match postcard::from_bytes(answer.body()) {
             Ok(Attached::As(number)) => {
-                let right = Arc::new(right);
-                Ok(SharedReader { right, inbox, number, about: None, ended: false })
+                let way = Arc::new(Way { right, owed: Mutex::default() });
+                Ok(SharedReader { way, inbox, number, about: None, ended: false })
             }
             Ok(Attached::TooMany) => Err(AttachError::TooMany),
             Err(_) => Err(AttachError::BadAnswer),
@@ -99,24 +169,84 @@ impl SharedReader {
     /// # Blocking
     /// Waits until `deadline`.
     pub fn receive(&mut self, deadline: Deadline) -> Result<Option<Delivery>, ReceiveError> {
+        self.way.say_what_is_owed();
         while !self.ended {
             let message = self.inbox.receive(deadline)?;
-            let Some(about) = self.about.take() else {
-                self.about = match postcard::from_bytes(message.body()) {
-                    Ok(about) if message.id() == ABOUT => Some(about),
-                    _ => None,
-                };
-                self.ended = self.about.is_none();
-                continue;
-            };
-            if message.is_own_notification() {
-                self.ended = true;
-                break;
+            if let Some(delivery) = self.take(message) {
+                return Ok(Some(delivery));
             }
-            let right = Arc::clone(&self.right);
-            return Ok(Some(Delivery { right, about, message, is_over: false }));
         }
         Ok(None)
+    }
+
+    /// Takes what is handed out next, as [`SharedReader::receive`] does, without a
+    /// thread that waits.
+    ///
+    /// # Rights
+    /// Every right in the message is now this task's.
+    ///
+    /// # Errors
+    /// [`ReceiveError::Forked`]. `Ok(None)` as [`SharedReader::receive`].
+    ///
+    /// # Blocking
+    /// Never. It has no deadline. An owner that dies ends the wait.
+    ///
+    /// # Cancel safety
+    /// It takes a hand-out in the poll that returns it. Dropped before that it has
+    /// taken none.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// use pillarbox::shared::{Policy, SharedMailbox, SharedReader};
+    /// use pillarbox::{Capacity, Deadline, Message, Task};
+    /// let task = Task::new();
+    /// let port = task.port(Capacity::Bounded(8));
+    /// let post = port.make_send()?;
+    /// let mut mailbox = SharedMailbox::new(port, Policy::RoundRobin);
+    /// let right = mailbox.reader_right()?;
+    /// let work = async {
+    ///     let mut reader = SharedReader::attach_async(&task, right, 1).await.unwrap();
+    ///     let delivery = reader.receive_async().await.unwrap().unwrap();
+    ///     assert_eq!(delivery.message().body(), b"work");
+    ///     delivery.acknowledge_async().await.unwrap();
+    /// };
+    ///
+    /// post.send(Message::new("work"), Deadline::Now)?;
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// let (mut work, mut serve) = (pin!(work), pin!(mailbox.run()));
+    /// while work.as_mut().poll(&mut cx).is_pending() {
+    ///     assert!(serve.as_mut().poll(&mut cx).is_pending());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn receive_async(&mut self) -> Result<Option<Delivery>, ReceiveError> {
+        self.way.say_what_is_owed();
+        while !self.ended {
+            let message = self.inbox.receive_async().await?;
+            if let Some(delivery) = self.take(message) {
+                return Ok(Some(delivery));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes what came: half of a hand-out, or the news that there are no more.
+    fn take(&mut self, message: Message) -> Option<Delivery> {
+        let Some(about) = self.about.take() else {
+            self.about = match postcard::from_bytes(message.body()) {
+                Ok(about) if message.id() == ABOUT => Some(about),
+                _ => None,
+            };
+            self.ended = self.about.is_none();
+            return None;
+        };
+        if message.is_own_notification() {
+            self.ended = true;
+            return None;
+        }
+        let way = Arc::clone(&self.way);
+        Some(Delivery { way, about, message, is_over: false })
     }
 }
 
@@ -124,7 +254,7 @@ impl Drop for SharedReader {
     fn drop(&mut self) {
         // Behind what was acknowledged before. Where it cannot be said, the end of
         // the inbox says it.
-        let _ = self.right.pulse(LEAVE, self.number, 0);
+        let _ = self.way.right.pulse(LEAVE, self.number, 0);
     }
 }
 
@@ -134,7 +264,7 @@ impl Drop for SharedReader {
 #[derive(Debug)]
 #[must_use = "a delivery that is dropped goes back"]
 pub struct Delivery {
-    right: Arc<SendRight>,
+    way: Arc<Way>,
     about: About,
     message: Message,
     is_over: bool,
@@ -178,12 +308,76 @@ impl Delivery {
     /// Mostly never; where the way to the owner is full, until `deadline`.
     pub fn acknowledge(mut self, deadline: Deadline) -> Result<(), AcknowledgeError> {
         self.is_over = true;
+        self.way.say_what_is_owed();
         let number = self.about.number;
-        if self.right.pulse(DONE, number, 0).is_ok() {
+        if self.way.right.pulse(DONE, number, 0).is_ok() {
             return Ok(());
         }
         let word = Message::new(Vec::new()).with_id(DONE).with_tag(number);
-        self.right.send(word, deadline).map_err(|error| AcknowledgeError::Unsent(error.reason))
+        self.way.right.send(word, deadline).map_err(|error| AcknowledgeError::Unsent(error.reason))
+    }
+
+    /// As [`Delivery::acknowledge`], without a thread that waits.
+    ///
+    /// # Rights
+    /// As [`Delivery::acknowledge`].
+    ///
+    /// # Errors
+    /// [`AcknowledgeError::Unsent`].
+    ///
+    /// # Blocking
+    /// Never. It has no deadline.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready nothing was said: the message goes back.
+    ///
+    /// # Examples
+    /// See [`SharedReader::receive_async`].
+    pub async fn acknowledge_async(mut self) -> Result<(), AcknowledgeError> {
+        let number = self.about.number;
+        if self.way.right.pulse(DONE, number, 0).is_ok() {
+            self.is_over = true;
+            return Ok(());
+        }
+        let word = Message::new(Vec::new()).with_id(DONE).with_tag(number);
+        let said = self.way.right.send_async(word).await;
+        self.is_over = true;
+        said.map_err(|error| AcknowledgeError::Unsent(error.reason))
+    }
+
+    /// As [`Delivery::reply`], without a thread that waits.
+    ///
+    /// # Rights
+    /// As [`Message::reply`].
+    ///
+    /// # Errors
+    /// As [`Message::reply`]; then it goes back.
+    ///
+    /// # Blocking
+    /// Never. It has no deadline.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready nothing was sent: the message goes back.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::Message;
+    /// use pillarbox::shared::SharedReader;
+    ///
+    /// /// Answers everything that is handed out with its own length.
+    /// async fn measure(mut reader: SharedReader) -> Result<(), Box<dyn std::error::Error>> {
+    ///     while let Some(delivery) = reader.receive_async().await? {
+    ///         let length = delivery.message().body().len();
+    ///         delivery.reply_async(Message::new(length.to_string())).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # let _ = measure;
+    /// ```
+    pub async fn reply_async(mut self, answer: Message) -> Result<(), ReplyError> {
+        self.message.reply_async(answer).await?;
+        self.is_over = true;
+        Ok(())
     }
 
     /// Answers its sender, which acknowledges it too. The owner forwards the answer.
@@ -203,12 +397,7 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.is_over {
-            let number = self.about.number;
-            if self.right.pulse(BACK, number, 0).is_err() {
-                let word = Message::new(Vec::new()).with_id(BACK).with_tag(number);
-                // Else it goes back when this reader leaves.
-                let _ = self.right.send(word, Deadline::Now);
-            }
+            self.way.give_back(self.about.number);
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | `client.rs`  | asking                                    |
 //! | `program.rs` | having a program started                  |
 
+mod asking;
 mod client;
 mod program;
 mod serve;

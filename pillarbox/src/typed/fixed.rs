@@ -8,6 +8,8 @@
 //! Derive the traits with the crate `zerocopy`, version 0.8, whose traits these
 //! are.
 
+mod future;
+
 use std::marker::PhantomData;
 
 pub use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -83,6 +85,12 @@ pub type FixedCallError<T> = TypedCallError<T, SendFailure>;
 
 /// Why a reply was not sent.
 pub type FixedReplyError<A> = TypedReplyError<A, SendFailure>;
+
+fn received<T: FromBytes>(message: Message) -> Result<Received<T>, TypedReceiveError> {
+    TypedReceiveError::instead(&message)?;
+    let value = read(&message)?;
+    Ok(Received::new(value, message))
+}
 
 fn read<T: FromBytes>(message: &Message) -> Result<T, TypedReceiveError> {
     let sender = message.sender();
@@ -241,12 +249,11 @@ impl<T: FromBytes> Receiver<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn receive(&self, deadline: Deadline) -> Result<Received<T>, TypedReceiveError> {
-        let message = self.right.receive(deadline)?;
-        TypedReceiveError::instead(&message)?;
-        let value = read(&message)?;
-        Ok(Received::new(value, message))
+        received(self.right.receive(deadline)?)
     }
 }
+
+pub use self::future::reply_async;
 
 /// Answers a message with the bytes of `answer`. See [`Sender::call`] for an
 /// example.

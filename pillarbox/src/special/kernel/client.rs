@@ -175,11 +175,7 @@ impl Kernel {
         deadline: Deadline,
     ) -> Result<ReceiveRight, KernelError> {
         let request = Request::MakePort(Shape::from(&options.into()));
-        let (answer, mut message) = self.exchange(request.message(), deadline)?;
-        match (answer, message.take_rights().pop()) {
-            (Answer::Port, Some(Right::Receive(port))) => Ok(port),
-            _ => Err(KernelError::BadAnswer),
-        }
+        port(self.exchange(request.message(), deadline)?)
     }
 
     /// Has the task make memory of so many bytes, all zero, whose size nobody can
@@ -209,13 +205,7 @@ impl Kernel {
     /// ```
     pub fn make_region(&self, bytes: u64, deadline: Deadline) -> Result<OwnedFd, KernelError> {
         let request = Request::MakeRegion { bytes };
-        let (answer, mut message) = self.exchange(request.message(), deadline)?;
-        let fd = message.take_descriptors().pop().and_then(Descriptor::take);
-        match (answer, fd) {
-            (Answer::Region, Some(fd)) => Ok(fd),
-            (Answer::Region, None) => Err(Refused::DescriptorLost.into()),
-            _ => Err(KernelError::BadAnswer),
-        }
+        region(self.exchange(request.message(), deadline)?)
     }
 
     /// Has the task start a program, with rights of ours.
@@ -244,7 +234,9 @@ impl Kernel {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn start(&self, program: Program, deadline: Deadline) -> Result<Started, StartError> {
-        program.start(self, deadline)
+        let mut program = program;
+        let answered = self.right.call(program.message(), deadline);
+        program.started(answered)
     }
 
     fn pages<T>(
@@ -275,8 +267,31 @@ impl Kernel {
         message: Message,
         deadline: Deadline,
     ) -> Result<(Answer, Message), KernelError> {
-        let answer = self.right.call(message, deadline).map_err(|error| unanswered(&error))?;
-        Ok((Answer::of(&answer)?, answer))
+        read(self.right.call(message, deadline))
+    }
+}
+
+/// What has become of a request.
+pub(super) fn read(answered: Result<Message, CallError>) -> Result<(Answer, Message), KernelError> {
+    let answer = answered.map_err(|error| unanswered(&error))?;
+    Ok((Answer::of(&answer)?, answer))
+}
+
+/// The port that was made.
+pub(super) fn port((answer, mut message): (Answer, Message)) -> Result<ReceiveRight, KernelError> {
+    match (answer, message.take_rights().pop()) {
+        (Answer::Port, Some(Right::Receive(port))) => Ok(port),
+        _ => Err(KernelError::BadAnswer),
+    }
+}
+
+/// The memory that was made.
+pub(super) fn region((answer, mut message): (Answer, Message)) -> Result<OwnedFd, KernelError> {
+    let fd = message.take_descriptors().pop().and_then(Descriptor::take);
+    match (answer, fd) {
+        (Answer::Region, Some(fd)) => Ok(fd),
+        (Answer::Region, None) => Err(Refused::DescriptorLost.into()),
+        _ => Err(KernelError::BadAnswer),
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 
-use super::client::unanswered;
+use super::client::{read, unanswered};
 use super::{Answer, Exit, Identity, Kernel, KernelError, Request, Start};
 use crate::deadline::Deadline;
 use crate::error::CallError;
@@ -92,7 +92,7 @@ impl Program {
         self.start.names.iter().map(String::as_str).zip(&self.rights)
     }
 
-    fn message(&mut self) -> Message {
+    pub(super) fn message(&mut self) -> Message {
         self.start.streams = self.streams.each_ref().map(Option::is_some);
         let mut message = Request::Start(self.start.clone()).message();
         message.rights = std::mem::take(&mut self.rights);
@@ -118,12 +118,11 @@ impl Program {
         }
     }
 
-    pub(super) fn start(
+    pub(super) fn started(
         mut self,
-        kernel: &Kernel,
-        deadline: Deadline,
+        answered: Result<Message, CallError>,
     ) -> Result<Started, StartError> {
-        let (reason, mut back) = match kernel.right().call(self.message(), deadline) {
+        let (reason, mut back) = match answered {
             Ok(mut answer) => match Answer::of(&answer) {
                 Ok(Answer::Started(identity)) => match answer.take_rights().pop() {
                     Some(Right::Send(right)) => return Ok(Started { right, identity }),
@@ -207,11 +206,14 @@ impl Started {
     /// # Blocking
     /// Until `deadline`.
     pub fn wait(&self, deadline: Deadline) -> Result<Exit, KernelError> {
-        let call = self.right.call(Request::Wait.message(), deadline);
-        let answer = call.map_err(|error| unanswered(&error))?;
-        match Answer::of(&answer)? {
-            Answer::Exited(exit) => Ok(exit),
-            _ => Err(KernelError::BadAnswer),
-        }
+        exit(self.right.call(Request::Wait.message(), deadline))
+    }
+}
+
+/// How the program has ended.
+pub(super) fn exit(answered: Result<Message, CallError>) -> Result<Exit, KernelError> {
+    match read(answered)? {
+        (Answer::Exited(exit), _) => Ok(exit),
+        _ => Err(KernelError::BadAnswer),
     }
 }
