@@ -481,13 +481,17 @@ impl Membrane {
         for facet in &outside {
             ended += facet.port.end_facet(facet.id, End::Revoked);
         }
-        for passage in &held {
-            let inner = lock(&passage.inner).take();
-            ended += u64::from(inner.is_some());
-            drop(inner);
-        }
         // Sends that wait for room look again, and are told.
         let mut after = After::default();
+        for passage in &held {
+            let Some(inner) = lock(&passage.inner).take() else { continue };
+            ended += 1;
+            match inner.settled() {
+                Settled::Own(port) => port.wake_senders(&mut after),
+                Settled::Facet(facet) => facet.port.wake_senders(&mut after),
+                Settled::Import(_) | Settled::Joining(_) | Settled::Dead => {}
+            }
+        }
         for link in self.core.task.links().iter() {
             link.wake_waiters(&mut after);
         }

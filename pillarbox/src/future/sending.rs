@@ -223,10 +223,13 @@ fn look_once(
         join.stand(waiter)?;
         *place = Place::Nowhere;
     }
+    if message.is_barred() {
+        return Some(Err(SendFailure::Revoked));
+    }
     match place {
         Place::Joining(_) => None,
         Place::Own(port, key, via) => {
-            let before = (message.sender, message.badge);
+            let before = (message.sender, message.badge, message.within.clone());
             match port.use_place(*key, *via, as_ours(message, &port.task)) {
                 Ok(()) => {
                     port.leave_place(*key);
@@ -234,7 +237,8 @@ fn look_once(
                     Some(Ok(()))
                 }
                 Err((reason, back)) => {
-                    *message = Message { sender: before.0, badge: before.1, within: None, ..back };
+                    let (sender, badge, within) = before;
+                    *message = Message { sender, badge, within, ..back };
                     reason.map(Err)
                 }
             }
@@ -273,12 +277,12 @@ fn enter(
     message: &mut Message,
     waiter: &Arc<Waiter>,
 ) -> Option<Result<(), SendFailure>> {
-    let (sender, badge) = (message.sender, message.badge);
+    let (sender, badge, within) = (message.sender, message.badge, message.within.clone());
     drop(message.break_circles(port));
     let Err((reason, back)) = port.enter(via, as_ours(message, &port.task)) else {
         return Some(Ok(()));
     };
-    *message = Message { sender, badge, within: None, ..back };
+    *message = Message { sender, badge, within, ..back };
     if reason != SendFailure::Full {
         return Some(Err(reason));
     }

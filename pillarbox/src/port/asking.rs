@@ -29,6 +29,11 @@ impl PortCore {
         entered
     }
 
+    /// Who of our own task waits for a place looks again.
+    pub(crate) fn wake_senders(&self, after: &mut After) {
+        lock(&self.state).wake_own_senders(after);
+    }
+
     /// Asks for a place in the queue; `waiter` is told when it is granted.
     pub(crate) fn ask_for_place(&self, key: u64, priority: u16, waiter: &Arc<Waiter>) {
         let mut after = After::default();

@@ -33,6 +33,7 @@ impl PortCore {
                 Ok(()) => Ok(Left::Sent(accepted)),
                 Err((SendFailure::Full, mut message)) => {
                     message.accepted = Some(Box::new(accepted));
+                    state.mark(via, &mut message);
                     let id = message.id();
                     match state.queue.leave(Holder::Own(0), message) {
                         Ok(()) => {

@@ -322,14 +322,18 @@ impl PortState {
         if let Err(failure) = self.permits(via, &message, now_ns) {
             return Err((failure, message));
         }
+        // What it goes out through; while it waits, a revocation of that ends it.
+        let within = message.within.clone();
         self.mark(via, &mut message);
         let (id, label) = (message.id(), message.label());
-        if let Err(message) = self.queue.enter(message) {
-            // Somebody may wait at a set for just this.
-            if !self.attend(now_ns, after) {
-                return Err((SendFailure::Full, message));
-            }
-            self.queue.enter(message).map_err(|message| (SendFailure::Full, message))?;
+        let mut entered = self.queue.enter(message);
+        // Somebody may wait at a set for just this.
+        if let Err(message) = entered {
+            entered =
+                if self.attend(now_ns, after) { self.queue.enter(message) } else { Err(message) };
+        }
+        if let Err(message) = entered {
+            return Err((SendFailure::Full, Message { within, ..message }));
         }
         after.dropped.extend(self.queue.fallen());
         self.count_own(via, id, now_ns, after);
@@ -365,10 +369,12 @@ impl PortState {
     ) -> Option<Result<(), (SendFailure, Message)>> {
         let own = self.own_waiting.get(&key)?;
         let Some(message) = &own.message else { return Some(Ok(())) };
-        let failure = if self.alive {
-            self.permits(own.via, message, now_ns).err()?
-        } else {
+        let failure = if !self.alive {
             SendFailure::Dead
+        } else if message.is_barred() {
+            SendFailure::Revoked
+        } else {
+            self.permits(own.via, message, now_ns).err()?
         };
         let message = self.own_waiting.get_mut(&key)?.message.take()?;
         Some(Err((failure, message)))
@@ -431,7 +437,7 @@ impl PortState {
         let Some(own) = self.own_waiting.get_mut(&key) else { return };
         let (via, waiter) = (own.via, Arc::clone(&own.waiter));
         let Some(mut message) = own.message.take() else { return };
-        let arrived = if self.permits(via, &message, now_ns).is_ok() {
+        let arrived = if !message.is_barred() && self.permits(via, &message, now_ns).is_ok() {
             self.mark(via, &mut message);
             let (id, label) = (message.id(), message.label());
             let arrived = self.queue.arrive(Holder::Own(key), message);
