@@ -5,6 +5,7 @@ use abi::frame::Attached;
 use abi::right::{Kind, RightRef};
 use abi::{Offence, Slot, Ticket, limits};
 use rights::import::Import;
+use rights::moving::Arrival;
 
 use crate::task::{Imported, Right, RightNumber, TaskNumber};
 use crate::world::World;
@@ -40,8 +41,13 @@ impl World {
     ) -> Result<RightNumber, Offence> {
         let right = match reference {
             RightRef::Dead(kind) => Right::Dead(kind),
-            // Moves have a model of their own: rights/tests/moving.rs.
-            RightRef::Receive(_) => return Err(Offence::RightKind),
+            RightRef::Receive(ticket) => match self.adopt(me, peer, ticket)? {
+                Right::Receive(port) => {
+                    let known = self.port(me, port).map(|state| state.receive);
+                    return known.ok_or(Offence::BodyMalformed);
+                }
+                ended => ended,
+            },
             RightRef::Mine(kind, slot) => self.learn(me, peer, kind, slot)?,
             RightRef::Yours(Kind::Send, slot) => {
                 let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
@@ -49,7 +55,10 @@ impl World {
                 if export.kind != Kind::Send {
                     return Err(Offence::RightKind);
                 }
+                let went = self.relays(me, export.port.port);
                 match self.port(me, export.port.port) {
+                    // Where it went, our own rights go.
+                    None if went => Right::OwnSend(export.port),
                     Some(port) if port.facets.counts(export.port.facet) => {
                         port.senders.add();
                         Right::OwnSend(export.port)
@@ -58,7 +67,7 @@ impl World {
                 }
             }
             RightRef::Yours(Kind::SendOnce, slot) => match self.consume(me, peer, slot)? {
-                Some(lead) if self.port(me, lead.port).is_some() => Right::OwnOnce(lead),
+                Some(lead) if self.relays(me, lead.port) => Right::OwnOnce(lead),
                 Some(_) | None => Right::Dead(Kind::SendOnce),
             },
             RightRef::Third { kind, owner, ticket, .. } => {
@@ -72,6 +81,12 @@ impl World {
             }
         };
         Ok(self.tasks[me].keep(right))
+    }
+
+    /// Whether what is sent to this port still gets there, here or elsewhere.
+    pub(crate) fn relays(&mut self, me: TaskNumber, port: u32) -> bool {
+        let arrival = self.gone(me, port).map(|gone| gone.leaving.arrival());
+        arrival == Some(Arrival::Bag) || self.port(me, port).is_some()
     }
 
     fn join(

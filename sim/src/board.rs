@@ -3,13 +3,23 @@
 
 use std::collections::BTreeMap;
 
-use abi::Slot;
 use abi::board::{Life, State};
+use abi::{Slot, Ticket};
+
+use crate::task::TaskNumber;
 
 /// The slots of one board. A slot nobody wrote is zero.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Board {
     slots: BTreeMap<u32, (u64, u64)>,
+    moved: BTreeMap<u32, Moved>,
+}
+
+/// Where the port of a slot has gone, or is about to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) owner: TaskNumber,
+    pub(crate) ticket: Ticket,
 }
 
 impl Board {
@@ -21,6 +31,32 @@ impl Board {
     /// The port is gone; what was granted is no use any more.
     pub(crate) fn die(&mut self, slot: Slot) {
         self.set(slot, State::Dead, 0);
+    }
+
+    /// The port has gone, or is about to go, to another task.
+    pub(crate) fn mark(&mut self, slot: Slot, moved: Moved) {
+        self.moved.insert(slot.index, moved);
+        self.state(slot, State::Moved);
+    }
+
+    /// It is where it was.
+    pub(crate) fn unmark(&mut self, slot: Slot) {
+        self.state(slot, State::Live);
+    }
+
+    fn state(&mut self, slot: Slot, state: State) {
+        let grant = self.slots.get(&slot.index).map_or(0, |(_, grant)| *grant);
+        self.set(slot, state, grant);
+    }
+
+    /// Where the port of a marked slot goes.
+    pub(crate) fn moved(&self, slot: Slot) -> Option<Moved> {
+        (self.read(slot).0 == State::Moved).then(|| self.moved.get(&slot.index).copied())?
+    }
+
+    /// The marked slots of a board: what a liar may read of its own.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = Moved> {
+        self.moved.values().copied()
     }
 
     /// The slot's life is over.
@@ -44,10 +80,9 @@ impl Board {
     pub(crate) fn read(&self, slot: Slot) -> (State, u64) {
         let (life, grant) = self.slots.get(&slot.index).copied().unwrap_or_default();
         let life = Life::decode(life);
-        if life.generation == slot.generation && life.state == State::Live {
-            (State::Live, grant)
-        } else {
-            (State::Dead, 0)
+        match life.state {
+            State::Live | State::Moved if life.generation == slot.generation => (life.state, grant),
+            _ => (State::Dead, 0),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use abi::limits;
 
-use crate::task::{RightNumber, TaskNumber};
+use crate::task::{Right, RightNumber, TaskNumber};
 use crate::world::World;
 
 /// Rounds after which a world that is left alone has come to rest.
@@ -64,11 +64,24 @@ impl World {
                 self.receive(me, port);
             }
         }
+        // Who waits to send a receive right receives nothing meanwhile.
+        let (now_ns, task) = (self.now_ns, &mut self.tasks[me]);
+        let rights = &task.rights;
+        let receives = |it: &u64| matches!(rights.get(it), Some(Right::Receive(_)));
+        for waiting in &mut task.waiting {
+            if waiting.out.rights.iter().any(receives) {
+                waiting.out.deadline_ns = now_ns;
+            }
+        }
         self.look_round(me);
         if let_go {
             let task = &self.tasks[me];
-            let idle: Vec<RightNumber> =
-                task.space.iter().copied().filter(|&right| !task.is_busy(right)).collect();
+            let idle: Vec<RightNumber> = task
+                .space
+                .iter()
+                .copied()
+                .filter(|&right| !task.is_busy(right) && !task.is_receive(right))
+                .collect();
             for right in idle {
                 self.tasks[me].space.remove(&right);
                 self.let_go(me, right);
@@ -108,8 +121,16 @@ impl World {
             if !task.promises.is_empty() {
                 left.push(("I7", format!("{} promises", task.promises.len())));
             }
-            if !task.rights.is_empty() {
-                left.push(("I3", format!("rights {:?}", task.rights)));
+            let rights = task.rights.iter().filter(|(right, _)| !task.is_receive(**right));
+            let rights: Vec<_> = rights.collect();
+            if !rights.is_empty() {
+                left.push(("I3", format!("rights {rights:?}")));
+            }
+            if !task.follows.is_empty() {
+                left.push(("I6", format!("ports to follow: {:?}", task.follows)));
+            }
+            if let Some(adopted) = task.adopted.values().find(|it| !it.followers.is_empty()) {
+                left.push(("I3", format!("rights that never followed: {adopted:?}")));
             }
             if !task.gives.is_empty() {
                 left.push(("I3", format!("{} gives", task.gives.len())));
@@ -126,8 +147,11 @@ impl World {
                 }
             }
             for (port, state) in &task.ports {
-                if state.alive && (state.senders.count() > 0 || state.armed) {
+                if state.alive && (state.senders.count() > 0 || state.armed.is_some()) {
                     left.push(("I3", format!("senders of port {port}")));
+                }
+                if state.gone.is_some() {
+                    left.push(("I3", format!("port {port}, which went away")));
                 }
             }
             for (invariant, what) in left {

@@ -14,7 +14,7 @@ use rights::give::{GiveName, Given};
 use crate::control::NO_SLOT;
 use crate::fault::Fault;
 use crate::lane::Frame;
-use crate::task::{Lead, Parked, Right, TaskNumber};
+use crate::task::{Lead, Parked, Right, RightNumber, TaskNumber};
 use crate::world::World;
 
 fn with_task(kind: Kind, slot: Slot, task: TaskId, ticket: u64) -> Frame {
@@ -37,8 +37,12 @@ pub(crate) fn take_back(slot: Slot, to: TaskId, ticket: Ticket) -> Frame {
     with_task(Kind::TakeBack, slot, to, ticket.0)
 }
 
-pub(crate) fn claim_frame(giver: TaskId, ticket: Ticket) -> Frame {
-    with_task(Kind::Claim, NO_SLOT, giver, ticket.0)
+/// A claim; of a right that follows its port with how much was `sent`.
+pub(crate) fn claim_frame(giver: TaskId, ticket: Ticket, sent: Option<u64>) -> Frame {
+    let header = Header { tag: ticket.0, ..Header::new(Kind::Claim, NO_SLOT) };
+    let mut words = giver.encode().to_vec();
+    words.extend(sent.into_iter().flat_map(u64::to_le_bytes));
+    Frame::new(header, words)
 }
 
 /// The receiver of all these gives is dead, and the owner may not know it.
@@ -147,12 +151,13 @@ impl World {
         let Some(link) = self.tasks[me].link(owner) else {
             return;
         };
-        if link.claims_open >= limits::QUESTIONS {
+        if link.claims_open.len() >= limits::QUESTIONS as usize {
             link.claims_waiting.push_back((giver, ticket));
             return;
         }
-        link.claims_open += 1;
-        let frame = claim_frame(World::id(giver), ticket);
+        link.claims_open.insert((giver, ticket));
+        let sent = self.claims_with(me, (giver, ticket));
+        let frame = claim_frame(World::id(giver), ticket, sent);
         self.say(me, owner, frame);
     }
 
@@ -161,8 +166,8 @@ impl World {
         &mut self,
         me: TaskNumber,
         peer: TaskNumber,
-        giver: TaskId,
-        ticket: u64,
+        (giver, ticket): (TaskId, u64),
+        sent: u64,
     ) -> Result<(), Offence> {
         let open = self.tasks[me].parked.iter().filter(|parked| parked.from == peer).count();
         let unsent = self.tasks[me].link(peer).map_or(0, |link| {
@@ -183,6 +188,7 @@ impl World {
             from: peer,
             giver: number,
             ticket: Ticket(ticket),
+            sent,
             shown: self.outbound(number, me).lane.head(),
         };
         self.tasks[me].parked.push(parked);
@@ -195,8 +201,14 @@ impl World {
         if self.tasks[me].parked.is_empty() {
             return;
         }
+        if self.tasks[me].has_link(giver)
+            && let Err(offence) = self.read_bags(me, giver)
+        {
+            return self.offended(me, giver, offence);
+        }
         let read = self.outbound(giver, me).lane.tail();
         let linked = self.tasks[me].has_link(giver);
+        let blind = self.is(Fault::AnsweredBlindly);
         let hasty = self.is(Fault::RefusedTooEarly);
         for parked in std::mem::take(&mut self.tasks[me].parked) {
             let name = GiveName {
@@ -208,7 +220,9 @@ impl World {
                 self.tasks[me].parked.push(parked);
             } else if let Some(given) = self.tasks[me].gives.take(name) {
                 self.answer(me, parked.from, name.giver, parked.ticket.0, Some(given));
-            } else if read >= parked.shown || !linked || hasty {
+            } else if self.claim_follower(me, parked.from, (giver, parked.ticket), parked.sent) {
+                // It is answered, or will be when the bag has brought enough.
+            } else if read >= parked.shown || !linked || hasty || blind {
                 // Nobody is to blame: whether giver or claimer lies, we cannot
                 // tell, and one of them is honest.
                 self.answer(me, parked.from, name.giver, parked.ticket.0, None);
@@ -230,8 +244,11 @@ impl World {
         let Some(given) = given else {
             return self.say(me, to, refused);
         };
-        let alive =
-            self.port(me, given.port.port).is_some_and(|port| port.facets.counts(given.port.facet));
+        let gone = self.gone(me, given.port.port).is_some();
+        let alive = gone
+            || self
+                .port(me, given.port.port)
+                .is_some_and(|port| port.facets.counts(given.port.facet));
         let slot = alive.then(|| self.export(me, to, given.port, given.kind)).flatten();
         if let (Some(slot), Some(link)) = (slot, self.tasks[me].link(to)) {
             link.exports.published(slot);
@@ -253,35 +270,66 @@ impl World {
         &mut self,
         me: TaskNumber,
         owner: TaskNumber,
-        giver: TaskId,
-        ticket: u64,
-        right: Option<(RightKind, Slot)>,
+        (giver, ticket): (TaskId, u64),
+        right: Option<(RightKind, Slot, u64)>,
     ) -> Result<(), Offence> {
         let giver = self.find(giver).ok_or(Offence::AnswerUnasked)?;
+        let key = (giver, Ticket(ticket));
+        let link = self.tasks[me].link(owner).ok_or(Offence::AnswerUnasked)?;
+        if !link.claims_open.remove(&key) {
+            return Err(Offence::AnswerUnasked);
+        }
+        if let Some((giver, ticket)) = link.claims_waiting.pop_front() {
+            self.claim(me, owner, giver, ticket);
+        }
         let ours = |right: &Right| match *right {
             Right::Joining { giver: from, owner: of, ticket: named, .. } => {
                 from == giver && of == owner && named.0 == ticket
             }
             _ => false,
         };
-        let task = &mut self.tasks[me];
-        let number = task
-            .rights
-            .iter()
-            .find_map(|(&number, right)| ours(right).then_some(number))
-            .ok_or(Offence::AnswerUnasked)?;
-        let said = match task.rights.get(&number) {
+        let mut rights = self.tasks[me].rights.iter();
+        let known = rights.find_map(|(&number, right)| ours(right).then_some(number));
+        match known {
+            Some(number) => {
+                let right = right.map(|(kind, slot, _)| (kind, slot));
+                self.joined_right(me, (owner, giver), number, right)
+            }
+            None => self.joined_follow(me, owner, key, right),
+        }
+    }
+
+    fn joined_follow(
+        &mut self,
+        me: TaskNumber,
+        owner: TaskNumber,
+        key: (TaskNumber, Ticket),
+        right: Option<(RightKind, Slot, u64)>,
+    ) -> Result<(), Offence> {
+        let Some((kind, slot, have)) = right else {
+            self.follow_refused(me, key);
+            return Ok(());
+        };
+        if kind != RightKind::Send {
+            return Err(Offence::RightKind);
+        }
+        let right = self.learn(me, owner, kind, slot)?;
+        self.follow_joined(me, key, right, have);
+        Ok(())
+    }
+
+    fn joined_right(
+        &mut self,
+        me: TaskNumber,
+        (owner, giver): (TaskNumber, TaskNumber),
+        number: RightNumber,
+        right: Option<(RightKind, Slot)>,
+    ) -> Result<(), Offence> {
+        let said = match self.tasks[me].rights.get(&number) {
             Some(&Right::Joining { kind, .. }) => kind,
             _ => RightKind::Send,
         };
-        let next = task.link(owner).and_then(|link| {
-            link.claims_open = link.claims_open.saturating_sub(1);
-            link.claims_waiting.pop_front()
-        });
-        if let Some((giver, ticket)) = next {
-            self.claim(me, owner, giver, ticket);
-        }
-        if right.is_none() && self.is(Fault::RefusedBlamed) {
+        if right.is_none() && self.is(Fault::RefusedBlamed) && giver != me {
             self.offended(me, giver, Offence::NeverExported);
         }
         let mut joined = Right::Dead(said);
@@ -299,6 +347,7 @@ impl World {
         if task.unwanted.remove(&number) {
             self.let_go(me, number);
         }
+        self.own_joined(me);
         Ok(())
     }
 }

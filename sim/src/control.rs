@@ -1,6 +1,8 @@
 //! The protocol's own frames: said at once where there is room, else kept and
 //! folded together, so that what is kept never outgrows the slots of the link.
 
+use std::collections::VecDeque;
+
 use abi::Slot;
 use abi::frame::{Header, Kind};
 
@@ -17,6 +19,11 @@ pub(crate) fn about(kind: Kind, slot: Slot, tag: u64) -> Frame {
 /// A slot for frames that are about none.
 pub(crate) const NO_SLOT: Slot = Slot { index: 0, generation: 0 };
 
+fn same_bag(kept: &VecDeque<Frame>, frame: &Frame) -> bool {
+    let same = |kept: &Frame| kept.header.kind == Kind::Bag && kept.header.tag == frame.header.tag;
+    kept.iter().any(same)
+}
+
 impl World {
     /// Says `frame` to `peer`, now or as soon as there is room.
     pub(crate) fn say(&mut self, me: TaskNumber, peer: TaskNumber, frame: Frame) {
@@ -28,6 +35,7 @@ impl World {
         let kept = link.control.iter().position(same);
         match frame.header.kind {
             Kind::Look if kept.is_some() => {}
+            Kind::Bag if same_bag(&link.control, &frame) => {}
             Kind::Release => {
                 // Later is always safe for a release, earlier is not: it would
                 // overtake what we say of the slot before.

@@ -1,9 +1,11 @@
 //! What a task does when a peer is gone.
 
+use abi::Slot;
 use abi::right::Kind;
 
 use crate::claim::take_back_every;
 use crate::fault::Fault;
+use crate::moving::Again;
 use crate::task::{Right, TaskNumber};
 use crate::world::World;
 
@@ -21,6 +23,14 @@ impl World {
     /// of it is dead, and those who need to know are told.
     pub(crate) fn mourn(&mut self, me: TaskNumber, peer: TaskNumber) {
         let now_ns = self.now_ns;
+        if !self.tasks[me].has_link(peer) {
+            return;
+        }
+        self.complete_bags(me, peer);
+        self.new_owner_died(me, peer);
+        // Before what it held comes back: rights in what it never read do too.
+        self.salvage(me, peer);
+        let away = self.away_with(me, peer);
         let task = &mut self.tasks[me];
         let Some(link) = task.link(peer) else {
             return;
@@ -30,9 +40,11 @@ impl World {
         link.imports.clear();
         let exports = std::mem::take(&mut link.exports);
         let gave_of = std::mem::take(&mut link.gave_of);
+        let again = std::mem::take(&mut link.again);
         task.parked.retain(|parked| parked.from != peer);
         for right in task.rights.values_mut() {
             *right = match *right {
+                Right::PeerSend(of, slot) if of == peer && away.contains(&slot) => *right,
                 Right::PeerSend(of, _) if of == peer => Right::Dead(Kind::Send),
                 Right::PeerOnce(of, _) if of == peer => Right::Dead(Kind::SendOnce),
                 Right::Joining { owner, kind, .. } if owner == peer => Right::Dead(kind),
@@ -49,8 +61,10 @@ impl World {
         for (slot, export) in exports.iter() {
             match export.kind {
                 Kind::Send => {
+                    self.left(me, export.port.port, (peer, slot));
                     if let Some(port) = self.port(me, export.port.port) {
                         port.queue.window.leave((peer, slot));
+                        port.came.remove(&(peer, slot));
                     }
                     self.sender_gone(me, export.port);
                     self.serve(me, export.port.port);
@@ -73,7 +87,28 @@ impl World {
                 self.say(me, owner, take_back_every(World::id(peer)));
             }
         }
+        for Again { over, unread } in again {
+            self.lose(me, unread);
+            self.let_go(me, over);
+        }
+        self.look_at_moved(me, peer);
+        self.orphaned(me, peer);
+        self.own_joined(me);
+        self.end_left(me, Some(peer));
         self.excuse_lost(me, peer);
+    }
+
+    /// The slots of a dead peer whose ports went elsewhere: what we have there
+    /// follows.
+    fn away_with(&mut self, me: TaskNumber, peer: TaskNumber) -> Vec<Slot> {
+        let held = self.tasks[me].link(peer).map(|link| link.imports.values().copied());
+        let held: Vec<Slot> = held
+            .into_iter()
+            .flatten()
+            .filter(|known| known.rights > 0 && known.kind == Kind::Send)
+            .map(|known| known.slot)
+            .collect();
+        held.into_iter().filter(|&slot| self.is_away(me, peer, slot)).collect()
     }
 
     /// Ends the gives of dead givers that waited long enough.

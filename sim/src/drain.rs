@@ -3,7 +3,7 @@
 
 use abi::frame::{Attached, EVERY_SLOT, EVERY_TICKET, Kind, flag, task_of};
 use abi::right::Kind as RightKind;
-use abi::{Offence, Slot};
+use abi::{Offence, Slot, TaskId, Ticket};
 use rights::terms::End;
 
 use crate::lane::Frame;
@@ -90,15 +90,21 @@ impl World {
                 self.taken_back(me, peer, to, ticket);
                 Ok(())
             }
-            Kind::Claim => self.claimed(me, peer, task_of(&frame.rest)?, header.tag),
+            Kind::Claim => {
+                let sent = abi::u64_at(&frame.rest, TaskId::BYTES).unwrap_or(0);
+                self.claimed(me, peer, (task_of(&frame.rest)?, header.tag), sent)
+            }
             Kind::Joined => {
                 let kind = kind_of(header.flags);
-                self.joined(me, peer, task_of(&frame.rest)?, header.tag, Some((kind, slot)))
+                let have = abi::u64_at(&frame.rest, TaskId::BYTES).unwrap_or(0);
+                let right = Some((kind, slot, have));
+                self.joined(me, peer, (task_of(&frame.rest)?, header.tag), right)
             }
-            Kind::Refused => self.joined(me, peer, task_of(&frame.rest)?, header.tag, None),
+            Kind::Refused => self.joined(me, peer, (task_of(&frame.rest)?, header.tag), None),
             // No port here takes any.
             Kind::Pulse => self.send_slot(me, peer, slot).and(Err(Offence::PulsesExceeded)),
-            Kind::Port | Kind::Out | Kind::Ended | Kind::Bag => Err(Offence::FrameKind),
+            Kind::Bag => self.read_bag(me, peer, Ticket(header.tag)),
+            Kind::Port | Kind::Out | Kind::Ended => Err(Offence::FrameKind),
             Kind::Board => Err(Offence::BoardOrder),
             Kind::StatusIs => Err(Offence::AnswerUnasked),
         }
@@ -164,6 +170,13 @@ impl World {
                 waiting.asleep = false;
             }
         }
+        let known = task.link(peer).map(|link| link.imports.values().copied().collect::<Vec<_>>());
+        for imported in known.unwrap_or_default() {
+            if imported.rights > 0 && (every || imported.slot == slot) {
+                let _ = self.is_away(me, peer, imported.slot);
+            }
+        }
+        self.look_at_moved(me, peer);
     }
 
     fn welcome(&mut self, me: TaskNumber, peer: TaskNumber, frame: &Frame) -> Result<(), Offence> {
@@ -186,7 +199,13 @@ impl World {
         let number = body.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let rights = self.accept(me, peer, &attached)?;
         // A liar's number may be anything: its mail is given one nobody has.
-        let number = if self.tasks[peer].honest() { number } else { self.liars_number(me, peer) };
+        let number = if self.tasks[peer].honest() {
+            number
+        } else {
+            let port = self.tasks[me].link(peer).and_then(|link| link.exports.get(slot).ok());
+            let port = port.map_or(0, |export| export.port.port);
+            self.liars_number(peer, port)
+        };
         let mail = Mail::plain(number, rights);
         if kind == RightKind::SendOnce {
             match self.consume(me, peer, slot) {
@@ -201,6 +220,9 @@ impl World {
         }
         let lead = self.send_slot(me, peer, slot)?;
         let port = lead.port;
+        let Some(mut mail) = self.forward(me, port, (Some((peer, slot)), None), mail) else {
+            return Ok(());
+        };
         if self.port(me, port).is_none() {
             self.excuse(me, mail);
             return Ok(());
@@ -209,10 +231,13 @@ impl World {
             Ok(spent) => spent,
             Err(refusal) => return self.refuse(me, (peer, slot), lead, refusal, mail),
         };
+        self.break_circles(me, port, &mut mail);
         let mail = Mail { facet: lead.facet, ..mail };
         let Some(state) = self.port(me, port) else {
+            self.excuse(me, mail);
             return Ok(());
         };
+        *state.came.entry((peer, slot)).or_default() += 1;
         match state.queue.arrive((peer, slot), mail) {
             Ok(_) => {
                 state.charged.insert(number);
@@ -229,10 +254,13 @@ impl World {
         }
     }
 
-    fn liars_number(&mut self, me: TaskNumber, peer: TaskNumber) -> u64 {
+    /// What a liar says is its message's number may be anything.
+    pub(crate) fn liars_number(&mut self, from: TaskNumber, port: u32) -> u64 {
         let number = self.number();
-        let fact = Fact { from: peer, to: me };
-        self.mail.insert(number, fact);
+        let port = self.first_name(port);
+        if let Some(&to) = self.homes.get(&port) {
+            self.mail.insert(number, Fact { from, to, port });
+        }
         number
     }
 }

@@ -46,12 +46,32 @@ pub enum Fault {
     CrossedReturnBlamed,
     /// A slot can be used before the message that names it is published.
     UsableUnsent,
+    /// A port moves and its importers' slots do not say so.
+    MarkForgotten,
+    /// A move is published and the importers are not told to look.
+    CommitUnsaid,
+    /// What the old owner of a port hears of a right's end it keeps to itself.
+    EndUntold,
+    /// A claim is answered though messages are still on their way.
+    JoinedTooEarly,
+    /// What a bag brings does not count for the right it came on.
+    BroughtUncounted,
+    /// A claim is refused though the old owner's lane shows more.
+    AnsweredBlindly,
+    /// The right at the old owner is kept after it has followed.
+    OldSlotKept,
+    /// A port may lie in its own queue.
+    CircleKept,
+    /// The promises that an old owner passes on are senders.
+    PromisesAreSenders,
+    /// A failed move does not ask again to hear of no senders.
+    NotArmedAnew,
 }
 
 impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own.
-    pub const BY_CHANCE: [Fault; 19] = [
+    pub const BY_CHANCE: [Fault; 29] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,
         Fault::DeadLaneUnread,
@@ -71,5 +91,15 @@ impl Fault {
         Fault::RevokedStillCounted,
         Fault::CrossedReturnBlamed,
         Fault::UsableUnsent,
+        Fault::MarkForgotten,
+        Fault::CommitUnsaid,
+        Fault::EndUntold,
+        Fault::JoinedTooEarly,
+        Fault::BroughtUncounted,
+        Fault::AnsweredBlindly,
+        Fault::OldSlotKept,
+        Fault::CircleKept,
+        Fault::PromisesAreSenders,
+        Fault::NotArmedAnew,
     ];
 }

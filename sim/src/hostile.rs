@@ -35,7 +35,8 @@ impl World {
             40..43 => self.garbage(me, peer),
             43..48 => self.frame_of(me, peer, &Kind::ALL),
             48..65 => self.frame_of(me, peer, &PLAUSIBLE),
-            65..80 => self.guess(me, peer),
+            65..75 => self.guess(me, peer),
+            75..80 => self.lie_of_a_move(me, peer),
             80..90 => {
                 let index = self.chance.below(4) as u32;
                 let life = (self.chance.below(3) << 32) | self.chance.below(3);
@@ -46,6 +47,7 @@ impl World {
                 let _ = self.open(me, other);
             }
             97 => self.close(me, peer),
+            98 | 99 => self.lie_of_a_move(me, peer),
             _ => {}
         }
     }
@@ -55,7 +57,7 @@ impl World {
         let friends: Vec<TaskNumber> = self.tasks[me].links.keys().copied().collect();
         for giver in friends {
             let ticket = Ticket(self.tasks[giver].tickets);
-            let frame = crate::claim::claim_frame(World::id(giver), ticket);
+            let frame = crate::claim::claim_frame(World::id(giver), ticket, None);
             self.write(me, peer, &frame.encode());
         }
     }
@@ -63,6 +65,10 @@ impl World {
     /// Reads what it was sent, for names it may try.
     fn eavesdrop(&mut self, me: TaskNumber, peer: TaskNumber) {
         while let Ok(Some(frame)) = self.outbound(peer, me).lane.take() {
+            self.outbound(peer, me).lane.announce();
+            if frame.header.kind == Kind::Claim {
+                self.answer_with_a_lie(me, peer, &frame);
+            }
             let mut slots = Vec::new();
             if frame.header.kind == Kind::Joined {
                 slots.push(frame.header.slot);
@@ -82,7 +88,7 @@ impl World {
         }
     }
 
-    fn write(&mut self, me: TaskNumber, peer: TaskNumber, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, me: TaskNumber, peer: TaskNumber, bytes: &[u8]) {
         let lane = &mut self.outbound(me, peer).lane;
         if lane.has_room(bytes.len(), true) {
             lane.publish(bytes);
@@ -106,7 +112,7 @@ impl World {
         self.write(me, peer, &bytes);
     }
 
-    fn some_slot(&mut self, me: TaskNumber, peer: TaskNumber) -> Slot {
+    pub(crate) fn some_slot(&mut self, me: TaskNumber, peer: TaskNumber) -> Slot {
         let seen: Vec<Slot> = self.tasks[me]
             .seen
             .iter()
@@ -126,7 +132,12 @@ impl World {
         World::id(self.chance.below(1 + self.tasks.len() as u64) as TaskNumber)
     }
 
-    fn some_right(&mut self, me: TaskNumber, peer: TaskNumber, kind: RightKind) -> RightRef {
+    pub(crate) fn some_right(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        kind: RightKind,
+    ) -> RightRef {
         match self.chance.below(8) {
             0..3 => {
                 let slot = Slot {

@@ -48,6 +48,9 @@ impl Frame {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lane {
     bytes: VecDeque<u8>,
+    /// Read, but their space not freed: the writer still has them.
+    read: VecDeque<Frame>,
+    read_bytes: usize,
     head: u64,
     tail: u64,
 }
@@ -66,7 +69,7 @@ impl Lane {
     /// Whether so many bytes have room; the protocol's own may use the reserve.
     pub(crate) fn has_room(&self, bytes: usize, own: bool) -> bool {
         let end = if own { LANE_BYTES } else { LANE_BYTES - RESERVE_BYTES };
-        self.bytes.len() + bytes <= end
+        self.bytes.len() + self.read_bytes + bytes <= end
     }
 
     /// Fills and publishes. The caller has looked for room.
@@ -75,14 +78,36 @@ impl Lane {
         self.head += bytes.len() as u64;
     }
 
-    /// Reads the first frame and frees its place. The bytes may be anything.
+    /// Reads the first frame. The bytes may be anything.
     pub(crate) fn take(&mut self) -> Result<Option<Frame>, Offence> {
         let Some(frame) = read(self.bytes.make_contiguous())? else {
             return Ok(None);
         };
         let _ = self.bytes.drain(..frame.room());
         self.tail += frame.room() as u64;
+        self.read_bytes += frame.room();
+        self.read.push_back(frame.clone());
         Ok(Some(frame))
+    }
+
+    /// Frees the space of all that was read.
+    pub(crate) fn announce(&mut self) {
+        self.read.clear();
+        self.read_bytes = 0;
+    }
+
+    /// Which messages were read, their space not freed.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> {
+        let messages =
+            self.read.iter().filter(|frame| frame.header.kind == abi::frame::Kind::Message);
+        messages.map(crate::moving::number_of)
+    }
+
+    /// What the writer still has: read or not, its space was not freed.
+    pub(crate) fn unfreed(&self) -> Vec<Frame> {
+        let mut frames: Vec<Frame> = self.read.iter().cloned().collect();
+        frames.extend(self.frames());
+        frames
     }
 
     /// The frames in the lane, up to the first that is none.

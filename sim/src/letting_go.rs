@@ -28,6 +28,7 @@ impl World {
                 self.forget(me, peer, slot);
                 self.say(me, peer, about(Kind::Dropped, slot, 0));
             }
+            Right::Receive(port) => self.end_port(me, port),
             Right::Joining { .. } | Right::Dead(_) => {}
         }
     }

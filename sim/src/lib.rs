@@ -8,8 +8,7 @@
 //!
 //! What is not here: sleeping and ringing (a task acts when it is picked),
 //! byte windows, descriptors and regions, the handshake (a link is there at
-//! once), two tasks that connect to each other at the same time, and the moving
-//! of receive rights.
+//! once), and two tasks that connect to each other at the same time.
 //!
 //! | module         | idea                                                     |
 //! |----------------|----------------------------------------------------------|
@@ -23,10 +22,12 @@
 //! | `control`      | the protocol's own frames                                |
 //! | `port`         | queues, windows, notifications                           |
 //! | `facet`        | rights with terms: made, used up, revoked                |
+//! | `moving`       | receive rights that go to other tasks, and who follows   |
 //! | `letting_go`   | how a right ends                                         |
 //! | `waiting`      | messages that wait for a place                           |
 //! | `death`        | what a task does when a peer is gone                     |
 //! | `hostile`      | a peer that lies                                         |
+//! | `hostile_move` | the same about ports that move                           |
 //! | `schedule`     | who does what next                                       |
 //! | `calm`         | the end of a run                                         |
 //! | `check`        | what must hold after every step                          |
@@ -44,8 +45,10 @@ mod drain;
 mod facet;
 pub mod fault;
 mod hostile;
+mod hostile_move;
 mod lane;
 mod letting_go;
+mod moving;
 mod port;
 #[cfg(test)]
 mod robbed;

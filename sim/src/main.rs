@@ -48,13 +48,18 @@ fn main() -> ExitCode {
     };
     println!(
         "{} seeds, {} steps, {} messages, {} rights moved ({} given on), \
-         {} introductions, {} kills, {} refused, {} offences, lost 0",
+         {} introductions, {} ports moved, {} rights followed, {} sent again, {} circles, \
+         {} kills, {} refused, {} offences, lost 0",
         options.seeds,
         all.steps,
         all.messages,
         all.rights,
         all.gives,
         all.introductions,
+        all.moves,
+        all.follows,
+        all.again,
+        all.circles,
         all.kills,
         all.refused,
         all.offences
@@ -116,6 +121,10 @@ fn add(all: &mut Figures, one: Figures) {
     all.gives += one.gives;
     all.introductions += one.introductions;
     all.refused += one.refused;
+    all.moves += one.moves;
+    all.follows += one.follows;
+    all.again += one.again;
+    all.circles += one.circles;
 }
 
 fn report(failure: &Failure, size: Size) {

@@ -1,8 +1,8 @@
 //! Ports: their queues, their windows, and who is told what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use abi::frame::Kind;
+use abi::frame::{Kind, flag};
 use rights::port::{Port, Taken};
 use rights::senders::{NoSenders, Senders};
 use rights::window::{Capacity, Raise};
@@ -22,24 +22,49 @@ impl World {
         armed: bool,
     ) -> RightNumber {
         let port = self.number() as u32;
-        let mut senders = Senders::default();
-        senders.add();
-        if armed {
-            assert_eq!(senders.arm(), NoSenders::Quiet, "there is a sender");
-        }
-        let state = PortState {
-            queue: Port::new(capacity),
-            alive: true,
-            senders,
-            armed,
-            charged: BTreeSet::new(),
-            look_at: None,
-            facets: PortFacets::default(),
-        };
+        let receive = self.tasks[me].keep(Right::Receive(port));
+        self.tasks[me].space.insert(receive);
+        let mut state = self.new_port(capacity, receive);
+        state.senders.add();
         self.tasks[me].ports.insert(port, state);
+        self.homes.insert(port, me);
+        if armed {
+            let to = self.some_own_port(me).unwrap_or(port);
+            let to = self.make_promise(me, to);
+            self.arm(me, port, Some(to));
+        }
         let right = self.tasks[me].keep(Right::OwnSend(Lead::to(port)));
         self.tasks[me].space.insert(right);
         right
+    }
+
+    /// An empty port without senders.
+    pub(crate) fn new_port(&self, capacity: Capacity, receive: RightNumber) -> PortState {
+        PortState {
+            queue: Port::new(capacity),
+            alive: true,
+            senders: Senders::default(),
+            armed: None,
+            receive,
+            gone: None,
+            came: BTreeMap::new(),
+            charged: BTreeSet::new(),
+            look_at: None,
+            facets: PortFacets::default(),
+        }
+    }
+
+    /// This right is to hear of no senders.
+    pub(crate) fn arm(&mut self, me: TaskNumber, port: u32, to: Option<RightNumber>) {
+        let Some(to) = to else { return };
+        let Some(state) = self.port(me, port) else {
+            return self.let_go(me, to);
+        };
+        state.armed = Some(to);
+        // Nobody is counted yet of those who are out.
+        if state.senders.arm() == NoSenders::Fires {
+            self.tell_no_senders(me, port);
+        }
     }
 
     /// The port, while it lives.
@@ -51,24 +76,33 @@ impl World {
     pub(crate) fn make_promise(&mut self, me: TaskNumber, port: u32) -> RightNumber {
         let promise = self.number();
         self.promises.insert(promise, 0);
-        self.tasks[me].promises.insert(promise);
+        self.tasks[me].promises.insert(promise, port);
         self.tasks[me].keep(Right::OwnOnce(Lead { promise, ..Lead::to(port) }))
     }
 
     /// A promise ends, kept (with a message) or broken (without).
     pub(crate) fn promise_ends(&mut self, me: TaskNumber, lead: Lead, mail: Option<Mail>) {
         self.tasks[me].promises.remove(&lead.promise);
-        if let Some(ends) = self.promises.get_mut(&lead.promise) {
-            *ends += 1;
-            if *ends > 1 {
-                let what = format!("promise {} of task {me} ended {ends} times", lead.promise);
-                self.violated("I7", what);
-            }
-        }
         let mail = mail.unwrap_or(Mail::plain(0, Vec::new()));
+        let Some(mut mail) = self.forward(me, lead.port, (None, Some(lead.promise)), mail) else {
+            return;
+        };
+        self.promise_counts(me, lead.promise);
+        self.break_circles(me, lead.port, &mut mail);
         match self.port(me, lead.port) {
             Some(state) => state.queue.enter_beyond(mail),
             None => self.excuse(me, mail),
+        }
+    }
+
+    /// A promise has ended: the world counts.
+    pub(crate) fn promise_counts(&mut self, me: TaskNumber, promise: u64) {
+        if let Some(ends) = self.promises.get_mut(&promise) {
+            *ends += 1;
+            if *ends > 1 {
+                let what = format!("promise {promise} of task {me} ended {ends} times");
+                self.violated("I7", what);
+            }
         }
     }
 
@@ -97,8 +131,38 @@ impl World {
             return;
         };
         if state.senders.remove() == NoSenders::Fires {
-            state.armed = false;
-            state.queue.enter_beyond(Mail::plain(0, Vec::new()));
+            self.tell_no_senders(me, port);
+        }
+    }
+
+    /// Nobody can send any more, as we count: whoever asked is told.
+    fn tell_no_senders(&mut self, me: TaskNumber, port: u32) {
+        self.no_sender_is_left(me, port);
+        if let Some(to) = self.port(me, port).and_then(|state| state.armed.take()) {
+            self.notify(me, to);
+        }
+    }
+
+    /// Uses up a send-once right for a notification.
+    fn notify(&mut self, me: TaskNumber, to: RightNumber) {
+        match self.tasks[me].rights.remove(&to) {
+            Some(Right::OwnOnce(lead)) => self.promise_ends(me, lead, None),
+            Some(Right::PeerOnce(peer, slot)) => {
+                self.forget(me, peer, slot);
+                let mut frame = about(Kind::Message, slot, 0);
+                frame.header.flags = flag::NOTIFICATION;
+                self.say(me, peer, frame);
+            }
+            Some(joining @ Right::Joining { .. }) => {
+                // It is said when the owner has answered: as if it were dropped.
+                self.tasks[me].rights.insert(to, joining);
+                self.let_go(me, to);
+            }
+            Some(other) => {
+                self.tasks[me].rights.insert(to, other);
+                self.let_go(me, to);
+            }
+            None => self.violated("I3", format!("who hears of port {port} is gone", port = to)),
         }
     }
 
@@ -133,6 +197,13 @@ impl World {
         let Some(state) = self.port(me, port) else {
             return;
         };
+        let receive = state.receive;
+        if !self.tasks[me].space.contains(&receive) {
+            return;
+        }
+        let Some(state) = self.port(me, port) else {
+            return;
+        };
         let rendezvous = state.queue.window.capacity() == Capacity::Rendezvous;
         let mut raises = Vec::new();
         let mut taken = Vec::new();
@@ -163,7 +234,11 @@ impl World {
             return self.violated("I4", what);
         };
         let from = fact.from;
-        let last = self.order.entry((from, me, port)).or_default();
+        if self.detours.contains(&mail.number) {
+            return;
+        }
+        let first = self.first_name(port);
+        let last = self.order.entry((from, first)).or_default();
         if *last > mail.number {
             let what = format!(
                 "message {} of task {from} came after {last} at port {port} of task {me}",
@@ -183,7 +258,13 @@ impl World {
         state.alive = false;
         state.look_at = None;
         state.charged.clear();
+        let armed = state.armed.take();
+        let receive = state.receive;
         let mails: Vec<Mail> = state.queue.drain().collect();
+        self.tasks[me].rights.remove(&receive);
+        self.tasks[me].space.remove(&receive);
+        let first = self.first_name(port);
+        self.homes.remove(&first);
         let task = &mut self.tasks[me];
         let mut ended = Vec::new();
         for right in task.rights.values_mut() {
@@ -213,6 +294,7 @@ impl World {
             self.say(me, peer, about(Kind::Look, slot, 0));
         }
         // Nobody is there to hear how these end.
+        ended.extend(self.tasks[me].promises_to(port));
         for promise in ended {
             self.tasks[me].promises.remove(&promise);
             self.promises.remove(&promise);
@@ -223,5 +305,16 @@ impl World {
         for mail in mails {
             self.excuse(me, mail);
         }
+        if let Some(armed) = armed {
+            self.let_go(me, armed);
+        }
+    }
+
+    /// A port of ours that lives, and that we can receive from.
+    pub(crate) fn some_own_port(&mut self, me: TaskNumber) -> Option<u32> {
+        let task = &self.tasks[me];
+        let here = task.ports.iter().filter(|(_, state)| state.alive);
+        let ports: Vec<u32> = here.map(|(&port, _)| port).collect();
+        self.chance.pick(&ports).copied()
     }
 }

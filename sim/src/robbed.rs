@@ -50,7 +50,7 @@ fn robbed(fault: Option<Fault>) -> World {
     let (ticket, to) = (Ticket(1), World::id(LIAR));
     let frame = give(slot, to, ticket, Kind::SendOnce);
     world.outbound(GIVER, OWNER).lane.publish(&frame.encode());
-    let guess = claim_frame(World::id(GIVER), ticket);
+    let guess = claim_frame(World::id(GIVER), ticket, None);
     world.outbound(LIAR, OWNER).lane.publish(&guess.encode());
     // The guess is read first: it waits for what the giver's lane shows.
     world.drain(OWNER, LIAR, 9);

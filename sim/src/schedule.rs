@@ -62,9 +62,10 @@ impl World {
 
     fn send_welcome(&mut self, me: TaskNumber, peer: TaskNumber) {
         let slot = if self.tasks[me].honest() {
-            let port = self.tasks[me].ports.keys().next().copied().unwrap_or(0);
-            let lead = self.some_lead(me, port);
-            let slot = self.export(me, peer, lead, RightKind::Send);
+            let port = self.tasks[me].ports.iter().find(|(_, state)| state.alive);
+            let port = port.map(|(&port, _)| port);
+            let lead = port.map(|port| self.some_lead(me, port));
+            let slot = lead.and_then(|lead| self.export(me, peer, lead, RightKind::Send));
             if let (Some(slot), Some(link)) = (slot, self.tasks[me].link(peer)) {
                 link.exports.published(slot);
             }
@@ -114,6 +115,10 @@ impl World {
         if awake.len() < self.crowd && self.chance.in_thousand(30) {
             return self.born(me);
         }
+        self.acts(me);
+    }
+
+    fn acts(&mut self, me: TaskNumber) {
         if !self.tasks[me].honest() {
             self.lie(me);
             return;
@@ -121,6 +126,17 @@ impl World {
         self.act(me);
         if self.tasks[me].alive {
             self.look_round(me);
+        }
+    }
+
+    /// One step of anybody but `me`.
+    pub(crate) fn somebody(&mut self, me: Option<TaskNumber>) {
+        let awake = |it: &Task| it.alive && it.paused_until <= self.now_ns;
+        let others = self.tasks.iter().enumerate();
+        let others = others.filter(|(other, task)| Some(*other) != me && awake(task));
+        let others: Vec<TaskNumber> = others.map(|(other, _)| other).collect();
+        if let Some(&other) = self.chance.pick(&others) {
+            self.acts(other);
         }
     }
 
@@ -175,9 +191,9 @@ impl World {
                 self.tasks[me].paused_until = until;
             }
             920..924 => {
-                let ports: Vec<u32> = self.tasks[me].ports.keys().copied().collect();
-                if let Some(&port) = self.chance.pick(&ports) {
-                    self.end_port(me, port);
+                if let Some(right) = self.some_receive(me) {
+                    self.tasks[me].space.remove(&right);
+                    self.let_go(me, right);
                 }
             }
             924..932 => {
@@ -213,7 +229,16 @@ impl World {
         for peer in peers {
             self.flush(me, peer);
         }
+        for peer in self.tasks[me].links.keys().copied().collect::<Vec<_>>() {
+            if self.calm || self.chance.below(2) == 0 {
+                self.outbound(peer, me).lane.announce();
+            }
+            let _ = self.push_again(me, peer);
+        }
+        self.ask_new_owners(me);
+        self.forget_gone(me);
         self.retry(me);
+        self.end_left(me, None);
         self.expire_gives(me);
         self.expire_facets(me);
         let now_ns = self.now_ns;
@@ -233,9 +258,20 @@ impl World {
         self.tasks[to].has_link(from) && out.is_some_and(|out| out.lane.head() > out.lane.tail())
     }
 
-    /// A right of the user's that no waiting message goes over.
+    /// A receive right of the user's.
+    fn some_receive(&mut self, me: TaskNumber) -> Option<RightNumber> {
+        let task = &self.tasks[me];
+        let receives: Vec<RightNumber> =
+            task.space.iter().copied().filter(|&it| task.is_receive(it)).collect();
+        self.chance.pick(&receives).copied()
+    }
+
+    /// A right of the user's that no waiting message goes over, and that is no
+    /// receive right.
     fn idle_right(&mut self, me: TaskNumber) -> Option<RightNumber> {
-        let space: Vec<RightNumber> = self.tasks[me].space.iter().copied().collect();
+        let task = &self.tasks[me];
+        let space: Vec<RightNumber> =
+            task.space.iter().copied().filter(|&it| !task.is_receive(it)).collect();
         let right = *self.chance.pick(&space)?;
         (!self.tasks[me].is_busy(right)).then_some(right)
     }
@@ -255,7 +291,7 @@ impl World {
         let once = |right: &Right| match right {
             Right::PeerOnce(..) | Right::OwnOnce(_) => true,
             Right::Joining { kind, .. } => *kind == RightKind::SendOnce,
-            Right::OwnSend(_) | Right::PeerSend(..) | Right::Dead(_) => false,
+            Right::OwnSend(_) | Right::PeerSend(..) | Right::Receive(_) | Right::Dead(_) => false,
         };
         let task = &self.tasks[me];
         let replies = self.chance.below(3) == 0;
@@ -264,6 +300,7 @@ impl World {
             .iter()
             .copied()
             .filter(|number| task.rights.get(number).is_some_and(|right| once(right) == replies))
+            .filter(|&number| !task.is_receive(number))
             .collect();
         let far = self.far(me, &ways);
         let near = far.is_empty() || self.chance.below(8) == 0;
@@ -287,6 +324,13 @@ impl World {
                     rights.push(right);
                 }
             }
+        }
+        let home = matches!(self.tasks[me].rights.get(&over), Some(Right::OwnSend(_)));
+        if self.chance.below(if home { 40 } else { 8 }) == 0
+            && let Some(receive) = self.some_receive(me)
+        {
+            self.tasks[me].space.remove(&receive);
+            rights.push(receive);
         }
         let reply = self.some_reply(me);
         let deadline_ns = match self.chance.below(10) {
@@ -330,13 +374,7 @@ impl World {
         if self.chance.below(5) > 1 {
             return None;
         }
-        let ports: Vec<u32> = self.tasks[me]
-            .ports
-            .iter()
-            .filter(|(_, state)| state.alive)
-            .map(|(&port, _)| port)
-            .collect();
-        let port = *self.chance.pick(&ports)?;
+        let port = self.some_own_port(me)?;
         Some(self.make_promise(me, port))
     }
 }

@@ -11,11 +11,12 @@ use rights::terms::{End, Refusal};
 use crate::control::about;
 use crate::fault::Fault;
 use crate::lane::Frame;
+use crate::moving::Pack;
 use crate::task::{Lead, Mail, Outgoing, Right, RightNumber, TaskNumber};
 use crate::world::{Fact, World};
 
 /// Bytes of a body: which message it is.
-const BODY_BYTES: usize = 8;
+pub(crate) const BODY_BYTES: usize = 8;
 
 /// What became of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,13 @@ pub(crate) enum Sent {
     Dead,
     /// Something else failed; everything was undone.
     Failed,
+}
+
+/// What a message carries, and how to undo that.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    named: Vec<Named>,
+    pub(crate) packs: Vec<Pack>,
 }
 
 /// A right named in a message, and how to undo that.
@@ -48,18 +56,24 @@ impl World {
             return Sent::Failed;
         };
         match over {
-            Right::Dead(_) => Sent::Dead,
+            Right::Dead(_) | Right::Receive(_) => Sent::Dead,
             Right::Joining { .. } => Sent::NoRoom,
             Right::OwnSend(lead) => self.send_home(me, lead, out),
             Right::OwnOnce(lead) => {
-                let number = self.accepted(me, me, out);
+                let number = self.accepted(me, me, lead.port, out);
                 self.tasks[me].rights.remove(&out.over);
                 let mail = Mail::plain(number, out.carried());
                 self.promise_ends(me, lead, Some(mail));
                 Sent::Done
             }
             Right::PeerSend(peer, slot) => {
+                if self.is_away(me, peer, slot) {
+                    return Sent::NoRoom;
+                }
                 let (state, grant) = self.look(peer, me, slot);
+                if self.tasks[me].has_link(peer) && !self.push_again(me, peer) {
+                    return Sent::NoRoom;
+                }
                 let Some(link) = self.tasks[me].link(peer) else {
                     return Sent::Dead;
                 };
@@ -84,6 +98,10 @@ impl World {
         let now_ns = self.now_ns;
         let number = self.number();
         let mail = Mail { facet: lead.facet, ..Mail::plain(number, out.carried()) };
+        if self.gone(me, lead.port).is_some() {
+            // Our right follows the port, and becomes one of the new owner's.
+            return Sent::NoRoom;
+        }
         let Some(state) = self.port(me, lead.port) else {
             return Sent::Dead;
         };
@@ -98,44 +116,76 @@ impl World {
         let Some(state) = self.port(me, lead.port) else {
             return Sent::Dead;
         };
+        let room = state.queue.window.clone().enter();
+        if room && self.close_circle(me, lead.port, &mail) {
+            return Sent::Dead;
+        }
+        let Some(state) = self.port(me, lead.port) else {
+            return Sent::Dead;
+        };
         match state.queue.enter(mail) {
             Err(mail) if careless => state.queue.enter_beyond(mail),
             Err(_) => return Sent::NoPlace,
             Ok(()) => {}
         }
         state.charged.insert(number);
-        self.note(number, me, me, out);
+        self.note(number, me, me, lead.port, out);
         if let Ok(Some(facet)) = self.admit(me, lead, out.id) {
             self.end_facet(me, Lead { facet, ..lead }, End::Spent);
         }
         Sent::Done
     }
 
-    fn accepted(&mut self, me: TaskNumber, to: TaskNumber, out: &Outgoing) -> u64 {
+    fn accepted(&mut self, me: TaskNumber, to: TaskNumber, port: u32, out: &Outgoing) -> u64 {
         let number = self.number();
-        self.note(number, me, to, out);
+        self.note(number, me, to, port, out);
         number
     }
 
-    fn note(&mut self, number: u64, from: TaskNumber, to: TaskNumber, out: &Outgoing) {
+    /// The world takes note of an accepted message.
+    fn note(&mut self, number: u64, from: TaskNumber, to: TaskNumber, port: u32, out: &Outgoing) {
         self.figures.messages += 1;
         self.figures.rights += out.carried().len() as u64;
-        if self.tasks[to].honest() {
-            self.mail.insert(number, Fact { from, to });
+        let port = self.first_name(port);
+        if self.tasks[to].honest()
+            && let Some(&to) = self.homes.get(&port)
+        {
+            self.mail.insert(number, Fact { from, to, port });
         }
     }
 
-    /// Whether everything that must be said first, and the message, has room.
-    fn has_room(&mut self, me: TaskNumber, peer: TaskNumber, out: &Outgoing) -> bool {
-        let mut bytes = vec![(peer, HEADER_BYTES + ATTACHED_BYTES + BODY_BYTES)];
-        for right in out.carried() {
-            match self.tasks[me].rights.get(&right) {
-                Some(&(Right::PeerSend(owner, _) | Right::PeerOnce(owner, _))) if owner != peer => {
-                    bytes[0].1 += REF_BYTES_MAX;
+    /// Whether these rights can be named for `peer` now, and whether everything
+    /// that must be said first, and the message, has room. Of a frame in a bag
+    /// there are no `bytes`.
+    pub(crate) fn nameable(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        along: &[RightNumber],
+        bytes: usize,
+    ) -> bool {
+        let mut bytes = match bytes {
+            0 => Vec::new(),
+            body => vec![(peer, HEADER_BYTES + ATTACHED_BYTES + body)],
+        };
+        for right in along {
+            match self.tasks[me].rights.get(right).copied() {
+                Some(Right::PeerSend(owner, slot)) if self.is_away(me, owner, slot) => {
+                    return false;
+                }
+                Some(Right::OwnSend(lead)) if self.gone(me, lead.port).is_some() => return false,
+                Some(Right::PeerSend(owner, _) | Right::PeerOnce(owner, _)) if owner != peer => {
+                    if let Some(first) = bytes.first_mut().filter(|(to, _)| *to == peer) {
+                        first.1 += REF_BYTES_MAX;
+                    }
                     bytes.push((owner, HEADER_BYTES + TaskId::BYTES));
                 }
                 Some(Right::Joining { .. }) => return false,
-                _ => bytes[0].1 += REF_BYTES,
+                _ => {
+                    if let Some(first) = bytes.first_mut().filter(|(to, _)| *to == peer) {
+                        first.1 += REF_BYTES;
+                    }
+                }
             }
         }
         for &(to, _) in &bytes {
@@ -164,37 +214,50 @@ impl World {
         if !self.tasks[me].has_link(peer) {
             return Sent::Dead;
         }
-        if !self.has_room(me, peer, out) {
+        let along = self.along(me, &out.carried());
+        if !self.nameable(me, peer, &along, BODY_BYTES) {
             return Sent::NoRoom;
         }
-        let mut attached = Attached::default();
-        let mut named = Vec::new();
-        for right in out.carried() {
-            let (reference, undo) = self.name(me, peer, right);
-            named.push(undo);
-            if Some(right) == out.reply {
-                attached.reply = Some(reference);
-            } else {
-                attached.rights.push(reference);
-            }
+        if !self.ports_may_move(me, &along) {
+            return Sent::Failed;
         }
+        let mut load = Load::default();
+        let attached = self.name_all(me, peer, &out.carried(), out.reply, &mut load);
         if self.surprise(2) {
             self.kill(me);
             return Sent::Done;
         }
-        self.guess_slots(me, peer, &named);
+        self.guess_slots(me, peer, &load);
         if !self.tasks[me].has_link(peer) {
-            self.undo(me, peer, &named);
+            self.undo(me, peer, load);
             return Sent::Dead;
         }
         // The socket may say no; a liar can see to it that it does.
         let honest = self.tasks[peer].honest();
         let often = self.hung_up(peer, me) || !honest;
         if self.surprise(if often { 200 } else { 30 }) {
-            self.undo(me, peer, &named);
+            self.undo(me, peer, load);
             return Sent::Failed;
         }
-        let number = self.accepted(me, peer, out);
+        if self.came_since(me, &load) {
+            self.undo(me, peer, load);
+            return Sent::NoRoom;
+        }
+        self.mark(me, peer, &mut load);
+        if !load.packs.is_empty() {
+            self.bystanders(me);
+            if self.surprise(100) {
+                self.kill(me);
+                return Sent::Done;
+            }
+            if self.surprise(100) {
+                self.unmark(me, &load);
+                self.undo(me, peer, load);
+                return Sent::Failed;
+            }
+        }
+        let port = self.port_of(peer, me, slot);
+        let number = self.accepted(me, peer, port, out);
         let mut rest = Vec::new();
         let flags = attached.encode(&mut rest);
         let extra = rest.len() as u32;
@@ -202,12 +265,11 @@ impl World {
         rest.extend_from_slice(&number.to_le_bytes());
         let bytes = Frame::new(header, rest).encode();
         self.outbound(me, peer).lane.publish(&bytes);
-        for named in &named {
-            if let (Named::Export(_, slot), Some(link)) = (named, self.tasks[me].link(peer)) {
-                link.exports.published(*slot);
-            }
-        }
-        if self.surprise(2) {
+        self.published(me, peer, &load);
+        let packs = std::mem::take(&mut load.packs);
+        let moving = self.receives_of(me, &packs);
+        self.commit(me, peer, packs);
+        if self.surprise(if moving.is_empty() { 2 } else { 60 }) {
             self.kill(me);
             return Sent::Done;
         }
@@ -220,18 +282,69 @@ impl World {
             imported.import.sent();
         }
         for right in out.carried() {
-            self.moved(me, peer, right);
+            if !moving.contains(&right) {
+                self.moved(me, peer, right);
+            }
         }
         Sent::Done
     }
 
+    /// What is named in a message is the peer's from now on.
+    pub(crate) fn published(&mut self, me: TaskNumber, peer: TaskNumber, load: &Load) {
+        for named in &load.named {
+            if let (Named::Export(_, slot), Some(link)) = (named, self.tasks[me].link(peer)) {
+                link.exports.published(*slot);
+            }
+        }
+    }
+
+    /// Which port of `owner` a slot of `peer` leads to.
+    fn port_of(&self, owner: TaskNumber, peer: TaskNumber, slot: Slot) -> u32 {
+        let link = self.tasks[owner].links.get(&peer);
+        link.and_then(|link| link.exports.get(slot).ok()).map_or(0, |export| export.port.port)
+    }
+
+    /// Others act in the midst of what `me` does.
+    fn bystanders(&mut self, me: TaskNumber) {
+        if self.calm || self.aside {
+            return;
+        }
+        self.aside = true;
+        for _ in 0..self.chance.below(4) {
+            self.somebody(Some(me));
+        }
+        self.aside = false;
+    }
+
+    /// Names all rights of a message.
+    pub(crate) fn name_all(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        rights: &[RightNumber],
+        reply: Option<RightNumber>,
+        load: &mut Load,
+    ) -> Attached {
+        let mut attached = Attached::default();
+        for &right in rights {
+            let reference = self.name(me, peer, right, load);
+            if Some(right) == reply {
+                attached.reply = Some(reference);
+            } else {
+                attached.rights.push(reference);
+            }
+        }
+        attached.descriptors = attached.bags() as u16;
+        attached
+    }
+
     /// A liar uses what it was not given yet: slots are counts. We read its lane
     /// in the midst of our sending, as another thread of ours may.
-    fn guess_slots(&mut self, me: TaskNumber, peer: TaskNumber, named: &[Named]) {
+    fn guess_slots(&mut self, me: TaskNumber, peer: TaskNumber, load: &Load) {
         if self.tasks[peer].honest() || !self.surprise(100) {
             return;
         }
-        for named in named {
+        for named in &load.named {
             let Named::Export(kind, slot) = *named else { continue };
             let kinds = match kind {
                 RightKind::Send => [Kind::Release, Kind::Message],
@@ -252,23 +365,16 @@ impl World {
     }
 
     /// Names a right for `peer`.
-    fn name(&mut self, me: TaskNumber, peer: TaskNumber, right: RightNumber) -> (RightRef, Named) {
-        let dead = |kind| (RightRef::Dead(kind), Named::Nothing);
-        match self.tasks[me].rights.get(&right).copied() {
-            Some(Right::OwnSend(lead)) => {
-                let kind = RightKind::Send;
-                match self.export(me, peer, lead, kind) {
-                    Some(slot) => (RightRef::Mine(kind, slot), Named::Export(kind, slot)),
-                    None => dead(kind),
-                }
-            }
-            Some(Right::OwnOnce(lead)) => {
-                let kind = RightKind::SendOnce;
-                match self.export(me, peer, lead, kind) {
-                    Some(slot) => (RightRef::Mine(kind, slot), Named::Export(kind, slot)),
-                    None => dead(kind),
-                }
-            }
+    pub(crate) fn name(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        right: RightNumber,
+        load: &mut Load,
+    ) -> RightRef {
+        let (reference, undo) = match self.tasks[me].rights.get(&right).copied() {
+            Some(Right::OwnSend(lead)) => self.name_own(me, peer, lead, RightKind::Send),
+            Some(Right::OwnOnce(lead)) => self.name_own(me, peer, lead, RightKind::SendOnce),
             Some(Right::PeerSend(owner, slot)) if owner == peer => {
                 (RightRef::Yours(RightKind::Send, slot), Named::Nothing)
             }
@@ -279,9 +385,28 @@ impl World {
             Some(Right::PeerOnce(owner, slot)) => {
                 self.give(me, owner, slot, peer, RightKind::SendOnce)
             }
-            Some(Right::Dead(kind)) => dead(kind),
-            Some(Right::Joining { kind, .. }) => dead(kind),
-            None => dead(RightKind::Send),
+            Some(Right::Receive(port)) => {
+                (RightRef::Receive(self.pack(me, peer, port, load)), Named::Nothing)
+            }
+            Some(Right::Dead(kind) | Right::Joining { kind, .. }) => {
+                (RightRef::Dead(kind), Named::Nothing)
+            }
+            None => (RightRef::Dead(RightKind::Send), Named::Nothing),
+        };
+        load.named.push(undo);
+        reference
+    }
+
+    fn name_own(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        lead: Lead,
+        kind: RightKind,
+    ) -> (RightRef, Named) {
+        match self.export(me, peer, lead, kind) {
+            Some(slot) => (RightRef::Mine(kind, slot), Named::Export(kind, slot)),
+            None => (RightRef::Dead(kind), Named::Nothing),
         }
     }
 
@@ -294,8 +419,7 @@ impl World {
         kind: RightKind,
     ) -> (RightRef, Named) {
         self.figures.gives += 1;
-        self.tasks[me].tickets += 1;
-        let ticket = Ticket(self.tasks[me].tickets);
+        let ticket = self.ticket(me);
         if let Some(link) = self.tasks[me].link(to) {
             link.gave_of.insert(owner);
         }
@@ -339,7 +463,9 @@ impl World {
                 port.senders.add();
                 grant = port.queue.window.join((peer, slot));
             }
-            self.outbound(me, peer).board.set(slot, state, grant);
+            if !self.exported_gone(me, lead.port, (peer, slot)) {
+                self.outbound(me, peer).board.set(slot, state, grant);
+            }
         }
         Some(slot)
     }
@@ -387,8 +513,10 @@ impl World {
         self.outbound(me, peer).board.free(slot);
         match export.kind {
             RightKind::Send => {
+                self.left(me, export.port.port, (peer, slot));
                 if let Some(port) = self.port(me, export.port.port) {
                     port.queue.window.leave((peer, slot));
+                    port.came.remove(&(peer, slot));
                 }
                 self.sender_gone(me, export.port);
                 self.serve(me, export.port.port);
@@ -399,8 +527,9 @@ impl World {
         }
     }
 
-    fn undo(&mut self, me: TaskNumber, peer: TaskNumber, named: &[Named]) {
-        for &undo in named {
+    fn undo(&mut self, me: TaskNumber, peer: TaskNumber, mut load: Load) {
+        self.unpack(me, &mut load);
+        for undo in load.named {
             match undo {
                 Named::Export(..) if self.is(Fault::ExportLeftBehind) => {}
                 Named::Export(_, slot) => self.withdraw(me, peer, slot),
@@ -416,7 +545,7 @@ impl World {
     }
 
     /// The message is out: a right that went with it leaves us.
-    fn moved(&mut self, me: TaskNumber, peer: TaskNumber, number: RightNumber) {
+    pub(crate) fn moved(&mut self, me: TaskNumber, peer: TaskNumber, number: RightNumber) {
         let Some(right) = self.tasks[me].rights.remove(&number) else {
             return self.violated("I3", format!("right {number} of task {me} moved twice"));
         };
@@ -429,7 +558,7 @@ impl World {
                     self.say(me, owner, about(Kind::Release, slot, 1));
                 }
             }
-            Right::OwnOnce(_) | Right::Joining { .. } | Right::Dead(_) => {}
+            Right::OwnOnce(_) | Right::Joining { .. } | Right::Receive(_) | Right::Dead(_) => {}
         }
     }
 }

@@ -12,6 +12,7 @@ use rights::senders::Senders;
 
 use crate::facet::PortFacets;
 use crate::lane::Frame;
+use crate::moving::{Adopted, Again, Follow, Gone};
 
 /// A task, by its place in the world.
 pub(crate) type TaskNumber = usize;
@@ -38,13 +39,20 @@ impl Lead {
 pub(crate) type Holder = (TaskNumber, Slot);
 
 /// One right of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Right {
     OwnSend(Lead),
     OwnOnce(Lead),
     PeerSend(TaskNumber, Slot),
     PeerOnce(TaskNumber, Slot),
-    Joining { giver: TaskNumber, owner: TaskNumber, ticket: Ticket, kind: Kind },
+    Joining {
+        giver: TaskNumber,
+        owner: TaskNumber,
+        ticket: Ticket,
+        kind: Kind,
+    },
+    /// The receive right of a port that is here.
+    Receive(u32),
     Dead(Kind),
 }
 
@@ -73,8 +81,13 @@ pub(crate) struct PortState {
     pub(crate) queue: Port<Mail, Holder>,
     pub(crate) alive: bool,
     pub(crate) senders: Senders,
-    /// Whether somebody asked to be told of no senders.
-    pub(crate) armed: bool,
+    /// The right that is to hear of no senders.
+    pub(crate) armed: Option<RightNumber>,
+    pub(crate) receive: RightNumber,
+    /// Where it went.
+    pub(crate) gone: Option<Gone>,
+    /// Messages that came of each holder.
+    pub(crate) came: BTreeMap<Holder, u64>,
     /// Messages in the queue or beside it that are charged to the capacity.
     pub(crate) charged: BTreeSet<u64>,
     /// When to look for places that lie unused.
@@ -102,10 +115,12 @@ pub(crate) struct Link {
     /// Frames of the protocol's own that found no room yet.
     pub(crate) control: VecDeque<Frame>,
     /// Claims asked and not answered, and those that wait to be asked.
-    pub(crate) claims_open: u32,
+    pub(crate) claims_open: BTreeSet<(TaskNumber, Ticket)>,
     pub(crate) claims_waiting: VecDeque<(TaskNumber, Ticket)>,
     /// Owners of rights that we gave to this peer.
     pub(crate) gave_of: BTreeSet<TaskNumber>,
+    /// What dead owners had not read, to be sent to this one before anything else.
+    pub(crate) again: VecDeque<Again>,
     pub(crate) welcomed: bool,
     /// We have mourned the peer: the link is no more.
     pub(crate) ended: bool,
@@ -117,6 +132,8 @@ pub(crate) struct Parked {
     pub(crate) from: TaskNumber,
     pub(crate) giver: TaskNumber,
     pub(crate) ticket: Ticket,
+    /// How many messages its holder sent to a port's old owner.
+    pub(crate) sent: u64,
     pub(crate) shown: u64,
 }
 
@@ -158,11 +175,18 @@ pub(crate) struct Task {
     /// What the user let go before it was joined.
     pub(crate) unwanted: BTreeSet<RightNumber>,
     pub(crate) ports: BTreeMap<u32, PortState>,
-    /// Promises of ours that are neither kept nor broken yet.
-    pub(crate) promises: BTreeSet<u64>,
+    /// Promises of ours that are neither kept nor broken yet, by where they lead.
+    pub(crate) promises: BTreeMap<u64, u32>,
+    /// Promises of other tasks that come through the bags of ports of ours. Known
+    /// to the world: we only count them.
+    pub(crate) relayed: BTreeSet<(u64, u32)>,
     pub(crate) links: BTreeMap<TaskNumber, Link>,
     pub(crate) gives: Gives<Lead>,
     pub(crate) parked: Vec<Parked>,
+    /// Ports that came here, by who moved them and the number of their bag.
+    pub(crate) adopted: BTreeMap<(TaskNumber, Ticket), Adopted>,
+    /// Rights of ours whose ports went away, by their old owner and ticket.
+    pub(crate) follows: BTreeMap<(TaskNumber, Ticket), Follow>,
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) tickets: u64,
     pub(crate) names: u64,
@@ -181,10 +205,13 @@ impl Task {
             space: BTreeSet::new(),
             unwanted: BTreeSet::new(),
             ports: BTreeMap::new(),
-            promises: BTreeSet::new(),
+            promises: BTreeMap::new(),
+            relayed: BTreeSet::new(),
             links: BTreeMap::new(),
             gives: Gives::default(),
             parked: Vec::new(),
+            adopted: BTreeMap::new(),
+            follows: BTreeMap::new(),
             waiting: Vec::new(),
             tickets: 0,
             names: 0,
@@ -215,6 +242,17 @@ impl Task {
     /// Whether a send right to `lead` is one that may send.
     pub(crate) fn counts(&self, lead: Lead) -> bool {
         self.ports.get(&lead.port).is_none_or(|state| state.facets.counts(lead.facet))
+    }
+
+    /// The promises that lead to a port of ours.
+    pub(crate) fn promises_to(&self, port: u32) -> BTreeSet<u64> {
+        let ours = self.promises.iter().map(|(&promise, &to)| (promise, to));
+        let all = ours.chain(self.relayed.iter().copied());
+        all.filter(|(_, to)| *to == port).map(|(promise, _)| promise).collect()
+    }
+
+    pub(crate) fn is_receive(&self, right: RightNumber) -> bool {
+        matches!(self.rights.get(&right), Some(Right::Receive(_)))
     }
 
     /// Whether a waiting message goes over this right.

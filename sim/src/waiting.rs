@@ -90,7 +90,8 @@ impl World {
     /// was made for this message and ends with it.
     fn give_back(&mut self, me: TaskNumber, out: &Outgoing) {
         let task = &mut self.tasks[me];
-        task.space.extend(&out.rights);
+        // A port that would have lain in its own queue has ended.
+        task.space.extend(out.rights.iter().filter(|right| task.rights.contains_key(right)));
         if task.rights.contains_key(&out.over) {
             task.space.insert(out.over);
         }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use abi::{Offence, Slot, TaskId};
+use abi::{Offence, Slot, TaskId, Ticket};
 
 use crate::board::Board;
 use crate::fault::Fault;
 use crate::lane::Lane;
+use crate::moving::Bag;
 use crate::seed::Chance;
 use crate::task::{Link, Task, TaskNumber, id};
 
@@ -45,13 +46,24 @@ pub struct Figures {
     pub introductions: u64,
     /// Messages refused because their right had ended or did not permit them.
     pub refused: u64,
+    /// Receive rights that went to another task.
+    pub moves: u64,
+    /// Rights that followed their port to its new owner.
+    pub follows: u64,
+    /// Messages a dead owner had not read that were sent again.
+    pub again: u64,
+    /// Ports that would have lain in their own queues.
+    pub circles: u64,
 }
 
 /// What the world knows of an accepted message that nobody has received yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fact {
     pub(crate) from: TaskNumber,
+    /// Whose the port is now.
     pub(crate) to: TaskNumber,
+    /// The port, by its first name.
+    pub(crate) port: u32,
 }
 
 /// The whole system.
@@ -74,9 +86,23 @@ pub(crate) struct World {
     pub(crate) mail: BTreeMap<u64, Fact>,
     /// Promises made, and how often each ended.
     pub(crate) promises: BTreeMap<u64, u32>,
-    /// The last message each port took of each sender.
-    pub(crate) order: BTreeMap<(TaskNumber, TaskNumber, u32), u64>,
+    /// The last message each port took of each sender, whoever had the port.
+    pub(crate) order: BTreeMap<(TaskNumber, u32), u64>,
     pub(crate) numbers: u64,
+    /// Messages whose sender keeps them no more: where they are nowhere else they
+    /// are lost with the dead.
+    pub(crate) given_up: BTreeSet<u64>,
+    /// Messages that came on a send-once right through the old owner of a port
+    /// that moved: its sender's others may have come before them.
+    pub(crate) detours: BTreeSet<u64>,
+    /// The bags of the ports that moved, by old owner and number.
+    pub(crate) bags: BTreeMap<(TaskNumber, Ticket), Bag>,
+    /// The first name of each port that came from another task.
+    pub(crate) first_names: BTreeMap<u32, u32>,
+    /// Whose each port is that lives, by its first name.
+    pub(crate) homes: BTreeMap<u32, TaskNumber>,
+    /// Somebody acts in the midst of what another does.
+    pub(crate) aside: bool,
     /// No more surprises: the run is being wound down.
     pub(crate) calm: bool,
 }
@@ -104,6 +130,12 @@ impl World {
             promises: BTreeMap::new(),
             order: BTreeMap::new(),
             numbers: 0,
+            given_up: BTreeSet::new(),
+            detours: BTreeSet::new(),
+            bags: BTreeMap::new(),
+            first_names: BTreeMap::new(),
+            homes: BTreeMap::new(),
+            aside: false,
             calm: false,
         }
     }

@@ -6,15 +6,20 @@ use sim::{Fault, Size, run};
 /// The invariant that falls, and the seed where it was seen last.
 const fn known(fault: Fault) -> (&'static str, u64) {
     match fault {
-        Fault::DeadLaneUnread => ("I4", 5),
+        Fault::DeadLaneUnread => ("I4", 4),
+        Fault::EndsTheGiversRight => ("I4", 3),
         Fault::SilentPromise => ("I7", 1),
         Fault::OrderTurned => ("I5", 1),
-        Fault::LookForgotten => ("I6", 1),
-        Fault::SentForgotten => ("I2", 33),
+        Fault::JoinedTooEarly => ("I5", 3),
+        Fault::LookForgotten => ("I6", 2),
+        Fault::MarkForgotten | Fault::BroughtUncounted => ("I6", 3),
+        Fault::CommitUnsaid => ("I6", 106),
+        Fault::SentForgotten => ("I2", 3),
         Fault::NoPlaceNeeded => ("I8", 1),
-        Fault::EndsTheGiversRight => ("I4", 34),
         Fault::RefusedBlamed | Fault::CrossedReturnBlamed => ("I2", 1),
         Fault::RevokedEnters | Fault::UseUncounted => ("I10", 1),
+        Fault::CircleKept => ("I3", 2),
+        Fault::NotArmedAnew => ("I3", 125),
         _ => ("I3", 1),
     }
 }

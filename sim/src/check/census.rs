@@ -32,7 +32,7 @@ impl Wire {
     fn references(&self) -> Vec<RightRef> {
         let mut all = Vec::new();
         for frame in &self.frames {
-            if matches!(frame.header.kind, Kind::Message | Kind::Welcome)
+            if matches!(frame.header.kind, Kind::Message | Kind::Welcome | Kind::Port)
                 && let Ok(attached) = Attached::decode(frame.header.flags, frame.parts().0)
             {
                 all.extend(attached.reply);
@@ -84,6 +84,10 @@ impl World {
         {
             frames.extend(link.control.iter().cloned());
         }
+        let bags = self.bags.range((from, Ticket(0))..=(from, Ticket(u64::MAX)));
+        for (_, bag) in bags.filter(|(_, bag)| bag.to == to) {
+            frames.extend(bag.lane.frames());
+        }
         Wire { frames }
     }
 
@@ -94,7 +98,23 @@ impl World {
         let mut put = |right: RightNumber| *places.entry(right).or_default() += 1;
         task.space.iter().copied().for_each(&mut put);
         task.unwanted.iter().copied().for_each(&mut put);
+        for again in task.links.values().flat_map(|link| &link.again) {
+            put(again.over);
+            again.unread.rights.iter().copied().for_each(&mut put);
+        }
+        for unread in task.follows.values().flat_map(|follow| &follow.unread) {
+            unread.rights.iter().copied().for_each(&mut put);
+        }
         for state in task.ports.values() {
+            state.armed.iter().copied().for_each(&mut put);
+            if let Some(gone) = &state.gone {
+                if !gone.quiet {
+                    put(gone.held);
+                }
+                for forwarded in &gone.parked {
+                    forwarded.mail.rights.iter().copied().for_each(&mut put);
+                }
+            }
             for mail in state.queue.iter() {
                 mail.rights.iter().copied().for_each(&mut put);
             }
@@ -134,11 +154,14 @@ impl World {
         for (_, given) in task.gives.iter().filter(|(_, given)| given.kind == RightKind::Send) {
             *counts.entry(given.port.port).or_default() += u64::from(task.counts(given.port));
         }
+        for adopted in task.adopted.values() {
+            *counts.entry(adopted.port).or_default() += adopted.out.len() as u64;
+        }
         for (port, state) in task.ports.iter().filter(|(_, state)| state.alive) {
             let should = counts.get(port).copied().unwrap_or(0);
             let is = state.senders.count();
             equal(|| format!("senders of port {port} of task {me}"), is, should)?;
-            if state.armed && is == 0 {
+            if state.armed.is_some() && is == 0 {
                 return Err(broken(format!("nobody is told that port {port} has no senders")));
             }
         }
@@ -166,7 +189,7 @@ impl World {
                 put(given.port.promise);
             }
         }
-        for promise in &task.promises {
+        for promise in task.promises.keys() {
             let is = places.get(promise).copied().unwrap_or(0);
             if is != 1 {
                 return Err(Violation {

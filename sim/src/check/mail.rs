@@ -3,30 +3,99 @@
 
 use std::collections::BTreeMap;
 
+use abi::bag::Origin;
 use abi::frame::Kind;
 use abi::limits;
 use rights::window::Capacity;
 
+use crate::moving::number_of;
 use crate::task::{PortState, Task, TaskNumber};
 use crate::world::{Violation, World};
+
+/// Where a message is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Places {
+    /// In a lane, a queue or a bag, or with a task that passes it on.
+    certain: u32,
+    /// Its sender has it still, and sends it again where it is needed.
+    spare: bool,
+    /// Who had it is dead, as is who could send it again.
+    lost: bool,
+}
+
+impl Places {
+    /// Somebody keeps it, in memory that dies with its task.
+    fn kept(&mut self, alive: bool) {
+        if alive {
+            self.certain += 1;
+        } else {
+            self.lost = true;
+        }
+    }
+}
 
 fn over(what: String) -> Violation {
     Violation { invariant: "I8", what }
 }
 
 impl World {
-    pub(super) fn find_mail(&self) -> Result<(), Violation> {
-        let mut seen: BTreeMap<u64, u32> = BTreeMap::new();
-        for (&(from, to), out) in &self.memory {
-            if !self.tasks[from].honest() || !self.tasks[to].has_link(from) {
+    pub(super) fn find_mail(&mut self) -> Result<(), Violation> {
+        let places = self.places_of_mail()?;
+        let mut lost = Vec::new();
+        for (&number, fact) in &self.mail {
+            let places = places.get(&number).copied().unwrap_or_default();
+            let here = places.certain == 1 || places.certain == 0 && places.spare;
+            if here || !self.tasks[fact.to].alive {
                 continue;
             }
-            for frame in out.lane.frames() {
-                if frame.header.kind == Kind::Message
-                    && let Some(number) = frame.parts().1.first_chunk()
-                {
-                    *seen.entry(u64::from_le_bytes(*number)).or_default() += 1;
+            if places.certain == 0 && (places.lost || self.given_up.contains(&number)) {
+                lost.push(number);
+                continue;
+            }
+            return Err(Violation {
+                invariant: "I4",
+                what: format!(
+                    "message {number} from task {} to task {} is in {} places",
+                    fact.from, fact.to, places.certain
+                ),
+            });
+        }
+        for number in lost {
+            self.mail.remove(&number);
+        }
+        Ok(())
+    }
+
+    fn places_of_mail(&self) -> Result<BTreeMap<u64, Places>, Violation> {
+        let mut seen: BTreeMap<u64, Places> = BTreeMap::new();
+        for (&(from, to), out) in &self.memory {
+            let (writer, reader) = (&self.tasks[from], &self.tasks[to]);
+            let mourned = writer.links.get(&to).is_none_or(|link| link.ended);
+            if !writer.honest() || !reader.has_link(from) || writer.alive && mourned {
+                continue;
+            }
+            for frame in out.lane.frames().iter().filter(|it| it.header.kind == Kind::Message) {
+                let places = seen.entry(number_of(frame)).or_default();
+                if reader.alive || writer.alive {
+                    places.certain += 1;
+                } else {
+                    // Both are dead: nobody has it any more.
+                    places.lost = true;
                 }
+            }
+            if !reader.alive && writer.alive {
+                // Read, but the writer has it still.
+                for number in out.lane.numbers() {
+                    seen.entry(number).or_default().spare = true;
+                }
+            }
+        }
+        for bag in self.bags.values() {
+            for frame in bag.lane.frames().iter().filter(|it| it.header.kind == Kind::Message) {
+                let body = frame.parts().1.get(Origin::BYTES..);
+                let number = body.and_then(|body| body.first_chunk());
+                let number = number.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+                seen.entry(number).or_default().kept(self.tasks[bag.to].alive);
             }
         }
         for (me, task) in self.tasks.iter().enumerate() {
@@ -35,23 +104,21 @@ impl World {
             }
             for state in task.ports.values() {
                 for mail in state.queue.iter() {
-                    *seen.entry(mail.number).or_default() += 1;
+                    seen.entry(mail.number).or_default().certain += 1;
+                }
+                for forwarded in state.gone.iter().flat_map(|gone| &gone.parked) {
+                    seen.entry(forwarded.mail.number).or_default().kept(task.alive);
                 }
             }
-        }
-        for (number, fact) in &self.mail {
-            let places = seen.get(number).copied().unwrap_or(0);
-            if places != 1 && self.tasks[fact.to].alive {
-                return Err(Violation {
-                    invariant: "I4",
-                    what: format!(
-                        "message {number} from task {} to task {} is in {places} places",
-                        fact.from, fact.to
-                    ),
-                });
+            for unread in task.follows.values().flat_map(|follow| &follow.unread) {
+                let places = seen.entry(unread.number).or_default();
+                (places.spare, places.lost) = (places.spare || task.alive, !task.alive);
+            }
+            for again in task.links.values().flat_map(|link| &link.again) {
+                seen.entry(again.unread.number).or_default().kept(task.alive);
             }
         }
-        Ok(())
+        Ok(seen)
     }
 
     fn limits_of(&self, me: TaskNumber, task: &Task) -> Result<(), Violation> {
@@ -70,12 +137,13 @@ impl World {
             let questions = 2 * u64::from(limits::QUESTIONS);
             // One look, one release, one ask and one return for each slot; one
             // take-back for each give and each owner; questions and answers.
+            // One look into each bag.
             let gives = task.tickets + self.tasks.len() as u64;
             let said = link.control.len() as u64;
             if said > 4 * slots + gives + questions + link_ended(task) {
                 return Err(over(format!("task {me} keeps {said} frames for task {peer}")));
             }
-            if link.claims_open > limits::QUESTIONS {
+            if link.claims_open.len() > limits::QUESTIONS as usize {
                 return Err(over(format!("task {me} asks task {peer} too much")));
             }
         }

@@ -1,0 +1,200 @@
+//! What a dead old owner had not read: taken back out of our own lane, and sent
+//! again to the new owner.
+
+use std::collections::VecDeque;
+
+use abi::bag::Place;
+use abi::frame::{Attached, Header, Kind};
+use abi::right::{Kind as RightKind, RightRef};
+
+use super::{Again, Unread};
+use crate::lane::Frame;
+use crate::send::Load;
+use crate::task::{Lead, Mail, Right, RightNumber, TaskNumber};
+use crate::world::World;
+
+impl World {
+    /// The peer is dead. What it had not read of what we sent to ports that had
+    /// gone elsewhere is kept; the rest is lost with it.
+    pub(crate) fn salvage(&mut self, me: TaskNumber, peer: TaskNumber) {
+        let frames = self.outbound(me, peer).lane.unfreed();
+        for frame in frames {
+            let slot = frame.header.slot;
+            if !matches!(frame.header.kind, Kind::Message | Kind::Release) {
+                continue;
+            }
+            let send = self.marked(peer, me, slot).is_some();
+            let key = if send { self.follow(me, peer, slot) } else { None };
+            if let Some(follow) = key.and_then(|key| self.tasks[me].follows.get_mut(&key)) {
+                follow.kept = true;
+            }
+            if frame.header.kind == Kind::Release {
+                continue;
+            }
+            let number = number_of(&frame);
+            let Some(key) = key else {
+                self.given_up.insert(number);
+                continue;
+            };
+            let rights = self.rights_back(me, peer, &frame);
+            let unread = Unread { number, rights, id: frame.header.id };
+            if let Some(follow) = self.tasks[me].follows.get_mut(&key) {
+                follow.unread.push_back(unread);
+            }
+        }
+    }
+
+    /// The rights in a message that the dead peer never read, those that were ours
+    /// to give. The others were on their way to the dead.
+    fn rights_back(&mut self, me: TaskNumber, peer: TaskNumber, frame: &Frame) -> Vec<RightNumber> {
+        let attached = Attached::decode(frame.header.flags, frame.parts().0).unwrap_or_default();
+        let mut rights = Vec::new();
+        for name in attached.reply.iter().chain(&attached.rights) {
+            let right = match *name {
+                RightRef::Mine(RightKind::Send, slot) => {
+                    let link = self.tasks[me].link(peer);
+                    let lead = link.and_then(|link| Some(link.exports.get(slot).ok()?.port));
+                    lead.map_or(Right::Dead(RightKind::Send), |lead| self.own_again(me, lead))
+                }
+                RightRef::Mine(RightKind::SendOnce, slot) => {
+                    let link = self.tasks[me].link(peer);
+                    // One that the dead peer had given on is the next holder's.
+                    let mine = link.and_then(|link| link.exports.consume(slot).ok());
+                    match mine {
+                        Some(lead) => {
+                            self.outbound(me, peer).board.free(slot);
+                            Right::OwnOnce(lead)
+                        }
+                        None => Right::Dead(RightKind::SendOnce),
+                    }
+                }
+                RightRef::Yours(kind, _) | RightRef::Third { kind, .. } | RightRef::Dead(kind) => {
+                    Right::Dead(kind)
+                }
+                RightRef::Receive(_) => Right::Dead(RightKind::Send),
+            };
+            rights.push(self.tasks[me].keep(right));
+        }
+        rights
+    }
+
+    fn own_again(&mut self, me: TaskNumber, lead: Lead) -> Right {
+        let went = self.relays(me, lead.port);
+        match self.port(me, lead.port) {
+            Some(state) if state.facets.counts(lead.facet) => {
+                state.senders.add();
+                Right::OwnSend(lead)
+            }
+            None if went => Right::OwnSend(lead),
+            _ => Right::Dead(RightKind::Send),
+        }
+    }
+
+    /// What was unread goes to the new owner before anything else.
+    pub(crate) fn send_again(
+        &mut self,
+        me: TaskNumber,
+        held: RightNumber,
+        unread: VecDeque<Unread>,
+    ) {
+        match self.tasks[me].rights.get(&held) {
+            Some(&Right::PeerSend(owner, _)) => {
+                for unread in unread {
+                    let Some(over) = self.copy(me, held) else {
+                        self.lose(me, unread);
+                        continue;
+                    };
+                    if let Some(link) = self.tasks[me].link(owner) {
+                        link.again.push_back(Again { over, unread });
+                    }
+                }
+                self.push_again(me, owner);
+            }
+            Some(&Right::OwnSend(lead)) => {
+                for Unread { number, rights, .. } in unread {
+                    self.figures.again += 1;
+                    self.adopt_mail(me, lead.port, Mail::plain(number, rights), Place::Counted);
+                }
+            }
+            _ => {
+                for one in unread {
+                    self.lose(me, one);
+                }
+            }
+        }
+        self.let_go(me, held);
+    }
+
+    /// Sends what dead owners had not read, as far as there is room. Returns
+    /// whether all of it is sent.
+    pub(crate) fn push_again(&mut self, me: TaskNumber, peer: TaskNumber) -> bool {
+        loop {
+            let Some(link) = self.tasks[me].link(peer) else {
+                return false;
+            };
+            let Some(Again { over, unread }) = link.again.front().cloned() else {
+                return true;
+            };
+            let along = self.along(me, &unread.rights);
+            let Some(&Right::PeerSend(_, slot)) = self.tasks[me].rights.get(&over) else {
+                return false;
+            };
+            if self.is_away(me, peer, slot) {
+                return false;
+            }
+            if !self.nameable(me, peer, &along, crate::send::BODY_BYTES) {
+                return false;
+            }
+            let (state, grant) = self.look(peer, me, slot);
+            if let Some(link) = self.tasks[me].link(peer)
+                && let Some(imported) = link.imports.get_mut(&slot.index)
+            {
+                imported.import.look(grant);
+                if state == abi::board::State::Live && !imported.import.may_send() {
+                    return false;
+                }
+                let _ = link.again.pop_front();
+            }
+            if state == abi::board::State::Dead {
+                self.lose(me, unread);
+                self.let_go(me, over);
+                continue;
+            }
+            self.say_again(me, peer, slot, unread);
+            self.let_go(me, over);
+        }
+    }
+
+    fn say_again(&mut self, me: TaskNumber, peer: TaskNumber, slot: abi::Slot, unread: Unread) {
+        self.figures.again += 1;
+        let mut load = Load::default();
+        let attached = self.name_all(me, peer, &unread.rights, None, &mut load);
+        let mut rest = Vec::new();
+        let flags = attached.encode(&mut rest);
+        let extra = rest.len() as u32;
+        let header = Header { flags, extra, id: unread.id, ..Header::new(Kind::Message, slot) };
+        rest.extend_from_slice(&unread.number.to_le_bytes());
+        let bytes = Frame::new(header, rest).encode();
+        self.outbound(me, peer).lane.publish(&bytes);
+        self.published(me, peer, &load);
+        if let Some(link) = self.tasks[me].link(peer)
+            && let Some(imported) = link.imports.get_mut(&slot.index)
+        {
+            imported.import.sent();
+        }
+        for right in unread.rights {
+            self.moved(me, peer, right);
+        }
+    }
+
+    /// A message that was on its way to a port that is gone.
+    pub(crate) fn lose(&mut self, me: TaskNumber, unread: Unread) {
+        self.given_up.insert(unread.number);
+        self.let_go_all(me, unread.rights);
+    }
+}
+
+/// Which message it is.
+pub(crate) fn number_of(frame: &Frame) -> u64 {
+    frame.parts().1.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}

@@ -1,0 +1,74 @@
+//! A receive right inside its own queue, which nobody could ever receive from.
+
+use abi::right::Kind;
+
+use crate::fault::Fault;
+use crate::task::{Mail, Right, RightNumber, TaskNumber};
+use crate::world::World;
+
+impl World {
+    /// The ports whose receive rights lie in the queue of `port`.
+    fn ports_inside(&self, me: TaskNumber, port: u32) -> Vec<u32> {
+        let task = &self.tasks[me];
+        let mails = task.ports.get(&port).into_iter().flat_map(|state| state.queue.iter());
+        let inside = |right: &RightNumber| match task.rights.get(right) {
+            Some(&Right::Receive(inner)) => Some(inner),
+            _ => None,
+        };
+        mails.flat_map(|mail| mail.rights.iter().filter_map(inside)).collect()
+    }
+
+    /// Whether `sought` is `port`, or lies in its queue, or in that of a port that
+    /// does.
+    pub(crate) fn holds(&self, me: TaskNumber, port: u32, sought: u32) -> bool {
+        let mut seen = vec![port];
+        let mut next = 0;
+        while let Some(&port) = seen.get(next) {
+            if port == sought {
+                return true;
+            }
+            next += 1;
+            for inner in self.ports_inside(me, port) {
+                if !seen.contains(&inner) {
+                    seen.push(inner);
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether a message of our own would close a circle: then the port is in it,
+    /// and ends.
+    pub(crate) fn close_circle(&mut self, me: TaskNumber, port: u32, mail: &Mail) -> bool {
+        let mut closed = false;
+        for &right in &mail.rights {
+            if let Some(&Right::Receive(inner)) = self.tasks[me].rights.get(&right)
+                && self.holds(me, inner, port)
+                && !self.is(Fault::CircleKept)
+            {
+                self.figures.circles += 1;
+                self.let_go(me, right);
+                closed = true;
+            }
+        }
+        closed
+    }
+
+    /// Ends every port that would lie in its own queue, once this message is in
+    /// that of `port`.
+    pub(crate) fn break_circles(&mut self, me: TaskNumber, port: u32, mail: &mut Mail) {
+        if self.is(Fault::CircleKept) {
+            return;
+        }
+        for at in 0..mail.rights.len() {
+            let right = mail.rights[at];
+            if let Some(&Right::Receive(inner)) = self.tasks[me].rights.get(&right)
+                && self.holds(me, inner, port)
+            {
+                self.figures.circles += 1;
+                mail.rights[at] = self.tasks[me].keep(Right::Dead(Kind::Send));
+                self.let_go(me, right);
+            }
+        }
+    }
+}
