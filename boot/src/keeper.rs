@@ -21,7 +21,7 @@ use crate::limits::{PAGE_NAMES, REQUEST_BYTES};
 use crate::names::{Holder, Name, Names};
 use crate::program::{Program, ProgramId};
 use crate::reaper::Reaper;
-use crate::serving::{Ended, Stopper};
+use crate::stopper::{Ended, Stopper};
 use crate::waits::Waits;
 
 /// Messages that are read before a bell is followed, where they keep coming:

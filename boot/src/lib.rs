@@ -66,7 +66,9 @@ mod reaper;
 mod server;
 mod serving;
 pub mod socket;
+mod stopper;
 mod waits;
 
 pub use server::{OnDemandError, Server};
-pub use serving::{Ended, Serving, Stopper};
+pub use serving::Serving;
+pub use stopper::{Ended, Stopper};

@@ -10,11 +10,10 @@ use pillarbox::{
     check_name,
 };
 
-use crate::keeper::Keeper;
 use crate::limits::{NAMES, REQUESTS_WAITING};
 use crate::names::Names;
 use crate::program::{Program, ProgramId};
-use crate::serving::{Ended, Serving, Stopper};
+use crate::stopper::Stopper;
 
 /// Why a program does not provide a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,24 +161,5 @@ impl Server {
     /// What ends the server from another thread.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
-    }
-
-    /// Serves in this thread.
-    ///
-    /// At the end the children that were started are killed and reaped, and
-    /// every socket file is removed.
-    ///
-    /// # Blocking
-    /// Until somebody asks it to stop, or it has been idle long enough.
-    pub fn serve(self) -> Ended {
-        Keeper::new(self).run()
-    }
-
-    /// Serves in a thread of its own, which is named `pillarbox-boot`.
-    ///
-    /// # Errors
-    /// What the system says where there is no thread to be had.
-    pub fn start(self) -> std::io::Result<Serving> {
-        Serving::start(self)
     }
 }

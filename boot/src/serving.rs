@@ -1,53 +1,35 @@
-//! A server that runs, and what ends it.
+//! A server that runs: in the thread that asked for it, or in one of its own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use pillarbox::{SendOnceRight, SendRight};
+use pillarbox::SendRight;
 
+use crate::keeper::Keeper;
 use crate::server::Server;
+use crate::stopper::{Ended, Stopper};
 
-/// Why a server has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ended {
-    /// It was asked to: by its [`Stopper`], or by a task of its own user.
-    Stopped,
-    /// Nobody was linked with it for as long as was said.
-    Idle,
-    /// It belongs to the process this one was forked from.
-    Forked,
-}
-
-#[derive(Debug)]
-struct Asked {
-    stop: AtomicBool,
-    /// Its drop makes the server look.
-    bell: Mutex<Option<SendOnceRight>>,
-}
-
-/// Ends a server from another thread. A clone ends the same server.
-#[derive(Clone, Debug)]
-pub struct Stopper {
-    asked: Arc<Asked>,
-}
-
-impl Stopper {
-    pub(crate) fn new(bell: SendOnceRight) -> Self {
-        let asked = Asked { stop: AtomicBool::new(false), bell: Mutex::new(Some(bell)) };
-        Stopper { asked: Arc::new(asked) }
+impl Server {
+    /// Serves in this thread.
+    ///
+    /// At the end the children that were started are killed and reaped, and
+    /// every socket file is removed.
+    ///
+    /// # Blocking
+    /// Until somebody asks it to stop, or it has been idle long enough.
+    pub fn serve(self) -> Ended {
+        Keeper::new(self).run()
     }
 
-    /// Asks the server to end. Does not wait until it has.
-    pub fn stop(&self) {
-        self.asked.stop.store(true, Ordering::Release); // pairs: boot.stop
-        let bell = self.asked.bell.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(bell);
-    }
-
-    pub(crate) fn is_asked(&self) -> bool {
-        self.asked.stop.load(Ordering::Acquire) // pairs: boot.stop
+    /// Serves in a thread of its own, which is named `pillarbox-boot`.
+    ///
+    /// # Errors
+    /// What the system says where there is no thread to be had.
+    pub fn start(self) -> std::io::Result<Serving> {
+        let (right, stopper) = (self.right(), self.stopper());
+        let thread = std::thread::Builder::new()
+            .name("pillarbox-boot".to_owned())
+            .spawn(move || self.serve())?;
+        Ok(Serving { right, stopper, thread: Some(thread) })
     }
 }
 
@@ -61,14 +43,6 @@ pub struct Serving {
 }
 
 impl Serving {
-    pub(crate) fn start(server: Server) -> std::io::Result<Serving> {
-        let (right, stopper) = (server.right(), server.stopper());
-        let thread = std::thread::Builder::new()
-            .name("pillarbox-boot".to_owned())
-            .spawn(move || server.serve())?;
-        Ok(Serving { right, stopper, thread: Some(thread) })
-    }
-
     /// A bootstrap right, to be given to a child under the name
     /// [`BOOTSTRAP`](pillarbox::bootstrap::BOOTSTRAP).
     pub fn right(&self) -> SendRight {

@@ -16,13 +16,10 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::process::ExitCode;
 
 use pillarbox::bootstrap::{BootstrapError, Refused};
 use pillarbox::{CallError, LinkError, SendFailure};
 use serde::Serialize;
-
-use crate::output;
 
 /// The table of this file's head, for `--help`.
 pub(crate) const EXIT_CODES: &str = "\
@@ -72,16 +69,16 @@ pub(crate) struct Failure {
     hint: Option<String>,
 }
 
-/// The object `--json` prints.
+/// What is told of a failure: the object `--json` prints.
 #[derive(Serialize)]
-struct Told<'a> {
+pub(crate) struct Told<'a> {
     ok: bool,
     error: Kind,
-    exit_code: u8,
-    message: &'a str,
-    causes: Vec<String>,
+    pub(crate) exit_code: u8,
+    pub(crate) message: &'a str,
+    pub(crate) causes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'a str>,
+    pub(crate) hint: Option<&'a str>,
 }
 
 impl Failure {
@@ -245,30 +242,16 @@ impl Failure {
         causes
     }
 
-    /// Tells it, and says with which code to exit.
-    pub(crate) fn tell(&self, json: bool) -> ExitCode {
-        let causes = self.causes();
-        if json {
-            let told = Told {
-                ok: false,
-                error: self.kind,
-                exit_code: self.kind.code(),
-                message: &self.what,
-                causes,
-                hint: self.hint.as_deref(),
-            };
-            // Nobody reads it: the code still tells.
-            let _ = output::json(&told);
-        } else {
-            output::say(&self.what);
-            for cause in causes {
-                output::line(&format!("  cause: {cause}"));
-            }
-            if let Some(hint) = &self.hint {
-                output::line(&format!("hint: {hint}"));
-            }
+    /// What is to be told of it.
+    pub(crate) fn told(&self) -> Told<'_> {
+        Told {
+            ok: false,
+            error: self.kind,
+            exit_code: self.kind.code(),
+            message: &self.what,
+            causes: self.causes(),
+            hint: self.hint.as_deref(),
         }
-        ExitCode::from(self.kind.code())
     }
 }
 

@@ -1,11 +1,12 @@
 //! Where everything is printed: results to standard output, words to standard
 //! error.
 //!
-//! A reader that has gone away ends us quietly: [`Gone::quiet`] turns a broken
-//! pipe into success. Words to standard error are best effort: a server whose
+//! A reader that has gone away is no failure: [`Reader::Gone`] says so, and whoever
+//! wrote ends quietly. Words to standard error are best effort: a server whose
 //! starter has closed the pipe must go on.
 
 use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
 
 use serde::Serialize;
 
@@ -44,6 +45,26 @@ pub(crate) fn json(object: &impl Serialize) -> Result<Reader, Failure> {
         .map_err(|error| Failure::system("the result cannot be written as JSON", error))?;
     line.push(b'\n');
     bytes(&[&line])
+}
+
+impl Failure {
+    /// Tells it, and says with which code to exit.
+    pub(crate) fn tell(&self, as_json: bool) -> ExitCode {
+        let told = self.told();
+        if as_json {
+            // Nobody reads it: the code still tells.
+            let _ = json(&told);
+        } else {
+            say(told.message);
+            for cause in &told.causes {
+                line(&format!("  cause: {cause}"));
+            }
+            if let Some(hint) = told.hint {
+                line(&format!("hint: {hint}"));
+            }
+        }
+        ExitCode::from(told.exit_code)
+    }
 }
 
 /// Writes bytes to standard error, best effort.

@@ -184,6 +184,13 @@ fn start_peer(task: &Task) -> (Reaped, SendRight, SendRight) {
     (child, answers, counts)
 }
 
+/// Does `work` by chance, while no other test of this process does.
+fn by_chance(work: impl FnOnce(&Task, Random) + Send + 'static) {
+    let _alone = alone();
+    let done = seeded(seed(), move |random| work(&Task::current().unwrap(), random));
+    done.join().unwrap();
+}
+
 /// Calls in a thread of its own.
 fn ask(peer: &SendRight, request: Message) -> JoinHandle<Result<Message, CallError>> {
     let peer = peer.clone();
@@ -236,12 +243,9 @@ fn thousands_of_dropped_receives_between_processes_lose_nothing() {
     if is_part() {
         return;
     }
-    let _alone = alone();
-    let seed = seed();
     for (capacity, count) in [(64, MANY), (1, MANY / 10), (0, MANY / 10)] {
-        let work = seeded(seed, move |random| {
-            let task = Task::current().unwrap();
-            let (_child, peer, _) = start_peer(&task);
+        by_chance(move |task, random| {
+            let (_child, peer, _) = start_peer(task);
             let inbox = task.port(Capacity::Bounded(capacity));
             let order = Message::new("")
                 .with_id(STREAM)
@@ -251,10 +255,9 @@ fn thousands_of_dropped_receives_between_processes_lose_nothing() {
             let tags = receive_with_cancels(&inbox, count, random);
             assert_eq!(tags, (0..count).collect::<Vec<_>>(), "each once, and in order");
             order.join().unwrap().unwrap();
-            nothing_is_abroad(&task, &[&peer]);
+            nothing_is_abroad(task, &[&peer]);
             assert_eq!(inbox.status().senders, 0);
         });
-        work.join().unwrap();
     }
 }
 
@@ -264,12 +267,9 @@ fn thousands_of_dropped_sends_between_processes_double_nothing() {
     if is_part() {
         return;
     }
-    let _alone = alone();
-    let seed = seed();
-    let work = seeded(seed, |mut random| {
-        let task = Task::current().unwrap();
-        let (_one, peer, small) = start_peer(&task);
-        let (_two, other, third) = start_peer(&task);
+    by_chance(|task, mut random| {
+        let (_one, peer, small) = start_peer(task);
+        let (_two, other, third) = start_peer(task);
         let mine = task.port(Capacity::Bounded(1));
         let counted = ask(&peer, Message::new("").with_id(COUNT));
         let (mut accepted, mut dropped) = (Vec::new(), 0);
@@ -301,12 +301,11 @@ fn thousands_of_dropped_sends_between_processes_double_nothing() {
             .collect();
         assert_eq!(tags, accepted, "what was accepted, once each, in order");
         assert!(dropped > MANY / 10, "and many were dropped: {dropped}");
-        nothing_is_abroad(&task, &[&peer, &other]);
+        nothing_is_abroad(task, &[&peer, &other]);
         assert_eq!(mine.status().senders, 0);
         // Ours; the other peer has let go of its own.
         settled(|| third.status(long()).unwrap().senders, |&senders| senders == 1);
     });
-    work.join().unwrap();
 }
 
 #[test]
@@ -315,11 +314,8 @@ fn thousands_of_dropped_calls_leave_no_promise() {
     if is_part() {
         return;
     }
-    let _alone = alone();
-    let seed = seed();
-    let work = seeded(seed, |mut random| {
-        let task = Task::current().unwrap();
-        let (_child, peer, _small) = start_peer(&task);
+    by_chance(|task, mut random| {
+        let (_child, peer, _small) = start_peer(task);
         let mut answered = 0;
         for number in 0..MANY {
             let body = number.to_le_bytes();
@@ -331,11 +327,10 @@ fn thousands_of_dropped_calls_leave_no_promise() {
             }
         }
         assert!(answered >= MANY / 8, "{answered}");
-        nothing_is_abroad(&task, &[&peer]);
+        nothing_is_abroad(task, &[&peer]);
         // One right to answer with, one to the port that counts.
         settled(|| task.census().count(Holding::ImportedSend), |&count| count <= 2);
     });
-    work.join().unwrap();
 }
 
 #[test]

@@ -15,9 +15,13 @@ use std::ptr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
+use abi::limits;
+
 use crate::refuse::{self, Call};
-use crate::socket::PACKET_DESCRIPTORS;
 use crate::who::Credentials;
+
+/// Descriptors one packet carries: those of a message, its body, one to spare.
+pub(crate) const PACKET_DESCRIPTORS: usize = limits::MESSAGE_DESCRIPTORS + 2;
 
 /// `SO_PASSPIDFD`, Linux 6.5.
 const SO_PASSPIDFD: libc::c_int = 76;

@@ -9,7 +9,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use abi::limits;
 use abi::right::Address;
 use rustix::io::{Errno, IoSlice};
 use rustix::net::{
@@ -18,13 +17,10 @@ use rustix::net::{
 };
 
 use crate::fork::Fd;
-use crate::packet;
 pub use crate::packet::Received;
+use crate::packet::{self, PACKET_DESCRIPTORS};
 use crate::refuse::{self, Call};
 pub use crate::who::{Credentials, own_credentials, own_process, sure_process};
-
-/// Descriptors one packet carries: those of a message, its body, one to spare.
-pub(crate) const PACKET_DESCRIPTORS: usize = limits::MESSAGE_DESCRIPTORS + 2;
 
 /// The packet that is only a bell.
 pub const BELL: [u8; 1] = [0];

@@ -9,8 +9,9 @@ use crate::step::{Bench, Ending};
 /// Kills of `cargo xtask check`.
 const KILLS: u64 = 300;
 
-/// Tasks exchange rights at random; some are stopped, some are killed, and the
-/// rest is to notice nothing but that.
+/// Stops and kills real tasks that exchange rights.
+///
+/// Who is stopped or killed, and when, is chance; the rest is to notice nothing but that.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How many tasks are killed.

@@ -35,13 +35,13 @@ const SECONDS: u64 = 5;
 /// Targets that get more there: what a peer's bytes meet first.
 const LONGER: &[(&str, u64)] = &[("frames", 20), ("link", 20)];
 
-/// Looks for inputs that break a decoder.
+/// Looks for bytes of a peer's that break a decoder, a lane or a task.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Which one; without it, all of them in turn.
+    /// Which one, of those `--list` names; without it, all of them in turn.
     target: Option<String>,
     /// How long each is to run.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Only run this one input, such as the one a failure left.
     #[arg(long, value_name = "FILE", requires = "target")]

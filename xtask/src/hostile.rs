@@ -9,8 +9,10 @@ use crate::step::{Bench, Ending};
 /// Frames of `cargo xtask check`.
 const FRAMES: u64 = 2_000_000;
 
-/// Hostile processes write frames, packets, greetings and words of every sort at a real
-/// task; it is to notice nothing, and neither is the honest client it serves.
+/// Lies to a real task, which serves an honest client meanwhile.
+///
+/// Hostile processes write frames, packets, greetings and words of every sort; the task
+/// is to notice nothing, and neither is its client.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How many frames the task is to read.
