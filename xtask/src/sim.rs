@@ -13,7 +13,8 @@ const SEEDS: u64 = 500;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How many seeds.
-    #[arg(long, value_name = "N", default_value_t = SEEDS)]
+    #[arg(long, value_name = "N", default_value_t = SEEDS,
+          value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// The first of them.
     #[arg(long, value_name = "S", default_value_t = 1)]
