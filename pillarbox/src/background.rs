@@ -19,6 +19,7 @@ use shm::poll::{Epoll, EventFd, Events};
 use shm::socket::{LinkSocket, Listener};
 
 use self::greet::refuse;
+use crate::claims::Claim;
 use crate::core::TaskCore;
 use crate::error::LinkError;
 use crate::greeting::{self, Door, Greeting, Offered, Role};
@@ -36,6 +37,8 @@ pub(crate) enum Job {
     Introduce(Arc<Join>),
     Listen(u64, Listener, Arc<Offered>),
     Unlisten(u64),
+    /// A claim of what a task gives that we may not be linked with yet.
+    Claim(Box<Claim>),
     /// A link has ended.
     Bury(u32),
     /// The system refused a link something that must be tried again.
@@ -290,6 +293,10 @@ impl Worker {
                     let _ = self.epoll.remove(&listener);
                     drop(offer);
                 }
+            }
+            Job::Claim(claim) => {
+                self.link_answered();
+                self.core.answer_late(*claim);
             }
             Job::Bury(number) => {
                 if let Some(link) = self.links.get(&u64::from(number)).cloned() {

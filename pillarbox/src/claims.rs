@@ -4,6 +4,10 @@
 //! which is read as far as it shows. Where the giver itself has claimed what it gives
 //! on, that claim is answered first, and so along the whole chain. A chain that leads
 //! back into itself is some liar's: it ends in a refusal.
+//!
+//! A giver may use its link with us as soon as it has read the greeting, and we may not
+//! have made it yet. So before a claim is refused because nobody knows its giver, the
+//! background thread looks, which makes the links.
 
 use std::sync::Arc;
 
@@ -13,6 +17,7 @@ use abi::{Offence, Slot, TaskId, Ticket};
 use rights::claim::GivenOn;
 use rights::give::GiveName;
 
+use crate::background::Job;
 use crate::core::TaskCore;
 use crate::error::SendFailure;
 use crate::limits::Limit;
@@ -30,6 +35,17 @@ pub(crate) struct Claim {
     sent: u64,
     /// The giver's lane has been read.
     drained: bool,
+    /// It comes from the background thread: what is not known now is not there.
+    late: bool,
+}
+
+/// What must happen before a claim is answered.
+enum Before {
+    Nothing,
+    /// This one is answered.
+    Claim(Claim),
+    /// The background thread looks for the link with its giver.
+    Look,
 }
 
 impl Claim {
@@ -48,7 +64,7 @@ impl Link {
         turn: &mut Turn,
     ) -> Result<(), Offence> {
         let (link, ticket) = (Arc::clone(self), Ticket(header.tag));
-        let claim = Claim { link, giver, ticket, sent, drained: false };
+        let claim = Claim { link, giver, ticket, sent, drained: false, late: false };
         lock(&self.task.gives).claims.claimed(claim.name())?;
         turn.claims.push(claim);
         Ok(())
@@ -97,8 +113,9 @@ impl TaskCore {
             let mut chain = vec![claim];
             while let Some(mut claim) = chain.pop() {
                 match self.comes_before(&mut claim, turn) {
-                    Some(first) => chain.extend([claim, first]),
-                    None => {
+                    Before::Claim(first) => chain.extend([claim, first]),
+                    Before::Look => self.job(Job::Claim(Box::new(claim))),
+                    Before::Nothing => {
                         let link = Arc::clone(&claim.link);
                         if let Err(offence) = self.answer_claim(claim, turn) {
                             link.fault(offence);
@@ -109,12 +126,23 @@ impl TaskCore {
         }
     }
 
-    /// The claim that must be answered before this one, if one must. One that is in
-    /// the chain already is none: the chain leads back into itself.
-    fn comes_before(&self, claim: &mut Claim, turn: &mut Turn) -> Option<Claim> {
+    /// Every link there is has been made: what such a claim asks for is known now.
+    pub(crate) fn answer_late(&self, claim: Claim) {
+        let seat = lock(&self.seat);
+        let mut turn = Turn::default();
+        turn.claims.push(Claim { late: true, ..claim });
+        self.answer_claims(&mut turn);
+        drop(seat);
+        self.finish_turn(turn);
+    }
+
+    /// What comes before the answer to a claim: the answer to another it hangs on, if
+    /// it does. One that is in the chain already is none: the chain leads back into
+    /// itself.
+    fn comes_before(&self, claim: &mut Claim, turn: &mut Turn) -> Before {
         let name = claim.name();
         if claim.giver == self.id || self.holds_give(name) {
-            return None;
+            return Before::Nothing;
         }
         if !claim.drained
             && let Some(giver) = self.link_with(claim.giver)
@@ -125,9 +153,20 @@ impl TaskCore {
             // The same of a bag, where the port came to us.
             giver.read_bags(turn);
         }
-        let first = lock(&self.gives).claims.waits_for(name)?;
-        let place = turn.claims.iter().position(|other| other.name() == first)?;
-        Some(turn.claims.swap_remove(place))
+        let first = lock(&self.gives).claims.waits_for(name);
+        let place = turn.claims.iter().position(|other| Some(other.name()) == first);
+        // What it hangs on may itself be looked for, and is before it there.
+        let unknown = || {
+            first.is_some()
+                || !(claim.drained
+                    || self.holds_give(name)
+                    || self.follower(claim.giver, claim.ticket).is_some())
+        };
+        match place {
+            Some(place) => Before::Claim(turn.claims.swap_remove(place)),
+            None if !claim.late && unknown() => Before::Look,
+            None => Before::Nothing,
+        }
     }
 
     fn answer_claim(&self, claim: Claim, turn: &mut Turn) -> Result<(), Offence> {

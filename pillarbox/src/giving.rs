@@ -88,7 +88,10 @@ impl TaskCore {
             drop(seat);
             self.finish_turn(turn);
         }
-        self.holds_give(name) || self.follower(giver, ticket).is_some()
+        self.holds_give(name)
+            || self.follower(giver, ticket).is_some()
+            // What it hangs on is still looked for.
+            || lock(&self.gives).claims.waits_for(name).is_some()
     }
 
     pub(crate) fn holds_give(&self, name: GiveName) -> bool {

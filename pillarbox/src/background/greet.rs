@@ -101,7 +101,7 @@ impl Worker {
     /// Makes the links whose answers lie in their sockets already. Who answers us
     /// and then connects, as a child may to its parent's door, is to find that
     /// link, whichever socket we happen to look at first.
-    fn link_answered(&mut self) {
+    pub(super) fn link_answered(&mut self) {
         let openers: Vec<u64> = self
             .greetings
             .iter()
