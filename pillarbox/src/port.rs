@@ -142,9 +142,15 @@ impl PortCore {
         let before;
         {
             let mut state = lock(&self.state);
-            before = state.no_senders.replace(to);
-            let told = state.senders.arm_since(made);
-            state.tell_no_senders(told, &mut after);
+            if state.alive {
+                before = state.no_senders.replace(to);
+                let told = state.senders.arm_since(made);
+                state.tell_no_senders(told, &mut after);
+            } else {
+                // A request that came with the port, and whoever took the port has
+                // let go of it already: it speaks as if it had been there.
+                before = Some(to);
+            }
         }
         drop(before);
         after.run();
