@@ -117,11 +117,19 @@ pub enum Kind {
     Taken = 24,
     /// What I claimed, and may not have your answer to, I give to another task.
     GiveOn = 25,
+    /// Every message spilled so far, up to number `tag`, was sent before what
+    /// follows.
+    Spilled = 26,
+    /// Messages spilled for this slot were taken, up to number `tag`.
+    Emptied = 27,
+    /// Nothing more comes in the memory offered for the slot's messages up to number
+    /// `tag`: let it go.
+    Spent = 28,
 }
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Kind; 26] = [
+    pub const ALL: [Kind; 29] = [
         Kind::Skip,
         Kind::Message,
         Kind::Welcome,
@@ -148,6 +156,9 @@ impl Kind {
         Kind::Room,
         Kind::Taken,
         Kind::GiveOn,
+        Kind::Spilled,
+        Kind::Emptied,
+        Kind::Spent,
     ];
 
     fn flags_allowed(self) -> u8 {

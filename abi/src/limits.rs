@@ -66,6 +66,31 @@ pub const DESCRIPTORS_WAITING: usize = 64;
 /// it the oldest are lost: their move may have failed.
 pub const BAG_DESCRIPTORS_WAITING: usize = 4 * DESCRIPTORS_WAITING;
 
+/// Bytes of a window that messages to unbounded ports leave to others: beyond it
+/// they are spilled, and calls over the same link go on.
+pub const WINDOW_KEPT: u64 = LINK_QUEUED_BYTES / 4;
+
+/// Bytes of memory one link's sender may have spilled to unbounded ports and its
+/// reader not yet taken; each memory takes 8 KiB beside.
+pub const SPILL_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Such memories of one link, over all rights: eleven of them hold all there may be
+/// for one right, since each is as large as those before it.
+pub const SPILLS: usize = 64;
+
+/// Bytes of one link's spilled messages that wait in the reader's queues. A right of
+/// which nothing waits may go beyond it by one message: nobody's unread port keeps
+/// another's.
+pub const SPILL_QUEUED_BYTES: u64 = LINK_QUEUED_BYTES / 4;
+
+/// Descriptors in spilled messages of one link that are not taken: one message's
+/// worth, and its long body's.
+pub const SPILL_DESCRIPTORS: usize = MESSAGE_DESCRIPTORS + 1;
+
+/// Bytes a task's own senders may have waiting in its own unbounded ports: twice the
+/// longest body.
+pub const OWN_QUEUED_BYTES: u64 = 2 * MESSAGE_BYTES;
+
 /// Questions of one link that may be unanswered.
 pub const QUESTIONS: u32 = 64;
 

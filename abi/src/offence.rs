@@ -121,6 +121,16 @@ pub enum Offence {
     /// A part of an answer beyond the room that was declared for it.
     #[error("the peer wrote a part of an answer beyond its room")]
     PartBeyondRoom,
+    /// What was spilled is not what it must be: a frame that is no message of its
+    /// slot, or numbers that do not grow.
+    #[error("the peer spilled what cannot be spilled")]
+    SpillMalformed,
+    /// More spilled than may wait to be read.
+    #[error("the peer spilled more than may wait to be read")]
+    SpillsExceeded,
+    /// More was taken of a spill than was in it.
+    #[error("the peer says it took more than was spilled")]
+    EmptiedImpossible,
     /// A name that is not valid.
     #[error("the peer sent an invalid name: {0}")]
     Name(#[from] crate::name::NameError),

@@ -9,6 +9,7 @@
 //! |--------|-----------|---------------------------------------------------|
 //! | 0      | magic     | what this is; written before the seal             |
 //! | 128    | `head`    | bytes below this have been filled (lane I write)  |
+//! | 136    | `spilled` | messages spilled, in all                          |
 //! | 256    | `tail`    | bytes below this are free again (lane I read)     |
 //! | 264    | `granted` | bytes you may have sent to my queues, in all      |
 //! | 384    | `sleep`   | how my reader waits, and a number (see [`Sleep`]) |
@@ -27,6 +28,8 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"PBpage1\0");
 pub const MAGIC_AT: usize = 0;
 /// Offset of `head`.
 pub const HEAD_AT: usize = 128;
+/// Offset of `spilled`: read with the head.
+pub const SPILLED_AT: usize = 136;
 /// Offset of `tail`.
 pub const TAIL_AT: usize = 256;
 /// Offset of `granted`.
@@ -98,6 +101,7 @@ mod tests {
     fn words_written_apart_lie_apart() {
         let lines = [MAGIC_AT, HEAD_AT, TAIL_AT, SLEEP_AT].map(|at| at / 128);
         assert!(lines.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(HEAD_AT / 128, SPILLED_AT / 128);
         assert_eq!(TAIL_AT / 128, GRANTED_AT / 128);
         assert_eq!(SLEEP_AT / 128, CHANGE_AT / 128);
     }

@@ -192,6 +192,10 @@ impl Failure {
                 format!("the mailbox of {name} had no room before the deadline"),
             )
             .hint("give it longer with --deadline"),
+            SendFailure::OverLimit => {
+                Failure::new(Kind::Refused, format!("{name} does not take what it was sent"))
+                    .because(reason)
+            }
             SendFailure::NotJoined(_) => Failure::new(
                 Kind::Deadline,
                 format!("{name} did not accept the connection before the deadline"),

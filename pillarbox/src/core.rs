@@ -77,6 +77,8 @@ pub(crate) struct TaskCore {
     pub(crate) starting: Mutex<()>,
     pub(crate) parent: OnceLock<Option<TaskId>>,
     pub(crate) closed: AtomicBool,
+    /// Bytes of our own senders' that wait in our own unbounded ports.
+    pub(crate) own_queued: Arc<AtomicU64>,
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
     pub(crate) notify: NotifyPort,
@@ -137,6 +139,7 @@ impl TaskCore {
             starting: Mutex::default(),
             parent: OnceLock::new(),
             closed: AtomicBool::new(false),
+            own_queued: Arc::default(),
             limits,
             counters: Counters::default(),
             notify: NotifyPort::default(),

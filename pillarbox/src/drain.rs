@@ -25,6 +25,7 @@ impl TaskCore {
         // look at the head.
         let _ = link.read_socket(&mut turn);
         link.drain_all(&mut turn);
+        link.finish_spills(&mut turn);
         link.complete_all_bags(&mut turn);
         self.answer_claims(&mut turn);
         if !self.remove_link(link) {

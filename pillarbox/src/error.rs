@@ -19,6 +19,10 @@ pub enum SendFailure {
     /// No room before the deadline.
     #[error("the mailbox is full")]
     Full,
+    /// The port is unbounded, and what waits for its receiver takes as much memory
+    /// of this task as its limits allow.
+    #[error("what waits for the receiver takes as much memory as this task allows")]
+    OverLimit,
     /// A message was left with the port already and has not been taken.
     #[error("a message of this task is left with the mailbox already")]
     NotifyPending,

@@ -70,6 +70,10 @@ limits! {
     message_descriptors: usize = MESSAGE_DESCRIPTORS, MessageDescriptors, 0;
     /// Bytes one peer may have waiting in its queues. The peer is told by its window.
     link_queued_bytes: u64 = LINK_QUEUED_BYTES, LinkQueuedBytes, LINK_QUEUED_BYTES_MIN;
+    /// Bytes it spills for one peer that does not read its unbounded ports.
+    spill_bytes: u64 = SPILL_BYTES, SpillBytes, 0;
+    /// Bytes its own senders may have waiting in its own unbounded ports.
+    own_queued_bytes: u64 = OWN_QUEUED_BYTES, OwnQueuedBytes, 0;
     /// Questions of one link that may be open: half of them its own claims, half
     /// its own questions of how full a port is.
     questions: u32 = QUESTIONS, Questions, 2;

@@ -12,6 +12,7 @@ mod room;
 mod search;
 mod served;
 mod sets;
+mod spilling;
 mod state;
 
 use std::sync::{Arc, Mutex};
@@ -31,6 +32,7 @@ pub(crate) use self::moving::Unloaded;
 pub use self::options::PortOptions;
 pub use self::receive::{Part, Short};
 pub(crate) use self::search::{Found, Search};
+use self::spilling::OwnQueued;
 pub(crate) use self::state::{After, PortState, Wants};
 use self::state::{Holder, OnBoard};
 use crate::core::TaskCore;
@@ -59,7 +61,12 @@ impl PortCore {
         let core = Arc::new(PortCore {
             id,
             task: Arc::clone(task),
-            state: Mutex::new(PortState::new(id, options, Arc::downgrade(task))),
+            state: Mutex::new(PortState::new(
+                id,
+                options,
+                Arc::downgrade(task),
+                OwnQueued::of(task),
+            )),
             gone: GoneCell::new(),
         });
         if task.check().is_ok() {
@@ -200,7 +207,7 @@ impl PortCore {
         let grant = state.queue.window.join(holder);
         page.set_pulses(slot.index, state.queue.pulses.join(holder));
         // The grant first: who sees the slot alive also sees what it may send.
-        page.set_grant(slot.index, grant);
+        page.set_grant(slot.index, state.as_granted(grant));
         page.set_life(slot.index, Life { generation: slot.generation, state: State::Live });
         state
             .boards

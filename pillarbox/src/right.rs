@@ -183,13 +183,15 @@ impl SendRight {
     ///
     /// # Errors
     /// On any error nothing was sent and the message comes back whole. See
-    /// [`SendFailure`].
+    /// [`SendFailure`]: [`SendFailure::OverLimit`] where the port is unbounded and
+    /// what waits for it takes as much memory as this task allows itself.
     ///
     /// # Blocking
     /// Waits for room until `deadline`. Before it says that a port of another
     /// task is full it asks that task once and takes its word: with
     /// [`Deadline::Now`], and with a deadline that leaves no time for the answer,
-    /// it waits for that word at most 50 ms.
+    /// it waits for that word at most 50 ms. To an unbounded port nobody waits, but
+    /// with a receive right in the message, or while the port is about to move.
     pub fn send(&self, message: Message, deadline: Deadline) -> Result<(), SendError> {
         let mut message = message;
         match Passed::on(self, &mut message) {

@@ -10,11 +10,16 @@ use std::fs::File;
 use abi::frame::Kind;
 use family::raw::{OWN, Peer, wait_for_the_end};
 use family::{Reaped, act_with, acting, is_part, long};
-use offences::{ACTS, Act};
+use offences::{ACTS, Act, spills};
 use pillarbox::{Capacity, Message, Notification, Offence, Right, SendFailure, Task};
 
 /// The variable that says which act a peer commits.
 const ACT: &str = "PILLARBOX_TEST_ACT";
+
+/// Everything there is to do wrong.
+fn all() -> impl Iterator<Item = &'static Act> {
+    ACTS.iter().chain(spills::ACTS)
+}
 
 /// Offenders at a time.
 const THREADS: usize = 6;
@@ -25,7 +30,7 @@ fn offender_part() {
         return;
     }
     let name = std::env::var(ACT).unwrap();
-    let act = ACTS.iter().find(|act| act.name == name).unwrap();
+    let act = all().find(|act| act.name == name).unwrap();
     let mut peer = Peer::of_parent();
     peer.give_own_right(peer.slot("inbox"));
     let (go, _) = peer.next();
@@ -113,7 +118,7 @@ fn each_offence_is_named_and_ends_one_link() {
         for offset in 0..THREADS {
             let task = &task;
             scope.spawn(move || {
-                for act in ACTS.iter().skip(offset).step_by(THREADS) {
+                for act in all().skip(offset).step_by(THREADS) {
                     offend(task, act);
                 }
             });

@@ -37,7 +37,7 @@ struct Met {
 
 fn meet(name: &str, limits: Limits) -> Met {
     let (owner, caller) = (Task::new_with(limits), Task::new());
-    let inbox = owner.port(Capacity::Unbounded);
+    let inbox = owner.port(Capacity::Bounded(4096));
     let offer = vec![("inbox".to_owned(), inbox.make_send().unwrap())];
     let door = door(name);
     let listening = owner.listen(&door, offer).unwrap();

@@ -95,8 +95,14 @@ fn sender_part() {
     let own = task.port(Capacity::Unbounded);
     let spare = spare();
     for number in 0.. {
-        if inbox.send(numbered(number, &own, &spare), long()).is_err() {
-            return;
+        let mut message = numbered(number, &own, &spare);
+        while let Err(error) = inbox.send(message, long()) {
+            // An unbounded port takes no more until its owner has read some.
+            if error.reason != SendFailure::OverLimit {
+                return;
+            }
+            message = *error.message;
+            std::thread::yield_now();
         }
         tally.set(number as u64 + 1);
     }

@@ -22,6 +22,7 @@
 //! | [`ready`]   | which members of a port set have their turn               |
 //! | [`senders`] | when nobody can send any more                             |
 //! | [`sharing`] | which of several readers gets which message           |
+//! | [`spill`]   | what was sent to an unbounded port and found no room      |
 //! | [`reply`]   | what a caller still wants of the answer it was promised   |
 //! | [`census`]  | where every right is                                      |
 #![forbid(unsafe_code)]
@@ -39,6 +40,7 @@ pub mod ready;
 pub mod reply;
 pub mod senders;
 pub mod sharing;
+pub mod spill;
 pub mod table;
 pub mod terms;
 pub mod window;

@@ -32,7 +32,8 @@ pub enum Capacity {
     Rendezvous,
     /// So many messages, over all senders.
     Bounded(u32),
-    /// No limit of its own; bytes are limited per link.
+    /// No limit of its own: who sends never waits, and what is too much is refused by
+    /// the limits of its task.
     Unbounded,
 }
 

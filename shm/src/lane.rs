@@ -92,6 +92,14 @@ impl LaneWriter {
         self.filler.read_back(lane, peer.tail())
     }
 
+    /// The frames announced of a lane that nobody empties.
+    pub fn announced(&self) -> Vec<(Header, Vec<u8>)> {
+        let Some(lane) = self.page.lane(self.bytes) else {
+            return Vec::new();
+        };
+        self.filler.read_back(lane, 0)
+    }
+
     /// Announces everything filled in so far.
     ///
     /// Before the look at how the reader waits, call

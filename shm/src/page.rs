@@ -67,6 +67,12 @@ impl OwnPage {
         }
     }
 
+    /// Announces how many messages we have spilled, in all. Call it after they are
+    /// in their memory.
+    pub fn set_spilled(&self, spilled: u64) {
+        self.publish(page::SPILLED_AT, spilled); // pairs: page.spilled
+    }
+
     /// Announces how our reader waits.
     ///
     /// Orders nothing: before the look at the peer's head that must follow,
@@ -231,6 +237,15 @@ impl PeerPage {
     #[inline]
     pub fn head(&self) -> u64 {
         self.look(page::HEAD_AT)
+    }
+
+    /// How many messages the peer says it has spilled, in all. What it had spilled
+    /// when it counted is seen by who saw the count.
+    #[inline]
+    pub fn spilled(&self) -> u64 {
+        let spilled = self.look(page::SPILLED_AT);
+        Shown::acquire(); // pairs: page.spilled
+        spilled
     }
 
     /// How far the peer says it has emptied our lane.

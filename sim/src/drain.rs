@@ -33,15 +33,18 @@ impl World {
         let header = frame.header;
         let slot = header.slot;
         match header.kind {
-            // Nobody asks for room, leaves messages, reads parts or gives on what is
-            // not confirmed here.
+            // Nobody asks for room, leaves messages, reads parts, spills or gives on
+            // what is not confirmed here.
             Kind::Skip
             | Kind::Status
             | Kind::Part
             | Kind::Watch
             | Kind::Room
             | Kind::Taken
-            | Kind::GiveOn => Ok(()),
+            | Kind::GiveOn
+            | Kind::Spilled
+            | Kind::Emptied
+            | Kind::Spent => Ok(()),
             Kind::Message => self.message(me, peer, frame),
             Kind::Welcome => self.welcome(me, peer, frame),
             Kind::Release => self.unexport(me, peer, slot, header.tag),

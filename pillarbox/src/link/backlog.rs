@@ -64,6 +64,17 @@ impl Backlog {
                 // One use ends a send-once slot: a second is the peer's lie.
                 let _ = self.remove(key);
             }
+            Kind::Spilled => {
+                // Nothing came between them: the later says all.
+                if let Some(mut last) = self.frames.last_entry()
+                    && last.get().header.kind == Kind::Spilled
+                {
+                    last.get_mut().header = header;
+                    return;
+                }
+                self.put(Late { header, body: Vec::new(), answer: false });
+                return;
+            }
             _ => {
                 self.put(Late { header, body: body.to_vec(), answer: false });
                 return;

@@ -460,7 +460,7 @@ impl Link {
             (import.let_go(), *import)
         };
         imports.insert(entry.slot.index, Imported::Rested(entry.slot, import));
-        self.say(Header { tag: count, ..Header::new(Kind::Release, entry.slot) }, &[]);
+        self.say_release(entry.slot, count);
         drop(imports);
         // The new owner hears of it from the old one, whose threads may be busy.
         self.ring_now();
@@ -486,7 +486,7 @@ impl Link {
             imports.insert(entry.slot.index, Imported::Rested(entry.slot, import));
             // Said under the lock, so that the right cannot come again and be
             // released again before this release is written.
-            self.say(Header { tag: count, ..Header::new(Kind::Release, entry.slot) }, &[]);
+            self.say_release(entry.slot, count);
         }
         let unasked = std::mem::take(&mut *lock(&entry.watchers));
         // Its death would be nothing to us any more, nor its room.

@@ -296,7 +296,12 @@ impl Link {
     /// The peer is dead. What it had not read of what we sent to ports that had
     /// gone elsewhere is kept, to be sent again there.
     pub(super) fn salvage(self: &Arc<Self>, after: &mut After) -> Vec<Arc<Join>> {
-        let unread = lock(&self.out).unread(&self.peer);
+        let unread = {
+            let out = lock(&self.out);
+            // What was spilled was sent after what the lane still shows.
+            let spilled = out.spills.unread();
+            out.unread(&self.peer).into_iter().chain(spilled)
+        };
         let mut kept = Vec::new();
         for (header, rest) in unread {
             let wanted = matches!(header.kind, Kind::Message | Kind::Release);

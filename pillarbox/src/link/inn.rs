@@ -11,11 +11,13 @@ use std::sync::atomic::Ordering;
 
 use abi::frame::{Header, Kind, Onward, PortStatus, flag};
 use abi::right::Kind as RightKind;
-use abi::{Offence, Ticket, limits};
+use abi::{Offence, Slot, Ticket, limits};
 use shm::LaneReader;
 use shm::socket::Received;
 
 use super::out::{BAG_DESCRIPTORS, DESCRIPTORS};
+use super::spill::{SPILL, SPILL_DESCRIPTORS};
+use super::spilled::Spilled;
 use super::{End, Join, Link};
 use crate::claims::Claim;
 use crate::core::TaskCore;
@@ -39,21 +41,22 @@ const fn max(one: usize, other: usize) -> usize {
 }
 
 /// What a full table of descriptors is called.
-const NO_ROOM: std::io::ErrorKind = std::io::ErrorKind::QuotaExceeded;
+pub(super) const NO_ROOM: std::io::ErrorKind = std::io::ErrorKind::QuotaExceeded;
 
 /// Descriptors that came before their frame.
 #[derive(Debug)]
 pub(super) struct Packet {
-    number: u32,
+    pub(super) number: u32,
     pub(super) descriptors: Vec<OwnedFd>,
     pub(super) lost: bool,
 }
 
 /// Where a message was read.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum From {
+pub(crate) enum From {
     Lane,
     Bag,
+    Spill,
 }
 
 /// The reading side of a link.
@@ -65,12 +68,13 @@ pub(crate) struct Inn {
     bag_packets: VecDeque<Packet>,
     announced: u64,
     frames: u64,
+    pub(super) spilled: Spilled,
 }
 
 impl Inn {
     pub(crate) fn new(reader: LaneReader) -> Self {
         let (packets, bag_packets) = (VecDeque::new(), VecDeque::new());
-        Inn { reader, packets, bag_packets, announced: 0, frames: 0 }
+        Inn { reader, packets, bag_packets, announced: 0, frames: 0, spilled: Spilled::default() }
     }
 }
 
@@ -179,6 +183,8 @@ impl Link {
                 break;
             }
         }
+        let spilled = if at_odds() { 0 } else { self.take_spilled(&mut inn, most, turn) };
+        taken += spilled;
         inn.frames += u64::from(taken);
         if inn.reader.position() != inn.announced {
             self.make_room(&mut inn);
@@ -207,7 +213,7 @@ impl Link {
     }
 
     /// Reads bells and descriptors.
-    pub(crate) fn read_socket(&self, turn: &mut Turn) -> SocketState {
+    pub(crate) fn read_socket(self: &Arc<Self>, turn: &mut Turn) -> SocketState {
         let mut inn = lock(&self.inn);
         self.note_use();
         match self.read_packets(&mut inn, turn) {
@@ -219,7 +225,11 @@ impl Link {
         }
     }
 
-    fn read_packets(&self, inn: &mut Inn, turn: &mut Turn) -> Result<SocketState, Offence> {
+    pub(super) fn read_packets(
+        self: &Arc<Self>,
+        inn: &mut Inn,
+        turn: &mut Turn,
+    ) -> Result<SocketState, Offence> {
         let mut buffer = [0; 16];
         for _ in 0..PACKETS {
             match self.socket.receive(&mut buffer) {
@@ -253,6 +263,21 @@ impl Link {
                         turn.foreign.extend(oldest.into_iter().flat_map(|old| old.descriptors));
                     }
                 }
+                Received::Packet { bytes: 12, mut descriptors, .. }
+                    if buffer.starts_with(&SPILL) =>
+                {
+                    let word = |at| abi::u32_at(&buffer, at).unwrap_or(0);
+                    let slot = Slot { index: word(4), generation: word(8) };
+                    let fd = descriptors.pop();
+                    turn.foreign.append(&mut descriptors);
+                    self.take_memory(inn, slot, fd, turn)?;
+                }
+                Received::Packet { bytes: 8, descriptors, lost, .. }
+                    if buffer.starts_with(&SPILL_DESCRIPTORS) =>
+                {
+                    let number = u32::from_le_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
+                    self.take_spill_packet(inn, Packet { number, descriptors, lost })?;
+                }
                 Received::Packet { descriptors, .. } => {
                     turn.foreign.extend(descriptors);
                     return Err(Offence::PacketMalformed);
@@ -265,7 +290,7 @@ impl Link {
     /// The descriptors of packet `number`. They were sent before the frame that
     /// speaks of them was published, so they are here.
     pub(super) fn packet(
-        &self,
+        self: &Arc<Self>,
         inn: &mut Inn,
         number: u32,
         turn: &mut Turn,
@@ -290,7 +315,7 @@ impl Link {
     /// The descriptors of a message in a bag. Those before it were of a move that
     /// failed; what is not here was pushed out by later ones.
     pub(super) fn bag_packet(
-        &self,
+        self: &Arc<Self>,
         inn: &mut Inn,
         number: u32,
         turn: &mut Turn,
@@ -316,15 +341,23 @@ impl Link {
         header: &Header,
         turn: &mut Turn,
     ) -> Result<(), Offence> {
+        if self.hold_word(inn, header) {
+            return Ok(());
+        }
         match header.kind {
             Kind::Skip => Ok(()),
+            Kind::Spilled => self.take_mark(inn, header.tag, turn),
+            Kind::Spent => {
+                self.take_spent(inn, header.slot, header.tag);
+                Ok(())
+            }
             Kind::Message => {
                 let kind = self.exports_seen().rules.get(header.slot)?.kind;
                 if kind == RightKind::SendOnce && header.flags & flag::LEFT != 0 {
                     return Err(Offence::RightKind);
                 }
                 let message = self.take_message(inn, header, Some(kind), turn)?;
-                self.deliver(header.slot, kind, message, turn)
+                self.deliver_in_order(inn, header.slot, kind, message, turn)
             }
             Kind::Welcome => {
                 let message = self.take_message(inn, header, None, turn)?;

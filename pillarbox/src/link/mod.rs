@@ -16,6 +16,9 @@
 //! | [`join`]  | a right another task gave us, not yet confirmed          |
 //! | [`chain`] | such a right given on                                    |
 //! | [`pulse`] | pulses on their way                                      |
+//! | [`spill`] | messages to unbounded ports that find no room, on their way out |
+//! | [`spilled`] | and on their way in                                    |
+//! | [`charge`] | what a queued message counts against its sender        |
 //! | [`posting`] | a message a future sends, between two polls            |
 //! | [`reply`] | what callers still want, and parts of answers            |
 //!
@@ -26,6 +29,7 @@
 mod backlog;
 mod carry;
 mod chain;
+mod charge;
 mod entry;
 mod follow;
 mod inn;
@@ -37,6 +41,8 @@ mod pulse;
 mod reply;
 mod room;
 mod send;
+mod spill;
+mod spilled;
 mod take;
 mod words;
 
@@ -54,11 +60,12 @@ use shm::socket::LinkSocket;
 use shm::{LaneReader, LaneWriter, OwnPage, PeerPage};
 
 pub(crate) use self::carry::Load;
+pub(crate) use self::charge::Charge;
 use self::entry::Imported;
 use self::entry::{Answer, Question};
 pub(crate) use self::entry::{AskedStatus, Entry, Held, StatusCell};
 pub(crate) use self::follow::Moved;
-pub(crate) use self::inn::{Inn, Turn};
+pub(crate) use self::inn::{From, Inn, Turn};
 pub(crate) use self::join::{Join, Joined};
 pub(crate) use self::posting::Posting;
 
@@ -67,6 +74,7 @@ use self::follow::Again;
 use self::join::Joins;
 use self::out::Out;
 use self::reply::Watches;
+use self::spilled::SpillQueue;
 use crate::core::TaskCore;
 use crate::error::SendFailure;
 use crate::message::{Notification, Sender};
@@ -161,6 +169,7 @@ pub(crate) struct Link {
     taken_bytes: AtomicU64,
     want_seen: AtomicU64,
     once_held: AtomicU64,
+    spill_queue: SpillQueue,
     reply_watches: Mutex<Watches>,
     peer_core: Arc<PeerCore>,
     /// Bells rung: beside the system calls they are.
@@ -213,6 +222,7 @@ impl Link {
             taken_bytes: AtomicU64::new(0),
             want_seen: AtomicU64::new(0),
             once_held: AtomicU64::new(0),
+            spill_queue: SpillQueue::default(),
             reply_watches: Mutex::default(),
             peer_core: PeerCore::new(task, sender),
             bells: AtomicU64::new(0),
@@ -290,7 +300,9 @@ impl Link {
     }
 
     pub(crate) fn has_frames(&self) -> bool {
-        !self.is_dead() && self.peer.head() != self.position()
+        !self.is_dead()
+            && (self.peer.head() != self.position()
+                || self.spill_queue.has_news(self.peer.spilled()))
     }
 
     /// Whether the link had frames in one of the last sleeps.
@@ -426,6 +438,7 @@ impl Link {
         for join in self.salvage(after) {
             self.task.keep_until_settled(join);
         }
+        self.end_spills();
         let what_was_out = lock(&self.exports).take_all();
         for (kind, sink) in what_was_out {
             self.end_export(kind, sink, Notification::SendOnceDied, after);
@@ -457,19 +470,3 @@ impl Link {
 
 /// For frames that are about no slot.
 pub(crate) const NO_SLOT: Slot = Slot { index: 0, generation: 0 };
-
-/// What a queued message counts against its sender's link. Dropping it gives
-/// the bytes back.
-#[derive(Debug)]
-pub(crate) struct Charge {
-    link: Arc<Link>,
-    bytes: u64,
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        if self.link.task.check().is_ok() {
-            self.link.return_bytes(self.bytes);
-        }
-    }
-}

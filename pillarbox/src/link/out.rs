@@ -16,6 +16,7 @@ use shm::socket::SendPacketError;
 use shm::{LaneWriter, WriteError};
 
 use super::backlog::Backlog;
+use super::spill::Spills;
 use super::{End, Link};
 use crate::background::Job;
 use crate::deadline::Deadline;
@@ -58,9 +59,15 @@ pub(crate) struct Out {
     /// the lock the head is published under: who has seen the message finds them.
     exported: Vec<Slot>,
     pub(super) messages: u64,
+    pub(super) spills: Spills,
 }
 
 impl Out {
+    /// Whether boards wait to be offered.
+    pub(super) fn has_boards(&self) -> bool {
+        !self.boards.is_empty()
+    }
+
     /// Slots of ours that the peer may know from now on.
     pub(super) fn note_exported(&mut self, slots: impl Iterator<Item = Slot>) {
         self.exported.extend(slots);
@@ -85,6 +92,7 @@ impl Out {
             again: false,
             exported: Vec::new(),
             messages: 0,
+            spills: Spills::default(),
         }
     }
 }
@@ -156,7 +164,9 @@ impl Link {
     /// now. False where there is none; nothing is kept for later.
     pub(super) fn write_now(&self, header: &Header) -> bool {
         let mut out = lock(&self.out);
-        let written = self.flush(&mut out)
+        self.settle_mark(&mut out);
+        let written = !out.spills.is_spilled(header.slot)
+            && self.flush(&mut out)
             && match out.writer.write(header, &[], limits::LANE_RESERVE, &self.peer) {
                 Ok(()) => true,
                 Err(error) => {
@@ -239,7 +249,10 @@ impl Link {
         }
         for last in [false, true] {
             let mut out = lock(&self.out);
-            let written = self.flush(&mut out)
+            // What was sent before a give arrives before what comes of it.
+            let after_all = header.kind != Kind::Give || !out.spills.is_spilled(header.slot);
+            let written = after_all
+                && self.flush(&mut out)
                 && (!wanted() || self.write_above(&mut out, header, body, reserve));
             self.publish(out);
             if written {
@@ -272,11 +285,28 @@ impl Link {
         if self.is_dead() {
             return Ok(());
         }
+        let mut out = lock(&self.out);
+        if matches!(header.kind, Kind::Dropped | Kind::Message) {
+            // It has its place among the messages of its port.
+            self.settle_mark(&mut out);
+        }
+        let kept = self.write_or_keep(&mut out, header, body, answer);
+        self.publish(out);
+        kept
+    }
+
+    /// The same, where the lane is ours already and is published after.
+    pub(super) fn write_or_keep(
+        &self,
+        out: &mut Out,
+        header: Header,
+        body: &[u8],
+        answer: bool,
+    ) -> Result<(), Offence> {
         let length = (abi::frame::HEADER_BYTES + body.len()) as u32;
         let header = Header { length, ..header };
-        let mut out = lock(&self.out);
         let mut kept = Ok(());
-        if !self.flush(&mut out) || !self.write(&mut out, &header, body) {
+        if !self.flush(out) || !self.write(out, &header, body) {
             if answer {
                 kept = out.backlog.push_answer(header, body);
             } else {
@@ -284,9 +314,8 @@ impl Link {
             }
             let _ = self.own.raise_want();
             shm::full_fence(); // pairs: lane.want
-            self.flush(&mut out);
+            self.flush(out);
         }
-        self.publish(out);
         kept
     }
 
@@ -396,19 +425,22 @@ impl Link {
             out.writer.publish();
             out.published = out.writer.head();
         }
+        // After the lane: it holds what was sent before.
+        let spilled = self.show_spilled(&mut out.spills);
         drop(out);
         if let Some(offence) = fault {
             self.fault(offence);
         }
-        if news {
-            self.ring();
+        if news || spilled {
+            self.ring(news);
         }
         if again && !self.is_dead() {
             self.task.job(Job::Again(self.number));
         }
     }
 
-    fn ring(&self) {
+    /// Rings for something in the lane; without it for what was spilled alone.
+    fn ring(&self, lane: bool) {
         // Publish, fence, look; the reader announces, fences, looks.
         shm::full_fence(); // pairs: lane.sleep
         let (number, bell) = match self.peer.sleep() {
@@ -421,12 +453,12 @@ impl Link {
             return;
         }
         self.bells.fetch_add(1, Ordering::Relaxed);
-        if bell {
-            if !self.socket.ring() {
-                self.task.job(Job::Again(self.number));
-            }
-        } else {
+        if !bell {
             self.own.wake_head();
+        }
+        // A head that did not move does not keep who is about to sleep on it awake.
+        if (bell || !lane) && !self.socket.ring() {
+            self.task.job(Job::Again(self.number));
         }
     }
 

@@ -89,7 +89,12 @@ impl Link {
             Ok(load) => load,
             Err(reason) => return Err((reason, message)),
         };
-        let sent = match self.try_send(&header, entry, &message, &mut load) {
+        let mut tried = self.try_send(&header, entry, &message, &mut load);
+        if matches!(tried, Err(Blocked::Fail(SendFailure::OverLimit))) && self.task.drain() {
+            // The peer may have said that it took some.
+            tried = self.try_send(&header, entry, &message, &mut load);
+        }
+        let sent = match tried {
             Ok(()) => Ok(()),
             Err(Blocked::Fail(reason)) => Err(reason),
             Err(Blocked::Room | Blocked::Grant) => {
@@ -262,27 +267,39 @@ impl Link {
             }
             None => {}
         }
+        let Some(entry) = entry else {
+            return self.write_message(out, header, None, message, load, mark);
+        };
+        let spills = self.may_spill(entry, load);
+        if out.spills.is_spilled(entry.slot) {
+            // Behind those spilled before it (I5).
+            return if spills {
+                self.spill(out, header, entry, message, load)
+            } else {
+                Err(Blocked::Room)
+            };
+        }
+        match self.write_message(out, header, Some((entry, spills)), message, load, mark) {
+            Err(Blocked::Room) if spills => self.spill(out, header, entry, message, load),
+            other => other,
+        }
+    }
+
+    /// Writes a message into the lane, if there is room for it now.
+    fn write_message(
+        &self,
+        out: &mut Out,
+        header: &Header,
+        entry: Option<(&Arc<Entry>, bool)>,
+        message: &Message,
+        load: &mut Load,
+        mark: &mut dyn FnMut(),
+    ) -> Result<(), Blocked> {
+        self.settle_mark(out);
         if !self.flush(out) {
             return Err(Blocked::Room);
         }
-        let (mut flags, body): (u8, &[u8]) = match load.body_fd {
-            Some(_) => (0, &[]),
-            None => (0, message.body()),
-        };
-        load.extra.clear();
-        if !load.attached.is_plain() {
-            load.attached.packet = out.packet;
-            flags |= load.attached.encode(&mut load.extra);
-        }
-        if message.notification.is_some() {
-            flags |= flag::NOTIFICATION;
-        }
-        let header = Header {
-            length: (abi::frame::HEADER_BYTES + load.extra.len() + body.len()) as u32,
-            flags,
-            extra: load.extra.len() as u32,
-            ..*header
-        };
+        let (header, body) = load.compose(header, message, out.packet);
         // What goes on a send-once right has its room already, but for its
         // descriptors.
         let charge = match (entry, header.kind) {
@@ -290,7 +307,9 @@ impl Link {
             (None, Kind::Message) => charge_of_once(load.attached.descriptors),
             (None, _) => 0,
         };
-        if out.sent_bytes + charge > self.peer.granted() {
+        // What may be spilled leaves some of the window to what may not.
+        let kept = if entry.is_some_and(|(_, spills)| spills) { limits::WINDOW_KEPT } else { 0 };
+        if out.sent_bytes + charge + kept > self.peer.granted() {
             return Err(Blocked::Room);
         }
         match out.writer.make_room(header.length, limits::LANE_RESERVE, &self.peer) {
@@ -315,9 +334,10 @@ impl Link {
         out.sent_bytes += charge;
         out.note_exported(load.exported());
         out.messages += 1;
-        if let Some(entry) = entry {
+        if let Some((entry, _)) = entry {
             let mut import = lock(&entry.import);
-            if left { import.was_left() } else { import.sent() }
+            // What is left with the owner has its own place.
+            if load.attached.accepted.is_some() { import.was_left() } else { import.sent() }
         }
         Ok(())
     }
@@ -376,6 +396,35 @@ pub(super) fn charge_of(header: &Header, descriptors: u16) -> u64 {
 /// The same for a message on a send-once right.
 pub(super) fn charge_of_once(descriptors: u16) -> u64 {
     u64::from(descriptors) * limits::DESCRIPTOR_CHARGE
+}
+
+impl Load {
+    /// The header of the message's frame and the body in it. What comes between is
+    /// in `extra`.
+    pub(super) fn compose<'a>(
+        &mut self,
+        header: &Header,
+        message: &'a Message,
+        packet: u32,
+    ) -> (Header, &'a [u8]) {
+        let mut flags = 0;
+        let body: &[u8] = if self.body_fd.is_some() { &[] } else { message.body() };
+        self.extra.clear();
+        if !self.attached.is_plain() {
+            self.attached.packet = packet;
+            flags |= self.attached.encode(&mut self.extra);
+        }
+        if message.notification.is_some() {
+            flags |= flag::NOTIFICATION;
+        }
+        let header = Header {
+            length: (abi::frame::HEADER_BYTES + self.extra.len() + body.len()) as u32,
+            flags,
+            extra: self.extra.len() as u32,
+            ..*header
+        };
+        (header, body)
+    }
 }
 
 /// Whether there is anything between header and body.

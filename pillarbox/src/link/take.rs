@@ -69,7 +69,7 @@ impl Link {
             self.task.counters.refuse(Limit::LinkQueuedBytes);
             return Err(Offence::BytesExceeded);
         }
-        Ok(Charge { link: Arc::clone(self), bytes })
+        Ok(Charge::lane(self, bytes))
     }
 
     fn fill(
@@ -109,6 +109,7 @@ impl Link {
             let packet = match from {
                 From::Lane => self.packet(inn, attached.packet, turn)?,
                 From::Bag => self.bag_packet(inn, attached.packet, turn)?,
+                From::Spill => self.spill_packet(inn, attached.packet, turn)?,
             };
             let mut due = usize::from(attached.descriptors);
             let came = packet.descriptors.len();
@@ -168,12 +169,13 @@ impl Link {
         Ok(())
     }
 
-    /// A message out of a bag.
+    /// A message out of a bag or a spill.
     pub(crate) fn unpack(
         self: &Arc<Self>,
         inn: &mut Inn,
         header: &Header,
         attached: Attached,
+        from: From,
         body: &[u8],
         turn: &mut Turn,
     ) -> Result<Message, Offence> {
@@ -187,7 +189,7 @@ impl Link {
         }
         let mut bags = VecDeque::new();
         let result = self
-            .fill_attached(&mut message, inn, &attached, From::Bag, &mut bags, turn)
+            .fill_attached(&mut message, inn, &attached, from, &mut bags, turn)
             .and_then(|()| match (attached.region, body) {
                 (0, body) if body.len() > limits::INLINE_BYTES => Err(Offence::FrameOversized),
                 (0, body) => {

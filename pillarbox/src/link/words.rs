@@ -33,7 +33,10 @@ impl Link {
             | Kind::Skip
             | Kind::Message
             | Kind::Welcome
+            | Kind::Spilled
+            | Kind::Spent
             | Kind::Board => Err(Offence::FrameKind),
+            Kind::Emptied => self.take_emptied(header.slot, header.tag, turn),
             Kind::Release => {
                 turn.sinks.extend(self.take_release(header.slot, header.tag, &mut turn.after)?);
                 Ok(())

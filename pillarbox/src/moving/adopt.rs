@@ -16,7 +16,7 @@ use rights::moving::{Claimed, Followers};
 use shm::{LaneReader, PeerPage};
 
 use crate::core::TaskCore;
-use crate::link::{Inn, Join, Joined, Link, NO_SLOT, Turn};
+use crate::link::{From, Inn, Join, Joined, Link, NO_SLOT, Turn};
 use crate::message::{Message, Right};
 use crate::port::{After, PortCore, ReceiveRight};
 use crate::right::{SendRight, Sink};
@@ -223,7 +223,7 @@ impl Adopted {
                         state.promises =
                             state.promises.checked_sub(1).ok_or(Offence::WindowExceeded)?;
                     }
-                    let message = link.unpack(inn, &header, attached, body, turn)?;
+                    let message = link.unpack(inn, &header, attached, From::Bag, body, turn)?;
                     self.port.adopt(message, origin.place, origin.pulses, &mut turn.after);
                     let ticket = Ticket(origin.ticket);
                     if let Some(claimed) = state.followers.bring(ticket) {

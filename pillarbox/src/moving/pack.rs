@@ -54,6 +54,15 @@ impl Pack {
         } else {
             return Err(SendFailure::Dead);
         }
+        // What is spilled does not move: it is read before, or the port stays.
+        port.stop_spilling()?;
+        Pack::begin_settled(link, port).inspect_err(|_| port.spill_again())
+    }
+
+    fn begin_settled(
+        link: &Arc<Link>,
+        port: &Arc<PortCore>,
+    ) -> Result<(Pack, OwnedFd), SendFailure> {
         let bytes = port.bytes_to_move(link.task.links().as_slice()) + SLACK;
         let (mut bag, fd) = Bag::create(bytes)
             .ok_or(SendFailure::TooLong { bytes: bytes as u64 })?
@@ -244,7 +253,10 @@ impl Pack {
             state.rearm(message);
             drop(state);
             link.undo(load);
+        } else {
+            drop(state);
         }
+        self.port.spill_again();
     }
 }
 

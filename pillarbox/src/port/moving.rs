@@ -69,7 +69,12 @@ impl PortCore {
             .filter_map(|(number, _)| links.iter().find(|link| link.number == *number))
             .map(|link| link.unread_bytes())
             .sum();
-        queued + 2 * unread + state.boards.len() * 1024
+        // Who was spilling when it was told not to brings one message more.
+        let late = match state.queue.window.capacity() {
+            Capacity::Unbounded => abi::limits::FRAME_BYTES,
+            Capacity::Bounded(_) | Capacity::Rendezvous => 0,
+        };
+        queued + 2 * unread + state.boards.len() * (1024 + late)
     }
 
     /// The new owner is dead, and the port with it: whoever has not followed is

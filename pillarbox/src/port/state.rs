@@ -10,6 +10,7 @@ use rights::senders::{NoSenders, Senders};
 use rights::window::{Capacity, Raise};
 
 use super::facets::PortFacets;
+use super::spilling::OwnQueued;
 use super::{PortCore, PortOptions};
 use crate::core::TaskCore;
 use crate::error::SendFailure;
@@ -67,8 +68,12 @@ pub(crate) struct PortState {
     /// does so now.
     pub(super) served: Option<Weak<PortCore>>,
     pub(super) serving: bool,
+    /// The port is about to go to another task: nobody spills for it.
+    pub(super) spills_nothing: bool,
+    /// What its task's own messages are charged to.
+    pub(super) own: OwnQueued,
     /// Whose port it is.
-    task: Weak<TaskCore>,
+    pub(super) task: Weak<TaskCore>,
 }
 
 /// A thread of our own that waits for a place. Its message waits with it, and
@@ -281,7 +286,12 @@ impl After {
 }
 
 impl PortState {
-    pub(super) fn new(id: u64, options: &PortOptions, task: Weak<TaskCore>) -> Self {
+    pub(super) fn new(
+        id: u64,
+        options: &PortOptions,
+        task: Weak<TaskCore>,
+        own: OwnQueued,
+    ) -> Self {
         PortState {
             id,
             options: options.clone(),
@@ -304,6 +314,8 @@ impl PortState {
             sets: Vec::new(),
             served: None,
             serving: false,
+            spills_nothing: false,
+            own,
             task,
         }
     }
@@ -321,6 +333,9 @@ impl PortState {
         }
         if let Err(failure) = self.permits(via, &message, now_ns) {
             return Err((failure, message));
+        }
+        if !self.charge_own(&mut message) {
+            return Err((SendFailure::OverLimit, message));
         }
         // What it goes out through; while it waits, a revocation of that ends it.
         let within = message.within.clone();

@@ -168,9 +168,10 @@ impl Peer {
         let _ = self.socket.send(&packet, &fds);
     }
 
-    /// Gives a send right to itself, good for any number of messages.
+    /// Gives a send right to itself, good for any number of messages, none of them
+    /// spilled.
     pub(crate) fn give_own_right(&mut self, to: Slot) {
-        self.own.set_grant(OWN.index, u64::MAX);
+        self.own.set_grant(OWN.index, u64::MAX - 1);
         self.own.set_life(OWN.index, Life { generation: OWN.generation, state: State::Live });
         let attached = mine(RightKind::Send, OWN);
         self.send(to, &attached, b"ready");

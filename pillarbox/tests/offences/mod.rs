@@ -1,5 +1,7 @@
 //! What a peer can do wrong once it is linked, one act after another.
 
+pub(crate) mod spills;
+
 use std::os::fd::OwnedFd;
 
 use abi::frame::{Attached, HEADER_BYTES, Header, Kind, flag};

@@ -188,7 +188,10 @@ impl Voice {
 
     pub(super) fn failed_plainly(&self, reason: SendFailure, to: &Known) {
         match reason {
-            SendFailure::Full | SendFailure::DescriptorsInFlight | SendFailure::NotifyPending => {}
+            SendFailure::Full
+            | SendFailure::OverLimit
+            | SendFailure::DescriptorsInFlight
+            | SendFailure::NotifyPending => {}
             SendFailure::Dead => self.own.saw_dead(&to.trust()),
             SendFailure::Revoked if to.port.is_facet() => self.own.saw_dead(&to.trust()),
             SendFailure::NotJoined(owner) => {
