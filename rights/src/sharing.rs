@@ -45,7 +45,7 @@ pub struct HandOut {
     pub times: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Reader {
     credit: usize,
     out: BTreeSet<u64>,
@@ -59,7 +59,7 @@ impl Reader {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Item {
     key: u64,
     times: u32,
@@ -83,7 +83,7 @@ struct Key {
 }
 
 /// The readers of one mailbox, and what each has.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sharing {
     share: Share,
     bounds: Bounds,

@@ -1,11 +1,12 @@
 //! Every short sequence of operations; after each one the census holds.
 //!
-//! Six worlds, each as small as it can be and still hold every rule once:
+//! Seven worlds, each as small as it can be and still hold every rule once:
 //! *transfer* (rights on their way between two and three tasks, with deaths and
 //! gives), *windows* (who may send how many messages to one port), *queue* (in
 //! which order, by id, and while somebody chooses), *pulses* (how many, while
-//! their right comes and goes), *terms* (what a right made narrower still permits)
-//! and *replies* (one call, withdrawn, given on, answered in parts). Messages in
+//! their right comes and goes), *terms* (what a right made narrower still permits),
+//! *replies* (one call, withdrawn, given on, answered in parts) and *sharing* (who of
+//! several readers gets which message). Messages in
 //! transit are explicit: one first-in-first-out lane per ordered pair.
 //!
 //! A sequence is every choice among what can happen next, in every order.
@@ -29,6 +30,8 @@ mod queue;
 mod replies;
 #[path = "exhaustive/search.rs"]
 mod search;
+#[path = "exhaustive/sharing.rs"]
+mod sharing;
 #[path = "exhaustive/terms.rs"]
 mod terms;
 #[path = "exhaustive/transfer.rs"]
@@ -42,6 +45,7 @@ mod windows;
 
 use abi::right::Kind;
 use rights::queue::Order;
+use rights::sharing::Share;
 use rights::window::Capacity;
 use search::{deeper, search};
 
@@ -118,6 +122,24 @@ fn an_honest_sender_of_pulses_is_never_blamed() {
 #[test]
 fn a_promise_of_a_reply_ends_once_whoever_withdraws_gives_on_or_dies() {
     search("replies, three tasks", &replies::World::new(None), 9 + deeper());
+}
+
+const SHARES: [Share; 4] = [Share::RoundRobin, Share::LeastLoaded, Share::ByKey, Share::All];
+
+#[test]
+fn what_a_dead_reader_held_goes_back_and_each_message_is_finished_once() {
+    for share in SHARES {
+        search(&format!("sharing, {share:?}"), &sharing::World::new(share, None), 7 + deeper());
+    }
+}
+
+/// The checks check: each broken rule is found.
+#[test]
+fn a_broken_rule_of_sharing_is_found() {
+    for fault in sharing::Fault::ALL {
+        let world = sharing::World::new(Share::RoundRobin, Some(fault));
+        assert!(search::look(&world, 6).is_err(), "{fault:?} went unseen");
+    }
 }
 
 /// The checks check: each broken rule is found.
