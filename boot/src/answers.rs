@@ -2,8 +2,8 @@
 //!
 //! A caller that reads nothing finds its answer dropped: the library tells it
 //! so, and nobody waits for it. One thing may take a moment through no fault of
-//! the caller's: a right that another task gave us is passed on only when its
-//! owner has confirmed it. Such an answer is kept aside for a while.
+//! the caller's: a right that another task gave us is passed on only when we
+//! are linked with its owner. Such an answer is kept aside for a while.
 
 use std::time::{Duration, Instant};
 

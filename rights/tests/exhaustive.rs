@@ -38,6 +38,8 @@ mod terms;
 mod transfer;
 #[path = "exhaustive/transfer_census.rs"]
 mod transfer_census;
+#[path = "exhaustive/transfer_chain.rs"]
+mod transfer_chain;
 #[path = "exhaustive/transfer_deliver.rs"]
 mod transfer_deliver;
 #[path = "exhaustive/windows.rs"]

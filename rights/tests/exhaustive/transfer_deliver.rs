@@ -133,7 +133,7 @@ impl World {
         .ok_or_else(|| format!("task {task} has no {kind:?} right to name"))
     }
 
-    fn export(&mut self, to: usize, kind: Kind) -> Result<Slot, String> {
+    pub(crate) fn export(&mut self, to: usize, kind: Kind) -> Result<Slot, String> {
         let exports = &mut self.exports[to];
         let full = |_| "the table is full".to_owned();
         match kind {
@@ -203,29 +203,6 @@ impl World {
         Ok((slot, ticket))
     }
 
-    /// Behind its claim, in the owner's lane. A right that is moved is not wanted any
-    /// more when the answer comes.
-    fn gives_on(
-        &mut self,
-        from: usize,
-        to: usize,
-        kind: Kind,
-        moved: bool,
-    ) -> Result<Ticket, String> {
-        let holder = &mut self.holders[from];
-        let waiting = holder.joining.iter_mut().find(|one| one.kind == kind && one.wanted);
-        let joining = waiting.ok_or("there is nothing to give on")?;
-        joining.wanted = !moved;
-        let claim = (joining.giver, joining.ticket);
-        holder.tickets += 1;
-        let ticket = Ticket(holder.tickets);
-        if !holder.gave_to.contains(&to) {
-            holder.gave_to.push(to);
-        }
-        self.publish(from, OWNER, Frame::GiveOn(kind, claim, to, ticket));
-        Ok(ticket)
-    }
-
     fn give(&mut self, from: usize, to: usize, kind: Kind, moved: bool) -> Result<(), String> {
         if self.fault == Some(Fault::ReleaseBeforeGive) && kind == Kind::Send && moved {
             let slot = self.slot(from, kind)?;
@@ -253,7 +230,7 @@ impl World {
         Ok(())
     }
 
-    fn deliver(&mut self, from: usize, to: usize) -> Result<(), String> {
+    pub(crate) fn deliver(&mut self, from: usize, to: usize) -> Result<(), String> {
         let lane = from * self.tasks + to;
         let Some(frame) = self.lanes[lane].pop_front() else {
             return Ok(());
@@ -343,7 +320,7 @@ impl World {
     }
 
     /// A peer gives out of its slot.
-    fn given(
+    pub(crate) fn given(
         &mut self,
         from: usize,
         kind: Kind,
@@ -365,7 +342,7 @@ impl World {
         Ok(())
     }
 
-    fn name(&self, giver: usize, to: usize, ticket: Ticket) -> GiveName {
+    pub(crate) fn name(&self, giver: usize, to: usize, ticket: Ticket) -> GiveName {
         GiveName { giver: id(giver), to: id(to), ticket }
     }
 
@@ -391,73 +368,6 @@ impl World {
             self.ends(given.kind);
             Ok(())
         }
-    }
-
-    /// Nobody lies here: what was given is there, if it was claimed in time.
-    fn refuse(&mut self, from: usize, giver: usize, ticket: Ticket) -> Result<(), String> {
-        if self.alive[from] && !self.expired {
-            return Err(format!("task {from} is refused what task {giver} gave it"));
-        }
-        let _ = self.claims.answer(self.name(giver, from, ticket), None);
-        self.publish(OWNER, from, Frame::Refused(giver, ticket));
-        Ok(())
-    }
-
-    fn join(&mut self, from: usize, giver: usize, ticket: Ticket) -> Result<bool, String> {
-        let name = self.name(giver, from, ticket);
-        let Some(given) = self.gives.take(name) else {
-            return Ok(false);
-        };
-        let slot = self.export(from, given.kind)?;
-        self.exports[from].published(slot);
-        for (next, kind) in self.claims.answer(name, Some(slot)) {
-            self.given(from, kind, slot, (index(next.to), next.ticket))?;
-        }
-        if given.kind == Kind::Send {
-            self.ends(Kind::Send);
-        }
-        self.publish(OWNER, from, Frame::Joined(given.kind, slot, giver, ticket));
-        Ok(true)
-    }
-
-    /// Answers what can be answered, until nothing more can.
-    fn answer_parked(&mut self) -> Result<(), String> {
-        loop {
-            let waiting = std::mem::take(&mut self.parked);
-            let before = waiting.len();
-            for claim in waiting {
-                let (from, giver, ticket, shown) = claim;
-                if self.join(from, giver, ticket)? {
-                    continue;
-                }
-                let chained = self.claims.waits_for(self.name(giver, from, ticket)).is_some()
-                    && self.fault != Some(Fault::ChainRefused);
-                if self.read[giver * self.tasks + OWNER] >= shown && !chained {
-                    self.refuse(from, giver, ticket)?;
-                } else {
-                    self.parked.push(claim);
-                }
-            }
-            if self.parked.len() == before {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Reads on until the claims of a dead task are answered: in its giver's lane, or
-    /// in that of who gave it to the giver.
-    fn press(&mut self, dead: usize) -> Result<(), String> {
-        while let Some(&claim) = self.parked.iter().find(|(from, ..)| *from == dead) {
-            let (mut from, mut giver, mut ticket, _) = claim;
-            while let Some(first) = self.claims.waits_for(self.name(giver, from, ticket)) {
-                (from, giver, ticket) = (index(first.to), index(first.giver), first.ticket);
-            }
-            if self.lane(giver, OWNER).is_empty() {
-                return Err(format!("the claim of dead task {dead} cannot be answered"));
-            }
-            self.deliver(giver, OWNER)?;
-        }
-        Ok(())
     }
 
     fn holder_reads(&mut self, to: usize, from: usize, frame: Frame) -> Result<(), String> {
