@@ -285,3 +285,45 @@ fn a_giver_may_be_killed_at_any_moment() {
     }
     tell(&format!("{ROUNDS} givers killed: {kept} promises kept, {broken} broken aloud"));
 }
+
+#[test]
+fn member_part() {
+    family::member::obey("member_part");
+}
+
+/// A task that ends after its message calls nothing back. The order in which it ends its
+/// connections is not known.
+#[test]
+fn what_a_task_gave_before_it_closed_arrives() {
+    use family::linked::give;
+    use family::member::{ASK, DROP, GOOD, KEEP, Told};
+    const ROUNDS: u32 = 8;
+    if is_part() {
+        return;
+    }
+    let (us, owner) = (Task::current().unwrap(), Task::new());
+    let port = owner.port(Capacity::Bounded(16));
+    // Nobody here waits for anything: what came is read by who looks.
+    let senders = || {
+        let _ = port.receive(Deadline::Now);
+        port.status().senders
+    };
+    for _ in 0..ROUNDS {
+        let giver = Task::new();
+        // One that never met the owner.
+        let holder = Told::start("member_part");
+        let right = give(&owner, &giver, port.make_send().unwrap());
+        let to_holder = give(&us, &giver, holder.orders.clone());
+        to_holder.status(long()).unwrap();
+        holder.child.stop();
+        to_holder.send(Message::new("").with_id(KEEP).with_right(right), long()).unwrap();
+        giver.close();
+        holder.child.resume();
+        holder.holds(1);
+        assert_eq!(holder.tell(ASK, 0), GOOD);
+        settled(senders, |&senders| senders == 1);
+        holder.tell(DROP, 0);
+        settled(senders, |&senders| senders == 0);
+    }
+    owner.close();
+}

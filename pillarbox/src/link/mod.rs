@@ -458,10 +458,14 @@ impl Link {
         for (_, cell) in lock(&self.status).drain() {
             cell.fail(after);
         }
-        // What was given to the dead and never claimed comes back.
-        for owner in lock(&self.gave_for).drain(..).filter_map(|owner| owner.upgrade()) {
-            let header = Header { tag: EVERY_TICKET, ..Header::new(Kind::TakeBack, NO_SLOT) };
-            owner.say(header, &self.peer_task().encode());
+        // What was given to the dead and never claimed comes back. Where it is we who
+        // close, the peer lives and claims it.
+        let gave_for = std::mem::take(&mut *lock(&self.gave_for));
+        if !self.task.closed.load(Ordering::Relaxed) {
+            for owner in gave_for.iter().filter_map(Weak::upgrade) {
+                let header = Header { tag: EVERY_TICKET, ..Header::new(Kind::TakeBack, NO_SLOT) };
+                owner.say(header, &self.peer_task().encode());
+            }
         }
         self.wake_waiters(after);
         self.task.look_at_bequests();
