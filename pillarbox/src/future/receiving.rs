@@ -34,7 +34,7 @@ impl Receiving {
 
     /// Takes what `look` finds, which joins the receivers of the port where it
     /// finds nothing, and leaves them where it does. Not in a forked child.
-    pub(super) fn poll_by<T>(
+    pub(crate) fn poll_by<T>(
         &mut self,
         port: &Arc<PortCore>,
         cx: &mut Context<'_>,

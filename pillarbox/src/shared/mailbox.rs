@@ -72,6 +72,18 @@ struct Reader {
     task: TaskId,
     /// What it was handed and is not sent yet, in order.
     outs: VecDeque<Out>,
+    /// It takes nothing any more, and what it said last is perhaps not heard yet.
+    dying: Option<Dying>,
+}
+
+/// A reader that is gone is seen on its board, ahead of the words it said before:
+/// it is let go when nothing more is heard.
+#[derive(Clone, Copy, Debug)]
+struct Dying {
+    /// A look into every lane has followed.
+    looked: bool,
+    /// Words of whomever that are heard before its own would have been.
+    left: u32,
 }
 
 /// The owner's side of a port that several tasks read.
@@ -209,11 +221,15 @@ impl SharedMailbox {
         let until = if self.again { soon(deadline) } else { deadline };
         let found = task.wait(until, None, |waiter| {
             self.push(&mut cx);
-            let (port, control) = (self.port.core(), self.control.core());
+            let control = self.control.core();
             // What readers say comes first: it makes room for more.
             if let Some(said) = control.poll_receive(waiter, &mut at_control) {
                 return Some(Found::Said(said));
             }
+            if self.is_silent(waiter) {
+                return Some(Found::Silence);
+            }
+            let port = self.port.core();
             if !self.rule.wants() {
                 return None;
             }
@@ -253,8 +269,13 @@ impl SharedMailbox {
                 return Poll::Ready(Err(ReceiveError::Forked));
             }
             self.push(cx);
-            if let Poll::Ready(said) = at_control.poll(self.control.core(), cx) {
-                return Poll::Ready(said.map(Found::Said));
+            let control = Arc::clone(self.control.core());
+            let heard = at_control.poll_by(&control, cx, |waiter, waiting| {
+                let said = control.poll_receive(waiter, waiting).map(Found::Said);
+                said.or_else(|| self.is_silent(waiter).then_some(Found::Silence))
+            });
+            if let Poll::Ready(found) = heard {
+                return Poll::Ready(Ok(found));
             }
             if self.again {
                 task.wake_soon(at_control.waiter());
@@ -306,7 +327,14 @@ impl SharedMailbox {
                     self.let_go(reader);
                 }
             }
-            Found::Said(message) => self.hear(message),
+            Found::Said(message) => {
+                for dying in self.readers.values_mut().filter_map(|it| it.dying.as_mut()) {
+                    dying.left = dying.left.saturating_sub(1);
+                }
+                self.hear(message);
+                self.bury(|dying| dying.left == 0);
+            }
+            Found::Silence => self.bury(|dying| dying.looked),
         }
     }
 
@@ -315,10 +343,8 @@ impl SharedMailbox {
         if let Some(number) = message.completion() {
             self.answered(number, message);
         } else if message.is_own_notification() {
-            let dead = |(id, reader): (&u64, &Reader)| reader.right.is_dead().then_some(*id);
-            let dead: Vec<u64> = self.readers.iter().filter_map(dead).collect();
-            for reader in dead {
-                self.let_go(reader);
+            for reader in self.readers.values_mut().filter(|reader| reader.right.is_dead()) {
+                reader.is_dying();
             }
         } else if message.id() == ATTACH {
             let Some(answer) = self.attach(&mut message) else {
@@ -375,7 +401,7 @@ impl SharedMailbox {
         right.notify_dead(told).ok()?;
         let credit = prefetch.clamp(1, limits::SHARED_PREFETCH);
         let reader = self.rule.join(credit as usize);
-        self.readers.insert(reader, Reader { right, task, outs: VecDeque::new() });
+        self.readers.insert(reader, Reader { right, task, outs: VecDeque::new(), dying: None });
         Some(Attached::As(reader))
     }
 
@@ -419,31 +445,46 @@ impl SharedMailbox {
     fn push(&mut self, cx: &mut Context<'_>) {
         self.again = false;
         self.answers.poll(cx);
-        loop {
-            self.hand_out();
-            let mut gone = Vec::new();
-            for (id, reader) in &mut self.readers {
-                while let Some(out) = reader.outs.front_mut() {
-                    match out.poll(&reader.right, cx) {
-                        Poll::Pending => break,
-                        Poll::Ready(Ok(())) => drop(reader.outs.pop_front()),
-                        Poll::Ready(Err(Unsent::Later)) => {
-                            self.again = true;
-                            break;
-                        }
-                        Poll::Ready(Err(Unsent::Reader)) => {
-                            gone.push(*id);
-                            break;
-                        }
+        self.hand_out();
+        for reader in self.readers.values_mut().filter(|reader| reader.dying.is_none()) {
+            while let Some(out) = reader.outs.front_mut() {
+                match out.poll(&reader.right, cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok(())) => drop(reader.outs.pop_front()),
+                    Poll::Ready(Err(Unsent::Later)) => {
+                        self.again = true;
+                        break;
+                    }
+                    Poll::Ready(Err(Unsent::Reader)) => {
+                        reader.is_dying();
+                        break;
                     }
                 }
             }
-            if gone.is_empty() {
-                return;
-            }
-            for reader in gone {
-                self.let_go(reader);
-            }
+        }
+    }
+
+    /// Nothing is there to be heard. Whether a look into every lane has found so
+    /// since a reader was seen to be gone; if not, there is another look.
+    fn is_silent(&mut self, waiter: &Arc<Waiter>) -> bool {
+        let mut again = false;
+        let mut silent = false;
+        for dying in self.readers.values_mut().filter_map(|it| it.dying.as_mut()) {
+            silent |= dying.looked;
+            again |= !std::mem::replace(&mut dying.looked, true);
+        }
+        if again && !silent {
+            waiter.raise();
+        }
+        silent
+    }
+
+    /// Lets go of readers that are gone.
+    fn bury(&mut self, may: impl Fn(&Dying) -> bool) {
+        let dead = |(id, reader): (&u64, &Reader)| reader.dying.filter(&may).map(|_| *id);
+        let dead: Vec<u64> = self.readers.iter().filter_map(dead).collect();
+        for reader in dead {
+            self.let_go(reader);
         }
     }
 
@@ -482,6 +523,14 @@ impl SharedMailbox {
 enum Found {
     Mail(Message),
     Said(Message),
+    /// Nothing more is said by those who are gone.
+    Silence,
+}
+
+impl Reader {
+    fn is_dying(&mut self) {
+        self.dying.get_or_insert(Dying { looked: false, left: 4 * WORDS });
+    }
 }
 
 /// When what the system refused is tried again.
