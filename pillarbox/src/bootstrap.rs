@@ -228,6 +228,9 @@ pub struct Bootstrap {
 
 impl Bootstrap {
     /// Takes a send right that leads to a bootstrap server.
+    ///
+    /// # Rights
+    /// The right is the client's from now on.
     pub fn new(right: SendRight) -> Self {
         Bootstrap { right }
     }
@@ -236,6 +239,9 @@ impl Bootstrap {
     ///
     /// # Errors
     /// [`BootstrapError::NoServer`], [`BootstrapError::Link`].
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`.
     pub fn at(path: impl Into<PathBuf>, deadline: Deadline) -> Result<Self, BootstrapError> {
         let path = path.into();
         let mut offered =
@@ -252,6 +258,9 @@ impl Bootstrap {
 
     /// The send right itself, to be given to a child under the name
     /// [`BOOTSTRAP`].
+    ///
+    /// # Rights
+    /// Borrows it.
     pub fn right(&self) -> &SendRight {
         &self.right
     }
@@ -259,8 +268,14 @@ impl Bootstrap {
     /// Says that the service `name` is ready and reads `port`. The name is free
     /// again when the port is gone.
     ///
+    /// # Rights
+    /// Makes a send right to `port` and gives it to the server.
+    ///
     /// # Errors
     /// [`Refused::InUse`] where another task has the name.
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`.
     pub fn check_in(
         &self,
         name: &str,
@@ -275,8 +290,14 @@ impl Bootstrap {
 
     /// Puts any send right under a name.
     ///
+    /// # Rights
+    /// Gives `right` to the server; where it is not taken it is dropped.
+    ///
     /// # Errors
     /// [`Refused::InUse`] where another task has the name.
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`.
     pub fn register(
         &self,
         name: &str,
@@ -292,6 +313,9 @@ impl Bootstrap {
     ///
     /// # Errors
     /// [`Refused::NoSuchName`], [`Refused::NotAllowed`].
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`.
     pub fn unregister(&self, name: &str, deadline: Deadline) -> Result<(), BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let request = Request::Unregister { name: name.to_owned() };
@@ -300,6 +324,9 @@ impl Bootstrap {
 
     /// A send right to the service `name`. One that can be started is started,
     /// and waited for.
+    ///
+    /// # Rights
+    /// The right is this task's.
     ///
     /// # Errors
     /// [`Refused::NoSuchName`], [`Refused::NotStarted`], [`Refused::Deadline`].
@@ -312,8 +339,14 @@ impl Bootstrap {
 
     /// A send right to the service `name` if it is running now.
     ///
+    /// # Rights
+    /// The right is this task's.
+    ///
     /// # Errors
     /// [`Refused::NoSuchName`].
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`.
     pub fn look_up_running(
         &self,
         name: &str,
@@ -343,8 +376,14 @@ impl Bootstrap {
     /// Every name this right can see, in order, with a send right to each that
     /// is running.
     ///
+    /// # Rights
+    /// The rights are this task's.
+    ///
     /// # Errors
     /// See [`BootstrapError`].
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`, once for each page.
     pub fn list(
         &self,
         deadline: Deadline,
@@ -362,6 +401,9 @@ impl Bootstrap {
     ///
     /// # Errors
     /// [`Refused::NotAllowed`] for another user's server.
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`.
     pub fn stop(&self, deadline: Deadline) -> Result<(), BootstrapError> {
         self.ask_done("", &Request::Stop, None, deadline)
     }

@@ -308,6 +308,9 @@ impl Revoker {
 impl crate::ReceiveRight {
     /// Makes a send right to this port that permits what `terms` say.
     ///
+    /// # Rights
+    /// Makes a send right, which is this task's.
+    ///
     /// # Errors
     /// See [`FacetError`].
     pub fn make_send_with(&self, terms: &Terms) -> Result<SendRight, FacetError> {
@@ -317,6 +320,9 @@ impl crate::ReceiveRight {
     }
 
     /// Makes a send right that can be taken back.
+    ///
+    /// # Rights
+    /// Makes a send right, which is this task's.
     ///
     /// # Errors
     /// See [`FacetError`].
@@ -360,6 +366,9 @@ impl SendRight {
     }
 
     /// As [`SendRight::attenuate`], and what was made can be taken back.
+    ///
+    /// # Rights
+    /// Makes a send right, which is this task's.
     ///
     /// # Errors
     /// See [`FacetError`].

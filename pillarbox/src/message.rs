@@ -40,6 +40,9 @@ impl Right {
 
     /// The send right, or the right back.
     ///
+    /// # Rights
+    /// Moves it.
+    ///
     /// # Errors
     /// The right itself, where it is another kind.
     pub fn into_send(self) -> Result<SendRight, Right> {
@@ -50,6 +53,9 @@ impl Right {
     }
 
     /// The send-once right, or the right back.
+    ///
+    /// # Rights
+    /// Moves it.
     ///
     /// # Errors
     /// The right itself, where it is another kind.
@@ -63,6 +69,9 @@ impl Right {
 
 impl Right {
     /// The receive right, or the right back.
+    ///
+    /// # Rights
+    /// Moves it.
     ///
     /// # Errors
     /// The right itself, where it is another kind.
@@ -416,6 +425,9 @@ impl Message {
 
     /// The same message carrying one right more. The right is the message's
     /// from now on: to keep a send right, clone it first.
+    ///
+    /// # Rights
+    /// Moves the right into the message.
     #[must_use]
     pub fn with_right(mut self, right: impl Into<Right>) -> Self {
         self.rights.push(right.into());
@@ -430,6 +442,10 @@ impl Message {
     }
 
     /// The same message asking for a reply on this right.
+    ///
+    /// # Rights
+    /// Moves the right into the message; one that was there is dropped, which
+    /// tells.
     #[must_use]
     pub fn with_reply(mut self, reply: SendOnceRight) -> Self {
         self.reply = Some(reply);
@@ -500,6 +516,9 @@ impl Message {
     }
 
     /// The reply right, taken out, to be used later or given on.
+    ///
+    /// # Rights
+    /// Moves the right out of the message.
     pub fn take_reply(&mut self) -> Option<SendOnceRight> {
         self.reply.take()
     }

@@ -503,6 +503,9 @@ impl ReceiveRight {
 
     /// Makes a send right to this port.
     ///
+    /// # Rights
+    /// Makes a send right, which is this task's.
+    ///
     /// # Errors
     /// [`SendFailure::Forked`] in a forked child.
     pub fn make_send(&self) -> Result<SendRight, SendFailure> {
@@ -514,6 +517,9 @@ impl ReceiveRight {
     /// Makes a send-once right to this port. What is sent on it, a message or
     /// the news that it was dropped, comes even where the queue is full.
     ///
+    /// # Rights
+    /// Makes a send-once right, which is this task's.
+    ///
     /// # Errors
     /// [`SendFailure::Forked`] in a forked child.
     pub fn make_send_once(&self) -> Result<SendOnceRight, SendFailure> {
@@ -524,6 +530,9 @@ impl ReceiveRight {
 
     /// Tells `to` once nobody can send to this port any more; at once where that
     /// is so already. Replaces an earlier request, whose right is dropped.
+    ///
+    /// # Rights
+    /// Consumes `to`.
     ///
     /// # Errors
     /// [`SendFailure::Forked`] in a forked child.

@@ -284,6 +284,9 @@ impl SendRight {
     ///
     /// The news comes after everything the dead task had sent to this one.
     ///
+    /// # Rights
+    /// Consumes `to`.
+    ///
     /// # Errors
     /// [`SendFailure::Forked`] in a forked child.
     pub fn notify_dead(&self, to: SendOnceRight) -> Result<(), SendFailure> {
@@ -385,6 +388,9 @@ impl SendRight {
 
     /// Whether both rights lead to the same port. Of another task's port, rights
     /// with different terms are not known to lead to the same one.
+    ///
+    /// # Rights
+    /// Borrows both.
     pub fn same_port(&self, other: &SendRight) -> bool {
         match (self.resolve().settled(), other.resolve().settled()) {
             (Settled::Own(one), Settled::Own(two)) => Arc::ptr_eq(one, two),

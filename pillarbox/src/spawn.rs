@@ -39,6 +39,10 @@ impl Spawn {
     }
 
     /// Gives the child `right` under `name`.
+    ///
+    /// # Rights
+    /// Moves the right, to the child once it is started; else it comes back in the
+    /// error.
     #[must_use]
     pub fn right(mut self, name: impl Into<String>, right: impl Into<Right>) -> Self {
         self.rights.push((name.into(), right.into()));

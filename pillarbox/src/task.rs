@@ -154,6 +154,9 @@ impl Task {
 
     /// Makes a port and returns its receive right. A port that has never left
     /// its task is a plain queue in memory: no descriptor, no system call.
+    ///
+    /// # Rights
+    /// The receive right is this task's.
     pub fn port(&self, options: impl Into<PortOptions>) -> ReceiveRight {
         let mut options = options.into();
         let most = self.core.limits.capacity_messages;
@@ -241,6 +244,9 @@ impl Task {
     /// Listens at `path`: whoever may connect there is given `offer`.
     ///
     /// The file is removed when the [`crate::Listening`] is dropped.
+    ///
+    /// # Rights
+    /// Keeps those in `offer`, and gives each caller copies.
     ///
     /// # Errors
     /// [`LinkError::InUse`] where something lies at `path`, [`LinkError::Offer`]

@@ -282,6 +282,9 @@ impl Message {
     }
 
     /// The reply right, to ask it or to write with it. It stays the message's.
+    ///
+    /// # Rights
+    /// Borrows it.
     pub fn reply_right(&mut self) -> Option<&mut SendOnceRight> {
         self.reply.as_mut()
     }

@@ -20,6 +20,9 @@ impl Task {
     /// [`TaskError::Forked`] in a forked child, [`TaskError::System`] where the
     /// system refuses a descriptor or the runtime has no I/O driver.
     ///
+    /// # Blocking
+    /// Never.
+    ///
     /// # Panics
     /// As tokio does, where it is polled outside of a runtime.
     ///

@@ -32,6 +32,9 @@ impl<R: AsRef<ReceiveRight>> Messages<R> {
     }
 
     /// The receive right.
+    ///
+    /// # Rights
+    /// Borrows it.
     pub fn right(&self) -> &ReceiveRight {
         self.right.as_ref()
     }
@@ -40,6 +43,9 @@ impl<R: AsRef<ReceiveRight>> Messages<R> {
 impl Messages<ReceiveRight> {
     /// The receive right; what the stream has not given out is still in the
     /// queue.
+    ///
+    /// # Rights
+    /// Moves it out of the stream or sink.
     pub fn into_right(self) -> ReceiveRight {
         self.right
     }
@@ -74,6 +80,9 @@ impl<R: AsRef<ReceiveRight> + Unpin> FusedStream for Messages<R> {
 impl ReceiveRight {
     /// The messages of this port as a stream.
     ///
+    /// # Rights
+    /// Borrows the receive right.
+    ///
     /// # Examples
     /// ```
     /// # use std::{pin::pin, task::{Context, Poll, Waker}};
@@ -95,6 +104,9 @@ impl ReceiveRight {
 
     /// As [`ReceiveRight::messages`], with the right in it: dropping the stream
     /// ends the port.
+    ///
+    /// # Rights
+    /// Moves the receive right into the stream.
     pub fn into_stream(self) -> Messages<ReceiveRight> {
         Messages::new(self)
     }
@@ -114,6 +126,9 @@ pub struct Post {
 
 impl Post {
     /// The send right, and the message that was not accepted yet.
+    ///
+    /// # Rights
+    /// Moves it out of the stream or sink.
     pub fn into_right(mut self) -> (SendRight, Option<Message>) {
         let message = self.sending.take().and_then(Sending::into_message);
         (self.right.clone(), message)

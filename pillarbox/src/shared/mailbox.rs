@@ -165,6 +165,9 @@ impl SharedMailbox {
     /// One that is revoked attaches nobody and acknowledges nothing any more: who
     /// attached with it gets what it has credit for, and no more.
     ///
+    /// # Rights
+    /// Makes a send right, which is this task's.
+    ///
     /// # Errors
     /// [`SendFailure::Forked`].
     pub fn reader_right(&self) -> Result<SendRight, SendFailure> {
@@ -172,6 +175,9 @@ impl SharedMailbox {
     }
 
     /// The port's own right, to make send rights from.
+    ///
+    /// # Rights
+    /// Borrows it.
     pub fn port(&self) -> &ReceiveRight {
         &self.port
     }

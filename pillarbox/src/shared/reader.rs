@@ -382,6 +382,9 @@ impl Delivery {
 
     /// Answers its sender, which acknowledges it too. The owner forwards the answer.
     ///
+    /// # Rights
+    /// As [`Message::reply`].
+    ///
     /// # Errors
     /// As [`Message::reply`]; then it goes back.
     ///

@@ -133,7 +133,7 @@ impl Kernel {
         )
     }
 
-    /// Ends the task, as [`Task::close`] does.
+    /// Ends the task, as [`Task::close`](crate::Task::close) does.
     ///
     /// # Errors
     /// See [`KernelError`].
