@@ -64,19 +64,19 @@ pub enum Request {
     Identity,
     /// Which limits do you keep?
     Limits,
-    /// Which rights do you have? At most [`limits::KERNEL_ROWS`] lines, after so
+    /// Which rights do you have? At most [`KERNEL_ROWS`](crate::limits::KERNEL_ROWS) lines, after so
     /// many.
     Census {
         /// How many lines are known.
         after: u64,
     },
-    /// Which tasks are you linked with? At most [`limits::KERNEL_ROWS`], after so
+    /// Which tasks are you linked with? At most [`KERNEL_ROWS`](crate::limits::KERNEL_ROWS), after so
     /// many.
     Peers {
         /// How many are known.
         after: u64,
     },
-    /// The task shall end, as by [`Task::close`].
+    /// The task shall end, as by [`Task::close`](crate::Task::close).
     End,
     /// What have you counted?
     Metrics,

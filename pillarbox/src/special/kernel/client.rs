@@ -81,7 +81,7 @@ impl Kernel {
     }
 
     /// What the task has counted: limits that were hit by their names in
-    /// [`limits`], offences by theirs, and what went over its links.
+    /// [`limits`](mod@crate::limits), offences by theirs, and what went over its links.
     ///
     /// # Errors
     /// See [`KernelError`].
@@ -96,7 +96,7 @@ impl Kernel {
     }
 
     /// The rights the task has. It is asked as often as there are
-    /// [`limits::KERNEL_ROWS`] lines; what moves meanwhile may be counted twice or
+    /// [`KERNEL_ROWS`](crate::limits::KERNEL_ROWS) lines; what moves meanwhile may be counted twice or
     /// not at all.
     ///
     /// # Errors

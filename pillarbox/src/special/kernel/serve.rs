@@ -218,7 +218,8 @@ fn counted(metrics: &Metrics) -> Vec<(String, u64)> {
 impl Task {
     /// A send right to the task's kernel port: whoever is given it may ask the
     /// task about itself, have it make ports and memory, have it *start programs*
-    /// as the user it runs as, and end it. See [`Kernel`] for what can be asked.
+    /// as the user it runs as, and end it. See
+    /// [`Kernel`](super::Kernel) for what can be asked.
     ///
     /// So the right is all the power the task has: give it on narrowed to the
     /// requests that are meant, by their [`ids`](super::ids). The library answers,

@@ -108,7 +108,7 @@ impl<T: FromBytes> Receiver<T> {
     }
 }
 
-/// Answers a message with the bytes of `answer`, as [`super::fixed::reply`] does,
+/// Answers a message with the bytes of `answer`, as [`reply`](fn@super::reply) does,
 /// without a thread that waits.
 ///
 /// # Rights
