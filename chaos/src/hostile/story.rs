@@ -1,7 +1,7 @@
 //! Frames one after another: most of them such as an honest peer might write,
 //! some of them wrong in every way.
 
-use abi::frame::{Attached, HEADER_BYTES, Header, Kind, flag};
+use abi::frame::{Attached, HEADER_BYTES, Header, Kind, Onward, flag};
 use abi::right::{Address, Kind as RightKind, RightRef};
 use abi::{Slot, TaskId, Ticket, limits};
 
@@ -22,6 +22,9 @@ const QUESTIONS: u64 = 24;
 /// Messages it sends to the port with few places, granted or not.
 const PLACES: u64 = 2;
 
+/// Pulses it sends, taken or not.
+const PULSES: u64 = limits::PULSES as u64 / 2;
+
 /// Bytes it has waiting in our queues, at most, while it is good.
 const BYTES: u64 = limits::LINK_QUEUED_BYTES / 2;
 
@@ -38,6 +41,7 @@ pub(super) struct Story {
     ticket: u64,
     questions: u64,
     places: u64,
+    pulses: u64,
     bytes: u64,
     gives: Vec<(Slot, TaskId, u64)>,
 }
@@ -52,6 +56,7 @@ impl Story {
             ticket: 1,
             questions: 0,
             places: 0,
+            pulses: 0,
             bytes: 0,
             gives: Vec::new(),
         }
@@ -78,7 +83,7 @@ impl Story {
         if self.hoards {
             return self.give(out);
         }
-        match self.chance.below(16) {
+        match self.chance.below(20) {
             0..3 if self.bytes < BYTES => self.message(out),
             3 if self.places < PLACES => {
                 self.places += 1;
@@ -105,6 +110,19 @@ impl Story {
                 let tag = self.chance.next();
                 put(out, Header { tag, ..Header::new(Kind::StatusIs, OPEN) }, &[]);
             }
+            10 if self.pulses < PULSES => {
+                self.pulses += 1;
+                let (tag, id) = (self.chance.next(), self.chance.next() as i32);
+                put(out, Header { tag, id, ..Header::new(Kind::Pulse, OPEN) }, &[]);
+            }
+            11 => put(out, Header::new(Kind::Watch, self.port()), &[]),
+            12 if self.questions < QUESTIONS => self.give_on(out),
+            13 => {
+                // Answers to questions that were never put, of no consequence.
+                let kind = if self.chance.one_in(2) { Kind::Room } else { Kind::Taken };
+                let index = self.chance.below(u64::from(OWN_SLOTS)) as u32;
+                put(out, Header::new(kind, Slot { index, generation: 1 }), &[]);
+            }
             _ => {
                 let index = match self.chance.below(3) {
                     0 => abi::frame::EVERY_SLOT,
@@ -118,6 +136,19 @@ impl Story {
                 );
             }
         }
+    }
+
+    /// Claims, and gives on what that may bring.
+    fn give_on(&mut self, out: &mut Vec<u8>) {
+        self.questions += 1;
+        self.ticket += 1;
+        let (giver, to) = (self.task(), self.task());
+        // No ticket of another claim: two of one name are an offence.
+        let claimed = 1 << 32 | self.ticket;
+        put(out, Header { tag: claimed, ..Header::new(Kind::Claim, NOWHERE) }, &giver.encode());
+        let onward = Onward { to, giver, ticket: Ticket(claimed) };
+        let header = Header { tag: self.ticket, ..Header::new(Kind::GiveOn, NOWHERE) };
+        put(out, header, &onward.encode());
     }
 
     fn port(&mut self) -> Slot {
