@@ -132,6 +132,10 @@ impl World {
             if let Some(adopted) = task.adopted.values().find(|it| !it.followers.is_empty()) {
                 left.push(("I3", format!("rights that never followed: {adopted:?}")));
             }
+            let here = |port| task.ports.get(port).is_some_and(|state| state.alive);
+            if let Some((promise, _)) = task.relayed.iter().find(|(_, port)| here(port)) {
+                left.push(("I7", format!("promise {promise}, which another was to pass on")));
+            }
             if !task.gives.is_empty() {
                 left.push(("I3", format!("{} gives", task.gives.len())));
             }

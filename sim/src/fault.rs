@@ -64,6 +64,8 @@ pub enum Fault {
     CircleKept,
     /// The promises that an old owner passes on are senders.
     PromisesAreSenders,
+    /// The promises a dead old owner would have passed on are not broken aloud.
+    RelayedUnbroken,
     /// A failed move does not ask again to hear of no senders.
     NotArmedAnew,
 }
@@ -71,7 +73,7 @@ pub enum Fault {
 impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own.
-    pub const BY_CHANCE: [Fault; 29] = [
+    pub const BY_CHANCE: [Fault; 30] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,
         Fault::DeadLaneUnread,
@@ -100,6 +102,7 @@ impl Fault {
         Fault::OldSlotKept,
         Fault::CircleKept,
         Fault::PromisesAreSenders,
+        Fault::RelayedUnbroken,
         Fault::NotArmedAnew,
     ];
 }

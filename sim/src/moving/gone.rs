@@ -251,6 +251,8 @@ impl World {
             sends |= kind == RightKind::Send || self.is(Fault::PromisesAreSenders);
             any = true;
         }
+        // What an owner before us still passes on goes through us.
+        any |= task.relayed.iter().any(|(_, to)| *to == port);
         (sends, any || sends)
     }
 
