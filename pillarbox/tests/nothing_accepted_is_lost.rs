@@ -201,9 +201,18 @@ fn kill_a_receiver(task: &Task, random: &mut Random, round: u32) {
         child
     });
     let mut accepted = 0;
+    let mut message = numbered(accepted, &own, &spare);
     let failed = loop {
-        match post.send(numbered(accepted, &own, &spare), long()) {
-            Ok(()) => accepted += 1,
+        match post.send(message, long()) {
+            Ok(()) => {
+                accepted += 1;
+                message = numbered(accepted, &own, &spare);
+            }
+            // An unbounded port takes no more until its owner has read some.
+            Err(failed) if failed.reason == SendFailure::OverLimit => {
+                message = *failed.message;
+                std::thread::yield_now();
+            }
             Err(failed) => break failed,
         }
     };
