@@ -12,13 +12,14 @@
 //! | `Out`     | ticket | 0                  | [`OutRight`]                       |
 //! | `Message` | the    | the user's         | what a message has, its body after |
 //! |           | user's |                    | an [`Origin`]                      |
-//! | `Ended`   | ticket | 0                  | nothing                            |
+//! | `Ended`   | ticket | 0                  | nothing; of ticket 0, last, the    |
+//! |           |        |                    | end of the bag                     |
 //!
 //! A `Port` frame begins the list of rights that are out anew: the one before the
 //! move was published counts.
 
 use crate::right::Address;
-use crate::{Offence, TaskId, u32_at, u64_at};
+use crate::{Offence, TaskId, limits, u32_at, u64_at};
 
 /// The requests that go with a port.
 pub mod armed {
@@ -50,11 +51,15 @@ pub struct Passport {
     /// Send-once rights that are out. What comes on them goes through the bag; the
     /// old owner's death ends those that are left.
     pub promises: u64,
+    /// Send rights that were made from the receive right so far.
+    pub made: u64,
+    /// Messages that its overflow policy dropped so far.
+    pub dropped: u64,
 }
 
 impl Passport {
     /// Bytes of an encoded passport.
-    pub const BYTES: usize = 24;
+    pub const BYTES: usize = 40;
 
     /// The passport as it lies in the frame.
     pub fn encode(&self) -> [u8; Self::BYTES] {
@@ -65,30 +70,43 @@ impl Passport {
         bytes[13] = u8::from(self.merge_pulses);
         bytes[14] = self.overflow;
         bytes[15] = self.armed;
-        bytes[16..].copy_from_slice(&self.promises.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.promises.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.made.to_le_bytes());
+        bytes[32..].copy_from_slice(&self.dropped.to_le_bytes());
         bytes
     }
 
     /// Reads a passport.
     ///
     /// # Errors
-    /// [`Offence::FrameTruncated`], and [`Offence::BodyMalformed`] for a request
-    /// there is not.
+    /// [`Offence::FrameTruncated`], and [`Offence::BagMalformed`] for a port that
+    /// nobody could have made.
     pub fn decode(bytes: &[u8]) -> Result<Self, Offence> {
         const SHORT: Offence = Offence::FrameTruncated;
+        let flag = |at: usize| match bytes.get(at) {
+            Some(&flag) if flag < 2 => Ok(flag == 1),
+            Some(_) => Err(Offence::BagMalformed),
+            None => Err(SHORT),
+        };
         let armed = *bytes.get(15).ok_or(SHORT)?;
-        if armed & !armed::ALL != 0 {
-            return Err(Offence::BodyMalformed);
-        }
-        Ok(Passport {
+        let passport = Passport {
             capacity: u64_at(bytes, 0).ok_or(SHORT)?,
             pulses: u32_at(bytes, 8).ok_or(SHORT)?,
-            by_priority: *bytes.get(12).ok_or(SHORT)? != 0,
-            merge_pulses: *bytes.get(13).ok_or(SHORT)? != 0,
+            by_priority: flag(12)?,
+            merge_pulses: flag(13)?,
             overflow: *bytes.get(14).ok_or(SHORT)?,
             armed,
             promises: u64_at(bytes, 16).ok_or(SHORT)?,
-        })
+            made: u64_at(bytes, 24).ok_or(SHORT)?,
+            dropped: u64_at(bytes, 32).ok_or(SHORT)?,
+        };
+        let bounded = u64::from(limits::CAPACITY_MESSAGES);
+        let possible = (passport.capacity <= bounded || passport.capacity == u64::MAX)
+            && passport.pulses <= limits::PULSES_MAX
+            && passport.overflow <= 2
+            && passport.armed & !armed::ALL == 0
+            && passport.promises <= limits::MOVED_PROMISES;
+        if possible { Ok(passport) } else { Err(Offence::BagMalformed) }
     }
 }
 
@@ -183,7 +201,7 @@ impl Origin {
                 0 => Place::Counted,
                 1 => Place::Beyond,
                 2 => Place::Promised,
-                _ => return Err(Offence::BodyMalformed),
+                _ => return Err(Offence::BagMalformed),
             },
         })
     }
@@ -203,10 +221,10 @@ mod tests {
             overflow: 2,
             armed: armed::ALL,
             promises: 5,
+            made: 6,
+            dropped: 8,
         };
         assert_eq!(Passport::decode(&passport.encode()), Ok(passport));
-        let odd = Passport { armed: armed::ALL + 1, ..passport };
-        assert_eq!(Passport::decode(&odd.encode()), Err(Offence::BodyMalformed));
         let out = OutRight {
             holder: TaskId { process: 1, number: 2 },
             address: Address::new(b"00a1").unwrap_or_default(),
@@ -216,6 +234,18 @@ mod tests {
         let origin = Origin { ticket: 4, place: Place::Promised, pulses: 2 };
         assert_eq!(Origin::decode(&origin.encode()), Ok(origin));
         assert_eq!(Passport::decode(&[0; 13]), Err(Offence::FrameTruncated));
+        let odd: [fn(&mut Passport); 5] = [
+            |odd| odd.armed = armed::ALL + 1,
+            |odd| odd.capacity = u64::from(limits::CAPACITY_MESSAGES) + 1,
+            |odd| odd.pulses = limits::PULSES_MAX + 1,
+            |odd| odd.overflow = 3,
+            |odd| odd.promises = limits::MOVED_PROMISES + 1,
+        ];
+        for change in odd {
+            let mut odd = passport;
+            change(&mut odd);
+            assert_eq!(Passport::decode(&odd.encode()), Err(Offence::BagMalformed), "{odd:?}");
+        }
         assert_eq!(OutRight::decode(&[0; 39]), Err(Offence::FrameTruncated));
         assert_eq!(Origin::decode(&[0; 16]), Err(Offence::FrameTruncated));
     }

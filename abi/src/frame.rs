@@ -61,6 +61,12 @@ pub mod ask {
     pub const NOW_AND_LATER: i32 = 2;
 }
 
+/// What the `id` of a *bag* says.
+pub mod bag {
+    /// It is full and goes on in the memory of the packet that the index names.
+    pub const MORE: i32 = 1;
+}
+
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

@@ -91,6 +91,17 @@ pub const SPILL_DESCRIPTORS: usize = MESSAGE_DESCRIPTORS + 1;
 /// longest body.
 pub const OWN_QUEUED_BYTES: u64 = 2 * MESSAGE_BYTES;
 
+/// Send-once rights that may be out of a port that moves: what is not kept of them
+/// when its old owner dies is told to the new one, message by message.
+pub const MOVED_PROMISES: u64 = 1 << 16;
+
+/// Bytes out of the bags of one peer that may wait in our queues: four of the
+/// largest bags. Beside that a bag takes no more than its memory.
+pub const BAG_QUEUED_BYTES: u64 = 4 * LANE_BYTES_MAX as u64;
+
+/// How deep ports that move may lie in one another's queues.
+pub const BAG_DEPTH: usize = 16;
+
 /// Questions of one link that may be unanswered.
 pub const QUESTIONS: u32 = 64;
 

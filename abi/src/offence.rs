@@ -131,6 +131,19 @@ pub enum Offence {
     /// More was taken of a spill than was in it.
     #[error("the peer says it took more than was spilled")]
     EmptiedImpossible,
+    /// A bag that does not begin with its port, a port that nobody could have made,
+    /// or a frame that does not belong where it lies.
+    #[error("the peer moved a port in a bag that holds something impossible")]
+    BagMalformed,
+    /// More in a bag than its memory holds, or than may wait of one peer's bags.
+    #[error("the peer put more into its bags than they may hold")]
+    BagOverfull,
+    /// A right said to be out that is out already.
+    #[error("the peer named a right twice in a bag")]
+    OutTwice,
+    /// More messages on send-once rights than were out when the port moved.
+    #[error("the peer brought more promised messages than were promised")]
+    PromisesExceeded,
     /// A name that is not valid.
     #[error("the peer sent an invalid name: {0}")]
     Name(#[from] crate::name::NameError),

@@ -210,7 +210,12 @@ impl TaskCore {
             }
             Err(_) => refusal(ticket),
         };
-        link.say_answer(answer, &giver.encode())
+        let said = link.say_answer(answer, &giver.encode());
+        if once {
+            // Its last word may wait for this, and nobody for it.
+            link.ring_awake();
+        }
+        said
     }
 
     /// Answers a question for the inbox.

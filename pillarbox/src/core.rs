@@ -31,7 +31,7 @@ use crate::link::{Join, Link};
 use crate::meeting::Meeting;
 use crate::message::{Notification, Sender};
 use crate::metrics::Counters;
-use crate::moving::adopt::FollowerTable;
+use crate::moving::followers::FollowerTable;
 use crate::moving::gone::Gone;
 use crate::port::{After, PortCore};
 use crate::special::{Bequests, Children, KernelPort, NotifyPort};
@@ -71,6 +71,8 @@ pub(crate) struct TaskCore {
     pub(crate) followers: Mutex<FollowerTable>,
     /// Ports that went, with messages whose rights could not be named yet.
     pub(crate) parked: Mutex<Vec<Arc<Gone>>>,
+    /// Turns of draining so far.
+    pub(crate) turns: AtomicU64,
     pub(crate) later: Mutex<Vec<After>>,
     pub(crate) has_later: AtomicBool,
     pub(crate) background: OnceLock<Background>,
@@ -133,6 +135,7 @@ impl TaskCore {
             salvaged: Mutex::default(),
             followers: Mutex::default(),
             parked: Mutex::default(),
+            turns: AtomicU64::new(0),
             later: Mutex::default(),
             has_later: AtomicBool::new(false),
             background: OnceLock::new(),

@@ -122,7 +122,14 @@ impl TaskCore {
         if heard {
             self.wake_sentinel();
         }
+        self.turns.fetch_add(1, Ordering::AcqRel);
         self.push_parked();
+    }
+
+    /// How many turns there were. What could not be done before a turn may be
+    /// possible after it.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Acquire)
     }
 
     /// Something found under a lock that must be done without one.
@@ -141,8 +148,9 @@ impl TaskCore {
         self.finish_turn(turn);
     }
 
-    /// A port that has gone keeps messages whose rights could not be named: they
-    /// are tried again after the next turn.
+    /// A port that has gone keeps messages that could not be put into its bag: they
+    /// are tried again after the next turn. Who parks looks whether there was one
+    /// meanwhile.
     pub(crate) fn park(&self, gone: &Arc<Gone>) {
         let mut parked = lock(&self.parked);
         if !parked.iter().any(|known| Arc::ptr_eq(known, gone)) {
@@ -150,7 +158,7 @@ impl TaskCore {
         }
     }
 
-    fn push_parked(&self) {
+    pub(crate) fn push_parked(&self) {
         self.forget_salvaged();
         let parked = std::mem::take(&mut *lock(&self.parked));
         for gone in parked {

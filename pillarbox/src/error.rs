@@ -61,10 +61,17 @@ pub enum SendFailure {
     /// another task and its owner has not confirmed it before the deadline.
     #[error("the owner of the right, task {0}, has not confirmed it in time")]
     NotJoined(TaskId),
-    /// A receive right in the message came here a moment ago, and rights to its port
-    /// are still on their way: it can be sent on when they have come.
+    /// A receive right in the message came here from another task, and before the
+    /// deadline not everybody who holds a right to its port had come after it.
     #[error("rights to the port are still on their way from its last owner")]
     Unsettled,
+    /// Ports lie in the queues of ports that lie in queues, and so on, deeper than a
+    /// port may move.
+    #[error("ports lie in one another's queues more than {limit} deep", limit = limits::BAG_DEPTH)]
+    NestedTooDeep,
+    /// More send-once rights to a port that is to move are out than may be.
+    #[error("{0} send-once rights to the port are out, {limit} may be when it moves", limit = limits::MOVED_PROMISES)]
+    TooManyPromises(u64),
     /// A receive right in the message is of a port with rights on terms, which do
     /// not move.
     #[error("the port has send rights with terms, and cannot go to another task")]

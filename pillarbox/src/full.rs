@@ -5,6 +5,7 @@ use crate::deadline::Deadline;
 use crate::error::{LeaveError, NotifyError, SendFailure};
 use crate::membrane::Passed;
 use crate::message::{Message, Notification};
+use crate::port::After;
 use crate::right::{SendOnceRight, SendRight, Settled, WORD};
 
 /// What became of a message that was to be left.
@@ -84,6 +85,10 @@ impl SendRight {
                 return Err(LeaveError { reason, message, accepted });
             }
             let settled = self.settled();
+            if matches!(settled, Settled::Joining(_)) {
+                // Its port went on while we waited: so does the right.
+                continue;
+            }
             let Some(to) = accepted.take() else {
                 return Err(LeaveError { reason: SendFailure::Dead, message, accepted });
             };
@@ -150,14 +155,17 @@ impl SendRight {
         }
         let right = self.resolve();
         if let Settled::Joining(join) = right.settled()
+            && !join.follows_port()
             && let Err(reason) = join.wait(Deadline::after(WORD))
         {
             return Err(NotifyError { reason, right: to });
         }
+        let mut after = After::default();
         let replaced = match right.settled() {
             Settled::Own(port) => port.watch_room(to),
             Settled::Facet(facet) if !facet.has_ended() => facet.port.watch_room(to),
             Settled::Import(entry) => entry.watch_room(to),
+            Settled::Joining(join) if join.follows_port() => join.watch_room(to, &mut after),
             Settled::Joining(join) => {
                 return Err(NotifyError { reason: SendFailure::NotJoined(join.owner), right: to });
             }
@@ -166,6 +174,7 @@ impl SendRight {
                 None
             }
         };
+        after.run();
         drop(replaced);
         Ok(())
     }
@@ -181,7 +190,8 @@ impl SendRight {
             Settled::Own(port) => port.forget_room(),
             Settled::Facet(facet) => facet.port.forget_room(),
             Settled::Import(entry) => entry.forget_room(),
-            Settled::Joining(_) | Settled::Dead => None,
+            Settled::Joining(join) => join.forget_room(),
+            Settled::Dead => None,
         }
     }
 }

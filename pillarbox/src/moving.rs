@@ -6,6 +6,8 @@
 //! | [`pack`]   | the old owner's, before the move                          |
 //! | [`gone`]   | the old owner's, after it                                 |
 //! | [`adopt`]  | the new owner's                                           |
+//! | [`claims`] | what it answers those who follow                          |
+//! | [`followers`] | who has not followed yet                               |
 //! | [`circle`] | a port inside its own queue                               |
 //!
 //! The importers' part is `link/follow.rs`; the rules are [`rights::moving`].
@@ -13,5 +15,7 @@
 pub(crate) mod adopt;
 pub(crate) mod bag;
 mod circle;
+mod claims;
+pub(crate) mod followers;
 pub(crate) mod gone;
 pub(crate) mod pack;

@@ -221,7 +221,7 @@ impl PortCore {
         if let Some(gone) = self.gone() {
             state.boards.remove(&(link.number, via));
             drop(state);
-            gone.left(link, via);
+            gone.left(link, via, after);
             return;
         }
         // One that has ended has left already.
@@ -248,7 +248,7 @@ impl PortCore {
     ) -> bool {
         let holder = Holder::Link(link.number, via);
         let mut state = lock(&self.state);
-        if !state.boards.contains_key(&(link.number, via)) {
+        if self.gone().is_some() || !state.boards.contains_key(&(link.number, via)) {
             // The board says what has become of it.
             return false;
         }
@@ -314,9 +314,9 @@ impl PortCore {
     ) -> Result<(), Offence> {
         let mut state = lock(&self.state);
         if let Some(gone) = self.gone() {
+            let granted = state.queue.pass_on(Holder::Link(link.number, via));
             drop(state);
-            gone.arrive(link, via, message, after);
-            return Ok(());
+            return gone.arrive(link, via, message, granted, after);
         }
         if let Some(board) = state.boards.get_mut(&(link.number, via)) {
             board.came += 1;

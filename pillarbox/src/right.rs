@@ -221,7 +221,8 @@ impl SendRight {
                 Settled::Own(port) => send_own(port, None, message, deadline),
                 Settled::Facet(facet) => send_own(&facet.port, Some(facet.id), message, deadline),
                 Settled::Import(entry) => entry.link.send(entry, message, deadline),
-                Settled::Joining(join) => Err((SendFailure::NotJoined(join.owner), message)),
+                // Its port went on while we waited: so does the right.
+                Settled::Joining(_) => continue,
                 Settled::Dead => Err((SendFailure::Dead, message)),
             };
             match sent {
@@ -346,7 +347,8 @@ impl SendRight {
                     Ok(facet.port.status())
                 }
                 Settled::Import(entry) => entry.status(deadline),
-                Settled::Joining(_) => Err(StatusError::Deadline),
+                // Its port went on while we waited: so does the right.
+                Settled::Joining(_) => continue,
                 Settled::Own(_) | Settled::Facet(_) | Settled::Dead => Err(StatusError::Dead),
             };
             // The port went to another task meanwhile: that one knows.

@@ -269,9 +269,32 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         self.sequence
     }
 
-    /// Turns are counted on from here: the port was another task's before.
-    pub const fn go_on_from(&mut self, turns: u64) {
+    /// Turns, and messages dropped, are counted on from here: the port was another
+    /// task's before.
+    pub const fn go_on_from(&mut self, turns: u64, dropped: u64) {
         self.sequence = turns;
+        self.dropping.count = dropped;
+    }
+
+    /// A message of `holder` comes for a port that has gone to another task.
+    /// Nothing more is granted: what was granted may still come, once.
+    ///
+    /// # Errors
+    /// [`Offence::WindowExceeded`].
+    pub fn pass_on(&mut self, holder: K) -> Result<(), Offence> {
+        self.window.arrive(holder).map(|_| ())
+    }
+
+    /// The same for one that is left.
+    ///
+    /// # Errors
+    /// [`Offence::LeftTwice`].
+    pub fn pass_on_left(&mut self, holder: K) -> Result<(), Offence> {
+        self.lefts += 1;
+        match self.left.insert(holder, self.lefts) {
+            None => Ok(()),
+            Some(_) => Err(Offence::LeftTwice),
+        }
     }
 
     /// Takes everything out, in order. The window still counts it.

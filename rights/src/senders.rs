@@ -31,6 +31,11 @@ impl Senders {
         self.made
     }
 
+    /// The port was another task's before, and so many were made there.
+    pub const fn go_on_from(&mut self, made: u64) {
+        self.made = made;
+    }
+
     /// One was made from the receive right. It is counted as a sender apart.
     pub fn make(&mut self) {
         self.made += 1;

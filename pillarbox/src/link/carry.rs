@@ -15,6 +15,7 @@ use abi::{Offence, Slot, TaskId, Ticket, limits};
 use rights::export::{Exports, Released};
 use rights::give::{GiveName, Given};
 
+use super::entry::Pin;
 use super::{Entry, Join, Link, Turn};
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
@@ -99,8 +100,10 @@ pub(crate) struct Load {
     /// Receive rights that go with it.
     pub(super) packs: Vec<Pack>,
     /// Their bags.
-    bags: Vec<OwnedFd>,
+    pub(super) bags: Vec<OwnedFd>,
     undo: Vec<Undo>,
+    /// Slots of the peer's that it names.
+    pins: Vec<Pin>,
 }
 
 #[derive(Debug)]
@@ -207,13 +210,13 @@ impl Link {
         }
         for right in &mut message.rights {
             let name = match right {
-                Right::Send(right) => self.name_send(right, deadline, &mut load.undo)?,
+                Right::Send(right) => self.name_send(right, deadline, load)?,
                 Right::SendOnce(right) => self.name_once(right, deadline, &mut load.undo)?,
                 Right::Receive(right) => {
-                    let (mut pack, bag) = Pack::begin(self, right.core())?;
-                    load.bags.push(bag);
+                    let mut pack = Pack::begin(self, right.core(), deadline)?;
                     let ready = pack.ready(self, deadline);
                     let ticket = pack.ticket;
+                    load.bags.extend(pack.take_fd());
                     load.packs.push(pack);
                     ready?;
                     RightRef::Receive(ticket)
@@ -236,34 +239,47 @@ impl Link {
         self: &Arc<Self>,
         right: &SendRight,
         deadline: Deadline,
-        undo: &mut Vec<Undo>,
+        load: &mut Load,
     ) -> Result<RightRef, SendFailure> {
-        if let Settled::Joining(join) = right.settled()
-            && let Some(name) = self.give_on(join, deadline, undo)?
-        {
-            return Ok(name);
-        }
-        match right.settled() {
-            Settled::Own(port) => {
-                let slot = self.export_send(&Sink::Port(Arc::clone(port)))?;
-                undo.push(Undo::Export(slot));
-                Ok(RightRef::Mine(RightKind::Send, slot))
+        // Its port may go to another task while we wait, and again.
+        loop {
+            match right.settled() {
+                Settled::Joining(join) => {
+                    if let Some(name) = self.give_on(join, deadline, &mut load.undo)? {
+                        return Ok(name);
+                    }
+                }
+                Settled::Own(port) => {
+                    let slot = self.export_send(&Sink::Port(Arc::clone(port)))?;
+                    load.undo.push(Undo::Export(slot));
+                    return Ok(RightRef::Mine(RightKind::Send, slot));
+                }
+                Settled::Facet(facet) if facet.has_ended() => {
+                    return Ok(RightRef::Dead(RightKind::Send));
+                }
+                Settled::Facet(facet) => {
+                    let slot = self.export_send(&Sink::Facet(Arc::clone(facet)))?;
+                    load.undo.push(Undo::Export(slot));
+                    return Ok(RightRef::Mine(RightKind::Send, slot));
+                }
+                Settled::Import(entry) if entry.is_dead() => {
+                    let own = std::ptr::eq(&*entry.link, &**self);
+                    let dead = RightRef::Dead(RightKind::Send);
+                    let yours = RightRef::Yours(RightKind::Send, entry.slot);
+                    return Ok(if own { yours } else { dead });
+                }
+                Settled::Import(entry) => {
+                    let Some(pin) = entry.link.pin(entry) else { continue };
+                    if std::ptr::eq(&*entry.link, &**self) {
+                        load.pins.push(pin);
+                        return Ok(RightRef::Yours(RightKind::Send, entry.slot));
+                    }
+                    // Once the give is published the slot may go home.
+                    let (link, slot) = (&entry.link, entry.slot);
+                    return self.give(link, slot, RightKind::Send, deadline, &mut load.undo);
+                }
+                Settled::Dead => return Ok(RightRef::Dead(RightKind::Send)),
             }
-            Settled::Facet(facet) if facet.has_ended() => Ok(RightRef::Dead(RightKind::Send)),
-            Settled::Facet(facet) => {
-                let slot = self.export_send(&Sink::Facet(Arc::clone(facet)))?;
-                undo.push(Undo::Export(slot));
-                Ok(RightRef::Mine(RightKind::Send, slot))
-            }
-            Settled::Import(entry) if std::ptr::eq(&*entry.link, &**self) => {
-                Ok(RightRef::Yours(RightKind::Send, entry.slot))
-            }
-            Settled::Import(entry) if entry.is_dead() => Ok(RightRef::Dead(RightKind::Send)),
-            Settled::Import(entry) => {
-                self.give(&entry.link, entry.slot, RightKind::Send, deadline, undo)
-            }
-            Settled::Joining(join) => Err(SendFailure::NotJoined(join.owner)),
-            Settled::Dead => Ok(RightRef::Dead(RightKind::Send)),
         }
     }
 

@@ -12,6 +12,8 @@ use super::Link;
 pub(crate) enum Charge {
     /// The window of a peer.
     Lane(u32, Arc<Link>),
+    /// What a bag of a peer's brought.
+    Bag(u32, Arc<Link>),
     /// What a peer spilled.
     Spill(u32, Arc<SlotQueue>),
     /// Our own task, in its unbounded ports.
@@ -36,6 +38,10 @@ impl Charge {
         Charge::Lane(in_four(bytes), Arc::clone(link))
     }
 
+    pub(super) fn bag(link: &Arc<Link>, bytes: u64) -> Self {
+        Charge::Bag(in_four(bytes), Arc::clone(link))
+    }
+
     pub(super) fn spilled(queue: &Arc<SlotQueue>, bytes: u64) -> Self {
         Charge::Spill(in_four(bytes), Arc::clone(queue))
     }
@@ -57,6 +63,9 @@ impl Drop for Charge {
                 if link.task.check().is_ok() {
                     link.return_bytes(u64::from(*bytes));
                 }
+            }
+            Charge::Bag(bytes, link) => {
+                link.bag_bytes.fetch_sub(u64::from(*bytes), Ordering::Relaxed);
             }
             Charge::Spill(bytes, queue) => {
                 if let Some(link) = queue.link.upgrade().filter(|link| link.task.check().is_ok()) {

@@ -59,6 +59,11 @@ pub(crate) struct Entry {
     asking: Mutex<Asking>,
     /// Where the rights lead since the port went to another task.
     moved: OnceLock<Arc<Moved>>,
+    /// Messages on their way out that name the slot. Until they are published, or
+    /// not, it does not go home. Changed under the lock of the imports.
+    pins: AtomicUsize,
+    /// It goes home when it is named no more.
+    going_home: AtomicBool,
 }
 
 /// The threads that wait for a place in one port. They share what is granted.
@@ -136,7 +141,24 @@ impl Entry {
 
     /// Whether the port has gone, or is about to go, to another task.
     pub(crate) fn has_moved(&self) -> bool {
-        self.link.slot_has_moved(self.slot)
+        self.link.slot_has_moved(self.slot) || self.follows()
+    }
+
+    /// Whether we go after it, or have. The slot may be free already.
+    fn follows(&self) -> bool {
+        let mut last = self.moved.get();
+        while let Some(moved) = last {
+            match moved.join.result() {
+                Some(Joined::Back) => last = moved.next.get(),
+                _ => return true,
+            }
+        }
+        false
+    }
+
+    /// Says something about the slot, while it is ours to speak of.
+    pub(super) fn say(&self, header: Header) -> bool {
+        self.link.say_of(self, header)
     }
 
     /// Where the rights lead since the port went away, if it did.
@@ -152,13 +174,18 @@ impl Entry {
         while let Some(moved) = last.get() {
             match moved.join.result() {
                 Some(Joined::Back) => last = &moved.next,
-                _ => return,
+                _ => {
+                    // One that asked while we looked.
+                    self.room_moved(&moved.join, after);
+                    return;
+                }
             }
         }
         let Some(join) = self.link.follow(self.slot, after) else { return };
         for to in watchers.drain(..) {
             after.watch(Arc::clone(&join), to);
         }
+        self.room_moved(&join, after);
         let _ = last.set(Arc::new(Moved { join, next: OnceLock::new() }));
     }
 
@@ -214,7 +241,6 @@ impl Entry {
     pub(crate) fn look(&self, after: &mut After) {
         if self.has_moved() {
             self.follow(after);
-            self.room_moved(after);
         } else if self.slot_is_dead() {
             self.mark_dead(after);
         }
@@ -250,7 +276,7 @@ impl Entry {
             asking.asked_at = Some((grant, priority));
             // Said under the lock: a thread that stops asking comes before or
             // after, not between.
-            self.link.say(Header { priority, ..Header::new(Kind::Ask, self.slot) }, &[]);
+            let _ = self.say(Header { priority, ..Header::new(Kind::Ask, self.slot) });
         }
         true
     }
@@ -260,7 +286,7 @@ impl Entry {
         let (grant, _) = self.look_at_grant();
         let number = self.link.task.next_id();
         let header = Header { id: NOW, tag: number, priority, ..Header::new(Kind::Ask, self.slot) };
-        self.link.say(header, &[]);
+        let _ = self.say(header);
         Question { number, grant }
     }
 
@@ -288,7 +314,7 @@ impl Entry {
         let _ = self.look_at_grant();
         let unused = lock(&self.import).hand_back();
         let header = Header { id: 1, tag: unused, ..Header::new(Kind::Return, self.slot) };
-        self.link.say(header, &[]);
+        let _ = self.say(header);
     }
 
     /// The grant, and whether any of it is unused.
@@ -320,8 +346,15 @@ impl Entry {
             open.insert(question, Arc::clone(&cell));
         }
         let header = Header { tag: question, ..Header::new(Kind::Status, self.slot) };
-        self.link.say(header, &[]);
-        Ok(AskedStatus { link: Arc::clone(&self.link), question, cell })
+        let asked = AskedStatus { link: Arc::clone(&self.link), question, cell };
+        if self.say(header) {
+            return Ok(asked);
+        }
+        // The port has gone elsewhere: so does the question.
+        let mut after = After::default();
+        self.look(&mut after);
+        after.run();
+        Err(StatusError::Dead)
     }
 }
 
@@ -365,6 +398,28 @@ impl StatusCell {
 
     pub(crate) fn fail(&self, after: &mut After) {
         self.answer(Err(StatusError::Dead), after);
+    }
+}
+
+/// The slot is named in a message on its way out, and stays ours until that is
+/// published or given up.
+#[derive(Debug)]
+pub(crate) struct Pin(Arc<Entry>);
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let entry = &self.0;
+        if entry.link.task.check().is_err() {
+            return;
+        }
+        let last = {
+            let _imports = lock(&entry.link.imports);
+            entry.pins.fetch_sub(1, Ordering::Relaxed) == 1
+                && entry.going_home.swap(false, Ordering::Relaxed)
+        };
+        if last {
+            entry.link.release_moved(entry);
+        }
     }
 }
 
@@ -443,9 +498,22 @@ impl Link {
             room: Room::default(),
             asking: Mutex::default(),
             moved: OnceLock::new(),
+            pins: AtomicUsize::new(0),
+            going_home: AtomicBool::new(false),
         });
         imports.insert(slot.index, Imported::Held(Arc::clone(&entry)));
         Ok(Held(entry))
+    }
+
+    /// Keeps the slot of an entry ours while it is named. `None` where it has gone
+    /// home.
+    pub(super) fn pin(&self, entry: &Arc<Entry>) -> Option<Pin> {
+        let imports = lock(&self.imports);
+        let known = imports.get(&entry.slot.index).and_then(Imported::held)?;
+        Arc::ptr_eq(known, entry).then(|| {
+            entry.pins.fetch_add(1, Ordering::Relaxed);
+            Pin(Arc::clone(entry))
+        })
     }
 
     /// Rights to a slot have followed its port: here they go home.
@@ -454,6 +522,10 @@ impl Link {
         match imports.get(&entry.slot.index) {
             Some(Imported::Held(known)) if Arc::ptr_eq(known, entry) => {}
             _ => return,
+        }
+        if entry.pins.load(Ordering::Relaxed) > 0 {
+            entry.going_home.store(true, Ordering::Relaxed);
+            return;
         }
         let (count, import) = {
             let mut import = lock(&entry.import);

@@ -153,11 +153,16 @@ impl Join {
 }
 
 impl Join {
+    /// The right at the old owner.
+    pub(super) fn old_entry(&self) -> Option<Arc<Entry>> {
+        self.follow().and_then(|follow| {
+            lock(&follow.old.imports).get(&follow.slot.index).and_then(Imported::held).cloned()
+        })
+    }
+
     /// Who wanted to hear of the port's end hears it from its old owner again.
     pub(super) fn back_to_old(&self, watchers: Vec<SendOnceRight>) {
-        let entry = self.follow().and_then(|follow| {
-            lock(&follow.old.imports).get(&follow.slot.index).and_then(Imported::held).cloned()
-        });
+        let entry = self.old_entry();
         for to in watchers {
             match &entry {
                 Some(entry) => entry.watch_death(to),

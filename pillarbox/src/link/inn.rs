@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use abi::frame::{Header, Kind, Onward, PortStatus, flag};
+use abi::frame::{Header, Kind, Onward, PortStatus, bag, flag};
 use abi::right::Kind as RightKind;
 use abi::{Offence, Slot, Ticket, limits};
 use shm::LaneReader;
@@ -96,6 +96,8 @@ pub(crate) struct Turn {
     pub(crate) ports: Vec<ReceiveRight>,
     pub(crate) foreign: Vec<OwnedFd>,
     pub(crate) refused: Vec<Arc<Join>>,
+    /// Bags that are being read, one in a queue in the other.
+    pub(crate) bags_open: usize,
     /// A bell was read, perhaps on the way to descriptors: its number is used up,
     /// and who rests on it must announce anew.
     pub(crate) heard: bool,
@@ -391,6 +393,16 @@ impl Link {
                 }
                 inn.reader.body(header, &mut part);
                 self.take_part(header, &part, turn)
+            }
+            Kind::Bag if header.id == bag::MORE => {
+                let mut packet = self.packet(inn, header.slot.index, turn)?;
+                if packet.lost {
+                    // Our table was full, and it is not sent twice.
+                    self.broken(NO_ROOM);
+                }
+                let fd = packet.descriptors.pop().ok_or(Offence::DescriptorsMissing)?;
+                turn.foreign.append(&mut packet.descriptors);
+                self.bag_goes_on(Ticket(header.tag), fd, inn, turn)
             }
             Kind::Bag => self.look_into_bag(Ticket(header.tag), inn, turn),
             _ => {

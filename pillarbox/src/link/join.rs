@@ -21,6 +21,7 @@ use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::message::Notification;
+use crate::moving::gone;
 use crate::port::After;
 use crate::right::{SendOnceRight, SendRight};
 use crate::wait::parking::lock;
@@ -53,6 +54,8 @@ enum LastWord {
 struct Waiting {
     waiters: Vec<Arc<Waiter>>,
     watchers: Vec<SendOnceRight>,
+    /// Who is to hear of room, for a right that follows its port.
+    room: Option<SendOnceRight>,
     /// A send-once right that ended before its owner was known.
     last_word: Option<LastWord>,
     /// Who is to be told that no answer is wanted on a send-once right.
@@ -77,6 +80,8 @@ pub(crate) struct Join {
     once_taken: AtomicBool,
     /// For a right whose port has gone to the owner.
     follow: Option<Follow>,
+    /// For our own rights to a port that we gave away: what tells its new owner.
+    gone: OnceLock<Weak<gone::Gone>>,
 }
 
 impl Join {
@@ -122,7 +127,13 @@ impl Join {
             waiting: Mutex::default(),
             once_taken: AtomicBool::new(false),
             follow,
+            gone: OnceLock::new(),
         })
+    }
+
+    /// That our own rights have followed is said here.
+    pub(crate) fn speak_to(&self, gone: &Arc<gone::Gone>) {
+        let _ = self.gone.set(Arc::downgrade(gone));
     }
 
     /// Our own rights to a port that we gave away.
@@ -150,7 +161,7 @@ impl Join {
 
     /// The owner has answered, or will not.
     pub(crate) fn settle(&self, result: Joined, after: &mut After) {
-        let (watchers, last_word) = {
+        let (watchers, last_word, room) = {
             let mut waiting = lock(&self.waiting);
             if self.result.set(result).is_err() {
                 return;
@@ -163,9 +174,16 @@ impl Join {
                 Some(Joined::Once(link, slot)) => link.adopt_watch(*slot, reply, after),
                 _ => reply_died(reply, after),
             }
-            (std::mem::take(&mut waiting.watchers), waiting.last_word.take())
+            let watchers = std::mem::take(&mut waiting.watchers);
+            (watchers, waiting.last_word.take(), waiting.room.take())
         };
         self.task.look_at_bequests();
+        if let Some(to) = room {
+            self.hand_room_on(to, after);
+        }
+        if let Some(gone) = self.gone.get().and_then(Weak::upgrade) {
+            gone.own_followed(after);
+        }
         match self.result.get() {
             Some(Joined::Send(held)) => {
                 for to in watchers {
@@ -248,6 +266,47 @@ impl Join {
             (Some(to), Some(Joined::Back)) => self.back_to_old(vec![to]),
             (Some(to), _) => to.notify(Notification::DeadName),
             (None, _) => {}
+        }
+    }
+
+    /// Whether it is of a right whose port has gone elsewhere.
+    pub(crate) fn follows_port(&self) -> bool {
+        self.follow.is_some() || self.gone.get().is_some()
+    }
+
+    /// Tells `to` when there is room in the port that this right follows. Returns
+    /// the right of an earlier request.
+    #[must_use = "what was replaced speaks when it is dropped"]
+    pub(crate) fn watch_room(&self, to: SendOnceRight, after: &mut After) -> Option<SendOnceRight> {
+        {
+            let mut waiting = lock(&self.waiting);
+            if self.result.get().is_none() {
+                return waiting.room.replace(to);
+            }
+        }
+        self.hand_room_on(to, after);
+        None
+    }
+
+    /// Nobody wants to hear of room any more. Returns who did.
+    pub(crate) fn forget_room(&self) -> Option<SendOnceRight> {
+        lock(&self.waiting).room.take()
+    }
+
+    /// The right has followed: the question is the new owner's.
+    fn hand_room_on(&self, to: SendOnceRight, after: &mut After) {
+        match self.result.get() {
+            Some(Joined::Send(held)) => {
+                after.ask_for_room(SendRight::import(held.clone()), to);
+            }
+            Some(Joined::Own(right)) => after.ask_for_room(right.clone(), to),
+            Some(Joined::Back) => match self.old_entry() {
+                Some(entry) => after.let_go_of(entry.watch_room(to)),
+                None => after.fire(to, Notification::DeadName),
+            },
+            Some(Joined::Once(..) | Joined::Dead) | None => {
+                after.fire(to, Notification::DeadName);
+            }
         }
     }
 

@@ -165,6 +165,8 @@ pub(crate) struct Link {
     announced: AtomicU64,
     /// A frame or a bell came since the last announcement.
     stale: AtomicBool,
+    /// Bytes out of the peer's bags that wait in our queues.
+    bag_bytes: AtomicU64,
     arrived_bytes: AtomicU64,
     taken_bytes: AtomicU64,
     want_seen: AtomicU64,
@@ -218,6 +220,7 @@ impl Link {
             active: AtomicU32::new(ACTIVE_SLEEPS),
             announced: AtomicU64::new(FIRST_SLEEP.encode()),
             stale: AtomicBool::new(true),
+            bag_bytes: AtomicU64::new(0),
             arrived_bytes: AtomicU64::new(0),
             taken_bytes: AtomicU64::new(0),
             want_seen: AtomicU64::new(0),
@@ -418,6 +421,7 @@ impl Link {
         }
         self.flush_backlog();
         self.ring_now();
+        self.task.push_parked();
         let mut after = After::default();
         self.wake_waiters(&mut after);
         after.run();

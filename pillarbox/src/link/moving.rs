@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use abi::Slot;
 use abi::bag::Origin;
 use abi::frame::{Header, Kind, flag};
-use abi::{Slot, limits};
 use shm::socket::SendPacketError;
 
 use super::carry::Load;
@@ -135,10 +135,10 @@ impl Link {
             // What came since is put into the bag at the next try.
             held.push(Pack::hold(port).ok_or(Blocked::Room)?);
         }
-        for (pack, state) in packs.iter_mut().zip(&mut held) {
-            if !pack.list(self, state) {
-                let bytes = u64::from(limits::LANE_BYTES_MAX);
-                return Err(Blocked::Fail(SendFailure::TooLong { bytes }));
+        for ((pack, state), bag) in packs.iter_mut().zip(&mut held).zip(&mut load.bags) {
+            pack.list(self, state).map_err(Blocked::Fail)?;
+            if let Some(larger) = pack.take_fd() {
+                *bag = larger;
             }
         }
         let mut marked = false;

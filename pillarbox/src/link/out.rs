@@ -9,15 +9,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use abi::frame::bag::MORE;
 use abi::frame::{EVERY_SLOT, Header, Kind, flag};
 use abi::page::Sleep;
-use abi::{Offence, Slot, limits};
+use abi::{Offence, Slot, Ticket, limits};
 use shm::socket::SendPacketError;
 use shm::{LaneWriter, WriteError};
 
 use super::backlog::Backlog;
 use super::spill::Spills;
-use super::{End, Link};
+use super::{End, Entry, Link};
 use crate::background::Job;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
@@ -32,13 +33,37 @@ pub(super) const DESCRIPTORS: [u8; 4] = *b"desc";
 /// What a packet of descriptors of a message in a bag begins with.
 pub(super) const BAG_DESCRIPTORS: [u8; 4] = *b"bagd";
 
-/// A board the peer does not have yet.
+/// Memory the peer does not have yet.
 #[derive(Debug)]
-struct NewBoard {
-    number: u32,
+struct NewMemory {
+    what: Memory,
     /// Until it has been sent.
     fd: Option<OwnedFd>,
     packet: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Memory {
+    /// The next board.
+    Board(u32),
+    /// Where a bag goes on.
+    Bag(Ticket),
+}
+
+impl NewMemory {
+    /// The frame that says so.
+    fn header(&self) -> Header {
+        match self.what {
+            Memory::Board(number) => {
+                let slot = Slot { index: abi::board::board_start(number), generation: 0 };
+                Header { tag: u64::from(self.packet), ..Header::new(Kind::Board, slot) }
+            }
+            Memory::Bag(ticket) => {
+                let slot = Slot { index: self.packet, generation: 0 };
+                Header { id: MORE, tag: ticket.0, ..Header::new(Kind::Bag, slot) }
+            }
+        }
+    }
 }
 
 /// The writing side of a link.
@@ -47,7 +72,7 @@ pub(crate) struct Out {
     pub(super) writer: LaneWriter,
     backlog: Backlog,
     look_all: bool,
-    boards: VecDeque<NewBoard>,
+    memories: VecDeque<NewMemory>,
     pub(super) packet: u32,
     pub(super) bag_packet: u32,
     pub(super) sent_bytes: u64,
@@ -65,7 +90,7 @@ pub(crate) struct Out {
 impl Out {
     /// Whether boards wait to be offered.
     pub(super) fn has_boards(&self) -> bool {
-        !self.boards.is_empty()
+        !self.memories.is_empty()
     }
 
     /// Slots of ours that the peer may know from now on.
@@ -83,7 +108,7 @@ impl Out {
             writer,
             backlog: Backlog::default(),
             look_all: false,
-            boards: VecDeque::new(),
+            memories: VecDeque::new(),
             packet: 0,
             bag_packet: 0,
             sent_bytes: 0,
@@ -162,10 +187,11 @@ impl Link {
 
     /// Writes a frame of the user's that is all header, if there is room for it
     /// now. False where there is none; nothing is kept for later.
-    pub(super) fn write_now(&self, header: &Header) -> bool {
+    pub(super) fn write_now(&self, entry: &Entry, header: &Header) -> bool {
         let mut out = lock(&self.out);
         self.settle_mark(&mut out);
-        let written = !out.spills.is_spilled(header.slot)
+        let written = !entry.has_moved()
+            && !out.spills.is_spilled(header.slot)
             && self.flush(&mut out)
             && match out.writer.write(header, &[], limits::LANE_RESERVE, &self.peer) {
                 Ok(()) => true,
@@ -270,7 +296,20 @@ impl Link {
 
     /// Writes a protocol frame, now or when there is room. Never waits.
     pub(crate) fn say(&self, header: Header, body: &[u8]) {
-        let _ = self.say_or_keep(header, body, false);
+        let _ = self.say_or_keep(header, body, false, || true);
+    }
+
+    /// The same about a right of ours, unless its port has gone elsewhere: then its
+    /// slot may have gone home by another thread, and is not ours to speak of. That
+    /// is written under the same lock. Returns whether it was said.
+    pub(super) fn say_of(&self, entry: &Entry, header: Header) -> bool {
+        let mut said = false;
+        let may = || {
+            said = !entry.has_moved();
+            said
+        };
+        let _ = self.say_or_keep(header, &[], false, may);
+        said
     }
 
     /// An answer to a question of the peer's.
@@ -278,14 +317,23 @@ impl Link {
     /// # Errors
     /// [`Offence::QuestionsExceeded`]: it does not read our answers.
     pub(crate) fn say_answer(&self, header: Header, body: &[u8]) -> Result<(), Offence> {
-        self.say_or_keep(header, body, true)
+        self.say_or_keep(header, body, true, || true)
     }
 
-    fn say_or_keep(&self, header: Header, body: &[u8], answer: bool) -> Result<(), Offence> {
+    fn say_or_keep(
+        &self,
+        header: Header,
+        body: &[u8],
+        answer: bool,
+        may: impl FnOnce() -> bool,
+    ) -> Result<(), Offence> {
         if self.is_dead() {
             return Ok(());
         }
         let mut out = lock(&self.out);
+        if !may() {
+            return Ok(());
+        }
         if matches!(header.kind, Kind::Dropped | Kind::Message) {
             // It has its place among the messages of its port.
             self.settle_mark(&mut out);
@@ -350,13 +398,21 @@ impl Link {
     /// A board for the peer to map, before the first frame that speaks of it.
     pub(super) fn offer_board(&self, number: u32, fd: OwnedFd) {
         let mut out = lock(&self.out);
-        out.boards.push_back(NewBoard { number, fd: Some(fd), packet: 0 });
+        out.memories.push_back(NewMemory { what: Memory::Board(number), fd: Some(fd), packet: 0 });
+    }
+
+    /// Where a bag goes on, for the peer to map. In order with all other memory.
+    pub(crate) fn offer_bag(&self, ticket: Ticket, fd: OwnedFd) {
+        let mut out = lock(&self.out);
+        out.memories.push_back(NewMemory { what: Memory::Bag(ticket), fd: Some(fd), packet: 0 });
+        self.flush(&mut out);
+        self.publish(out);
     }
 
     /// Writes what had no room. False where some of it still has none.
     pub(super) fn flush(&self, out: &mut Out) -> bool {
-        while let Some(board) = out.boards.front_mut() {
-            if let Some(fd) = &board.fd {
+        while let Some(memory) = out.memories.front_mut() {
+            if let Some(fd) = &memory.fd {
                 if self
                     .socket
                     .send(&descriptor_packet(DESCRIPTORS, out.packet), &[fd.as_fd()])
@@ -367,19 +423,15 @@ impl Link {
                     out.again = true;
                     return false;
                 }
-                board.fd = None;
-                board.packet = out.packet;
+                memory.fd = None;
+                memory.packet = out.packet;
                 out.packet = out.packet.wrapping_add(1);
             }
-            let index = abi::board::board_start(board.number);
-            let header = Header {
-                tag: u64::from(board.packet),
-                ..Header::new(Kind::Board, Slot { index, generation: 0 })
-            };
+            let header = memory.header();
             if !self.write(out, &header, &[]) {
                 return false;
             }
-            out.boards.pop_front();
+            out.memories.pop_front();
         }
         while let Some(late) = out.backlog.first() {
             match out.writer.write(&late.header, &[&late.body], 0, &self.peer) {
@@ -473,6 +525,15 @@ impl Link {
         self.own.wake_head();
         if !self.socket.ring() {
             self.task.job(Job::Again(self.number));
+        }
+    }
+
+    /// The same where the peer says that it is awake: its threads may be in user
+    /// code, and others depend on what it does with what was said.
+    pub(crate) fn ring_awake(&self) {
+        shm::full_fence(); // pairs: lane.sleep
+        if self.peer.sleep() == Sleep::Awake {
+            self.ring_now();
         }
     }
 

@@ -95,6 +95,13 @@ impl Posting {
         for join in &self.joins {
             open += usize::from(join.stand_to_name(&self.link, &self.waiter).is_none());
         }
+        for right in &message.rights {
+            if let Right::Receive(right) = right {
+                for port in right.core().with_all_inside() {
+                    open += usize::from(port.stand_until_settled(&self.waiter).is_none());
+                }
+            }
+        }
         if open > 0 {
             return None;
         }
@@ -106,6 +113,8 @@ impl Posting {
                     self.stand_at_owners(message);
                 }
                 Err(SendFailure::Full | SendFailure::NotJoined(_)) => {}
+                // It came here just now, in the queue of another.
+                Err(SendFailure::Unsettled) => self.waiter.raise(),
                 Err(reason) => return Some(Err(reason)),
             }
         }

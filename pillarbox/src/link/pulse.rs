@@ -36,7 +36,7 @@ impl Entry {
             return Err(PulseError::NoRoom);
         }
         let header = Header { id, priority, tag: value, ..Header::new(Kind::Pulse, self.slot) };
-        if self.link.write_now(&header) {
+        if self.link.write_now(self, &header) {
             return Ok(());
         }
         lock(&self.import).pulses.not_sent();

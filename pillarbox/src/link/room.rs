@@ -4,12 +4,12 @@
 //! question, that there is room. So a request can be taken back or replaced at
 //! any time, and its right ends in one word whatever crosses on the wire.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use abi::frame::{Header, Kind};
 use abi::{Offence, Slot};
 
-use super::{Entry, Link};
+use super::{Entry, Join, Link};
 use crate::message::Notification;
 use crate::port::After;
 use crate::right::SendOnceRight;
@@ -47,7 +47,7 @@ impl Entry {
                 let before = asked.to.replace((request, to));
                 if asked.open.is_none() {
                     asked.open = Some(request);
-                    self.link.say(Header::new(Kind::Watch, self.slot), &[]);
+                    let _ = self.say(Header::new(Kind::Watch, self.slot));
                 }
                 before.map(|(_, to)| to)
             }
@@ -76,18 +76,21 @@ impl Entry {
             Some((request, to)) => {
                 asked.open = Some(request);
                 asked.to = Some((request, to));
-                self.link.say(Header::new(Kind::Watch, self.slot), &[]);
+                let _ = self.say(Header::new(Kind::Watch, self.slot));
             }
             None => {}
         }
     }
 
-    /// The port has gone to another task: whoever asked looks there.
-    pub(super) fn room_moved(&self, after: &mut After) {
-        let mut asked = lock(&self.room.state);
-        asked.open = None;
-        if let Some((_, to)) = asked.to.take() {
-            after.fire(to, Notification::SendPossible);
+    /// The port has gone to another task: the question goes after it.
+    pub(super) fn room_moved(&self, join: &Arc<Join>, after: &mut After) {
+        let to = {
+            let mut asked = lock(&self.room.state);
+            asked.open = None;
+            asked.to.take()
+        };
+        if let Some((_, to)) = to {
+            after.watch_room(Arc::clone(join), to);
         }
     }
 

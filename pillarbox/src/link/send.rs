@@ -359,6 +359,10 @@ impl Link {
                 return Err(Blocked::Fail(entry.failure()));
             }
         }
+        // Another thread may have seen that it went away.
+        if entry.moved().get().is_some() && entry.has_moved() {
+            return Err(Blocked::Fail(SendFailure::Dead));
+        }
         // What was granted before does not make a dead port alive.
         if entry.was_seen_dead() {
             return Err(Blocked::Fail(entry.failure()));

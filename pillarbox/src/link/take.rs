@@ -180,12 +180,25 @@ impl Link {
         turn: &mut Turn,
     ) -> Result<Message, Offence> {
         let mut message = Message::new(Vec::new());
+        if header.priority > limits::PRIORITY_MAX {
+            return Err(Offence::PriorityExceeded(header.priority));
+        }
+        let mut waiting = 0;
+        if matches!(from, From::Bag) {
+            let bytes = u64::from(header.length);
+            waiting = self.bag_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            message.charge = Some(Charge::bag(self, bytes));
+        }
         message.id = header.id;
         message.priority = header.priority;
         message.tag = header.tag;
         message.sender = Some(self.who.sender);
         if header.flags & flag::NOTIFICATION != 0 {
             message.notification = Notification::from_id(header.id);
+        }
+        if waiting > limits::BAG_QUEUED_BYTES {
+            turn.messages.push(message);
+            return Err(Offence::BagOverfull);
         }
         let mut bags = VecDeque::new();
         let result = self

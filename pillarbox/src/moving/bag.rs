@@ -28,6 +28,25 @@ impl Bag {
         Some(OwnPage::create(bytes).map(|(page, writer, fd)| (Bag { _page: page, writer }, fd)))
     }
 
+    /// The next larger bag, before anybody has mapped this one, with the same frames
+    /// in it but the lists of rights that are out, which are made anew.
+    pub(super) fn larger(&mut self) -> Option<io::Result<(Bag, OwnedFd)>> {
+        self.writer.publish();
+        let (mut larger, fd) = match Bag::create(self.writer.lane_bytes() as usize * 2)? {
+            Ok(made) => made,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut first = true;
+        for (header, rest) in self.writer.announced() {
+            let listed = header.kind == Kind::Out || header.kind == Kind::Port && !first;
+            first = false;
+            if !listed && !larger.append(header, &[&rest]) {
+                return None;
+            }
+        }
+        Some(Ok((larger, fd)))
+    }
+
     /// Writes a frame that nobody sees yet. False where the bag is full.
     pub(crate) fn append(&mut self, header: Header, parts: &[&[u8]]) -> bool {
         let bytes: usize = parts.iter().map(|part| part.len()).sum();

@@ -7,15 +7,11 @@ use crate::port::{PortCore, ReceiveRight};
 use crate::wait::parking::lock;
 
 impl PortCore {
-    /// Whether `sought` lies in the queue of this port, or in that of a port that
-    /// does.
-    fn holds(self: &Arc<Self>, sought: &PortCore) -> bool {
+    /// This port, those that lie in its queue, those in theirs, and so on.
+    pub(crate) fn with_all_inside(self: &Arc<Self>) -> Vec<Arc<PortCore>> {
         let mut seen = vec![Arc::clone(self)];
         let mut next = 0;
         while let Some(port) = seen.get(next).map(Arc::clone) {
-            if port.id == sought.id {
-                return true;
-            }
             next += 1;
             for inner in lock(port.state()).ports_inside() {
                 if !seen.iter().any(|known| known.id == inner.id) {
@@ -23,7 +19,26 @@ impl PortCore {
                 }
             }
         }
-        false
+        seen
+    }
+
+    /// Whether `sought` lies in the queue of this port, or in that of a port that
+    /// does.
+    fn holds(self: &Arc<Self>, sought: &PortCore) -> bool {
+        self.with_all_inside().iter().any(|port| port.id == sought.id)
+    }
+}
+
+impl PortCore {
+    /// How deep ports lie in the queue of this one, this one counted; not looked for
+    /// beyond `most`.
+    pub(crate) fn depth(self: &Arc<Self>, most: usize) -> usize {
+        let (mut level, mut depth) = (vec![Arc::clone(self)], 0);
+        while !level.is_empty() && depth <= most {
+            depth += 1;
+            level = level.iter().flat_map(|port| lock(port.state()).ports_inside()).collect();
+        }
+        depth
     }
 }
 

@@ -3,23 +3,25 @@
 //! What reaches us on rights that have not followed yet goes into the bag before
 //! its space in its sender's lane is freed. Send-once rights made before the move
 //! do not follow: what comes on them goes through the bag, and our death breaks
-//! the promises that are left.
+//! the promises that are left. When the bag is full it goes on in another memory.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use abi::Ticket;
 use abi::bag::{Origin, OutRight, Place};
 use abi::board::{Life, Moved, State};
-use abi::frame::{Header, Kind};
+use abi::frame::{EVERY_TICKET, Header, Kind};
+use abi::{Offence, Ticket};
 
 use super::bag::Bag;
+use crate::background::Job;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
-use crate::link::{Join, Link, NO_SLOT};
-use crate::message::Message;
+use crate::link::{Charge, Join, Link, NO_SLOT};
+use crate::message::{Message, Right};
 use crate::port::After;
+use crate::right::SendRight;
 use crate::wait::parking::lock;
 
 /// What is left of a port at its old owner.
@@ -32,24 +34,38 @@ pub(crate) struct Gone {
     pub(super) bag: Mutex<Bag>,
     /// The rights that are out, by link and what the right is.
     pub(super) out: Mutex<HashMap<(u32, u64), Ticket>>,
+    /// What came of them counts against their holders until they have followed: one
+    /// that does not follow runs out of bytes.
+    pub(super) charges: Mutex<HashMap<(u32, u64), Vec<Charge>>>,
     /// Our own send rights follow together.
     pub(super) own: Arc<Join>,
-    /// What could not be named for the new owner yet, in order.
+    pub(super) own_ended: AtomicBool,
+    /// What could not be put into the bag yet, in order.
     pub(super) parked: Mutex<Parked>,
 }
 
-/// Messages that wait until their rights can be named.
+/// What waits to be put into the bag.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
-    waiting: VecDeque<Forwarded>,
+    waiting: VecDeque<Word>,
     busy: bool,
 }
 
-/// A message on its way into the bag.
+/// One word for the new owner.
 #[derive(Debug)]
-struct Forwarded {
-    origin: Origin,
-    message: Message,
+enum Word {
+    Message(Origin, Box<Message>),
+    /// A right that was out has ended.
+    Ended(Ticket),
+}
+
+/// What became of one.
+enum Put {
+    Done,
+    /// Its rights cannot be named now: a turn will bring what is missing.
+    NextTurn(Word),
+    /// The system refused something, and does not say when it has it.
+    Soon(Word),
 }
 
 impl Gone {
@@ -58,21 +74,42 @@ impl Gone {
         &self.own
     }
 
-    /// A message has come on a right of the peer of `link`.
+    /// A message has come on a right of the peer of `link`, which was `granted` it
+    /// before the move.
     pub(crate) fn arrive(
         self: &Arc<Self>,
         link: &Link,
         via: u64,
-        message: Message,
+        mut message: Message,
+        granted: Result<(), Offence>,
         after: &mut After,
-    ) {
-        let ticket = lock(&self.out).get(&(link.number, via)).map_or(0, |ticket| ticket.0);
+    ) -> Result<(), Offence> {
+        if let Err(offence) = granted {
+            after.drop_later(message);
+            return Err(offence);
+        }
+        let key = (link.number, via);
+        if let Some(charge) = message.charge.take() {
+            lock(&self.charges).entry(key).or_default().push(charge);
+        }
+        let ticket = lock(&self.out).get(&key).map_or(0, |ticket| ticket.0);
         self.forward(Origin { ticket, place: Place::Counted, pulses: 0 }, message, after);
+        Ok(())
     }
 
     /// A pulse has come. It is no message: its sender does not count it.
-    pub(crate) fn pulse(self: &Arc<Self>, pulse: Message, after: &mut After) {
+    pub(crate) fn pulse(
+        self: &Arc<Self>,
+        pulse: Message,
+        granted: Result<(), Offence>,
+        after: &mut After,
+    ) -> Result<(), Offence> {
+        if let Err(offence) = granted {
+            after.drop_later(pulse);
+            return Err(offence);
+        }
         self.forward(Origin { pulses: 1, ..Origin::default() }, pulse, after);
+        Ok(())
     }
 
     /// A message, or the news of its end, has come on a send-once right.
@@ -81,25 +118,46 @@ impl Gone {
         self.forward(origin, message, after);
     }
 
-    fn forward(self: &Arc<Self>, origin: Origin, message: Message, after: &mut After) {
-        let now = {
+    /// A message is for whoever has the port now.
+    pub(crate) fn forward(
+        self: &Arc<Self>,
+        origin: Origin,
+        mut message: Message,
+        after: &mut After,
+    ) {
+        message.charge = None;
+        let word = Word::Message(origin, Box::new(message));
+        {
             let mut parked = lock(&self.parked);
-            let now = parked.waiting.is_empty() && message.is_simple_for(&self.link);
-            parked.waiting.push_back(Forwarded { origin, message });
-            now
-        };
-        if now {
-            self.push_parked();
-        } else {
-            // Naming its rights may wait for others, and we hold a lane.
-            after.forward(Arc::clone(self));
+            let Word::Message(_, message) = &word else { return };
+            if parked.busy || !parked.waiting.is_empty() || !message.is_simple_for(&self.link) {
+                // Naming rights may wait for others, and we hold a lane.
+                parked.waiting.push_back(word);
+                drop(parked);
+                after.forward(Arc::clone(self));
+                return;
+            }
+            parked.busy = true;
         }
+        let put = self.put(word);
+        let mut parked = lock(&self.parked);
+        parked.busy = false;
+        let more = !parked.waiting.is_empty();
+        if let Put::NextTurn(back) | Put::Soon(back) = put {
+            parked.waiting.push_front(back);
+        } else if !more {
+            return;
+        }
+        drop(parked);
+        after.forward(Arc::clone(self));
     }
 
-    /// Puts what waits into the bag, as far as its rights can be named now. One
-    /// thread at a time: who finds another at it leaves the rest to that one.
+    /// Puts what waits into the bag, as far as it can be now. One thread at a time:
+    /// who finds another at it leaves the rest to that one.
     pub(crate) fn push_parked(self: &Arc<Self>) {
         loop {
+            // Read before the try: what a turn brings after it is tried again.
+            let turns = self.link.task.turns();
             let first = {
                 let mut parked = lock(&self.parked);
                 if parked.busy {
@@ -109,87 +167,165 @@ impl Gone {
                 parked.busy = true;
                 first
             };
-            let back = self.put(first);
+            let (back, soon) = match self.put(first) {
+                Put::Done => (None, false),
+                Put::NextTurn(back) => (Some(back), false),
+                Put::Soon(back) => (Some(back), true),
+            };
             let mut parked = lock(&self.parked);
             parked.busy = false;
-            if let Some(back) = back {
-                parked.waiting.push_front(back);
-                drop(parked);
-                self.link.task.park(self);
+            let Some(back) = back else { continue };
+            parked.waiting.push_front(back);
+            drop(parked);
+            self.link.task.park(self);
+            if soon {
+                self.link.task.job(Job::Again(self.link.number));
+                return;
+            }
+            if self.link.task.turns() == turns {
                 return;
             }
         }
     }
 
-    /// Puts one message into the bag. What cannot be named yet comes back.
-    fn put(&self, Forwarded { origin, mut message }: Forwarded) -> Option<Forwarded> {
-        let mut load = match self.link.load(&mut message, Deadline::Now) {
-            Ok(load) => load,
-            Err(SendFailure::Full | SendFailure::NotJoined(_)) => {
-                return Some(Forwarded { origin, message });
-            }
-            // The new owner is gone, or cannot take it: so is the port.
-            Err(_) => {
-                drop(message);
-                return None;
-            }
-        };
-        let written = {
-            let mut bag = lock(&self.bag);
-            let written = self.link.write_into(&mut bag, &origin, &message, &mut load);
-            if written.is_ok() {
-                self.link.note_exported(&load);
-            }
-            bag.publish();
-            written
-        };
-        match written {
-            Ok(()) => {
-                self.link.unload(load, message);
-                self.say_look();
-                None
-            }
-            Err(SendFailure::Full) => {
-                self.link.undo(load);
-                Some(Forwarded { origin, message })
-            }
-            Err(_) => {
-                self.link.undo(load);
-                None
+    fn put(&self, word: Word) -> Put {
+        match word {
+            Word::Message(origin, message) => self.put_message(origin, message),
+            Word::Ended(ticket) => {
+                if self.write(|bag| bag.ended(ticket)) {
+                    Put::Done
+                } else {
+                    Put::Soon(word)
+                }
             }
         }
     }
 
+    /// Puts one message into the bag.
+    fn put_message(&self, origin: Origin, mut message: Box<Message>) -> Put {
+        let mut load = match self.link.load(&mut message, Deadline::Now) {
+            Ok(load) => load,
+            // The new owner is gone, and with it the port.
+            Err(_) if self.link.is_dead() => return Put::Done,
+            Err(SendFailure::Full | SendFailure::NotJoined(_) | SendFailure::Unsettled) => {
+                return Put::NextTurn(Word::Message(origin, message));
+            }
+            Err(
+                SendFailure::RightsExhausted
+                | SendFailure::DescriptorsInFlight
+                | SendFailure::System(_),
+            ) => return Put::Soon(Word::Message(origin, message)),
+            Err(_) if self.end_ports_in(&mut message) => {
+                return self.put_message(origin, message);
+            }
+            // In a forked child it is the parent's to send.
+            Err(_) => return Put::Done,
+        };
+        let mut reason = None;
+        let written = self.write(|bag| {
+            match self.link.write_into(bag, &origin, &message, &mut load) {
+                Ok(()) => {
+                    self.link.note_exported(&load);
+                    reason = None;
+                    true
+                }
+                Err(why) => {
+                    let full = matches!(why, SendFailure::TooLong { .. });
+                    reason = (!full).then_some(why);
+                    // Not for want of room: another memory would not help.
+                    !full
+                }
+            }
+        });
+        match reason {
+            None if written => {
+                self.link.unload(load, *message);
+                Put::Done
+            }
+            Some(SendFailure::Dead) => {
+                self.link.undo(load);
+                Put::Done
+            }
+            _ => {
+                self.link.undo(load);
+                Put::Soon(Word::Message(origin, message))
+            }
+        }
+    }
+
+    /// Receive rights that cannot go further end here; the message goes without.
+    /// False where it has none.
+    fn end_ports_in(&self, message: &mut Message) -> bool {
+        let mut any = false;
+        for right in &mut message.rights {
+            if matches!(right, Right::Receive(_)) {
+                any = true;
+                *right = SendRight::dead(&self.link.task).into();
+            }
+        }
+        any
+    }
+
+    /// Writes into the bag and shows it, going on in another memory where there is no
+    /// room for it. False where the system has none.
+    fn write(&self, mut frame: impl FnMut(&mut Bag) -> bool) -> bool {
+        {
+            let mut bag = lock(&self.bag);
+            if !frame(&mut bag) {
+                // Large enough for any frame.
+                let Some(Ok((mut more, fd))) = Bag::create(0) else { return false };
+                if !frame(&mut more) {
+                    return false;
+                }
+                bag.publish();
+                more.publish();
+                *bag = more;
+                // Under the lock: the next memory is offered after this one.
+                self.link.offer_bag(self.ticket, fd);
+            }
+            bag.publish();
+        }
+        self.say_look();
+        true
+    }
+
     /// The peer of `link` holds a right no more.
-    pub(crate) fn left(&self, link: &Link, via: u64) {
+    pub(crate) fn left(self: &Arc<Self>, link: &Link, via: u64, after: &mut After) {
+        let key = (link.number, via);
+        after.let_charges_go(lock(&self.charges).remove(&key).unwrap_or_default());
         // A task that closes leaves its peers their rights, as one that is killed.
         if link.task.closed.load(Ordering::Relaxed) {
             return;
         }
-        let ticket = lock(&self.out).remove(&(link.number, via));
+        let ticket = lock(&self.out).remove(&key);
         if let Some(ticket) = ticket {
-            let mut bag = lock(&self.bag);
-            let _ = bag.ended(ticket);
-            bag.publish();
-            drop(bag);
-            self.say_look();
+            self.end(ticket, after);
+        }
+    }
+
+    /// A right that was out is out no more. Behind all that came of it.
+    fn end(self: &Arc<Self>, ticket: Ticket, after: &mut After) {
+        lock(&self.parked).waiting.push_back(Word::Ended(ticket));
+        after.forward(Arc::clone(self));
+    }
+
+    /// Our own rights have followed.
+    pub(crate) fn own_followed(self: &Arc<Self>, after: &mut After) {
+        if !self.own_ended.swap(true, Ordering::Relaxed) {
+            self.end(self.own.ticket, after);
         }
     }
 
     /// A peer was given a right that was on its way before the move: it follows at
-    /// once. False where the bag is full.
+    /// once. False where the system refused what that takes.
     pub(crate) fn joined(&self, link: &Arc<Link>, slot: abi::Slot, via: u64) -> bool {
         let ticket = Ticket(link.task.next_id());
         let holder = OutRight { holder: link.peer_task(), address: link.address(), have: 0 };
-        let mut bag = lock(&self.bag);
-        if !bag.out(ticket, &holder) {
+        if !self.write(|bag| bag.out(ticket, &holder)) {
             return false;
         }
-        bag.publish();
         lock(&self.out).insert((link.number, via), ticket);
-        drop(bag);
         link.mark_moved(slot, &self.moved(ticket));
-        self.say_look();
         true
     }
 
@@ -207,11 +343,8 @@ impl Drop for Gone {
         // No right of ours leads here any more, and none will.
         let task = &self.link.task;
         if task.check().is_ok() && !task.closed.load(Ordering::Relaxed) {
-            let mut bag = lock(&self.bag);
-            let _ = bag.ended(self.own.ticket);
-            bag.publish();
-            drop(bag);
-            self.say_look();
+            let (own, ended) = (self.own.ticket, self.own_ended.load(Ordering::Relaxed));
+            self.write(|bag| (ended || bag.ended(own)) && bag.ended(Ticket(EVERY_TICKET)));
         }
     }
 }

@@ -21,9 +21,9 @@ use crate::message::Message;
 use crate::port::{After, PortCore, PortState, Unloaded};
 use crate::wait::parking::lock;
 
-/// What a bag takes beside what is known when it is made: what senders publish
-/// before they see the marks, and what is said of rights that end.
-const SLACK: usize = 256 * 1024;
+/// What a bag takes beside what is known when it is made. One that is full before
+/// the move is made larger; after it, it goes on in another memory.
+const SLACK: usize = 32 * 1024;
 
 /// A receive right that is being sent.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(crate) struct Pack {
     port: Arc<PortCore>,
     pub(crate) ticket: Ticket,
     bag: Option<Bag>,
+    /// What the new owner will map the bag by, until it is taken.
+    fd: Option<OwnedFd>,
     /// What is in the bag, to be undone.
     kept: Vec<(Unloaded, Load)>,
     /// The rights of the requests that go with the port.
@@ -48,12 +50,13 @@ impl Pack {
     pub(crate) fn begin(
         link: &Arc<Link>,
         port: &Arc<PortCore>,
-    ) -> Result<(Pack, OwnedFd), SendFailure> {
-        if Arc::ptr_eq(&link.task, &port.task) {
-            port.may_move()?;
-        } else {
+        deadline: Deadline,
+    ) -> Result<Pack, SendFailure> {
+        if !Arc::ptr_eq(&link.task, &port.task) {
             return Err(SendFailure::Dead);
         }
+        port.wait_until_settled(deadline)?;
+        port.may_move()?;
         // What is spilled does not move: it is read before, or the port stays.
         port.stop_spilling()?;
         Pack::begin_settled(link, port).inspect_err(|_| port.spill_again())
@@ -62,7 +65,7 @@ impl Pack {
     fn begin_settled(
         link: &Arc<Link>,
         port: &Arc<PortCore>,
-    ) -> Result<(Pack, OwnedFd), SendFailure> {
+    ) -> Result<Pack, SendFailure> {
         let bytes = port.bytes_to_move(link.task.links().as_slice()) + SLACK;
         let (mut bag, fd) = Bag::create(bytes)
             .ok_or(SendFailure::TooLong { bytes: bytes as u64 })?
@@ -74,12 +77,13 @@ impl Pack {
             port: Arc::clone(port),
             ticket: main,
             bag: Some(bag),
+            fd: Some(fd),
             kept: Vec::new(),
             armed,
             listed: Vec::new(),
             own,
         };
-        Ok((pack, fd))
+        Ok(pack)
     }
 
     /// The port's first passport, with the rights of the requests that go with it.
@@ -121,18 +125,7 @@ impl Pack {
             while let Some(mut next) = rest.next() {
                 let place = if next.is_beyond() { Place::Beyond } else { Place::Counted };
                 let origin = Origin { ticket: 0, place, pulses: next.pulses() };
-                let Some(bag) = &mut self.bag else { return Err(SendFailure::Dead) };
-                let mut name = |message: &mut Message| {
-                    let mut load = link.load(message, deadline)?;
-                    match link.write_into(bag, &origin, message, &mut load) {
-                        Ok(()) => Ok(load),
-                        Err(reason) => {
-                            link.undo(load);
-                            Err(reason)
-                        }
-                    }
-                };
-                match name(next.message_mut()) {
+                match self.name(link, &origin, next.message_mut(), deadline) {
                     Ok(load) => self.kept.push((next, load)),
                     Err(reason) => {
                         let back = std::iter::once(next).chain(rest).collect();
@@ -142,6 +135,48 @@ impl Pack {
                 }
             }
         }
+    }
+
+    /// Names the rights of one message and puts it into the bag.
+    fn name(
+        &mut self,
+        link: &Arc<Link>,
+        origin: &Origin,
+        message: &mut Message,
+        deadline: Deadline,
+    ) -> Result<Load, SendFailure> {
+        let mut load = link.load(message, deadline)?;
+        loop {
+            let Some(bag) = &mut self.bag else { return Err(SendFailure::Dead) };
+            let reason = match link.write_into(bag, origin, message, &mut load) {
+                Ok(()) => return Ok(load),
+                Err(SendFailure::TooLong { .. }) => match self.enlarge() {
+                    Ok(()) => continue,
+                    Err(reason) => reason,
+                },
+                Err(reason) => reason,
+            };
+            link.undo(load);
+            return Err(reason);
+        }
+    }
+
+    /// The bag is full, and nobody has mapped it yet: a larger one takes its place.
+    fn enlarge(&mut self) -> Result<(), SendFailure> {
+        let Some(bag) = &mut self.bag else { return Err(SendFailure::Dead) };
+        let bytes = u64::from(abi::limits::LANE_BYTES_MAX);
+        let (larger, fd) = bag
+            .larger()
+            .ok_or(SendFailure::TooLong { bytes })?
+            .map_err(|error| SendFailure::System(error.kind()))?;
+        self.bag = Some(larger);
+        self.fd = Some(fd);
+        Ok(())
+    }
+
+    /// What the new owner is to map the bag by, if that is another now.
+    pub(crate) const fn take_fd(&mut self) -> Option<OwnedFd> {
+        self.fd.take()
     }
 
     /// Locks the port, if nothing has come since it was made ready.
@@ -162,7 +197,22 @@ impl Pack {
     }
 
     /// Lists the rights that are out and shows the bag to whoever will map it.
-    pub(crate) fn list(&mut self, link: &Arc<Link>, state: &mut PortState) -> bool {
+    ///
+    /// # Errors
+    /// [`SendFailure::TooLong`] where no bag is large enough, and what the system
+    /// refuses.
+    pub(crate) fn list(
+        &mut self,
+        link: &Arc<Link>,
+        state: &mut PortState,
+    ) -> Result<(), SendFailure> {
+        while !self.list_all(link, state) {
+            self.enlarge()?;
+        }
+        Ok(())
+    }
+
+    fn list_all(&mut self, link: &Arc<Link>, state: &mut PortState) -> bool {
         let Some(bag) = &mut self.bag else { return false };
         let (passport, turns) = state.passport();
         let mut fits = bag.passport(&passport, turns, None);
@@ -214,9 +264,12 @@ impl Pack {
                 .map(|(number, via, ticket)| ((*number, *via), *ticket))
                 .collect::<std::collections::HashMap<_, _>>()
                 .into(),
+            charges: Default::default(),
             own: Arc::clone(&own),
+            own_ended: Default::default(),
             parked: Default::default(),
         });
+        own.speak_to(&gone);
         state.go(after, &own);
         self.port.set_gone(gone);
         link.note_went(&self.port);
@@ -227,6 +280,8 @@ impl Pack {
         after.join(own);
         for (number, via, _) in &self.listed {
             if let Some((peer, slot)) = state.board_of(*number, *via) {
+                // Whoever is to follow may have all threads busy, and others wait.
+                after.ring(Arc::clone(&peer));
                 after.look(peer, slot);
             }
         }

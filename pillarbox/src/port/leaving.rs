@@ -68,9 +68,9 @@ impl PortCore {
     ) -> Result<(), Offence> {
         let mut state = lock(&self.state);
         if let Some(gone) = self.gone() {
+            let granted = state.queue.pass_on_left(Holder::Link(link.number, via));
             drop(state);
-            gone.arrive(link, via, message, after);
-            return Ok(());
+            return gone.arrive(link, via, message, granted, after);
         }
         if let Some(board) = state.boards.get_mut(&(link.number, via)) {
             board.came += 1;

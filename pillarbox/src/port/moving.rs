@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use abi::Slot;
-use abi::bag::{Passport, Place, armed};
+use abi::bag::{Origin, Passport, Place, armed};
 use abi::board::{Life, State};
 use rights::queue::Labelled;
 use rights::senders::NoSenders;
@@ -39,7 +39,7 @@ impl PortCore {
     }
 
     /// Whether the receive right may go to another task now.
-    pub(crate) fn may_move(&self) -> Result<(), SendFailure> {
+    pub(crate) fn may_move(self: &Arc<Self>) -> Result<(), SendFailure> {
         if self.task.has_followers(self.id) {
             return Err(SendFailure::Unsettled);
         }
@@ -47,7 +47,15 @@ impl PortCore {
         if !state.alive {
             return Err(SendFailure::Dead);
         }
-        if state.facets.has_any() { Err(SendFailure::HasTerms) } else { Ok(()) }
+        if state.once > abi::limits::MOVED_PROMISES {
+            return Err(SendFailure::TooManyPromises(state.once));
+        }
+        if state.facets.has_any() {
+            return Err(SendFailure::HasTerms);
+        }
+        drop(state);
+        let most = abi::limits::BAG_DEPTH;
+        if self.depth(most) > most { Err(SendFailure::NestedTooDeep) } else { Ok(()) }
     }
 
     /// Bytes a bag must hold for what is known now.
@@ -113,19 +121,27 @@ impl PortCore {
         let port = PortCore::new(task, &options);
         {
             let mut state = lock(&port.state);
-            state.queue.go_on_from(turns);
+            state.queue.go_on_from(turns, passport.dropped);
+            state.senders.go_on_from(passport.made);
             state.options = options;
         }
         port
     }
 
     /// A message that came with the port, or through its old owner.
-    pub(crate) fn adopt(&self, message: Message, place: Place, pulses: u64, after: &mut After) {
+    pub(crate) fn adopt(&self, message: Message, origin: &Origin, after: &mut After) {
+        let (place, pulses) = (origin.place, origin.pulses);
         if place == Place::Promised {
             self.arrive_once(message, after);
             return;
         }
         let mut state = lock(&self.state);
+        if let Some(gone) = self.gone() {
+            // It has gone on meanwhile. The right it came on is nobody's there.
+            drop(state);
+            gone.forward(Origin { ticket: 0, ..*origin }, message, after);
+            return;
+        }
         if !state.alive {
             drop(state);
             after.drop_later(message);
@@ -146,9 +162,11 @@ impl PortCore {
         state.note_asking(now_ns, after);
     }
 
-    /// So many promises are out that came with the port.
-    pub(crate) fn set_promises(&self, promises: u64) {
-        lock(&self.state).once = promises;
+    /// What the last passport before the move said.
+    pub(crate) fn go_on_as(&self, passport: &Passport, turns: u64) {
+        let mut state = lock(&self.state);
+        state.queue.go_on_from(turns, passport.dropped);
+        state.once = passport.promises;
     }
 
     /// Raises what one holder may send by what it sends again.
@@ -181,6 +199,8 @@ impl PortState {
             },
             armed: 0,
             promises: self.once,
+            made: self.senders.made(),
+            dropped: self.queue.dropped(),
         };
         (passport, self.queue.turns())
     }
@@ -260,8 +280,9 @@ impl PortState {
         self.alive = false;
         self.wake_own_senders(after);
         after.leave_sets(self.leave_sets());
-        // Whoever asked for room looks there.
-        after.fire.extend(self.room.take().map(|to| (to, Notification::SendPossible)));
+        if let Some(to) = self.room.take() {
+            after.watch_room(Arc::clone(own), to);
+        }
         for to in self.dead_name.drain(..) {
             after.watch(Arc::clone(own), to);
         }

@@ -63,9 +63,9 @@ impl PortCore {
         let now_ns = self.task.now_ns();
         let mut state = lock(&self.state);
         if let Some(gone) = self.gone() {
+            let granted = state.queue.pulses.arrive(holder);
             drop(state);
-            gone.pulse(pulse, after);
-            return Ok(());
+            return gone.pulse(pulse, granted, after);
         }
         if !state.alive {
             after.drop_later(pulse);

@@ -14,10 +14,10 @@ use super::spilling::OwnQueued;
 use super::{PortCore, PortOptions};
 use crate::core::TaskCore;
 use crate::error::SendFailure;
-use crate::link::{Join, Link};
+use crate::link::{Charge, Join, Link};
 use crate::message::{Message, Notification};
 use crate::moving::gone::Gone;
-use crate::right::SendOnceRight;
+use crate::right::{SendOnceRight, SendRight};
 use crate::set::SetCore;
 use crate::special::kernel;
 use crate::wait::Waiter;
@@ -123,10 +123,16 @@ pub(crate) struct After {
     pub(super) dropped: Vec<Message>,
     pub(super) refused: Vec<Message>,
     pub(super) let_go: Vec<SendOnceRight>,
+    /// What messages that were passed on counted against their senders.
+    charges: Vec<Charge>,
+    /// Peers that must read what was said, whatever their threads are doing.
+    rings: Vec<Arc<Link>>,
     /// Whoever polls for this task is told.
     tell: Option<Arc<TaskCore>>,
     joins: Vec<Arc<Join>>,
     watches: Vec<(Arc<Join>, SendOnceRight)>,
+    rooms_moved: Vec<(Arc<Join>, SendOnceRight)>,
+    ask_rooms: Vec<(SendRight, SendOnceRight)>,
     again: Vec<Arc<Link>>,
     forwards: Vec<Arc<Gone>>,
     armed: Vec<(Arc<PortCore>, SendOnceRight)>,
@@ -158,6 +164,21 @@ impl After {
     /// Somebody wants to hear of the end of a right that follows its port.
     pub(crate) fn watch(&mut self, join: Arc<Join>, to: SendOnceRight) {
         self.watches.push((join, to));
+    }
+
+    /// Somebody wants to hear of room in a port that a right follows.
+    pub(crate) fn watch_room(&mut self, join: Arc<Join>, to: SendOnceRight) {
+        self.rooms_moved.push((join, to));
+    }
+
+    /// The same of a port of our own.
+    pub(crate) fn ask_for_room(&mut self, port: SendRight, to: SendOnceRight) {
+        self.ask_rooms.push((port, to));
+    }
+
+    /// Drops a right later, if there is one.
+    pub(crate) fn let_go_of(&mut self, right: Option<SendOnceRight>) {
+        self.let_go.extend(right);
     }
 
     /// Messages for a port that has gone wait to be named.
@@ -208,6 +229,16 @@ impl After {
         self.fire.push((right, what));
     }
 
+    /// Bytes go back to their sender later.
+    pub(crate) fn let_charges_go(&mut self, charges: Vec<Charge>) {
+        self.charges.extend(charges);
+    }
+
+    /// A peer is to read what it was told, though its threads may all be busy.
+    pub(crate) fn ring(&mut self, link: Arc<Link>) {
+        self.rings.push(link);
+    }
+
     /// Drops a right later.
     pub(crate) fn let_go(&mut self, right: SendOnceRight) {
         self.let_go.push(right);
@@ -219,6 +250,9 @@ impl After {
         }
         for (link, slot) in self.looks {
             link.say_look(slot);
+        }
+        for link in self.rings {
+            link.ring_now();
         }
         for message in self.refused {
             message.refuse();
@@ -259,6 +293,18 @@ impl After {
         for (join, to) in self.watches {
             join.watch_death(to);
         }
+        for (join, to) in self.rooms_moved {
+            let mut after = After::default();
+            let before = join.watch_room(to, &mut after);
+            after.let_go_of(before);
+            after.run();
+        }
+        for (port, to) in self.ask_rooms {
+            // It comes back where nobody is there any more, and is told so.
+            if let Err(error) = port.notify_room(to) {
+                error.right.notify(Notification::DeadName);
+            }
+        }
         for join in self.joins {
             let mut after = After::default();
             let task = Arc::clone(&join.task);
@@ -274,6 +320,7 @@ impl After {
             kernel::serve(&port);
         }
         drop(self.let_go);
+        drop(self.charges);
         if let Some(task) = self.tell {
             task.tell_pollers();
         }
