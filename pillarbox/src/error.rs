@@ -73,7 +73,7 @@ pub enum SendFailure {
     #[error("{0} send-once rights to the port are out, {limit} may be when it moves", limit = limits::MOVED_PROMISES)]
     TooManyPromises(u64),
     /// A receive right in the message is of a port with rights on terms, which do
-    /// not move.
+    /// not move, or with messages that came in through a membrane.
     #[error("the port has send rights with terms, and cannot go to another task")]
     HasTerms,
     /// The receiver holds as many rights of ours as one link carries.

@@ -122,6 +122,9 @@ pub enum FacetError {
     /// More ids are listed than one right may list.
     #[error("the terms list {0} ids, the limit is {limit}", limit = limits::FACET_IDS)]
     TooManyIds(usize),
+    /// A receive right: what is received from its port would go round a membrane.
+    #[error("a receive right passes through no membrane")]
+    ReceiveRight,
     /// This task has as many facets as it may.
     #[error("the task has as many rights with terms as it may")]
     TooMany,

@@ -18,7 +18,7 @@ use crate::core::TaskCore;
 use crate::error::SendFailure;
 use crate::facet::{Facet, FacetError, Terms};
 use crate::message::{Message, Right};
-use crate::port::After;
+use crate::port::{After, ReceiveRight};
 use crate::right::{SendOnceRight, SendRight, Settled};
 use crate::task::Task;
 use crate::wait::parking::lock;
@@ -241,9 +241,14 @@ impl Message {
         for membrane in within.iter().rev() {
             let none = SendRight::dead(&membrane.task);
             for right in &mut self.rights {
-                if let Right::Send(right) = right {
-                    let came = std::mem::replace(right, none.clone());
-                    *right = membrane.hold(came);
+                match right {
+                    Right::Send(right) => {
+                        let came = std::mem::replace(right, none.clone());
+                        *right = membrane.hold(came);
+                    }
+                    // What would be received from it came round the membrane.
+                    Right::Receive(right) => *right = ReceiveRight::ended(&membrane.task),
+                    Right::SendOnce(_) => {}
                 }
             }
         }
@@ -307,6 +312,9 @@ impl MembraneCore {
     pub(crate) fn carry_out(self: &Arc<Self>, message: &mut Message) -> Result<Kept, SendFailure> {
         if self.is_revoked() {
             return Err(SendFailure::Revoked);
+        }
+        if message.rights.iter().any(|right| matches!(right, Right::Receive(_))) {
+            return Err(SendFailure::NotWrapped(FacetError::ReceiveRight));
         }
         message.replace_rights(|right| {
             if let Some(passage) = right.passage() {
@@ -387,6 +395,10 @@ impl MembraneCore {
 /// answer to a call on a right that came in through it. Each send right in there
 /// is held by the membrane. So both sides of a whole graph of objects are inside,
 /// however they were come by.
+///
+/// A receive right passes through no membrane, since what is received from its port
+/// would go round it: going out it is refused, with
+/// [`SendFailure::NotWrapped`]; coming in its port ends.
 ///
 /// What is not inside: rights to ports of other tasks that go out, which only
 /// their owners could take back; send-once rights of this task that go out, each

@@ -10,7 +10,7 @@ use family::linked::give;
 use family::{long, settled};
 use pillarbox::{
     Capacity, Deadline, Left, Message, Notification, Order, Overflow, PortOptions, ReceiveRight,
-    SendRight, Task,
+    SendFailure, SendRight, Task,
 };
 
 /// Two linked tasks and a way from the first to the second.
@@ -177,4 +177,35 @@ fn what_was_counted_is_counted_on() {
     });
     let gone = gone.unwrap();
     assert_eq!((gone.notification(), gone.tag()), (Some(Notification::NoSenders), 3));
+}
+
+#[test]
+fn what_is_too_much_for_a_bag_stays_and_says_so() {
+    let (old, _new, inbox, way) = pair();
+    let refused = |port: ReceiveRight| {
+        let error = way.send(Message::new("port").with_right(port), long()).unwrap_err();
+        let mut message = *error.message;
+        let back = message.take_rights().pop().and_then(|right| right.into_receive().ok());
+        (error.reason, back.expect("it comes back"))
+    };
+    // More promises than a bag tells of.
+    let port = old.port(Capacity::Bounded(1));
+    let most = pillarbox::limits::MOVED_PROMISES;
+    let mut promises: Vec<_> = (0..=most).map(|_| port.make_send_once().unwrap()).collect();
+    let (reason, port) = refused(port);
+    assert_eq!(reason, SendFailure::TooManyPromises(most + 1));
+    drop(promises.pop());
+    assert!(port.receive(long()).unwrap().notification().is_some());
+    drop(hand_over(port, &way, &inbox));
+    drop(promises);
+    // Ports in the queues of ports, deeper than bags lie in bags.
+    let mut outer = old.port(Capacity::Bounded(1));
+    for _ in 0..pillarbox::limits::BAG_DEPTH {
+        let around = old.port(Capacity::Bounded(1));
+        around.make_send().unwrap().send(Message::new("").with_right(outer), long()).unwrap();
+        outer = around;
+    }
+    let (reason, outer) = refused(outer);
+    assert_eq!(reason, SendFailure::NestedTooDeep);
+    drop(outer);
 }

@@ -413,14 +413,23 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// A holder sends again what it had sent to another owner: so many places more,
     /// written off from the beginning, since nobody waits for what is free. Returns
     /// its new grant.
+    ///
+    /// The number is the holder's word. No more were granted than the port holds,
+    /// and one message it may have left.
     pub fn grant_more(&mut self, holder: K, places: u64) -> Option<u64> {
         if self.open {
             return None;
         }
+        let most = match self.capacity {
+            Capacity::Bounded(most) => u64::from(most) + 1,
+            Capacity::Rendezvous | Capacity::Unbounded => u64::from(u32::MAX),
+        };
+        let places = places.min(most);
         let entry = self.holders.get_mut(&holder)?;
-        entry.granted += places;
-        entry.written_off += places;
-        Some(entry.granted)
+        let granted = entry.granted.saturating_add(places);
+        entry.written_off += granted - entry.granted;
+        entry.granted = granted;
+        Some(granted)
     }
 
     /// A message was taken, or dropped, out of the queue. Its place goes to who

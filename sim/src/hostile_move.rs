@@ -93,6 +93,8 @@ impl World {
                     overflow: 0,
                     armed: 0,
                     promises,
+                    made: self.chance.below(3),
+                    dropped: self.chance.below(3),
                 };
                 body.extend_from_slice(&passport.encode());
                 if self.chance.below(3) == 0 {

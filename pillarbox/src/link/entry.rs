@@ -347,14 +347,14 @@ impl Entry {
         }
         let header = Header { tag: question, ..Header::new(Kind::Status, self.slot) };
         let asked = AskedStatus { link: Arc::clone(&self.link), question, cell };
-        if self.say(header) {
-            return Ok(asked);
+        if !self.say(header) {
+            // The port has gone elsewhere: who asked looks there.
+            let mut after = After::default();
+            asked.cell.fail(&mut after);
+            self.look(&mut after);
+            after.run();
         }
-        // The port has gone elsewhere: so does the question.
-        let mut after = After::default();
-        self.look(&mut after);
-        after.run();
-        Err(StatusError::Dead)
+        Ok(asked)
     }
 }
 

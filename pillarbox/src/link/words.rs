@@ -184,7 +184,14 @@ impl Link {
         let join = join.upgrade();
         match kind {
             RightKind::Send => {
-                let held = self.learn(slot)?;
+                let held = match self.learn(slot) {
+                    Ok(held) => held,
+                    Err(offence) => {
+                        // Nobody will answer the claim again.
+                        turn.refused.extend(join);
+                        return Err(offence);
+                    }
+                };
                 match join {
                     Some(join) => join.follow_joined(Joined::Send(held), have, &mut turn.after),
                     // The right was dropped meanwhile: it goes home at once.

@@ -47,6 +47,13 @@ impl Bag {
         Some(Ok((larger, fd)))
     }
 
+    /// An empty one for this to go on in, twice as large where there may be such: few
+    /// of them are on their way at a time, however much they bring.
+    pub(super) fn next(&self) -> Option<io::Result<(Bag, OwnedFd)>> {
+        let bytes = self.writer.lane_bytes().saturating_mul(2).min(limits::LANE_BYTES_MAX);
+        Bag::create(bytes as usize)
+    }
+
     /// Writes a frame that nobody sees yet. False where the bag is full.
     pub(crate) fn append(&mut self, header: Header, parts: &[&[u8]]) -> bool {
         let bytes: usize = parts.iter().map(|part| part.len()).sum();

@@ -272,8 +272,8 @@ impl Gone {
         {
             let mut bag = lock(&self.bag);
             if !frame(&mut bag) {
-                // Large enough for any frame.
-                let Some(Ok((mut more, fd))) = Bag::create(0) else { return false };
+                // Large enough for any frame, and ever fewer for ever more.
+                let Some(Ok((mut more, fd))) = bag.next() else { return false };
                 if !frame(&mut more) {
                     return false;
                 }

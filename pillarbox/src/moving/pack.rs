@@ -62,10 +62,7 @@ impl Pack {
         Pack::begin_settled(link, port).inspect_err(|_| port.spill_again())
     }
 
-    fn begin_settled(
-        link: &Arc<Link>,
-        port: &Arc<PortCore>,
-    ) -> Result<Pack, SendFailure> {
+    fn begin_settled(link: &Arc<Link>, port: &Arc<PortCore>) -> Result<Pack, SendFailure> {
         let bytes = port.bytes_to_move(link.task.links().as_slice()) + SLACK;
         let (mut bag, fd) = Bag::create(bytes)
             .ok_or(SendFailure::TooLong { bytes: bytes as u64 })?

@@ -50,7 +50,8 @@ impl PortCore {
         if state.once > abi::limits::MOVED_PROMISES {
             return Err(SendFailure::TooManyPromises(state.once));
         }
-        if state.facets.has_any() {
+        let came_in = |message: &Message| message.within.is_some();
+        if state.facets.has_any() || state.queue.iter().any(came_in) {
             return Err(SendFailure::HasTerms);
         }
         drop(state);

@@ -177,6 +177,13 @@ impl Peer {
         self.send(to, &attached, b"ready");
     }
 
+    /// Waits until the other side has read all that was said, or has hung up.
+    pub(crate) fn wait_until_read(&self) {
+        while self.page.tail() != self.writer.head() && !self.is_over() {
+            std::thread::yield_now();
+        }
+    }
+
     /// Wakes whoever may sleep on the other side.
     pub(crate) fn ring(&self) {
         self.own.wake_head();

@@ -308,3 +308,13 @@ fn an_idle_place_keeps_no_accepted_message_from_an_empty_queue() {
     assert!(window.admit(true));
     assert_eq!(window.arrive('b'), Ok(Arrival::Beside));
 }
+
+#[test]
+fn what_is_sent_again_is_no_more_than_the_port_holds() {
+    let mut window = Window::new(Capacity::Bounded(5));
+    let before = window.join('a');
+    assert_eq!(window.grant_more('a', u64::MAX), Some(before + 6));
+    let mut window = Window::new(Capacity::Rendezvous);
+    let before = window.join('a');
+    assert_eq!(window.grant_more('a', 2), Some(before + 2));
+}

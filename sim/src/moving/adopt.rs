@@ -35,10 +35,10 @@ impl World {
             return Err(Offence::TicketReused);
         }
         let first = bag.first;
-        let frame = bag.lane.take()?.ok_or(Offence::BodyMalformed)?;
+        let frame = bag.lane.take()?.ok_or(Offence::BagMalformed)?;
         bag.lane.announce();
         if frame.header.kind != Kind::Port {
-            return Err(Offence::BodyMalformed);
+            return Err(Offence::BagMalformed);
         }
         let (words, body) = frame.parts();
         let attached = Attached::decode(frame.header.flags, words)?;
@@ -62,7 +62,8 @@ impl World {
         self.first_names.insert(port, first);
         self.homes.insert(first, me);
         if let Some(state) = self.port(me, port) {
-            state.queue.go_on_from(frame.header.tag);
+            state.queue.go_on_from(frame.header.tag, passport.dropped);
+            state.senders.go_on_from(passport.made);
         }
         let adopted = Adopted {
             port,
@@ -184,7 +185,7 @@ impl World {
         let Some(adopted) = self.tasks[me].adopted.get_mut(&key) else { return Ok(()) };
         let port = adopted.port;
         if origin.place == Place::Promised {
-            adopted.promises = adopted.promises.checked_sub(1).ok_or(Offence::WindowExceeded)?;
+            adopted.promises = adopted.promises.checked_sub(1).ok_or(Offence::PromisesExceeded)?;
         }
         let attached = Attached::decode(frame.header.flags, words)?;
         let rights = self.accept(me, giver, &attached)?;

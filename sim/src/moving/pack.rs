@@ -138,6 +138,8 @@ impl World {
             overflow: 0,
             armed: if attached.rights.is_empty() { 0 } else { armed::NO_SENDERS },
             promises: promises as u64,
+            made: state.senders.made(),
+            dropped: state.queue.dropped(),
         };
         in_bag(Kind::Port, state.queue.turns(), attached, &passport.encode())
     }
