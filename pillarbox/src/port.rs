@@ -121,6 +121,13 @@ impl PortCore {
         lock(&self.state).alive
     }
 
+    /// Whether it is alive here, or has gone to another task. Who looked up where a
+    /// right leads may find here that the port went meanwhile.
+    pub(crate) fn is_alive_anywhere(&self) -> bool {
+        // In this order: both change under one lock.
+        self.is_alive() || self.gone().is_some()
+    }
+
     pub(crate) fn status(&self) -> PortStatus {
         let state = lock(&self.state);
         PortStatus {
@@ -176,8 +183,10 @@ impl PortCore {
             }
         };
         drop(gone);
-        if let Some(to) = late {
-            to.notify(Notification::DeadName);
+        match (late, self.gone()) {
+            (None, _) => {}
+            (Some(to), Some(gone)) => gone.own().watch_death(to),
+            (Some(to), None) => to.notify(Notification::DeadName),
         }
     }
 

@@ -315,7 +315,7 @@ impl SendRight {
             return true;
         }
         match self.resolve().settled() {
-            Settled::Own(port) => !port.is_alive(),
+            Settled::Own(port) => !port.is_alive_anywhere(),
             Settled::Facet(facet) => !facet.port.is_alive() || facet.has_ended(),
             Settled::Import(entry) => entry.is_dead(),
             Settled::Joining(_) => false,
@@ -371,7 +371,7 @@ impl SendRight {
     pub(crate) fn leads_elsewhere(&self) -> bool {
         match self.settled() {
             Settled::Joining(_) => true,
-            Settled::Own(port) => port.is_alive(),
+            Settled::Own(port) => port.is_alive_anywhere(),
             settled @ Settled::Import(entry) => settled.follows() || !entry.is_dead(),
             Settled::Facet(_) | Settled::Dead => false,
         }

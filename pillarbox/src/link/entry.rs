@@ -133,10 +133,9 @@ impl Entry {
     }
 
     pub(crate) fn is_dead(&self) -> bool {
-        if self.has_moved() {
-            return false;
-        }
-        self.dead.load(Ordering::Relaxed) || self.link.is_dead() || self.slot_is_dead()
+        // In this order: a port that goes at this moment has gone by the second look.
+        (self.dead.load(Ordering::Relaxed) || self.link.is_dead() || self.slot_is_dead())
+            && !self.has_moved()
     }
 
     /// Whether the port has gone, or is about to go, to another task.
@@ -202,10 +201,10 @@ impl Entry {
     }
 
     fn slot_is_dead(&self) -> bool {
-        self.link
-            .peer
-            .life(self.slot.index)
-            .is_none_or(|life| life.generation != self.slot.generation || life.state != State::Live)
+        self.link.peer.life(self.slot.index).is_none_or(|life| {
+            let ours = life.generation == self.slot.generation;
+            !(ours && matches!(life.state, State::Live | State::Moved))
+        })
     }
 
     /// Whether it was seen dead: one load, for every send.
@@ -241,7 +240,7 @@ impl Entry {
     pub(crate) fn look(&self, after: &mut After) {
         if self.has_moved() {
             self.follow(after);
-        } else if self.slot_is_dead() {
+        } else if self.slot_is_dead() && !self.has_moved() {
             self.mark_dead(after);
         }
     }

@@ -345,10 +345,15 @@ impl Link {
     /// Whether the port lives and has granted a place.
     fn may_send(&self, entry: &Entry) -> Result<(), Blocked> {
         let change = self.peer.change();
+        // What was claimed at another task was claimed with how much came here: from
+        // then on no more does, whatever was granted before.
+        if entry.moved().get().is_some() && entry.has_moved() {
+            return Err(Blocked::Fail(SendFailure::Dead));
+        }
         if entry.change_seen.load(Ordering::Relaxed) != change {
-            entry.change_seen.store(change, Ordering::Relaxed);
             let mut after = crate::port::After::default();
             entry.look(&mut after);
+            entry.change_seen.store(change, Ordering::Relaxed);
             if entry.has_moved() {
                 self.task.run_later(after);
                 return Err(Blocked::Fail(SendFailure::Dead));

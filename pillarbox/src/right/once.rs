@@ -148,7 +148,7 @@ impl SendOnceRight {
             }
         }
         let sent = match self.settle() {
-            Some(Once::Own(Sink::Port(port))) if !port.is_alive() && port.gone().is_none() => {
+            Some(Once::Own(Sink::Port(port))) if !port.is_alive_anywhere() => {
                 Err((SendFailure::Dead, message))
             }
             Some(Once::Own(sink)) => {

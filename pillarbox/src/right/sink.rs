@@ -61,7 +61,7 @@ impl Sink {
     /// Whether anybody is there to take a message.
     pub(crate) fn is_open(&self) -> bool {
         match self {
-            Sink::Port(port) => port.is_alive() || port.gone().is_some(),
+            Sink::Port(port) => port.is_alive_anywhere(),
             Sink::Facet(facet) => facet.port.is_alive() && !facet.has_ended(),
             Sink::Reply(cell) => !cell.state().is_gone(),
         }
