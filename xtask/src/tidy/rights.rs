@@ -24,7 +24,7 @@ pub(super) fn told(tree: &Tree) -> Vec<Finding> {
                         "{operation} has no row under `{right}` in {TABLE}: say what it permits \
                          and which test shows it"
                     );
-                    found.push(Finding { advice: true, ..Finding::new(path, number, what) });
+                    found.push(Finding::new(path, number, what));
                 }
                 known.insert(operation);
             }
