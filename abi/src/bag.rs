@@ -55,11 +55,13 @@ pub struct Passport {
     pub made: u64,
     /// Messages that its overflow policy dropped so far.
     pub dropped: u64,
+    /// A number the port got at its first move: it knows itself again by it.
+    pub birth: u64,
 }
 
 impl Passport {
     /// Bytes of an encoded passport.
-    pub const BYTES: usize = 40;
+    pub const BYTES: usize = 48;
 
     /// The passport as it lies in the frame.
     pub fn encode(&self) -> [u8; Self::BYTES] {
@@ -72,7 +74,8 @@ impl Passport {
         bytes[15] = self.armed;
         bytes[16..24].copy_from_slice(&self.promises.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.made.to_le_bytes());
-        bytes[32..].copy_from_slice(&self.dropped.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.dropped.to_le_bytes());
+        bytes[40..].copy_from_slice(&self.birth.to_le_bytes());
         bytes
     }
 
@@ -99,6 +102,7 @@ impl Passport {
             promises: u64_at(bytes, 16).ok_or(SHORT)?,
             made: u64_at(bytes, 24).ok_or(SHORT)?,
             dropped: u64_at(bytes, 32).ok_or(SHORT)?,
+            birth: u64_at(bytes, 40).ok_or(SHORT)?,
         };
         let bounded = u64::from(limits::CAPACITY_MESSAGES);
         let possible = (passport.capacity <= bounded || passport.capacity == u64::MAX)
@@ -223,6 +227,7 @@ mod tests {
             promises: 5,
             made: 6,
             dropped: 8,
+            birth: 9,
         };
         assert_eq!(Passport::decode(&passport.encode()), Ok(passport));
         let out = OutRight {

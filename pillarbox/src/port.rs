@@ -15,7 +15,7 @@ mod sets;
 mod spilling;
 mod state;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use abi::board::{Life, State};
@@ -53,6 +53,8 @@ pub(crate) struct PortCore {
     pub(crate) task: Arc<TaskCore>,
     state: Mutex<PortState>,
     gone: GoneCell,
+    /// Drawn when it first goes to another task.
+    birth: OnceLock<u64>,
 }
 
 impl PortCore {
@@ -68,6 +70,7 @@ impl PortCore {
                 OwnQueued::of(task),
             )),
             gone: GoneCell::new(),
+            birth: OnceLock::new(),
         });
         if task.check().is_ok() {
             task.note_port(id, Arc::downgrade(&core));

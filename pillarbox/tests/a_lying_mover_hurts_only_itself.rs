@@ -38,6 +38,7 @@ const PORT: Passport = Passport {
     promises: 0,
     made: 0,
     dropped: 0,
+    birth: 0,
 };
 
 // ---- bags as nobody packs them ---------------------------------------------------

@@ -21,7 +21,11 @@ impl World {
         let mut accepted = Vec::new();
         for reference in attached.reply.iter().chain(&attached.rights) {
             match self.accept_one(me, peer, *reference) {
-                Ok(right) => accepted.push(right),
+                Ok(right) => {
+                    accepted.push(right);
+                    // It may have come home to a port that our own have followed.
+                    self.own_joined(me);
+                }
                 Err(offence) => {
                     for right in accepted {
                         self.let_go(me, right);

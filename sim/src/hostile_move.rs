@@ -95,6 +95,7 @@ impl World {
                     promises,
                     made: self.chance.below(3),
                     dropped: self.chance.below(3),
+                    birth: self.chance.below(u64::MAX),
                 };
                 body.extend_from_slice(&passport.encode());
                 if self.chance.below(3) == 0 {

@@ -24,7 +24,7 @@ impl World {
         let port = self.number() as u32;
         let receive = self.tasks[me].keep(Right::Receive(port));
         self.tasks[me].space.insert(receive);
-        let mut state = self.new_port(capacity, receive);
+        let mut state = self.new_port(capacity, receive, u64::from(port));
         state.senders.add();
         self.tasks[me].ports.insert(port, state);
         self.homes.insert(port, me);
@@ -39,10 +39,16 @@ impl World {
     }
 
     /// An empty port without senders.
-    pub(crate) fn new_port(&self, capacity: Capacity, receive: RightNumber) -> PortState {
+    pub(crate) fn new_port(
+        &self,
+        capacity: Capacity,
+        receive: RightNumber,
+        birth: u64,
+    ) -> PortState {
         PortState {
             queue: Port::new(capacity),
             alive: true,
+            birth,
             senders: Senders::default(),
             armed: None,
             receive,

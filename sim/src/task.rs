@@ -80,6 +80,8 @@ impl rights::queue::Labelled for Mail {}
 pub(crate) struct PortState {
     pub(crate) queue: Port<Mail, Holder>,
     pub(crate) alive: bool,
+    /// What it knows itself again by where it has been before.
+    pub(crate) birth: u64,
     pub(crate) senders: Senders,
     /// The right that is to hear of no senders.
     pub(crate) armed: Option<RightNumber>,

@@ -97,9 +97,9 @@ pub(crate) struct Load {
     pub(super) extra: Vec<u8>,
     /// The body, where it is too long for the lane.
     pub(super) body_fd: Option<OwnedFd>,
-    /// Receive rights that go with it.
-    pub(super) packs: Vec<Pack>,
-    /// Their bags.
+    /// Receive rights that go with it, and those in the queues of their ports.
+    pub(crate) packs: Vec<Pack>,
+    /// The bags of those it names itself.
     pub(super) bags: Vec<OwnedFd>,
     undo: Vec<Undo>,
     /// Slots of the peer's that it names.
@@ -216,15 +216,17 @@ impl Link {
                     let mut pack = Pack::begin(self, right.core(), deadline)?;
                     let ready = pack.ready(self, deadline);
                     let ticket = pack.ticket;
+                    let inner = pack.take_inner();
                     load.bags.extend(pack.take_fd());
                     load.packs.push(pack);
+                    load.packs.extend(inner);
                     ready?;
                     RightRef::Receive(ticket)
                 }
             };
             load.attached.rights.push(name);
         }
-        load.attached.descriptors = (message.descriptors.len() + load.packs.len()) as u16;
+        load.attached.descriptors = (message.descriptors.len() + load.bags.len()) as u16;
         if message.body().len() > limits::INLINE_BYTES {
             let fd = shm::body::Body::create(&[message.body()])
                 .map_err(|error| SendFailure::System(error.kind()))?;

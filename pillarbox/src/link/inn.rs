@@ -15,7 +15,7 @@ use abi::{Offence, Slot, Ticket, limits};
 use shm::LaneReader;
 use shm::socket::Received;
 
-use super::out::{BAG_DESCRIPTORS, DESCRIPTORS};
+use super::out::{BAG_DESCRIPTORS, BAG_VOID, DESCRIPTORS};
 use super::spill::{SPILL, SPILL_DESCRIPTORS};
 use super::spilled::Spilled;
 use super::{End, Join, Link};
@@ -265,6 +265,13 @@ impl Link {
                         turn.foreign.extend(oldest.into_iter().flat_map(|old| old.descriptors));
                     }
                 }
+                Received::Packet { bytes: 8, descriptors, .. }
+                    if buffer.starts_with(&BAG_VOID) && descriptors.is_empty() =>
+                {
+                    let number = u32::from_le_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
+                    let void = take_packet(&mut inn.bag_packets, number);
+                    turn.foreign.extend(void.into_iter().flat_map(|packet| packet.descriptors));
+                }
                 Received::Packet { bytes: 12, mut descriptors, .. }
                     if buffer.starts_with(&SPILL) =>
                 {
@@ -314,8 +321,8 @@ impl Link {
         Err(Offence::DescriptorsMissing)
     }
 
-    /// The descriptors of a message in a bag. Those before it were of a move that
-    /// failed; what is not here was pushed out by later ones.
+    /// The descriptors of a message in a bag: in any order, since ports lie in the
+    /// queues of ports. What is not here was pushed out by later ones.
     pub(super) fn bag_packet(
         self: &Arc<Self>,
         inn: &mut Inn,
@@ -323,18 +330,8 @@ impl Link {
         turn: &mut Turn,
     ) -> Result<Packet, Offence> {
         let _ = self.read_packets(inn, turn)?;
-        while let Some(packet) = inn.bag_packets.front() {
-            let ahead = packet.number.wrapping_sub(number);
-            if ahead != 0 && ahead < u32::MAX / 2 {
-                break;
-            }
-            let Some(packet) = inn.bag_packets.pop_front() else { break };
-            if ahead == 0 {
-                return Ok(packet);
-            }
-            turn.foreign.extend(packet.descriptors);
-        }
-        Ok(Packet { number, descriptors: Vec::new(), lost: true })
+        let packet = take_packet(&mut inn.bag_packets, number);
+        Ok(packet.unwrap_or(Packet { number, descriptors: Vec::new(), lost: true }))
     }
 
     fn take_frame(
@@ -415,4 +412,10 @@ impl Link {
             }
         }
     }
+}
+
+/// Takes the packet of this number out of those that wait.
+fn take_packet(packets: &mut VecDeque<Packet>, number: u32) -> Option<Packet> {
+    let at = packets.iter().position(|packet| packet.number == number)?;
+    packets.remove(at)
 }

@@ -8,7 +8,7 @@ use abi::frame::{Header, Kind, flag};
 use shm::socket::SendPacketError;
 
 use super::carry::Load;
-use super::out::{BAG_DESCRIPTORS, Blocked, descriptor_packet};
+use super::out::{BAG_DESCRIPTORS, BAG_VOID, Blocked, descriptor_packet};
 use super::send::describe;
 use super::{Entry, Link};
 use crate::deadline::Deadline;
@@ -18,6 +18,24 @@ use crate::moving::bag::Bag;
 use crate::moving::pack::Pack;
 use crate::port::After;
 use crate::wait::parking::lock;
+
+/// A port could not be made ready to go.
+pub(crate) struct NotReady(pub(crate) SendFailure);
+
+impl From<NotReady> for Blocked {
+    fn from(NotReady(reason): NotReady) -> Self {
+        match reason {
+            SendFailure::Full | SendFailure::NotJoined(_) => Blocked::Room,
+            other => Blocked::Fail(other),
+        }
+    }
+}
+
+impl From<NotReady> for SendFailure {
+    fn from(NotReady(reason): NotReady) -> Self {
+        reason
+    }
+}
 
 /// How often a message is tried that may not wait, while messages still come to
 /// the port that goes with it.
@@ -108,39 +126,66 @@ impl Link {
         message: &Message,
         load: &mut Load,
     ) -> Result<(), Blocked> {
+        self.move_ports(load, |load, exported, mark| {
+            let mut out = lock(&self.out);
+            let result = self.try_send_locked(&mut out, header, entry, message, load, mark);
+            if result.is_ok() {
+                // What the bags name is the new owner's to use from now on.
+                out.note_exported(exported.iter().copied());
+            }
+            self.publish(out);
+            result
+        })
+    }
+
+    /// Moves the ports of a load: `publish` is the move. It is given what their bags
+    /// export, and what marks their slots just before.
+    pub(crate) fn move_ports<E: From<NotReady>>(
+        self: &Arc<Self>,
+        load: &mut Load,
+        publish: impl FnOnce(&mut Load, &[Slot], &mut dyn FnMut()) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut packs = std::mem::take(&mut load.packs);
         let mut after = After::default();
-        let result = self.try_move_packs(&mut packs, header, entry, message, load, &mut after);
+        let result = self.move_packs(&mut packs, load, publish, &mut after);
         load.packs = packs;
         after.run();
         result
     }
 
-    fn try_move_packs(
+    fn move_packs<E: From<NotReady>>(
         self: &Arc<Self>,
-        packs: &mut [Pack],
-        header: &Header,
-        entry: Option<&Arc<Entry>>,
-        message: &Message,
+        packs: &mut Vec<Pack>,
         load: &mut Load,
+        publish: impl FnOnce(&mut Load, &[Slot], &mut dyn FnMut()) -> Result<(), E>,
         after: &mut After,
-    ) -> Result<(), Blocked> {
+    ) -> Result<(), E> {
+        let mut next = 0;
+        while let Some(pack) = packs.get_mut(next) {
+            pack.ready(self, Deadline::Now).map_err(NotReady)?;
+            let inner = pack.take_inner();
+            packs.extend(inner);
+            next += 1;
+        }
         let ports: Vec<_> = packs.iter().map(Pack::port).collect();
         let mut held = Vec::new();
-        for (pack, port) in packs.iter_mut().zip(&ports) {
-            pack.ready(self, Deadline::Now).map_err(|reason| match reason {
-                SendFailure::Full | SendFailure::NotJoined(_) => Blocked::Room,
-                other => Blocked::Fail(other),
-            })?;
+        for port in &ports {
             // What came since is put into the bag at the next try.
-            held.push(Pack::hold(port).ok_or(Blocked::Room)?);
+            held.push(Pack::hold(port).ok_or(NotReady(SendFailure::Full))?);
         }
-        for ((pack, state), bag) in packs.iter_mut().zip(&mut held).zip(&mut load.bags) {
-            pack.list(self, state).map_err(Blocked::Fail)?;
-            if let Some(larger) = pack.take_fd() {
+        let mut bags = load.bags.iter_mut();
+        for (pack, state) in packs.iter_mut().zip(&mut held) {
+            pack.list(self, state).map_err(NotReady)?;
+            if pack.is_inside() {
+                continue;
+            }
+            if let Some(bag) = bags.next()
+                && let Some(larger) = pack.take_fd()
+            {
                 *bag = larger;
             }
         }
+        let exported: Vec<Slot> = packs.iter().flat_map(Pack::exported).collect();
         let mut marked = false;
         let mut mark = || {
             marked = true;
@@ -148,13 +193,7 @@ impl Link {
                 pack.mark(self, state);
             }
         };
-        let mut out = lock(&self.out);
-        let result = self.try_send_locked(&mut out, header, entry, message, load, &mut mark);
-        if result.is_ok() {
-            // What the bags name is the new owner's to use from now on.
-            out.note_exported(packs.iter().flat_map(Pack::exported));
-        }
-        self.publish(out);
+        let result = publish(load, &exported, &mut mark);
         for (pack, state) in packs.iter_mut().zip(&mut held) {
             match &result {
                 Ok(()) => pack.commit(self, state, after),
@@ -166,8 +205,17 @@ impl Link {
     }
 
     /// What a bag names is the peer's to use: it is about to be shown.
-    pub(crate) fn note_exported(&self, load: &Load) {
-        lock(&self.out).note_exported(load.exported());
+    pub(crate) fn note_exported(&self, load: &Load, with_ports: &[Slot]) {
+        let slots = load.exported().chain(with_ports.iter().copied());
+        lock(&self.out).note_exported(slots);
+    }
+
+    /// The descriptors of what was in a bag are nobody's: it does not go.
+    pub(crate) fn void_bag_packet(&self, load: &Load) {
+        if load.count() > 0 {
+            // Where there is no room for it, later packets push out what waits.
+            let _ = self.socket.send(&descriptor_packet(BAG_VOID, load.attached.packet), &[]);
+        }
     }
 
     /// Writes a message into a bag, its rights named by `load`. Its descriptors go
@@ -212,6 +260,7 @@ impl Link {
         if bag.append(header, &[&extra, &origin.encode(), body]) {
             Ok(())
         } else {
+            self.void_bag_packet(load);
             Err(SendFailure::TooLong { bytes: message.body().len() as u64 })
         }
     }

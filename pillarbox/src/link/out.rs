@@ -33,6 +33,9 @@ pub(super) const DESCRIPTORS: [u8; 4] = *b"desc";
 /// What a packet of descriptors of a message in a bag begins with.
 pub(super) const BAG_DESCRIPTORS: [u8; 4] = *b"bagd";
 
+/// What a packet begins with that takes one of those back.
+pub(super) const BAG_VOID: [u8; 4] = *b"bagv";
+
 /// Memory the peer does not have yet.
 #[derive(Debug)]
 struct NewMemory {

@@ -25,7 +25,7 @@ impl PortCore {
     /// Whether `sought` lies in the queue of this port, or in that of a port that
     /// does.
     fn holds(self: &Arc<Self>, sought: &PortCore) -> bool {
-        self.with_all_inside().iter().any(|port| port.id == sought.id)
+        self.with_all_inside().iter().any(|port| port.is_same(sought))
     }
 }
 

@@ -18,7 +18,7 @@ use super::bag::Bag;
 use crate::background::Job;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
-use crate::link::{Charge, Join, Link, NO_SLOT};
+use crate::link::{Charge, Join, Link, Load, NO_SLOT};
 use crate::message::{Message, Right};
 use crate::port::After;
 use crate::right::SendRight;
@@ -221,36 +221,47 @@ impl Gone {
             // In a forked child it is the parent's to send.
             Err(_) => return Put::Done,
         };
-        let mut reason = None;
-        let written = self.write(|bag| {
-            match self.link.write_into(bag, &origin, &message, &mut load) {
-                Ok(()) => {
-                    self.link.note_exported(&load);
-                    reason = None;
-                    true
-                }
-                Err(why) => {
-                    let full = matches!(why, SendFailure::TooLong { .. });
-                    reason = (!full).then_some(why);
-                    // Not for want of room: another memory would not help.
-                    !full
-                }
-            }
+        let put = self.link.move_ports(&mut load, |load, exported, mark| {
+            mark();
+            self.put_loaded(&origin, &message, load, exported)
         });
-        match reason {
-            None if written => {
+        match put {
+            Ok(()) => {
                 self.link.unload(load, *message);
                 Put::Done
             }
-            Some(SendFailure::Dead) => {
+            Err(SendFailure::Dead) => {
                 self.link.undo(load);
                 Put::Done
             }
-            _ => {
+            Err(_) => {
                 self.link.undo(load);
                 Put::Soon(Word::Message(origin, message))
             }
         }
+    }
+
+    /// Writes one message, its rights named by `load`, and shows it.
+    fn put_loaded(
+        &self,
+        origin: &Origin,
+        message: &Message,
+        load: &mut Load,
+        exported: &[abi::Slot],
+    ) -> Result<(), SendFailure> {
+        let mut put = Ok(());
+        let written = self.write(|bag| {
+            put = self.link.write_into(bag, origin, message, load);
+            match &put {
+                Ok(()) => {
+                    self.link.note_exported(load, exported);
+                    true
+                }
+                // Not for want of room: another memory would not help.
+                Err(why) => !matches!(why, SendFailure::TooLong { .. }),
+            }
+        });
+        if written { put } else { Err(SendFailure::Full) }
     }
 
     /// Receive rights that cannot go further end here; the message goes without.

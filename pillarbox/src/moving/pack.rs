@@ -40,6 +40,10 @@ pub(crate) struct Pack {
     /// The rights that are out, as listed last.
     listed: Vec<(u32, u64, Ticket)>,
     own: Ticket,
+    /// Ports in its queue, which go with it; until they are taken.
+    inner: Vec<Pack>,
+    /// It lies in the bag of another, and its own has been sent.
+    inside: bool,
 }
 
 /// A port that is about to go: nothing arrives at it.
@@ -79,6 +83,8 @@ impl Pack {
             armed,
             listed: Vec::new(),
             own,
+            inner: Vec::new(),
+            inside: false,
         };
         Ok(pack)
     }
@@ -89,7 +95,8 @@ impl Pack {
         port: &Arc<PortCore>,
         bag: &mut Bag,
     ) -> Result<Option<(Message, Load)>, SendFailure> {
-        let (passport, turns, mut requests) = lock(port.state()).packed();
+        let (mut passport, turns, mut requests) = lock(port.state()).packed();
+        passport.birth = port.birth();
         if requests.rights().is_empty() {
             bag.passport(&passport, turns, None);
             return Ok(None);
@@ -146,7 +153,11 @@ impl Pack {
         loop {
             let Some(bag) = &mut self.bag else { return Err(SendFailure::Dead) };
             let reason = match link.write_into(bag, origin, message, &mut load) {
-                Ok(()) => return Ok(load),
+                Ok(()) => {
+                    let inner = load.packs.drain(..);
+                    self.inner.extend(inner.map(|pack| Pack { inside: true, ..pack }));
+                    return Ok(load);
+                }
                 Err(SendFailure::TooLong { .. }) => match self.enlarge() {
                     Ok(()) => continue,
                     Err(reason) => reason,
@@ -162,6 +173,10 @@ impl Pack {
     fn enlarge(&mut self) -> Result<(), SendFailure> {
         let Some(bag) = &mut self.bag else { return Err(SendFailure::Dead) };
         let bytes = u64::from(abi::limits::LANE_BYTES_MAX);
+        if self.inside {
+            // What it is mapped by has been sent.
+            return Err(SendFailure::TooLong { bytes });
+        }
         let (larger, fd) = bag
             .larger()
             .ok_or(SendFailure::TooLong { bytes })?
@@ -174,6 +189,16 @@ impl Pack {
     /// What the new owner is to map the bag by, if that is another now.
     pub(crate) const fn take_fd(&mut self) -> Option<OwnedFd> {
         self.fd.take()
+    }
+
+    /// The ports in its queue that go with it, theirs, and so on.
+    pub(crate) fn take_inner(&mut self) -> Vec<Pack> {
+        std::mem::take(&mut self.inner)
+    }
+
+    /// Whether its bag lies in that of another.
+    pub(crate) const fn is_inside(&self) -> bool {
+        self.inside
     }
 
     /// Locks the port, if nothing has come since it was made ready.
@@ -211,7 +236,8 @@ impl Pack {
 
     fn list_all(&mut self, link: &Arc<Link>, state: &mut PortState) -> bool {
         let Some(bag) = &mut self.bag else { return false };
-        let (passport, turns) = state.passport();
+        let (mut passport, turns) = state.passport();
+        passport.birth = self.port.birth();
         let mut fits = bag.passport(&passport, turns, None);
         self.listed.clear();
         let holder = OutRight { holder: link.task.id, address: link.task.address(), have: 0 };
@@ -295,7 +321,11 @@ impl Pack {
     /// The move was not published: everything is as it was.
     pub(crate) fn undo(self, link: &Arc<Link>) {
         let mut back = Vec::new();
+        for pack in self.inner {
+            pack.undo(link);
+        }
         for (unloaded, load) in self.kept {
+            link.void_bag_packet(&load);
             link.undo(load);
             back.push(unloaded);
         }

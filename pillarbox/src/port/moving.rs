@@ -1,5 +1,6 @@
 //! What a port does when its receive right goes to another task, or comes here.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
 
 use abi::Slot;
@@ -36,6 +37,19 @@ impl PortCore {
 
     pub(crate) const fn state(&self) -> &std::sync::Mutex<PortState> {
         &self.state
+    }
+
+    /// What the port knows itself again by where it has been before. Nobody else can
+    /// guess it.
+    pub(crate) fn birth(&self) -> u64 {
+        *self.birth.get_or_init(|| RandomState::new().hash_one(self.id))
+    }
+
+    /// Whether both are the same port: now, or before it went and came again.
+    pub(crate) fn is_same(&self, other: &PortCore) -> bool {
+        let was_here = self.gone().is_some() || other.gone().is_some();
+        let births = (self.birth.get(), other.birth.get());
+        self.id == other.id || was_here && matches!(births, (Some(mine), Some(its)) if mine == its)
     }
 
     /// Whether the receive right may go to another task now.
@@ -120,6 +134,7 @@ impl PortCore {
         options.pulses = passport.pulses.min(abi::limits::PULSES_MAX);
         options.merge_pulses = passport.merge_pulses;
         let port = PortCore::new(task, &options);
+        let _ = port.birth.set(passport.birth);
         {
             let mut state = lock(&port.state);
             state.queue.go_on_from(turns, passport.dropped);
@@ -202,6 +217,7 @@ impl PortState {
             promises: self.once,
             made: self.senders.made(),
             dropped: self.queue.dropped(),
+            birth: 0,
         };
         (passport, self.queue.turns())
     }

@@ -53,7 +53,7 @@ impl World {
         let to = armed.pop();
         self.let_go_all(me, armed);
         let receive = self.tasks[me].keep(Right::Receive(port));
-        let state = self.new_port(capacity, receive);
+        let state = self.new_port(capacity, receive, passport.birth);
         self.tasks[me].ports.insert(port, state);
         if let Some(bag) = self.bags.get(&(peer, ticket)) {
             let promises = bag.relayed.iter().chain(&bag.promised);

@@ -18,13 +18,25 @@ impl World {
         mails.flat_map(|mail| mail.rights.iter().filter_map(inside)).collect()
     }
 
+    /// Whether both are the same port: now, or before it went and came again.
+    fn same_port(&self, me: TaskNumber, one: u32, other: u32) -> bool {
+        let ports = &self.tasks[me].ports;
+        one == other
+            || match (ports.get(&one), ports.get(&other)) {
+                (Some(one), Some(other)) => {
+                    (one.gone.is_some() || other.gone.is_some()) && one.birth == other.birth
+                }
+                _ => false,
+            }
+    }
+
     /// Whether `sought` is `port`, or lies in its queue, or in that of a port that
     /// does.
     pub(crate) fn holds(&self, me: TaskNumber, port: u32, sought: u32) -> bool {
         let mut seen = vec![port];
         let mut next = 0;
         while let Some(&port) = seen.get(next) {
-            if port == sought {
+            if self.same_port(me, port, sought) {
                 return true;
             }
             next += 1;

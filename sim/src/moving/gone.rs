@@ -13,7 +13,7 @@ use crate::control::{NO_SLOT, about};
 use crate::fault::Fault;
 use crate::lane::Frame;
 use crate::send::Load;
-use crate::task::{Holder, Lead, Mail, Right, TaskNumber};
+use crate::task::{Holder, Lead, Mail, Right, RightNumber, TaskNumber};
 use crate::world::World;
 
 impl World {
@@ -28,8 +28,11 @@ impl World {
         me: TaskNumber,
         port: u32,
         (from, promise): (Option<Holder>, Option<u64>),
-        mail: Mail,
+        mut mail: Mail,
     ) -> Option<Mail> {
+        if self.gone(me, port).is_some() {
+            self.break_circles(me, port, &mut mail);
+        }
         let Some(gone) = self.gone(me, port) else {
             return Some(mail);
         };
@@ -63,15 +66,23 @@ impl World {
         }
     }
 
-    /// A port with terms does not move: where its receive right waits to be passed
-    /// on it ends.
+    /// A port with terms does not move, nor does one that has such a port in its
+    /// queue: where their receive rights wait to be passed on they end.
     fn end_what_cannot_move(&mut self, me: TaskNumber, mail: &mut Mail) {
-        for right in self.along(me, &mail.rights) {
-            let Some(&Right::Receive(inner)) = self.tasks[me].rights.get(&right) else {
-                continue;
-            };
-            let terms = self.port(me, inner).is_some_and(|state| !state.facets.rules.is_empty());
-            if terms && let Some(at) = mail.rights.iter().position(|&other| other == right) {
+        let along = self.along(me, &mail.rights);
+        let fixed = |right: &RightNumber| match self.tasks[me].rights.get(right) {
+            Some(Right::Receive(inner)) => self.tasks[me]
+                .ports
+                .get(inner)
+                .is_none_or(|state| !state.alive || !state.facets.rules.is_empty()),
+            _ => false,
+        };
+        if !along.iter().any(fixed) {
+            return;
+        }
+        for at in 0..mail.rights.len() {
+            let right = mail.rights[at];
+            if matches!(self.tasks[me].rights.get(&right), Some(Right::Receive(_))) {
                 mail.rights[at] = self.tasks[me].keep(Right::Dead(RightKind::Send));
                 self.let_go(me, right);
             }

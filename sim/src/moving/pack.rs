@@ -140,6 +140,7 @@ impl World {
             promises: promises as u64,
             made: state.senders.made(),
             dropped: state.queue.dropped(),
+            birth: state.birth,
         };
         in_bag(Kind::Port, state.queue.turns(), attached, &passport.encode())
     }
