@@ -151,6 +151,11 @@ impl World {
         let Some(link) = self.tasks[me].link(owner) else {
             return;
         };
+        // A right may be let go while it follows its port, and come anew: the answer
+        // that is on its way is for both.
+        if link.claims_open.contains(&(giver, ticket)) {
+            return;
+        }
         if link.claims_open.len() >= limits::QUESTIONS as usize {
             link.claims_waiting.push_back((giver, ticket));
             return;

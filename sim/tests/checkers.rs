@@ -50,6 +50,16 @@ fn the_same_seed_says_the_same() {
     assert!(run(1, size, fault).is_err());
 }
 
+/// Where something was found once, in the rules or in the simulator.
+#[test]
+fn seeds_that_failed_once_hold() {
+    for (tasks, steps, seed) in [(4, 800, 904), (5, 3000, 198), (5, 3000, 550), (5, 3000, 2739)] {
+        if let Err(failure) = run(seed, Size { tasks, steps }, None) {
+            panic!("{tasks} tasks: {failure:?}");
+        }
+    }
+}
+
 #[test]
 fn a_few_seeds_of_every_size_hold() {
     for tasks in 2..=8 {

@@ -469,6 +469,18 @@ impl Link {
             return;
         }
         let key = (join.giver, join.ticket);
+        if let Some(open) = joins.open.get_mut(&key)
+            && join.follow().is_some()
+            && open.strong_count() == 0
+        {
+            // The right that asked was let go while it followed its port, and came
+            // anew: nothing was sent on it meanwhile, and the answer is for this one.
+            *open = Arc::downgrade(&join);
+            drop(joins);
+            let _ = join.claims_with();
+            join.note_claimed(self, after);
+            return;
+        }
         if joins.open.contains_key(&key) {
             // Two answers would come, and one of them to no question of ours.
             drop(joins);
