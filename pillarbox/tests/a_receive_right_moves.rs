@@ -151,6 +151,30 @@ fn who_asked_for_news_of_no_senders_hears_it_from_the_new_owner() {
 }
 
 #[test]
+fn the_last_sender_may_go_while_a_move_fails() {
+    let (old, new) = (Task::new(), Task::new());
+    let inbox = new.port(Capacity::Bounded(1));
+    let way = give(&new, &old, inbox.make_send().expect("a right"));
+    way.send(Message::new("full"), long()).unwrap();
+    let port = old.port(Capacity::Bounded(8));
+    let news = old.port(Capacity::Bounded(8));
+    let post = port.make_send().unwrap();
+    port.notify_no_senders(news.make_send_once().unwrap()).unwrap();
+    let moving = std::thread::spawn(move || {
+        let deadline = Deadline::after(Duration::from_millis(300));
+        way.send(Message::new("port").with_right(port), deadline).expect_err("it is full")
+    });
+    // sleep: the move is to be under way when the sender goes, and holds either way
+    std::thread::sleep(Duration::from_millis(100));
+    drop(post);
+    let mut failed = moving.join().unwrap();
+    assert_eq!(failed.reason, SendFailure::Full);
+    assert_eq!(failed.message.take_rights().len(), 1);
+    assert_eq!(news.receive(long()).unwrap().notification(), Some(Notification::NoSenders));
+    assert_eq!(inbox.receive(long()).unwrap().body(), b"full");
+}
+
+#[test]
 fn a_right_that_does_not_arrive_stays_where_it_was() {
     let (old, _new, inbox, way) = pair();
     let port = old.port(Capacity::Bounded(8));

@@ -66,6 +66,11 @@ impl Senders {
         if self.made >= made { self.look() } else { NoSenders::Quiet }
     }
 
+    /// Whether somebody asked and has not been told.
+    pub const fn is_armed(&self) -> bool {
+        self.armed
+    }
+
     /// Asks no more.
     pub fn disarm(&mut self) {
         self.armed = false;

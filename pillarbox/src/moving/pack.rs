@@ -107,7 +107,9 @@ impl Pack {
                 Ok(Some((requests, load)))
             }
             Err(reason) => {
-                lock(port.state()).rearm(requests);
+                let mut after = After::default();
+                lock(port.state()).rearm(requests, &mut after);
+                after.run();
                 Err(reason)
             }
         }
@@ -332,9 +334,11 @@ impl Pack {
         let mut state = lock(self.port.state());
         state.reload_front(back);
         if let Some((message, load)) = self.armed {
-            state.rearm(message);
+            let mut after = After::default();
+            state.rearm(message, &mut after);
             drop(state);
             link.undo(load);
+            after.run();
         } else {
             drop(state);
         }

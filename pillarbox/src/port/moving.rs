@@ -239,8 +239,8 @@ impl PortState {
         (passport, turns, requests)
     }
 
-    /// The rights of the requests come back.
-    pub(crate) fn rearm(&mut self, mut requests: Message) {
+    /// The rights of the requests come back. What happened meanwhile is told now.
+    pub(crate) fn rearm(&mut self, mut requests: Message, after: &mut After) {
         let bits = requests.id;
         let rights = requests.take_rights().into_iter();
         let mut rights = rights.filter_map(|right| right.into_send_once().ok());
@@ -250,6 +250,9 @@ impl PortState {
             if bits & i32::from(bit) != 0 {
                 *place = rights.next();
             }
+        }
+        if self.no_senders.is_some() && !self.senders.is_armed() {
+            self.tell_no_senders(NoSenders::Fires, after);
         }
     }
 
