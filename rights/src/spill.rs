@@ -149,6 +149,9 @@ impl<S: Copy + Ord> Outgoing<S> {
 /// What the owner knows of what one peer has spilled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Incoming<S, P> {
+    /// Up to this number all spills were looked at: one of them may show a higher
+    /// number before another shows a lower, which was written before it was looked at.
+    looked: u64,
     marked: u64,
     ended: bool,
     spills: BTreeMap<S, Spill<P>>,
@@ -169,7 +172,7 @@ struct Spill<P> {
 
 impl<S, P> Default for Incoming<S, P> {
     fn default() -> Self {
-        Incoming { marked: 0, ended: false, spills: BTreeMap::new() }
+        Incoming { marked: 0, looked: 0, ended: false, spills: BTreeMap::new() }
     }
 }
 
@@ -195,6 +198,13 @@ impl<S: Copy + Ord, P: Copy + Eq> Incoming<S, P> {
         }
         self.marked = number;
         Ok(())
+    }
+
+    /// Every spill was looked at after the writer had shown this number.
+    pub const fn looked(&mut self, number: u64) {
+        if number > self.looked {
+            self.looked = number;
+        }
     }
 
     /// The writer is dead and its lane read to the end (rule 5).
@@ -229,7 +239,10 @@ impl<S: Copy + Ord, P: Copy + Eq> Incoming<S, P> {
     /// `may` be taken; but none to a port one of whose earlier messages may not
     /// (rules 1 and 4).
     pub fn first(&self, read: u64, mut may: impl FnMut(S) -> bool) -> Option<S> {
-        let here = |spill: &Spill<P>| self.ended || spill.after <= read;
+        let whole = self.looked.max(self.marked);
+        let here = |spill: &Spill<P>| {
+            self.ended || (spill.after <= read && spill.next.is_some_and(|next| next <= whole))
+        };
         let mut ready: Vec<(u64, S, P)> = self
             .spills
             .iter()
@@ -363,6 +376,7 @@ mod tests {
         inn.seen(1, 2, 100).unwrap();
         inn.seen(2, 1, 100).unwrap();
         inn.seen(3, 3, 200).unwrap();
+        inn.looked(3);
         assert_eq!(inn.first(99, |_| true), None);
         assert_eq!(inn.first(100, |_| true), Some(2));
         // The lowest may not: what is behind it may not either, another port's may.
@@ -376,6 +390,20 @@ mod tests {
         assert_eq!(inn.first(0, |_| true), None);
         inn.end();
         assert_eq!(inn.first(0, |_| true), Some(3));
+    }
+
+    #[test]
+    fn what_one_spill_shows_waits_until_all_were_looked_at() {
+        let mut inn: Incoming<u32, char> = Incoming::default();
+        inn.offered(1, 'p');
+        inn.offered(2, 'p');
+        // The first was looked at before the writer put number 1 there.
+        inn.looked(0);
+        inn.seen(2, 2, 0).unwrap();
+        assert_eq!(inn.first(0, |_| true), None);
+        inn.seen(1, 1, 0).unwrap();
+        inn.looked(2);
+        assert_eq!(inn.first(0, |_| true), Some(1));
     }
 
     #[test]

@@ -273,10 +273,13 @@ impl Link {
 
     /// Looks at what the peer has spilled meanwhile.
     fn look_at_spills(self: &Arc<Self>, inn: &mut Inn, turn: &mut Turn) -> Result<(), Offence> {
-        self.spill_queue.seen.store(self.peer.spilled(), Ordering::Relaxed);
+        let shown = self.peer.spilled();
+        self.spill_queue.seen.store(shown, Ordering::Relaxed);
         // Memory is offered before anything in it counts.
         let _ = self.read_packets(inn, turn)?;
-        inn.spilled.look_at_all()
+        inn.spilled.look_at_all()?;
+        inn.spilled.rules.looked(shown);
+        Ok(())
     }
 
     /// Holds a frame that was sent after spilled messages to its port. False where

@@ -27,6 +27,8 @@ impl World {
                 self.look(slot);
             }
         }
+        let shown = self.spills.values().flatten().map(|one| one.number).max();
+        self.inn.looked(shown.unwrap_or(0));
     }
 
     pub(super) fn owner_reads(&mut self) -> bool {
