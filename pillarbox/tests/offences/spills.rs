@@ -112,6 +112,8 @@ pub(crate) const ACTS: &[Act] = &[
             spill(peer, "inbox", |spill, slot| {
                 (1..64).for_each(|number| spill.message(slot, number, &Attached::default()));
             });
+            // What was neither shown nor marked is not taken.
+            mark(peer, 63);
         },
     },
     Act {
