@@ -154,8 +154,11 @@ fn a_port_that_comes_to_its_own_old_owner_ends() {
     let post = port.make_send().expect("a right");
     // It would be passed on to itself for ever.
     promise.send(Message::new("itself").with_right(port), long()).expect("it is sent");
+    // What is known without asking is what was read: each must come and read.
     let look = || {
-        let _ = old.port(Capacity::Bounded(1)).receive(Deadline::after(SHORT));
+        for task in [&old, &new] {
+            let _ = task.port(Capacity::Bounded(1)).receive(Deadline::after(SHORT));
+        }
         post.is_dead()
     };
     settled(look, |dead| *dead);
