@@ -1,81 +1,78 @@
-//! A real task in this process, and a hostile link with it whose every byte comes
-//! from the fuzzer.
+//! A real task in this process. It takes what comes and uses it.
 //!
-//! The memory is a file until it is sealed, so its words and its lane are written
-//! at once and nobody maps it but the task. What the task does with it in its own
-//! threads counts as coverage too.
+//! What the task does with it in its own threads counts as coverage too. The `id` of
+//! a message tells it what to do with the rights it has by then, so that a fuzzer
+//! finds the order of things, not luck.
 
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use abi::board::{GRANT_AT, LIFE_AT, Life, SLOT_BYTES, State};
-use abi::hello::{BYTES, Hello, Purpose};
-use abi::page::{BOARD_AT, GRANTED_AT, HEAD_AT, LANE_AT, MAGIC, MAGIC_AT, memory_bytes};
-use abi::right::Address;
-use pillarbox::{Capacity, Deadline, Listening, Message, ReceiveRight, Right, Task};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{MemfdFlags, SealFlags};
-use shm::PeerPage;
-use shm::socket::{LinkSocket, Received};
+use pillarbox::{Capacity, Deadline, Listening, Message, ReceiveRight, Right, SendRight, Task};
 
-/// Bytes of the hostile lane.
-pub const LANE: usize = abi::limits::LANE_BYTES_MIN as usize;
+use crate::figures::Count;
 
-/// What a link brings.
-#[derive(Clone, Debug)]
-pub struct Memory(Vec<u8>);
+/// Ports that came to the task in messages.
+pub static PORTS: Count = Count::new("ports came");
 
-impl Default for Memory {
-    /// Such as an honest peer would show, with an empty lane.
-    fn default() -> Self {
-        let mut memory = Memory(vec![0; memory_bytes(LANE as u32)]);
-        memory.set(MAGIC_AT, MAGIC);
-        memory.set(GRANTED_AT, u64::MAX);
-        for slot in 0..8 {
-            let life = Life { generation: 1, state: State::Live };
-            memory.set(BOARD_AT + slot * SLOT_BYTES + LIFE_AT, life.encode());
-            memory.set(BOARD_AT + slot * SLOT_BYTES + GRANT_AT, u64::MAX);
-        }
-        memory
-    }
+/// Messages it took out of them.
+pub static MOVED: Count = Count::new("messages in them");
+
+/// What the task does when a message with this number comes.
+pub mod order {
+    /// Lets everything go.
+    pub const FORGET: u8 = 1;
+    /// Sends on each right it has.
+    pub const SEND: u8 = 2;
+    /// Asks each for its status, and its senders for their end.
+    pub const ASK: u8 = 3;
+    /// Gives one to the holder of another.
+    pub const GIVE: u8 = 4;
+    /// Gives a port away, to the holder of one, with senders and a queue.
+    pub const MOVE: u8 = 5;
+    /// Gives a port on that came to it.
+    pub const MOVE_ON: u8 = 6;
+    /// Calls, and withdraws the call.
+    pub const CALL: u8 = 7;
 }
 
-impl Memory {
-    /// Changes a word, wherever it is.
-    pub fn set(&mut self, at: usize, word: u64) {
-        let at = at % (self.0.len() - 7);
-        self.0[at..at + 8].copy_from_slice(&word.to_le_bytes());
-    }
+/// Rights it keeps.
+const RIGHTS: usize = 12;
 
-    /// Fills the lane and shows all of it.
-    pub fn fill(&mut self, bytes: &[u8]) {
-        let bytes = &bytes[..bytes.len().min(LANE)];
-        self.0[LANE_AT..LANE_AT + bytes.len()].copy_from_slice(bytes);
-        self.set(HEAD_AT, bytes.len().next_multiple_of(8) as u64);
-    }
+/// Ports it keeps of those that came.
+const PORTS_KEPT: usize = 6;
 
-    fn sealed(&self) -> OwnedFd {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let file = File::from(rustix::fs::memfd_create("fuzz", flags).expect("memory"));
-        file.write_all_at(&self.0, 0).expect("memory can be written");
-        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&file, seals).expect("it is ours to seal");
-        file.into()
-    }
-}
-
-struct Victim {
-    path: PathBuf,
+/// The task.
+#[derive(Debug)]
+pub struct Victim {
+    /// The task itself.
+    pub task: Task,
+    /// Where it listens.
+    pub path: PathBuf,
     number: AtomicU64,
     _listening: Listening,
 }
 
-fn victim() -> &'static Victim {
+impl Victim {
+    /// A number no task of this process has had.
+    pub fn number(&self) -> u64 {
+        self.number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Waits until the task has buried all it was linked with.
+    pub fn wait_alone(&self) {
+        let until = Instant::now() + Duration::from_secs(8);
+        while !self.task.peers().is_empty() {
+            assert!(Instant::now() < until, "peers that are gone are not: {:?}", self.task.peers());
+            std::thread::park_timeout(Duration::from_micros(50));
+        }
+    }
+}
+
+/// The task of this process. Slot 0 of each link leads to a port without a limit,
+/// slot 1 to one with four places.
+pub fn victim() -> &'static Victim {
     static VICTIM: OnceLock<Victim> = OnceLock::new();
     VICTIM.get_or_init(|| {
         let task = Task::current().expect("a task");
@@ -88,92 +85,123 @@ fn victim() -> &'static Victim {
         ];
         let listening = task.listen(&path, offer).expect("a door");
         for port in [open, inbox] {
-            std::thread::spawn(move || suffer(&port));
+            let task = task.clone();
+            std::thread::spawn(move || suffer(&task, &port));
         }
-        Victim { path, number: AtomicU64::new(1), _listening: listening }
+        Victim { task, path, number: AtomicU64::new(1), _listening: listening }
     })
 }
 
+/// What it has by now.
+#[derive(Default)]
+struct Has {
+    rights: Vec<SendRight>,
+    ports: Vec<ReceiveRight>,
+}
+
 /// Takes what comes and uses it.
-fn suffer(port: &ReceiveRight) {
-    while let Ok(mut message) = port.receive(Deadline::Never) {
+fn suffer(task: &Task, port: &ReceiveRight) {
+    let mut has = Has::default();
+    while let Ok(message) = port.receive(Deadline::Never) {
+        let id = message.id();
+        has.take(message);
+        has.look_into_ports();
+        has.obey(task, id);
+    }
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_millis(1))
+}
+
+impl Has {
+    fn take(&mut self, mut message: Message) {
         let _ = message.reply(Message::new("thank you"), Deadline::Now);
-        for right in message.take_rights().into_iter().take(2) {
+        for right in message.take_rights().into_iter().take(4) {
             match right {
-                Right::Send(right) => drop(right.send(Message::new("you"), Deadline::Now)),
+                Right::Send(right) => {
+                    let _ = right.send(Message::new("you"), Deadline::Now);
+                    self.rights.truncate(RIGHTS - 1);
+                    self.rights.insert(0, right);
+                }
                 Right::SendOnce(right) => drop(right.send(Message::new("once"), Deadline::Now)),
+                Right::Receive(port) => {
+                    PORTS.add();
+                    if let Ok(own) = port.make_send() {
+                        let _ = own.send(Message::new("own"), Deadline::Now);
+                    }
+                    self.ports.truncate(PORTS_KEPT - 1);
+                    self.ports.insert(0, port);
+                }
                 _ => {}
             }
         }
     }
-}
 
-/// Links with the victim, says what there is to say on the socket, and waits until
-/// all was read or the link has ended.
-pub fn attack(memory: &Memory, packets: &[(&[u8], usize)]) {
-    let victim = victim();
-    let socket = loop {
-        match LinkSocket::connect_path(&victim.path) {
-            Ok(socket) => break socket,
-            Err(_) => std::thread::yield_now(),
-        }
-    };
-    let hello = Hello {
-        features: 0,
-        number: victim.number.fetch_add(1, Ordering::Relaxed),
-        lane_bytes: LANE as u32,
-        purpose: Purpose::Named,
-        address: Address::default(),
-    };
-    let head = word(&memory.0, HEAD_AT);
-    if socket.send(&hello.encode(), &[memory.sealed().as_fd()]).is_err() {
-        return;
-    }
-    for (bytes, descriptors) in packets {
-        let null = || OwnedFd::from(File::open("/dev/null").expect("it is there"));
-        let fds: Vec<_> = (0..descriptors % 4).map(|_| null()).collect();
-        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-        let _ = socket.send(bytes, &fds);
-    }
-    if let Some(page) = answer(&socket) {
-        wait(&socket, &page, head);
-    }
-}
-
-fn word(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
-}
-
-/// The victim's memory, or nothing where it refuses.
-fn answer(socket: &LinkSocket) -> Option<std::sync::Arc<PeerPage>> {
-    let mut buffer = [0; 2 * BYTES];
-    loop {
-        match socket.receive(&mut buffer) {
-            Received::Empty => {
-                let mut watched = [PollFd::new(socket, PollFlags::IN)];
-                let _ = poll(&mut watched, None);
+    /// What lies in the ports that came is taken as well.
+    fn look_into_ports(&mut self) {
+        let mut came = Vec::new();
+        for port in &self.ports {
+            let _ = (port.status(), port.peek());
+            for _ in 0..16 {
+                let Ok(message) = port.receive(Deadline::Now) else { break };
+                MOVED.add();
+                came.push(message);
             }
-            Received::Packet { bytes, mut descriptors, .. } => {
-                let hello = Hello::decode(buffer.get(..bytes)?).ok()?;
-                return Some(PeerPage::open(descriptors.pop()?, hello.lane_bytes).ok()?.0);
-            }
-            Received::End | Received::Failed(_) => return None,
         }
+        came.into_iter().for_each(|message| self.take(message));
     }
-}
 
-/// A lane that is not read in time hangs.
-fn wait(socket: &LinkSocket, page: &PeerPage, head: u64) {
-    // What a lane cannot show is an offence, or nothing.
-    let head = head.min(LANE as u64);
-    let until = Instant::now() + Duration::from_secs(8);
-    while page.tail() < head {
-        let mut watched = [PollFd::new(socket, PollFlags::RDHUP)];
-        let brief = rustix::time::Timespec { tv_sec: 0, tv_nsec: 50_000 };
-        let _ = poll(&mut watched, Some(&brief));
-        if watched[0].revents().intersects(PollFlags::HUP | PollFlags::RDHUP) {
+    fn obey(&mut self, task: &Task, id: i32) {
+        let [what, one, two, _] = id.to_le_bytes();
+        let place = |which: u8, length: usize| usize::from(which) % length.max(1);
+        let (Some(right), Some(other)) = (
+            self.rights.get(place(one, self.rights.len())).cloned(),
+            self.rights.get(place(two, self.rights.len())).cloned(),
+        ) else {
+            if what == order::FORGET {
+                self.ports.clear();
+            }
             return;
+        };
+        match what {
+            order::FORGET => *self = Has::default(),
+            order::SEND => {
+                for right in &self.rights {
+                    let _ = right.send(Message::new("again"), Deadline::Now);
+                }
+            }
+            order::ASK => {
+                for right in &self.rights {
+                    let _ = right.status(soon());
+                }
+                for port in &self.ports {
+                    let _ = port.make_send_once().map(|news| port.notify_no_senders(news));
+                }
+            }
+            order::GIVE => {
+                let _ = other.send(Message::new("given").with_right(right), soon());
+            }
+            order::MOVE => {
+                let port = task.port(Capacity::Bounded(4));
+                let Ok(own) = port.make_send() else { return };
+                let _ = right.send(Message::new("yours").with_right(own.clone()), Deadline::Now);
+                let _ = own.send(Message::new("in it"), Deadline::Now);
+                let _ = other.send(Message::new("port").with_right(port), soon());
+                let _ = own.send(Message::new("after it"), Deadline::Now);
+                self.rights.push(own);
+            }
+            order::MOVE_ON => {
+                let Some(port) = self.ports.pop() else { return };
+                let moved = other.send(Message::new("on").with_right(port), soon());
+                let back = moved.err().and_then(|mut error| error.message.take_rights().pop());
+                self.ports.extend(back.and_then(|right| right.into_receive().ok()));
+            }
+            order::CALL => {
+                let request = Message::new("well?").with_reply_room(4096);
+                let _ = right.call(request, soon());
+            }
+            _ => {}
         }
-        assert!(Instant::now() < until, "{} of {head} bytes were read", page.tail());
     }
 }

@@ -137,8 +137,14 @@ fn fuzz(bench: &mut Bench, name: &str, seconds: u64) -> Result<String, Broken> {
         .arg("-rss_limit_mb=2048")
         .arg("-print_final_stats=0");
     let output = judge(bench, name, command, BOUND + Duration::from_secs(seconds))?;
-    let last = output.lines().rev().find_map(|line| line.strip_prefix("Done "));
-    Ok(format!("{}, lost 0", last.unwrap_or("done")))
+    Ok(figures(&output))
+}
+
+/// The line of figures: how often it ran, and what the target counted last.
+fn figures(output: &str) -> String {
+    let last = |start| output.lines().rev().find_map(|line| line.strip_prefix(start));
+    let counted = last("figures: ").map_or(String::new(), |counted| format!(": {counted}"));
+    format!("{}{counted}, lost 0", last("Done ").unwrap_or("done"))
 }
 
 /// Runs one input.
@@ -193,5 +199,17 @@ fn host() -> Result<String> {
     match text.lines().find_map(|line| line.strip_prefix("host: ")) {
         Some(host) => Ok(host.to_owned()),
         None => bail!("rustc -vV does not name its host"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_target_counted_last_is_told() {
+        let output = "figures: 1 bag\n#9 NEW\nfigures: 3 bags\nDone 7 runs in 2 second(s)\n";
+        assert_eq!(figures(output), "7 runs in 2 second(s): 3 bags, lost 0");
+        assert_eq!(figures("Done 7 runs in 2 second(s)"), "7 runs in 2 second(s), lost 0");
     }
 }

@@ -4,11 +4,8 @@
 //! reads them or ends the link, in time, and does not panic.
 #![no_main]
 
-#[path = "../victim.rs"]
-mod victim;
-
 use libfuzzer_sys::fuzz_target;
-use victim::{Memory, attack};
+use pillarbox_fuzz::memory::{Memory, attack};
 
 fuzz_target!(|data: &[u8]| {
     let mut memory = Memory::default();

@@ -5,11 +5,8 @@
 //! and its bytes.
 #![no_main]
 
-#[path = "../victim.rs"]
-mod victim;
-
 use libfuzzer_sys::fuzz_target;
-use victim::{Memory, attack};
+use pillarbox_fuzz::memory::{Memory, attack};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&count, mut rest)) = data.split_first() else { return };

@@ -4,12 +4,9 @@
 //! A word is two bytes that say where and eight that say what.
 #![no_main]
 
-#[path = "../victim.rs"]
-mod victim;
-
 use abi::page::LANE_AT;
 use libfuzzer_sys::fuzz_target;
-use victim::{Memory, attack};
+use pillarbox_fuzz::memory::{Memory, attack};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&count, rest)) = data.split_first() else { return };
