@@ -20,6 +20,7 @@
 //! | [`thread`] | threads no signal reaches                                   |
 //! | [`close`]  | closing what may block                                      |
 //! | [`refuse`] | every system call by name, and tests that refuse them       |
+//! | [`bare`]   | the bare limits the benchmark compares with                 |
 //!
 //! # Invariants
 //!
@@ -39,7 +40,9 @@
 //! | M9  | what a static points at is never freed | `close.rs`, `fork.rs` | `tests/fork.rs` |
 //! | M10 | the kernel is given buffers as long as it is told | `packet.rs` | `tests/hostile_packets.rs` |
 //! | M11 | between fork and exec: no lock, no memory, one system call | `spawn.rs` | `tests/two_processes.rs` |
+//! | M12 | the benchmark's bare memory is used by its own processes alone, by atomics or one opaque copy | `memory.rs`, `bare.rs` | its own tests |
 
+pub mod bare;
 pub mod body;
 pub mod close;
 pub mod fork;

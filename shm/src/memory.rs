@@ -6,7 +6,7 @@
 //!
 //! No reference into a mapping leaves this crate, and none of plain bytes is
 //! ever made here: only words, loaded and stored one by one (M1, M2).
-#![allow(unsafe_code, reason = "maps, unmaps, and turns offsets into words (M1-M5)")]
+#![allow(unsafe_code, reason = "maps, unmaps, and turns offsets into words (M1-M5, M12)")]
 
 use std::fmt;
 use std::io;
@@ -250,6 +250,36 @@ impl PeerMemory {
     }
 }
 
+/// Memory that more than one process of the same program may write: the limits the
+/// benchmark compares with, and nothing of the protocol.
+#[derive(Debug)]
+pub(crate) struct SharedMemory(Mapping);
+
+impl SharedMemory {
+    /// Maps a memory whose size nobody can change.
+    pub(crate) fn open(fd: &OwnedFd) -> io::Result<SharedMemory> {
+        refuse::at(Call::Verify)?;
+        let fixed = SealFlags::SHRINK | SealFlags::GROW;
+        let seals = rustix::fs::fcntl_get_seals(fd)?;
+        let bytes = size_of(fd)?;
+        if !seals.contains(fixed) || bytes == 0 || !bytes.is_multiple_of(8) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let access = MprotectFlags::READ | MprotectFlags::WRITE;
+        Ok(SharedMemory(Mapping::new(fd.as_fd(), bytes as usize, MapFlags::SHARED, access)?))
+    }
+
+    /// All of it; none in a forked child.
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        let count = self.0.bytes / 8;
+        let Some(words) = self.0.words_at(0, count) else { return &[] };
+        // SAFETY: M1, M12: the whole mapping, aligned and writable, which lives as
+        // long as the borrow; every process that maps it uses atomics, or the one
+        // opaque copy of `bare.rs`.
+        unsafe { std::slice::from_raw_parts(words.cast(), count) }
+    }
+}
+
 /// Bytes that nobody can change any more.
 pub(crate) struct SealedMemory(Mapping);
 
@@ -368,7 +398,7 @@ fn verify(fd: BorrowedFd<'_>, needed: SealFlags, bytes: u64) -> Result<(), OpenE
 }
 
 /// Bytes `fd` says it is long. Believed by nobody: the memory is checked against it.
-pub(crate) fn size_of(fd: &OwnedFd) -> Result<u64, OpenError> {
+pub(crate) fn size_of(fd: &OwnedFd) -> Result<u64, Errno> {
     Ok(rustix::fs::fstat(fd)?.st_size as u64)
 }
 

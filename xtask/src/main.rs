@@ -10,6 +10,7 @@
 //! | [`fuzz`]      | coverage-guided fuzzing on the stable toolchain         |
 //! | [`program`]   | programs that prove something: sim, chaos, hostile      |
 //! | [`exhaustive`]| every sequence of operations up to a length             |
+//! | [`bench`]     | the benchmark: rows, limits, peers                      |
 //! | [`loom`]      | every interleaving of the memory's models               |
 //! | [`child`]     | running a command: its log, its bound, its tail         |
 //! | [`workspace`] | what cargo knows about this workspace                   |
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod as_user;
+mod bench;
 mod chaos;
 mod check;
 mod child;
@@ -57,6 +59,7 @@ enum Verb {
     Exhaustive(exhaustive::Options),
     Hostile(hostile::Options),
     Chaos(chaos::Options),
+    Bench(bench::Options),
 }
 
 /// Whether what was looked at is as it should be.
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Verb::Exhaustive(options) => exhaustive::run(&options),
         Verb::Hostile(options) => hostile::run(&options),
         Verb::Chaos(options) => chaos::run(&options),
+        Verb::Bench(options) => bench::run(&options),
     };
     match verdict {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

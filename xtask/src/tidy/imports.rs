@@ -38,13 +38,13 @@ const TABLE: &[Row] = &[
     ),
     row("interface", &[]),
     row("boot", &["pillarbox"]),
-    row("cli", &["pillarbox", "boot"]),
+    row("cli", &["pillarbox", "boot", "bench/rows"]),
     row("actor", &["pillarbox"]),
     row("net", &["pillarbox"]),
     row("faces/", &["pillarbox"]),
     row("sim", &["abi", "rights", "shm", "pillarbox"]),
     row("chaos", &["abi", "shm", "pillarbox"]),
-    row("bench", &["abi", "rights", "shm", "pillarbox", "boot"]),
+    row("bench/", &["shm", "pillarbox", "boot", "bench/rows"]),
     row("xtask", &[]),
 ];
 

@@ -1,0 +1,107 @@
+//! What the programs that run rows have in common: choosing rows, running them,
+//! telling what came out.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
+
+use crate::html::html;
+use crate::place::{Cores, Place};
+use crate::report::{Measured, json, table};
+use crate::row::{Goal, Row};
+use crate::rows::{ABSENT, ROWS};
+use crate::runner::{Effort, Peer, measure};
+
+/// Which rows, and where the figures go.
+#[derive(Debug, Default, clap::Args)]
+pub struct Options {
+    /// Measure these rows only.
+    #[arg(long = "row", value_name = "NAME", num_args = 1.., value_parser = names())]
+    pub rows: Vec<String>,
+    /// Write the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a page with the table and the distributions.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(ROWS.iter().map(|row| row.name))
+}
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The rows that were measured.
+    pub measured: Vec<Measured>,
+    /// Those that could not be measured, and why.
+    pub failed: Vec<(&'static Row, String)>,
+    /// Those that are not here at all, and why.
+    pub absent: Vec<(&'static str, &'static str)>,
+}
+
+impl Outcome {
+    /// The table; below it what could not be measured, and what is absent; in its
+    /// last line, how many rows there are of each sort.
+    pub fn told(&self) -> String {
+        let mut text = table(&self.measured);
+        for (name, why) in &self.absent {
+            text += &format!("{name} is absent: {why}\n");
+        }
+        for (row, why) in &self.failed {
+            text += &format!("{} was not measured: {why}\n", row.name);
+        }
+        let stated = self.measured.iter().filter(|one| one.row.goal == Goal::Stated).count();
+        let passed = self.measured.iter().filter(|one| one.pass).count() - stated;
+        let short = self.measured.len() - passed - stated;
+        let (failed, absent) = (self.failed.len(), self.absent.len());
+        text += &format!(
+            "{passed} rows pass, {short} are short, {stated} stated, {absent} absent, {failed} failed\n"
+        );
+        text
+    }
+}
+
+/// Measures the rows that were asked for, all where none was; `begun` hears of each.
+///
+/// # Errors
+/// The figures cannot be written. A row that cannot be measured is in the outcome.
+pub fn run(
+    options: &Options,
+    effort: &Effort,
+    peers: &[Peer],
+    mut begun: impl FnMut(&Row),
+) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    if options.rows.is_empty() {
+        outcome.absent.extend(ABSENT);
+    }
+    let cores = Cores::here()?.count();
+    let asked =
+        |row: &&Row| options.rows.is_empty() || options.rows.iter().any(|name| name == row.name);
+    for row in ROWS.iter().filter(asked) {
+        if row.place == Place::TwoCores && cores < 2 {
+            outcome.absent.push((row.name, "this process may run on one processor only"));
+            continue;
+        }
+        begun(row);
+        let peers: Vec<Peer> = peers.iter().filter(|peer| peer.row == row.name).copied().collect();
+        match measure(row, effort, &peers) {
+            Ok(measured) => outcome.measured.push(measured),
+            Err(error) => outcome.failed.push((row, format!("{error:#}"))),
+        }
+    }
+    if let Some(path) = &options.json {
+        write(path, &json(&outcome.measured)?)?;
+    }
+    if let Some(path) = &options.html {
+        write(path, &html(&outcome.measured))?;
+    }
+    Ok(outcome)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,127 @@
+//! Our server, and a client's side of it: what most rows are made of.
+
+use anyhow::{Context, Result, bail, ensure};
+use pillarbox::{Capacity, Deadline, Message, ReceiveRight, Right, SendRight, Task};
+
+use crate::child::{Casting, Child, Stage};
+use crate::place::Place;
+
+/// Bytes of a small message's body.
+pub(crate) const SMALL: usize = 64;
+
+/// The body of a small message.
+pub(crate) const BODY: [u8; SMALL] = [7; SMALL];
+
+/// Answer with the same body.
+pub(crate) const ECHO: i32 = 1;
+/// Send the same body to the client's inbox.
+pub(crate) const PING: i32 = 2;
+/// Take it and do nothing.
+pub(crate) const SINK: i32 = 3;
+/// Send the same body by the right that came.
+pub(crate) const USE: i32 = 4;
+
+/// The part of the server.
+pub(crate) const SERVER: &str = "server";
+
+/// Messages that wait at a port.
+pub(crate) const PLACES: u32 = 4096;
+
+/// A deadline no healthy run reaches.
+pub(crate) fn patience() -> Deadline {
+    Deadline::after(std::time::Duration::from_secs(30))
+}
+
+/// A right that this child was given.
+pub(crate) fn given(task: &Task, name: &str) -> Result<SendRight> {
+    let right = task.inherited(name, patience()).context("the parent gave no right")?;
+    right.into_send().ok().context("the parent gave no send right")
+}
+
+/// Serves until the parent has gone.
+pub(crate) fn serve(stage: &mut Stage) -> Result<()> {
+    let task = Task::current()?;
+    stage.take_place()?;
+    let client = given(&task, "client")?;
+    let inbox = task.port(Capacity::Bounded(u32::try_from(stage.number(0)?)?));
+    client.notify_dead(inbox.make_send_once()?)?;
+    client.send(Message::new("").with_right(inbox.make_send()?), patience())?;
+    loop {
+        let mut request = inbox.receive(Deadline::Never)?;
+        if request.notification().is_some() {
+            let offences = task.metrics().offences;
+            ensure!(offences.is_empty(), "the link with the client ended: {offences:?}");
+            return Ok(());
+        }
+        match request.id() {
+            ECHO => {
+                let answer = Message::new(request.body());
+                request.reply(answer, Deadline::Never)?;
+            }
+            PING => client.send(Message::new(request.into_body()), Deadline::Never)?,
+            USE => {
+                let right = request.take_rights().pop().and_then(|right| right.into_send().ok());
+                let right = right.context("no right came")?;
+                right.send(Message::new(request.into_body()), Deadline::Never)?;
+            }
+            SINK => {}
+            other => bail!("nobody knows what {other} asks for"),
+        }
+    }
+}
+
+/// A task of this row's own, its server in another process, and the ways between.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) task: Task,
+    pub(crate) inbox: ReceiveRight,
+    pub(crate) post: SendRight,
+    pub(crate) server: Child,
+}
+
+impl Pair {
+    /// Starts a server where such a row has it.
+    pub(crate) fn new(place: Place) -> Result<Pair> {
+        Pair::with_places(place, PLACES)
+    }
+
+    /// The same, with so many places at the server's port.
+    pub(crate) fn with_places(place: Place, places: u32) -> Result<Pair> {
+        let task = Task::new();
+        let inbox = task.port(Capacity::Bounded(PLACES));
+        let casting = Casting::of(SERVER, place).argument(places);
+        let server = casting.start_from(&task, [("client", inbox.make_send()?)])?;
+        let post = hello(&inbox)?;
+        Ok(Pair { task, inbox, post, server })
+    }
+
+    /// A small message there, and one back.
+    #[inline]
+    pub(crate) fn round_trip(&self) -> Result<()> {
+        self.post.send(Message::new(BODY).with_id(PING), Deadline::Never)?;
+        let back = self.inbox.receive(patience())?;
+        ensure!(back.body().len() == SMALL, "another message came back");
+        Ok(())
+    }
+
+    /// A call with a small body.
+    #[inline]
+    pub(crate) fn call(&self) -> Result<()> {
+        let answer = self.post.call(Message::new(BODY).with_id(ECHO), Deadline::Never)?;
+        ensure!(answer.body().len() == SMALL, "another answer came back");
+        Ok(())
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        self.task.close();
+    }
+}
+
+/// Takes the first thing a child sends: the right it can be reached by.
+pub(crate) fn hello(inbox: &ReceiveRight) -> Result<SendRight> {
+    let mut hello = inbox.receive(patience()).context("a child did not say hello")?;
+    let right = hello.take_rights().pop().map(Right::into_send);
+    right.and_then(Result::ok).context("a child offered nothing")
+}
