@@ -48,7 +48,7 @@ fn parent() -> Result<(), Box<dyn Error>> {
             command
         })?
         .start()?;
-    let names = Bootstrap::new(serving.right());
+    let names = Bootstrap::new(serving.right().clone());
 
     let counter = timed(&names)?;
     call(&counter)?;

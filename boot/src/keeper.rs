@@ -11,7 +11,7 @@ use pillarbox::bootstrap::{
     Answer, Refused, Request, Service, ServiceState, decode_request, encode_answer,
 };
 use pillarbox::{
-    Deadline, Listening, Message, ReceiveError, ReceiveRight, SendOnceRight, SendRight, Sender,
+    Deadline, Identity, Listening, Message, ReceiveError, ReceiveRight, SendOnceRight, SendRight,
     Task, check_name,
 };
 
@@ -184,7 +184,7 @@ impl Keeper {
 
     // ---- requests ------------------------------------------------------------
 
-    fn answer(&mut self, mut message: Message, sender: Sender, reply: Option<SendOnceRight>) {
+    fn answer(&mut self, mut message: Message, sender: Identity, reply: Option<SendOnceRight>) {
         let outcome = match read(&mut message) {
             Ok((Request::CheckIn { name }, Some(right))) => self.check_in(&name, right, sender),
             Ok((Request::Register { name }, Some(right))) => self.hold(&name, right, sender),
@@ -207,7 +207,7 @@ impl Keeper {
         }
     }
 
-    fn check_in(&mut self, name: &str, right: SendRight, sender: Sender) -> Result<(), Refused> {
+    fn check_in(&mut self, name: &str, right: SendRight, sender: Identity) -> Result<(), Refused> {
         // Ready is who reads the port, and nobody else can say so.
         if !right.is_dead() && right.owner() != Some(sender.task) {
             return Err(Refused::NotAllowed);
@@ -215,7 +215,7 @@ impl Keeper {
         self.hold(name, right, sender)
     }
 
-    fn hold(&mut self, name: &str, right: SendRight, sender: Sender) -> Result<(), Refused> {
+    fn hold(&mut self, name: &str, right: SendRight, sender: Identity) -> Result<(), Refused> {
         let program = self.may_take(name, sender)?;
         if right.is_dead() {
             // It was ready, and ended before we heard of it.
@@ -238,7 +238,7 @@ impl Keeper {
     }
 
     /// Whether `sender` may put a right under `name`, and for which program.
-    fn may_take(&mut self, name: &str, sender: Sender) -> Result<Option<ProgramId>, Refused> {
+    fn may_take(&mut self, name: &str, sender: Identity) -> Result<Option<ProgramId>, Refused> {
         let Some(known) = self.names.get(name) else { return Ok(None) };
         let program = known.program;
         let other = known.holder.as_ref().filter(|holder| !holder.is(sender.task));
@@ -250,12 +250,14 @@ impl Keeper {
                 return Err(Refused::NotAllowed);
             }
         }
-        let lives =
-            |task| task == self.task.id() || self.task.peers().iter().any(|peer| peer.task == task);
+        let lives = |task| {
+            task == self.task.identity().task
+                || self.task.peers().iter().any(|peer| peer.identity().task == task)
+        };
         if other.is_some_and(lives) { Err(Refused::InUse) } else { Ok(program) }
     }
 
-    fn unregister(&mut self, name: &str, sender: Sender) -> Result<(), Refused> {
+    fn unregister(&mut self, name: &str, sender: Identity) -> Result<(), Refused> {
         let holder = self.names.get(name).and_then(|known| known.holder.as_ref());
         if !holder.ok_or(Refused::NoSuchName)?.is(sender.task) {
             return Err(Refused::NotAllowed);
@@ -269,7 +271,7 @@ impl Keeper {
         name: &str,
         start: bool,
         wait_ns: Option<u64>,
-        sender: Sender,
+        sender: Identity,
         reply: Option<SendOnceRight>,
     ) {
         let known = self.names.get(name);
@@ -289,7 +291,7 @@ impl Keeper {
         name: &str,
         id: ProgramId,
         wait_ns: Option<u64>,
-        sender: Sender,
+        sender: Identity,
         reply: Option<SendOnceRight>,
     ) {
         let (Some(reply), Some(program)) = (reply, self.programs.get(id.0)) else { return };
@@ -359,7 +361,7 @@ impl Keeper {
         (service, right.cloned())
     }
 
-    fn stop(&mut self, sender: Sender) -> Result<(), Refused> {
+    fn stop(&mut self, sender: Identity) -> Result<(), Refused> {
         if sender.uid != self.task.identity().uid {
             return Err(Refused::NotAllowed);
         }
@@ -447,7 +449,7 @@ mod tests {
         let task = Task::new();
         let mut keeper = Keeper::new(Server::new(&task).unwrap());
         let own = task.identity();
-        let other = Sender { uid: own.uid + 1, ..own };
+        let other = Identity { uid: own.uid + 1, ..own };
         assert_eq!(keeper.stop(other), Err(Refused::NotAllowed));
         assert_eq!(keeper.ended, None);
         assert_eq!(keeper.stop(own), Ok(()));

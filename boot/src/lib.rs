@@ -11,7 +11,7 @@
 //!
 //! let task = Task::current()?;
 //! let serving = boot::Server::new(&task)?.start()?;
-//! let names = Bootstrap::new(serving.right());
+//! let names = Bootstrap::new(serving.right().clone());
 //!
 //! let echo = task.port(Capacity::Bounded(8));
 //! names.check_in("com.example.echo", &echo, Deadline::Never)?;

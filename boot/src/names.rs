@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use pillarbox::bootstrap::Refused;
-use pillarbox::{SendRight, Sender, TaskId};
+use pillarbox::{Identity, SendRight, TaskId};
 
 use crate::limits::{NAMES, NAMES_PER_TASK};
 use crate::program::ProgramId;
@@ -13,7 +13,7 @@ use crate::program::ProgramId;
 #[derive(Debug)]
 pub(crate) struct Holder {
     pub(crate) right: SendRight,
-    pub(crate) who: Sender,
+    pub(crate) who: Identity,
 }
 
 /// A name. It has a holder, or a program, or both.
@@ -58,7 +58,7 @@ impl Names {
         &mut self,
         name: &str,
         right: SendRight,
-        who: Sender,
+        who: Identity,
     ) -> Result<bool, Refused> {
         let holders = self.all.values().filter_map(|known| known.holder.as_ref());
         let (mut of_task, mut watched) = (0, false);

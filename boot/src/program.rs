@@ -81,7 +81,7 @@ impl Program {
     ) -> Result<(), String> {
         let started = Spawn::new((self.command)())
             .right(BOOTSTRAP, right.clone())
-            .spawn_from(task)
+            .spawn_in(task)
             .map_err(|error| error.reason.to_string())
             .and_then(|mut child| match watch(&child) {
                 Ok(()) => Ok(child),

@@ -154,8 +154,11 @@ impl Server {
 
     /// A bootstrap right, to be given to a child under the name
     /// [`BOOTSTRAP`]. Requests wait until the server runs.
-    pub fn right(&self) -> SendRight {
-        self.right.clone()
+    ///
+    /// # Rights
+    /// Borrows it; a clone is to be given.
+    pub const fn right(&self) -> &SendRight {
+        &self.right
     }
 
     /// What ends the server from another thread.

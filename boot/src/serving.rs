@@ -25,7 +25,7 @@ impl Server {
     /// # Errors
     /// What the system says where there is no thread to be had.
     pub fn start(self) -> std::io::Result<Serving> {
-        let (right, stopper) = (self.right(), self.stopper());
+        let (right, stopper) = (self.right().clone(), self.stopper());
         let thread = std::thread::Builder::new()
             .name("pillarbox-boot".to_owned())
             .spawn(move || self.serve())?;
@@ -45,8 +45,11 @@ pub struct Serving {
 impl Serving {
     /// A bootstrap right, to be given to a child under the name
     /// [`BOOTSTRAP`](pillarbox::bootstrap::BOOTSTRAP).
-    pub fn right(&self) -> SendRight {
-        self.right.clone()
+    ///
+    /// # Rights
+    /// Borrows it; a clone is to be given.
+    pub const fn right(&self) -> &SendRight {
+        &self.right
     }
 
     /// What ends the server from another thread.

@@ -97,7 +97,7 @@ impl Waits {
     fn forget_dead(&mut self) {
         let mut dead = Vec::new();
         self.by_name.retain(|_, waits| {
-            dead.extend(waits.extract_if(.., |wait| wait.reply.is_dead()));
+            dead.extend(waits.extract_if(.., |wait| wait.reply.state().is_gone()));
             !waits.is_empty()
         });
         for wait in dead {

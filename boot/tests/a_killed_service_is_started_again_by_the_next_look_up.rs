@@ -47,7 +47,7 @@ fn an_on_demand_service_is_started_again() {
 #[test]
 fn a_name_without_a_program_is_free() {
     let (serving, names) = server();
-    let spawn = act("service_part").right(BOOTSTRAP, serving.right());
+    let spawn = act("service_part").right(BOOTSTRAP, serving.right().clone());
     let child = family::Reaped(spawn.spawn().unwrap());
     let right = family::look_up_soon(&names, NAME);
     assert_eq!(pid_of(&right), child.pid());

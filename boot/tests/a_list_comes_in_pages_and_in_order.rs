@@ -41,7 +41,7 @@ fn six_hundred_names_are_listed_here_and_in_another_process() {
     check_list(&names);
     let told = task().port(Capacity::Bounded(1));
     let lister = act("lister_part")
-        .right(BOOTSTRAP, serving.right())
+        .right(BOOTSTRAP, serving.right().clone())
         .right("told", told.make_send().unwrap());
     let _lister = Reaped(lister.spawn().unwrap());
     assert_eq!(told.receive(long()).unwrap().body(), b"listed");
@@ -56,7 +56,7 @@ fn names_of_one_process_are_listed_by_another() {
     let (serving, _names) = server();
     let told = task().port(Capacity::Bounded(2));
     let with = |part: &str| {
-        let spawn = act(part).right(BOOTSTRAP, serving.right());
+        let spawn = act(part).right(BOOTSTRAP, serving.right().clone());
         Reaped(spawn.right("told", told.make_send().unwrap()).spawn().unwrap())
     };
     let _provider = with("provider_part");

@@ -51,7 +51,7 @@ fn a_second_process_is_refused_and_cannot_free_the_name() {
     let (serving, names) = server();
     let ours = task().port(Capacity::Bounded(4));
     names.check_in(NAME, &ours, long()).unwrap();
-    let (_rival, told) = start_rival(serving.right());
+    let (_rival, told) = start_rival(serving.right().clone());
     assert!(text(&told).contains("InUse"));
     assert!(text(&told).contains("NotAllowed"));
     assert!(names.look_up(NAME, long()).unwrap().same_port(&ours.make_send().unwrap()));
@@ -73,7 +73,7 @@ fn a_name_provided_on_demand_is_not_for_a_stranger() {
     assert_eq!(refused(names.register(NAME, right, long())), Refused::NotAllowed);
     // Neither before its service runs nor while it does.
     let service = names.look_up(NAME, long()).unwrap();
-    let (_rival, told) = start_rival(serving.right());
+    let (_rival, told) = start_rival(serving.right().clone());
     assert!(text(&told).contains("NotAllowed"));
     assert!(text(&told).contains("NotAllowed"));
     assert_eq!(refused(names.check_in(NAME, &ours, long())), Refused::NotAllowed);
@@ -122,7 +122,7 @@ fn a_right_of_a_third_task_is_found_at_once() {
     let (serving, names) = server();
     let inbox = task().port(Capacity::Bounded(4));
     let agent = act("agent_part")
-        .right(BOOTSTRAP, serving.right())
+        .right(BOOTSTRAP, serving.right().clone())
         .right("inbox", inbox.make_send().unwrap());
     let _agent = Reaped(agent.spawn().unwrap());
     let mut first = inbox.receive(long()).unwrap();

@@ -50,7 +50,7 @@ fn a_flood_blocks_nobody() {
     names.check_in(NAME, &port, long()).unwrap();
     let told = task().port(Capacity::Bounded(1));
     let flooder = act("flooder_part")
-        .right(BOOTSTRAP, serving.right())
+        .right(BOOTSTRAP, serving.right().clone())
         .right("told", told.make_send().unwrap());
     let flooder = Reaped(flooder.spawn().unwrap());
     told.receive(long()).unwrap();
@@ -86,7 +86,7 @@ fn a_stopped_service_is_looked_up_all_the_same() {
     signal(pid, Signal::STOP);
     let told = task().port(Capacity::Bounded(1));
     let client = act("client_part")
-        .right(BOOTSTRAP, serving.right())
+        .right(BOOTSTRAP, serving.right().clone())
         .right("told", told.make_send().unwrap());
     let _client = Reaped(client.spawn().unwrap());
     assert_eq!(told.receive(long()).unwrap().body(), b"asked");

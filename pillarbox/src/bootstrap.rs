@@ -519,7 +519,10 @@ pub fn decode_request(message: &Message) -> Result<Request, Refused> {
     postcard::from_bytes(message.body()).map_err(|_| Refused::BadRequest)
 }
 
-/// An answer as a message, for a server. Rights are added by the caller.
+/// An answer as a message, for a server.
+///
+/// # Rights
+/// None: the server adds those that go with the answer.
 pub fn encode_answer(answer: &Answer) -> Message {
     // The only error is a sequence of unknown length, and there is none.
     Message::new(postcard::to_stdvec(answer).unwrap_or_default())

@@ -29,7 +29,7 @@ use crate::inbox::OpenInbox;
 use crate::limits::Limits;
 use crate::link::{Join, Link};
 use crate::meeting::Meeting;
-use crate::message::{Notification, Sender};
+use crate::message::{Identity, Notification};
 use crate::metrics::Counters;
 use crate::moving::followers::FollowerTable;
 use crate::moving::gone::Gone;
@@ -44,7 +44,7 @@ pub(crate) struct TaskCore {
     pub(crate) me: Weak<TaskCore>,
     pub(crate) id: TaskId,
     pub(crate) epoch: shm::Epoch,
-    pub(crate) identity: Sender,
+    pub(crate) identity: Identity,
     pub(crate) may_spin: bool,
     pub(crate) start: Instant,
     pub(crate) next_id: AtomicU64,
@@ -115,7 +115,7 @@ impl TaskCore {
             me: Weak::clone(me),
             id,
             epoch: shm::Epoch::current(),
-            identity: Sender { task: id, pid, uid, gid },
+            identity: Identity { task: id, pid, uid, gid },
             may_spin: shm::thread::cores() > 1,
             start: Instant::now(),
             next_id: AtomicU64::new(1),
@@ -162,7 +162,7 @@ impl TaskCore {
         self.closed.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn own_identity(&self) -> Sender {
+    pub(crate) fn own_identity(&self) -> Identity {
         self.identity
     }
 

@@ -256,16 +256,6 @@ pub enum StatusError {
     Forked,
 }
 
-/// A task that this one is not linked with, now or any more.
-#[derive(Debug, thiserror::Error)]
-#[error("no link with task {task}")]
-pub struct PeerUnknown {
-    /// The task.
-    pub task: TaskId,
-    /// The right that was to be told, unused.
-    pub right: SendOnceRight,
-}
-
 /// Why there is no task.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

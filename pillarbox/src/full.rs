@@ -122,7 +122,9 @@ impl SendRight {
     ///
     /// It is told once and reserves nothing: another sender may be faster. A task
     /// has one such request for each right it was given; a new one replaces it,
-    /// and the right of the earlier is dropped.
+    /// and the right of the earlier is dropped. It is taken back as any request:
+    /// with [`Armed::cancel`](crate::Armed::cancel), where `to` was made by
+    /// [`ReceiveRight::make_news`](crate::ReceiveRight::make_news).
     ///
     /// # Rights
     /// Consumes `to`.
@@ -177,21 +179,5 @@ impl SendRight {
         after.run();
         drop(replaced);
         Ok(())
-    }
-
-    /// Takes a request of [`SendRight::notify_room`] back. `None` where there is
-    /// none, or it has been answered.
-    ///
-    /// # Rights
-    /// The right to be told on is this task's again.
-    pub fn cancel_room(&self) -> Option<SendOnceRight> {
-        self.task().check().ok()?;
-        match self.resolve().settled() {
-            Settled::Own(port) => port.forget_room(),
-            Settled::Facet(facet) => facet.port.forget_room(),
-            Settled::Import(entry) => entry.forget_room(),
-            Settled::Joining(join) => join.forget_room(),
-            Settled::Dead => None,
-        }
     }
 }

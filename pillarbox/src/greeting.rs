@@ -20,7 +20,7 @@ use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::LinkError;
 use crate::link::{Parts, Who};
-use crate::message::{Message, Right, Sender};
+use crate::message::{Identity, Message, Right};
 use crate::right::SendRight;
 use crate::wait::Promise;
 
@@ -316,7 +316,7 @@ pub(crate) fn join_halves(
         Err(error) => return Err((socket, error)),
     };
     socket.stop_asking();
-    let sender = Sender {
+    let sender = Identity {
         task: TaskId { process: who.process, number: hello.number },
         pid: who.pid,
         uid: who.uid,

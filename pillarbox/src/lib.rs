@@ -79,9 +79,8 @@ pub use bootstrap::{Bootstrap, bootstrap};
 pub use call::{PartError, PendingCall, StartedCall, Withdraw};
 pub use deadline::Deadline;
 pub use error::{
-    CallError, LeaveError, LinkError, NotifyError, PeerUnknown, PulseError, ReceiveError,
-    ReplyError, SendError, SendFailure, SendOnceError, SpawnError, SpawnFailure, StatusError,
-    TaskError,
+    CallError, LeaveError, LinkError, NotifyError, PulseError, ReceiveError, ReplyError, SendError,
+    SendFailure, SendOnceError, SpawnError, SpawnFailure, StatusError, TaskError,
 };
 pub use facet::{FacetError, Revoker, Terms};
 pub use full::Left;
@@ -89,7 +88,7 @@ pub use inbox::{Callers, InboxError, ReceiveFromError, SendToError, SendToFailur
 pub use limits::{Limit, Limits};
 pub use listen::Listening;
 pub use membrane::Membrane;
-pub use message::{Descriptor, Envelope, Message, Notification, Pulse, Right, Sender};
+pub use message::{Descriptor, Envelope, Identity, Message, Notification, Pulse, Right};
 pub use metrics::{Metrics, Traffic};
 pub use offer::OfferError;
 pub use peer::Peer;

@@ -103,7 +103,7 @@ impl From<SendOnceRight> for Right {
 
 /// Who sent a message: the kernel's word, as of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Sender {
+pub struct Identity {
     /// The task.
     pub task: TaskId,
     /// Its process, in our own pid namespace; 0 where it has none there.
@@ -218,7 +218,7 @@ pub struct Envelope {
     /// Whether the sender waits for a reply.
     pub wants_reply: bool,
     /// Who sent it.
-    pub sender: Option<Sender>,
+    pub sender: Option<Identity>,
     /// The notification it is.
     pub notification: Option<Notification>,
     /// The badge of the right it was sent on.
@@ -241,6 +241,10 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    pub(crate) fn own(fd: OwnedFd) -> Self {
+        Descriptor { fd: Some(fd), foreign: false }
+    }
+
     pub(crate) fn foreign(fd: Option<OwnedFd>) -> Self {
         Descriptor { fd, foreign: true }
     }
@@ -257,12 +261,6 @@ impl Descriptor {
     /// Whether it was lost on the way.
     pub const fn is_lost(&self) -> bool {
         self.fd.is_none()
-    }
-}
-
-impl From<OwnedFd> for Descriptor {
-    fn from(fd: OwnedFd) -> Self {
-        Descriptor { fd: Some(fd), foreign: false }
     }
 }
 
@@ -328,7 +326,7 @@ pub struct Message {
     pub(crate) rights: Vec<Right>,
     pub(crate) descriptors: Vec<Descriptor>,
     pub(crate) reply: Option<SendOnceRight>,
-    pub(crate) sender: Option<Sender>,
+    pub(crate) sender: Option<Identity>,
     pub(crate) notification: Option<Notification>,
     pub(crate) sequence: u64,
     pub(crate) badge: Option<u64>,
@@ -380,7 +378,7 @@ impl Message {
         }
     }
 
-    pub(crate) fn pulse_of(id: i32, value: u64, priority: u16, sender: Sender) -> Self {
+    pub(crate) fn pulse_of(id: i32, value: u64, priority: u16, sender: Identity) -> Self {
         let mut message = Message::new(Vec::new()).with_id(id).with_tag(value);
         message.priority = priority;
         message.sender = Some(sender);
@@ -437,7 +435,7 @@ impl Message {
     /// The same message carrying one descriptor more.
     #[must_use]
     pub fn with_descriptor(mut self, fd: OwnedFd) -> Self {
-        self.descriptors.push(fd.into());
+        self.descriptors.push(Descriptor::own(fd));
         self
     }
 
@@ -491,11 +489,17 @@ impl Message {
     }
 
     /// The rights, in the order they were put in.
+    ///
+    /// # Rights
+    /// Borrows them.
     pub fn rights(&self) -> &[Right] {
         &self.rights
     }
 
     /// The rights, taken out.
+    ///
+    /// # Rights
+    /// Moves them out of the message; those in a message that is dropped are let go.
     pub fn take_rights(&mut self) -> Vec<Right> {
         std::mem::take(&mut self.rights)
     }
@@ -510,11 +514,6 @@ impl Message {
         std::mem::take(&mut self.descriptors)
     }
 
-    /// Whether the sender waits for a reply.
-    pub const fn wants_reply(&self) -> bool {
-        self.reply.is_some()
-    }
-
     /// The reply right, taken out, to be used later or given on.
     ///
     /// # Rights
@@ -525,7 +524,7 @@ impl Message {
 
     /// Who sent it. `None` for a message that was not received yet, and for
     /// notifications the library made itself.
-    pub const fn sender(&self) -> Option<Sender> {
+    pub const fn sender(&self) -> Option<Identity> {
         self.sender
     }
 
@@ -571,7 +570,7 @@ impl Message {
     }
 
     /// What there is to know of the message without taking it apart.
-    pub fn envelope(&self) -> Envelope {
+    pub(crate) fn envelope(&self) -> Envelope {
         Envelope {
             id: self.id,
             priority: self.priority,
@@ -579,7 +578,7 @@ impl Message {
             bytes: self.body().len(),
             rights: self.rights.len(),
             descriptors: self.descriptors.len(),
-            wants_reply: self.wants_reply(),
+            wants_reply: self.reply.is_some(),
             sender: self.sender,
             notification: self.notification,
             badge: self.badge,

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use abi::TaskId;
 
 use crate::core::TaskCore;
-use crate::error::{PeerUnknown, SendFailure};
-use crate::message::{Message, Notification, Sender};
+use crate::error::SendFailure;
+use crate::message::{Identity, Message, Notification};
 use crate::port::After;
 use crate::right::{SendOnceRight, SendRight};
 use crate::special::keep_watcher;
@@ -18,7 +18,7 @@ use crate::wait::parking::lock;
 /// What is known of the task at the other end of a link, and outlives the link.
 #[derive(Debug)]
 pub(crate) struct PeerCore {
-    pub(crate) sender: Sender,
+    pub(crate) sender: Identity,
     pub(crate) task: Arc<TaskCore>,
     child: AtomicBool,
     state: Mutex<PeerState>,
@@ -33,7 +33,7 @@ struct PeerState {
 }
 
 impl PeerCore {
-    pub(crate) fn new(task: &Arc<TaskCore>, sender: Sender) -> Arc<Self> {
+    pub(crate) fn new(task: &Arc<TaskCore>, sender: Identity) -> Arc<Self> {
         Arc::new(PeerCore {
             sender,
             task: Arc::clone(task),
@@ -114,28 +114,12 @@ impl Peer {
     }
 
     /// Who it is: the kernel's word, as of the handshake.
-    pub fn identity(&self) -> Sender {
+    pub fn identity(&self) -> Identity {
         self.core.sender
     }
 
-    /// The task.
-    pub fn task(&self) -> TaskId {
+    pub(crate) fn task(&self) -> TaskId {
         self.core.sender.task
-    }
-
-    /// Its process, in our own pid namespace; 0 where it has none there.
-    pub fn pid(&self) -> i32 {
-        self.core.sender.pid
-    }
-
-    /// Its user.
-    pub fn uid(&self) -> u32 {
-        self.core.sender.uid
-    }
-
-    /// Its group.
-    pub fn gid(&self) -> u32 {
-        self.core.sender.gid
     }
 
     /// Whether the connection has ended: the task is gone, or it broke the
@@ -184,29 +168,17 @@ impl Message {
 }
 
 impl Task {
-    /// The peer that a task is, while this one is linked with it.
+    /// The peer that a task is, while this one is linked with it: to hear of its
+    /// end with [`Peer::notify_gone`], or to send to it with [`Task::send_to`].
     pub fn peer(&self, task: TaskId) -> Option<Peer> {
         self.core.check().ok()?;
         let link = self.core.link_with(task)?;
         Some(Peer { core: Arc::clone(link.peer_core()) })
     }
 
-    /// Tells `to`, with [`Notification::PeerGone`], when `task` is gone: after
-    /// everything it had sent to this one.
-    ///
-    /// # Rights
-    /// Consumes `to`.
-    ///
-    /// # Errors
-    /// [`PeerUnknown`] where this task is not linked with that one, now or any
-    /// more; `to` comes back.
-    pub fn watch(&self, task: TaskId, to: SendOnceRight) -> Result<(), PeerUnknown> {
-        match self.peer(task) {
-            Some(peer) => {
-                peer.core.watch(to);
-                Ok(())
-            }
-            None => Err(PeerUnknown { task, right: to }),
-        }
+    /// The tasks this one is linked with.
+    pub fn peers(&self) -> Vec<Peer> {
+        let links = self.core.links();
+        links.iter().map(|link| Peer { core: Arc::clone(link.peer_core()) }).collect()
     }
 }

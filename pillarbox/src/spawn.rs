@@ -62,7 +62,7 @@ impl Spawn {
     /// As `std::process::Command::spawn`: until the program is loaded.
     pub fn spawn(self) -> Result<Child, SpawnError> {
         match Task::current() {
-            Ok(task) => self.spawn_from(&task),
+            Ok(task) => self.spawn_in(&task),
             Err(_) => Err(SpawnError { reason: SpawnFailure::Forked, rights: self.rights }),
         }
     }
@@ -71,7 +71,7 @@ impl Spawn {
     ///
     /// # Errors
     /// As [`Spawn::spawn`].
-    pub fn spawn_from(mut self, task: &Task) -> Result<Child, SpawnError> {
+    pub fn spawn_in(mut self, task: &Task) -> Result<Child, SpawnError> {
         match self.start(task) {
             Ok(child) => Ok(child),
             Err(reason) => Err(SpawnError { reason, rights: self.rights }),

@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 use crate::error::{LinkError, TaskError};
 use crate::greeting::{self, Welcome};
 use crate::limits::{Limit, Limits};
-use crate::message::{Right, Sender};
+use crate::message::{Identity, Right};
 use crate::metrics::Metrics;
 use crate::port::{Capacity, PortCore, PortOptions, ReceiveRight};
 use crate::right::SendRight;
@@ -169,13 +169,9 @@ impl Task {
         ReceiveRight::new(PortCore::new(&self.core, &options))
     }
 
-    /// What names this task.
-    pub fn id(&self) -> TaskId {
-        self.core.id
-    }
-
-    /// This task as the receivers of its messages see it.
-    pub fn identity(&self) -> Sender {
+    /// This task as the receivers of its messages see it; its
+    /// [`task`](Identity::task) is what names it.
+    pub fn identity(&self) -> Identity {
         self.core.identity
     }
 
@@ -188,16 +184,14 @@ impl Task {
         if self.core.check().is_ok() { self.core.census() } else { Census::default() }
     }
 
-    /// The tasks this one is linked with.
-    pub fn peers(&self) -> Vec<Sender> {
-        self.core.links().iter().map(|link| link.peer()).collect()
-    }
-
     /// Takes a right that the parent gave this task at its start.
     ///
     /// `None` where the parent gave none of that name, where it was taken
     /// already, where the parent is gone, or where it said nothing before the
     /// deadline.
+    ///
+    /// # Rights
+    /// The right is the caller's.
     ///
     /// # Blocking
     /// Waits until the parent's rights have come, at most until `deadline`.
@@ -267,6 +261,9 @@ impl Task {
     }
 
     /// Connects to the task that listens at `path` and takes what it offers.
+    ///
+    /// # Rights
+    /// The rights offered are the caller's.
     ///
     /// # Errors
     /// See [`LinkError`].

@@ -53,7 +53,7 @@ fn two_rights_of_one_peer_to_one_port_are_told_apart() {
             right.send(Message::new("").with_id(turn), long()).unwrap();
             let message = inbox.receive(long()).unwrap();
             assert_eq!((message.badge(), message.id()), (badge, turn));
-            assert_eq!(message.sender().unwrap().task, near.id());
+            assert_eq!(message.sender().unwrap().task, near.identity().task);
         }
     }
 }
@@ -69,7 +69,10 @@ fn a_badge_stays_when_the_right_is_given_on_and_comes_home() {
     let given_on = mailbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
     given_on.send(Message::new("second"), long()).unwrap();
     let message = inbox.receive(long()).unwrap();
-    assert_eq!((message.badge(), message.sender().unwrap().task), (Some(9), second.id()));
+    assert_eq!(
+        (message.badge(), message.sender().unwrap().task),
+        (Some(9), second.identity().task)
+    );
     // Home again it is the right it was, not the port's own.
     let home = give(&owner, &first, inbox.make_send().unwrap());
     home.send(Message::new("home").with_right(held), long()).unwrap();

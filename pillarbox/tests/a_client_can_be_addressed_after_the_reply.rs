@@ -49,12 +49,9 @@ fn a_client_is_known_again_and_its_end_is_told_once_and_last() {
         hellos.iter_mut().map(|hello| hello.take_rights().remove(0).into_send().unwrap()).collect();
     let peers: Vec<_> = hellos.iter().map(|hello| hello.peer().unwrap()).collect();
     for (hello, peer) in hellos.iter().zip(&peers) {
-        let sender = hello.sender().unwrap();
-        assert_eq!(peer.identity(), sender);
-        assert_eq!((peer.task(), peer.pid()), (sender.task, sender.pid));
-        assert_eq!((peer.uid(), peer.gid()), (sender.uid, sender.gid));
-        assert!(clients.iter().any(|client| client.pid() == peer.pid()));
-        assert_eq!(task.peer(peer.task()).as_ref(), Some(peer));
+        assert_eq!(Some(peer.identity()), hello.sender());
+        assert!(clients.iter().any(|client| client.pid() == peer.identity().pid));
+        assert_eq!(task.peer(peer.identity().task).as_ref(), Some(peer));
         assert!(!peer.is_gone());
     }
     assert_ne!(peers[0], peers[1]);
@@ -74,7 +71,8 @@ fn a_client_is_known_again_and_its_end_is_told_once_and_last() {
     for _ in 0..3 {
         watched.notify_gone(news()).unwrap();
     }
-    task.watch(watched.task(), news()).unwrap();
+    let by_name = task.peer(watched.identity().task).unwrap();
+    by_name.notify_gone(news()).unwrap();
     for request in &mut again {
         if request.peer().as_ref() == Some(watched) {
             request.reply(Message::new(""), long()).unwrap();
@@ -97,14 +95,10 @@ fn a_client_is_known_again_and_its_end_is_told_once_and_last() {
     watched.notify_gone(news()).unwrap();
     let late = inbox.receive(Deadline::Now).unwrap();
     assert_eq!(late.notification(), Some(Notification::PeerGone));
-    assert_eq!(task.peer(watched.task()), None);
-    let unknown = task.watch(watched.task(), news()).unwrap_err();
-    assert_eq!(unknown.task, watched.task());
-    drop(unknown.right);
-    let back = inbox.receive(Deadline::Now).unwrap();
-    assert_eq!(back.notification(), Some(Notification::SendOnceDropped));
+    assert_eq!(task.peer(watched.identity().task), None);
+    assert!(!task.peers().contains(watched) && task.peers().contains(other));
     // The other was not touched by any of this.
-    for mut request in again.into_iter().filter(|request| request.wants_reply()) {
+    for mut request in again.into_iter().filter(|request| request.reply_right().is_some()) {
         request.reply(Message::new(""), long()).unwrap();
     }
     assert_eq!(inbox.receive(long()).unwrap().peer().as_ref(), Some(other));
@@ -116,5 +110,5 @@ fn a_task_is_not_a_peer_of_its_own() {
     let inbox = task.port(Capacity::Bounded(1));
     inbox.make_send().unwrap().send(Message::new(""), Deadline::Now).unwrap();
     assert_eq!(inbox.receive(Deadline::Now).unwrap().peer(), None);
-    assert_eq!(task.peer(task.id()), None);
+    assert_eq!(task.peer(task.identity().task), None);
 }

@@ -329,7 +329,7 @@ fn owner(task: &Task, keeper: &ReceiveRight) -> (Reaped, SendRight, SendRight, R
     let child = act("owner_part")
         .right("parent", inbox.make_send().unwrap())
         .right("done", done.make_send().unwrap());
-    let child = Reaped(child.spawn_from(task).unwrap());
+    let child = Reaped(child.spawn_in(task).unwrap());
     let mut rights = inbox.receive(long()).unwrap().take_rights().into_iter();
     let mut right = || rights.next().unwrap().into_send().unwrap();
     let (work, orders) = (right(), right());
@@ -393,7 +393,7 @@ fn who_lets_it_go_does_not_wait_for_a_full_lane() {
     let task = Task::new();
     let inbox = port(&task);
     let child = act("keeper_part").right("parent", inbox.make_send().unwrap());
-    let mut child = Reaped(child.spawn_from(&task).unwrap());
+    let mut child = Reaped(child.spawn_in(&task).unwrap());
     let mut hello = inbox.receive(long()).unwrap().take_rights().into_iter();
     let to = hello.next().unwrap().into_send_once().unwrap();
     let noise = hello.next().unwrap().into_send().unwrap();
@@ -437,7 +437,7 @@ fn it_waits_until_it_may_move_on() {
     let child = act("idle_part")
         .right("parent", hello.make_send().unwrap())
         .right("work", work.make_send().unwrap());
-    let mut child = Reaped(child.spawn_from(&near).unwrap());
+    let mut child = Reaped(child.spawn_in(&near).unwrap());
     let wake = hello.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
     child.stop();
     work.notify_destroyed(keeper.make_send_once().unwrap()).unwrap();

@@ -16,9 +16,9 @@ use executor::{Count, block_on, poll_once};
 use family::linked::give;
 use family::{Reaped, act, acting, given, is_part, long, settled};
 use pillarbox::{
-    CallError, Callers, Capacity, Deadline, Holding, Left, Message, Notification, PartError, Peer,
-    ReceiveError, ReceiveFromError, ReceiveRight, ReplyError, ReplyState, SendFailure, SendRight,
-    SendToFailure, Short, Task, Withdraw, limits,
+    CallError, Callers, Capacity, Deadline, Gone, Holding, Left, Message, Notification, PartError,
+    Peer, ReceiveError, ReceiveFromError, ReceiveRight, ReplyError, ReplyState, SendFailure,
+    SendRight, SendToFailure, Short, Task, Withdraw, limits,
 };
 
 /// A message with its number as id, tag and body.
@@ -40,6 +40,11 @@ fn waits_for_seven(inbox: &ReceiveRight) -> [Wait<'_>; 3] {
         Box::pin(inbox.receive_tag_async(7)),
         Box::pin(inbox.receive_where_async(|message| message.id() == 7)),
     ]
+}
+
+/// What the one who asked wants of the answer.
+fn state_of(request: &Message) -> ReplyState {
+    request.reply_right().unwrap().state()
 }
 
 #[test]
@@ -215,7 +220,7 @@ fn a_call_that_is_polled_no_more_goes_on_until_it_is_dropped() {
             assert!(poll_once(pin!(waiting)).is_pending());
         }
         let mut request = inbox.receive(long()).unwrap();
-        assert!(!request.is_withdrawn());
+        assert_eq!(state_of(&request), ReplyState::Wanted);
         request.reply(Message::new("!"), long()).unwrap();
         // By whichever way it is taken.
         assert_eq!(call.wait(long()).unwrap().body(), b"!");
@@ -225,7 +230,7 @@ fn a_call_that_is_polled_no_more_goes_on_until_it_is_dropped() {
         assert!(matches!(call.wait(Deadline::Now), Err(CallError::Deadline)));
         let mut request = inbox.receive(long()).unwrap();
         let answering = std::thread::spawn(move || {
-            settled(|| request.is_withdrawn(), |withdrawn| *withdrawn);
+            settled(|| state_of(&request), |state| *state == ReplyState::Asked);
             request.reply(Message::new("in the end"), long()).unwrap();
         });
         assert!(poll_once(Pin::new(&mut call)).is_pending());
@@ -237,7 +242,7 @@ fn a_call_that_is_polled_no_more_goes_on_until_it_is_dropped() {
         assert!(poll_once(call.as_mut()).is_pending());
         let mut request = inbox.receive(long()).unwrap();
         drop(call);
-        settled(|| request.is_withdrawn(), |withdrawn| *withdrawn);
+        settled(|| state_of(&request), |state| *state == ReplyState::Gone(Gone::Withdrawn));
         let answered = block_on(request.reply_async(Message::new("too late")));
         let Err(ReplyError::Unsent(back)) = answered else { panic!("nobody waits for it") };
         assert!(matches!(back.reason, SendFailure::Withdrawn(_)), "{back}");
@@ -390,7 +395,7 @@ fn a_part_or_an_answer_that_was_dropped_can_be_written_again() {
     child.stop();
     let bytes = answer();
     for polls in 0..4 {
-        let reply = request.reply_right().unwrap();
+        let reply = request.reply_right_mut().unwrap();
         let mut part = Box::pin(reply.write_at_async(0, &bytes));
         assert!((0..polls).all(|_| poll_once(part.as_mut()).is_pending()), "nobody reads");
     }
@@ -400,10 +405,10 @@ fn a_part_or_an_answer_that_was_dropped_can_be_written_again() {
         let mut reply = Box::pin(request.reply_async(long));
         assert!((0..polls).all(|_| poll_once(reply.as_mut()).is_pending()));
         drop(reply);
-        assert_eq!(request.reply_right().map(|it| it.state()), Some(ReplyState::Wanted));
+        assert_eq!(state_of(&request), ReplyState::Wanted);
     }
     {
-        let reply = request.reply_right().unwrap();
+        let reply = request.reply_right_mut().unwrap();
         let error = block_on(reply.write_at_async(LENGTH as u64, b"x")).unwrap_err();
         assert_eq!(error, PartError::BeyondRoom { room: LENGTH as u64 });
         let mut part = Box::pin(reply.write_at_async(0, &bytes));
@@ -432,7 +437,7 @@ fn a_caller_that_dies_ends_the_writing_of_its_answer() {
     let mut request = inbox.receive(long()).unwrap();
     child.stop();
     let bytes = answer();
-    let reply = request.reply_right().unwrap();
+    let reply = request.reply_right_mut().unwrap();
     let mut part = pin!(reply.write_at_async(0, &bytes));
     assert!(poll_once(part.as_mut()).is_pending());
     child.kill();

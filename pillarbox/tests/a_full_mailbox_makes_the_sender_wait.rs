@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use family::{
     Random, Reaped, act, act_with, acting, given, is_part, long, meet, offer, seed, tell,
 };
-use pillarbox::{Capacity, Deadline, Message, SendFailure, SendRight, Task};
+use pillarbox::{Capacity, Deadline, Message, ReplyState, SendFailure, SendRight, Task};
 
 /// Messages of each sender.
 const MESSAGES: u64 = 400;
@@ -117,7 +117,7 @@ fn owner_part() {
             Message::new("")
         };
         // Who asked may have stopped waiting: then its deadline is known here.
-        if order.wants_reply() && !order.is_withdrawn() {
+        if order.reply_right().is_some_and(|reply| reply.state() == ReplyState::Wanted) {
             order.reply(Message::new(answer.body()), long()).unwrap();
         }
     }

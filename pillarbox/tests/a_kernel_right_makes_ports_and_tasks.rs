@@ -60,7 +60,7 @@ fn a_port_is_made_as_it_was_asked_for_and_is_the_askers() {
     let made = kernel.make_port(options, long()).unwrap();
     assert_eq!(made.status().capacity, 2, "no more than the task makes");
     let post = made.make_send().unwrap();
-    assert_eq!(post.owner(), Some(near.id()));
+    assert_eq!(post.owner(), Some(near.identity().task));
     post.send(Message::new("second"), Deadline::Now).unwrap();
     post.send(Message::new("first").with_priority(1), Deadline::Now).unwrap();
     assert!(post.send(Message::new("third"), Deadline::Now).is_err());
@@ -329,7 +329,7 @@ fn a_peer_does_what_its_right_permits() {
     let child = act_with("asker_part", |_| ())
         .right("maker", maker)
         .right("parent", inbox.make_send().unwrap());
-    let mut child = Reaped(child.spawn_from(&task).unwrap());
+    let mut child = Reaped(child.spawn_in(&task).unwrap());
     assert!(child.ended_well());
     assert!(task.kernel().is_ok());
 }

@@ -425,7 +425,7 @@ fn who_says_that_a_port_went_where_it_did_not_keeps_nobody_beyond_a_deadline() {
     let mut child = Reaped(child.spawn().unwrap());
     let mut ready = inbox.receive(long()).unwrap();
     let post = ready.take_rights().remove(0).into_send().unwrap();
-    post.send(Message::new(task.id().encode()), long()).unwrap();
+    post.send(Message::new(task.identity().task.encode()), long()).unwrap();
     let soon = || Deadline::after(Duration::from_millis(20));
     let refused = |reason: &SendFailure| matches!(reason, SendFailure::NotJoined(_));
     settled(

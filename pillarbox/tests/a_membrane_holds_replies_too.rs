@@ -101,7 +101,7 @@ fn a_call_that_is_open_at_the_revocation_is_dropped_aloud() {
         let mut request = house.door.receive(long()).unwrap();
         house.membrane.revoke();
         // Who was to answer sees that nobody waits, and has everything back.
-        assert!(request.is_withdrawn());
+        assert!(request.reply_right().unwrap().state().is_gone());
         let answer = Message::new("!").with_right(news.make_send_once().unwrap());
         let Err(ReplyError::Unsent(back)) = request.reply(answer, long()) else {
             panic!("it was answered")

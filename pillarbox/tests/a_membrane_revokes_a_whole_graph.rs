@@ -220,7 +220,7 @@ fn a_right_that_came_in_goes_back_as_it_came() {
     let own = callback.make_send().unwrap();
     held.send(Message::new("").with_right(own.clone()), long()).unwrap();
     let came = first_right(&mut object.receive(long()).unwrap());
-    assert_eq!(came.owner(), Some(peer.id()));
+    assert_eq!(came.owner(), Some(peer.identity().task));
     came.send(Message::new("").with_right(came.clone()), long()).unwrap();
     assert!(first_right(&mut callback.receive(long()).unwrap()).same_port(&own));
     // A wrapped right that goes out again stays what it is.
@@ -385,9 +385,12 @@ fn membranes_lie_one_around_the_other() {
 #[test]
 fn what_cannot_be_wrapped_says_why() {
     let (owner, _object, membrane, peer, held) = inside();
-    assert_eq!(peer.membrane().wrap(&held).unwrap_err(), FacetError::NotOwner(owner.id()));
+    assert_eq!(
+        peer.membrane().wrap(&held).unwrap_err(),
+        FacetError::NotOwner(owner.identity().task)
+    );
     let foreign = peer.port(Capacity::Bounded(1)).make_send().unwrap();
-    assert_eq!(membrane.wrap(&foreign).unwrap_err(), FacetError::NotOwner(peer.id()));
+    assert_eq!(membrane.wrap(&foreign).unwrap_err(), FacetError::NotOwner(peer.identity().task));
     membrane.revoke();
     let own = owner.port(Capacity::Bounded(1));
     assert_eq!(membrane.wrap(&own.make_send().unwrap()).unwrap_err(), FacetError::Ended);

@@ -14,7 +14,8 @@ fn two() -> (Task, Task, Peer, Peer) {
     let (near, far) = (Task::new(), Task::new());
     let port = far.port(Capacity::Bounded(1));
     drop(give(&far, &near, port.make_send().unwrap()));
-    let (seen_far, seen_near) = (near.peer(far.id()).unwrap(), far.peer(near.id()).unwrap());
+    let (seen_far, seen_near) =
+        (near.peer(far.identity().task).unwrap(), far.peer(near.identity().task).unwrap());
     (near, far, seen_far, seen_near)
 }
 
@@ -34,7 +35,7 @@ fn an_open_inbox_is_reached_and_answers_the_same_way() {
     }
     let first = far_inbox.receive(long()).unwrap();
     assert_eq!((first.body(), first.peer().as_ref()), (&b"one"[..], Some(&seen_near)));
-    assert_eq!(first.sender().unwrap().task, near.id());
+    assert_eq!(first.sender().unwrap().task, near.identity().task);
     far.send_to(&first.peer().unwrap(), Message::new("three"), long()).unwrap();
     assert_eq!(near_inbox.receive_from(&seen_far, long()).unwrap().body(), b"three");
     assert_eq!(far_inbox.receive(long()).unwrap().body(), b"two");
@@ -66,9 +67,9 @@ fn who_is_not_among_the_callers_is_told_that_there_is_none() {
     for (callers, reached) in [
         (Callers::none(), false),
         (Callers::none().parent().children(), false),
-        (Callers::none().task(far.id()), false),
+        (Callers::none().task(far.identity().task), false),
         (Callers::none().user(uid + 1), false),
-        (Callers::none().task(near.id()), true),
+        (Callers::none().task(near.identity().task), true),
         (Callers::none().user(uid), true),
         (Callers::none().group(near.identity().gid), true),
     ] {
@@ -159,7 +160,7 @@ fn a_task_that_is_stopped_ends_the_wait_at_the_deadline_and_when_it_dies() {
     }
     let task = Task::new();
     let inbox = task.open_inbox(Capacity::Bounded(4), Callers::anyone()).unwrap();
-    let mut child = Reaped(act("silent_part").spawn_from(&task).unwrap());
+    let mut child = Reaped(act("silent_part").spawn_in(&task).unwrap());
     let peer = inbox.receive(long()).unwrap().peer().unwrap();
     child.stop();
     let soon = Deadline::after(std::time::Duration::from_millis(5));

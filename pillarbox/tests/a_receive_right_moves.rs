@@ -93,7 +93,7 @@ fn the_new_owner_may_have_been_a_sender() {
     let port = hand_over(port, &way, &inbox);
     post.send(Message::new("after").with_tag(2), long()).unwrap();
     assert_eq!(numbers(&port, 2), [1, 2]);
-    assert_eq!(post.owner(), Some(new.id()));
+    assert_eq!(post.owner(), Some(new.identity().task));
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn parts_are_placed_by_the_caller_in_any_order() {
     let mut random = Random::new(seed());
     orders.call(Message::new("").with_id(CHECK), long()).unwrap();
     let mut request = inbox.receive(long()).unwrap();
-    let right = request.reply_right().unwrap();
+    let right = request.reply_right_mut().unwrap();
     assert_eq!(right.reply_room(), ROOM as u64);
     let whole: Vec<u8> = (0..ROOM).map(pattern).collect();
     // Pieces of many sizes, short ones and some longer than a lane.
@@ -112,11 +112,11 @@ fn parts_of_an_answer_that_never_comes_vanish() {
     let Caller { inbox, orders, mut child } = caller();
     orders.call(Message::new("").with_id(DROPPED), long()).unwrap();
     let mut request = inbox.receive(long()).unwrap();
-    request.reply_right().unwrap().write_at(0, &[1; 100_000], long()).unwrap();
+    request.reply_right_mut().unwrap().write_at(0, &[1; 100_000], long()).unwrap();
     drop(request);
     orders.call(Message::new("").with_id(DONE), long()).unwrap();
     let mut request = inbox.receive(long()).unwrap();
-    let right = request.reply_right().unwrap();
+    let right = request.reply_right_mut().unwrap();
     right.write_at(0, &[1; 100_000], long()).unwrap();
     orders.call(Message::new("go"), long()).unwrap();
     let refused = right.write_at(0, &[1; 100_000], long());
@@ -133,7 +133,7 @@ fn a_caller_that_reads_nothing_makes_the_writer_wait_and_its_end_ends_that() {
     let Caller { inbox, orders, mut child } = caller();
     orders.call(Message::new("").with_id(CHECK), long()).unwrap();
     let mut request = inbox.receive(long()).unwrap();
-    let right = request.reply_right().unwrap();
+    let right = request.reply_right_mut().unwrap();
     child.stop();
     let soon = Deadline::after(std::time::Duration::from_millis(20));
     let Err(PartError::Full { written }) = right.write_at(0, &vec![1; ROOM], soon) else {
@@ -156,7 +156,7 @@ fn within_a_task_it_is_the_same() {
         (call, inbox.receive(Deadline::Now).unwrap())
     };
     let (mut call, mut request) = start(12);
-    let right = request.reply_right().unwrap();
+    let right = request.reply_right_mut().unwrap();
     right.write_at(5, b"world", Deadline::Now).unwrap();
     right.write_at(0, b"hello", Deadline::Now).unwrap();
     let beyond = right.write_at(10, b"!!!", Deadline::Now);
@@ -166,7 +166,7 @@ fn within_a_task_it_is_the_same() {
     assert_eq!(call.wait(Deadline::Now).unwrap().into_body(), b"helloworld!");
 
     let (mut call, mut request) = start(0);
-    let none = request.reply_right().unwrap().write_at(0, b"x", Deadline::Now);
+    let none = request.reply_right_mut().unwrap().write_at(0, b"x", Deadline::Now);
     assert_eq!(none, Err(PartError::NoRoom));
     request.reply(Message::new("whole"), Deadline::Now).unwrap();
     assert_eq!(call.wait(Deadline::Now).unwrap().body(), b"whole");
@@ -176,7 +176,7 @@ fn within_a_task_it_is_the_same() {
     let request = Message::new("").with_reply_room(4);
     post.start_call_to(request, &done, 3, Deadline::Now).unwrap();
     let mut request = inbox.receive(Deadline::Now).unwrap();
-    request.reply_right().unwrap().write_at(2, b"xy", Deadline::Now).unwrap();
+    request.reply_right_mut().unwrap().write_at(2, b"xy", Deadline::Now).unwrap();
     request.reply(Message::new(""), Deadline::Now).unwrap();
     let answer = done.receive(Deadline::Now).unwrap();
     assert_eq!((answer.completion(), answer.body()), (Some(3), &b"\0\0xy"[..]));

@@ -75,7 +75,7 @@ fn act_as_told(next: Option<SendRight>) {
         if order.id() == EXIT {
             return;
         }
-        if order.wants_reply() {
+        if order.reply_right().is_some() {
             order.reply(Message::new("done"), long()).unwrap();
         }
     }

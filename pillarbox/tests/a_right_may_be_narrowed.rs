@@ -79,7 +79,10 @@ fn what_cannot_be_narrowed_says_why() {
     let (owner, holder) = (Task::new(), Task::new());
     let inbox = owner.port(Capacity::Bounded(4));
     let held = give(&owner, &holder, inbox.make_send().unwrap());
-    assert_eq!(held.attenuate(&Terms::new()).unwrap_err(), FacetError::NotOwner(owner.id()));
+    assert_eq!(
+        held.attenuate(&Terms::new()).unwrap_err(),
+        FacetError::NotOwner(owner.identity().task)
+    );
     let many = limits::FACET_IDS + 1;
     let terms = Terms::new().ids_listed(0..many as i32);
     assert_eq!(inbox.make_send_with(&terms).unwrap_err(), FacetError::TooManyIds(many));

@@ -53,7 +53,7 @@ fn truncate_takes_the_message_and_tells_what_was_lost() {
     assert_eq!((part.bytes, part.left, &buffer), (6, 3, b"letter"));
     assert_eq!((part.message.id(), part.message.tag()), (3, 8));
     assert_eq!((part.message.rights().len(), part.message.descriptors().len()), (1, 1));
-    assert!(part.message.wants_reply());
+    assert!(part.message.reply_right().is_some());
     assert_eq!(inbox.status().queued, 0);
 }
 
@@ -83,7 +83,7 @@ fn a_split_message_is_read_on_before_any_other() {
     let part = inbox.receive_into(&mut buffer, Short::Split, Deadline::Now).unwrap();
     assert_eq!((part.bytes, part.left, &buffer), (4, 5, b"lett"));
     assert_eq!((part.message.rights().len(), part.message.descriptors().len()), (1, 1));
-    assert!(part.message.wants_reply() && !part.message.is_rest());
+    assert!(part.message.reply_right().is_some() && !part.message.is_rest());
     // The rest is what the message was, without what went with its first part.
     let rest = inbox.peek().unwrap();
     assert_eq!((rest.bytes, rest.id, rest.tag, rest.is_rest), (5, 3, 8, true));

@@ -198,7 +198,7 @@ fn a_newer_client_uses_an_older_server() {
 
     // Arguments it does not know are nothing to it, and their rights are released.
     let (read, write) = std::io::pipe().unwrap();
-    let copy = Some(OwnedFd::from(write).into());
+    let copy = Some(Carry::new(write.into()));
     assert_eq!(client.greet("Ann".into(), copy, true, 3, long()).unwrap(), "hello Ann");
     assert_eq!(std::io::read_to_string(read).unwrap(), "", "nobody holds the other end");
 
@@ -384,7 +384,7 @@ fn what_is_left_of_a_pipe_is_closed_by_who_skips_it() {
     let (read, write) = std::io::pipe().unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| server.dispatch(inbox.receive(long()).unwrap(), long()).unwrap());
-        client.keep(OwnedFd::from(write).into(), long()).unwrap();
+        client.keep(Carry::new(write.into()), long()).unwrap();
     });
     let kept = server.methods().0.lock().unwrap().remove(0).into_inner().unwrap();
     std::fs::File::from(kept).write_all(b"kept").unwrap();

@@ -90,7 +90,7 @@ fn a_stopped_reader_makes_nobody_wait_and_loses_nothing() {
     let task = Task::new();
     let home = task.port(Capacity::Bounded(4));
     let reader = act("reader_part").right("home", home.make_send().unwrap());
-    let mut reader = Reaped(reader.spawn_from(&task).unwrap());
+    let mut reader = Reaped(reader.spawn_in(&task).unwrap());
     let post = home.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
     let mut number = flood(&post, 0, 10);
     reader.stop();
@@ -148,7 +148,7 @@ fn kill_a_sender(read_before: u64, moment: impl Fn(u64) -> bool) {
         command.stdin(tally.for_child());
     });
     let child = child.right("inbox", inbox.make_send().unwrap());
-    let mut child = Reaped(child.spawn_from(&task).unwrap());
+    let mut child = Reaped(child.spawn_in(&task).unwrap());
     inbox.notify_no_senders(news.make_send_once().unwrap()).unwrap();
     for number in 0..read_before {
         check(&inbox.receive(long()).unwrap(), number);
@@ -360,7 +360,7 @@ fn rights_and_descriptors_are_spilled_up_to_a_limit() {
     assert!(!failed.message.descriptors()[0].is_lost());
     while let Ok(message) = met.inbox.receive(Deadline::after(family::LONG)) {
         if message.body().len() == 100_000 {
-            assert!(message.wants_reply() && !message.descriptors()[0].is_lost());
+            assert!(message.reply_right().is_some() && !message.descriptors()[0].is_lost());
             assert!(matches!(message.rights(), [Right::Send(_)]));
             break;
         }

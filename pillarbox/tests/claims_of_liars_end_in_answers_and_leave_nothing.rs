@@ -125,9 +125,9 @@ fn member_part() {
 
 fn liar(part: &str, task: &Task, way: &str, inbox: SendRight) -> Reaped {
     let child = act_with(part, |command| {
-        command.env(WAY, way).env(OWNER, told_of(task.id()));
+        command.env(WAY, way).env(OWNER, told_of(task.identity().task));
     });
-    Reaped(child.right("inbox", inbox).spawn_from(task).unwrap())
+    Reaped(child.right("inbox", inbox).spawn_in(task).unwrap())
 }
 
 /// What the task counts for others, by port or on the way.

@@ -63,14 +63,14 @@ fn a_typed_call_ends_in_what_happened() {
         return;
     }
     let (owner, inbox, caller, post) = narrow();
-    let sender = Sender::<u32>::from_right(post.clone());
+    let sender = Sender::<u32>::new(post.clone());
     let refused = sender.call::<u32>(7, long());
     assert!(matches!(refused, Err(TypedCallError::Refused)), "{refused:?}");
     assert!(matches!(block_on(sender.call_async::<u32>(7)), Err(TypedCallError::Refused)));
     assert_eq!(inbox.status().queued, 0);
 
     let asks = give(&owner, &caller, inbox.make_send().unwrap());
-    let sender = Sender::<u32>::from_right(asks);
+    let sender = Sender::<u32>::new(asks);
     let late = sender.call::<u32>(7, Deadline::Now);
     assert!(matches!(late, Err(TypedCallError::Deadline)), "{late:?}");
     drop(inbox.receive(long()).unwrap());
@@ -110,7 +110,7 @@ fn a_server_that_was_killed_is_told_from_one_that_let_go() {
     let child = act("silent_part").right("parent", inbox.make_send().unwrap()).spawn();
     let mut child = Reaped(child.unwrap());
     let post = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
-    let sender = Sender::<u32>::from_right(post);
+    let sender = Sender::<u32>::new(post);
     let call = calling(&sender);
     assert_eq!(inbox.receive(long()).unwrap().body(), b"asked");
     child.stop();
@@ -224,7 +224,7 @@ fn a_reader_says_why_it_was_not_attached_or_not_heard() {
                 let delivery = reader.receive_async().await.unwrap().unwrap();
                 (reader, delivery)
             };
-            let (mut work, mut serve) = (pin!(work), pin!(mailbox.run()));
+            let (mut work, mut serve) = (pin!(work), pin!(mailbox.serve_async()));
             let until = long();
             loop {
                 assert!(!until.has_passed() && poll_once(serve.as_mut()).is_pending());

@@ -89,7 +89,7 @@ fn a_caller_is_answered_through_the_owner() {
         let mut call = post.start_call(Message::new("two"), long()).unwrap();
         let delivery = reader.receive(long()).unwrap().unwrap();
         assert_eq!(delivery.message().body(), b"two");
-        assert_eq!(delivery.origin().unwrap().task, caller.id());
+        assert_eq!(delivery.origin().unwrap().task, caller.identity().task);
         // Given back, it keeps its caller.
         drop(delivery);
         let delivery = reader.receive(long()).unwrap().unwrap();

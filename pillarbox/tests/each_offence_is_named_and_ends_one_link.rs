@@ -84,7 +84,7 @@ fn offend(task: &Task, act: &Act) {
     let mut back = *failed.message;
     assert_eq!((back.body(), back.id()), (&b"for a friend"[..], 5));
     assert!(matches!(back.rights(), [Right::Send(_), Right::SendOnce(_)]));
-    assert!(back.wants_reply() && !back.descriptors()[0].is_lost());
+    assert!(back.reply_right().is_some() && !back.descriptors()[0].is_lost());
     back.reply(Message::new("still good"), long()).unwrap();
     assert_eq!(own.receive(long()).unwrap().body(), b"still good");
     let unused = back.take_rights().remove(1).into_send_once().unwrap();

@@ -259,7 +259,7 @@ fn how_much_a_task_asks_and_writes() {
     }));
     let inbox = task.port(Capacity::Bounded(8));
     let child = act("mute_part").right("inbox", inbox.make_send().unwrap());
-    let mut child = Reaped(child.spawn_from(&task).unwrap());
+    let mut child = Reaped(child.spawn_in(&task).unwrap());
     let mut ready = inbox.receive(long()).unwrap();
     let post = ready.take_rights().remove(0).into_send().unwrap();
 

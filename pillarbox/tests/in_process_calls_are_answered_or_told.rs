@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use asleep::{long, spawn_asleep};
 use pillarbox::{
-    CallError, Capacity, Deadline, Gone, Holding, Message, Notification, ReplyError, Right,
-    SendFailure, Task,
+    CallError, Capacity, Deadline, Gone, Holding, Message, Notification, ReplyError, ReplyState,
+    Right, SendFailure, Task,
 };
 
 #[test]
@@ -30,7 +30,7 @@ fn calls_are_answered_each_with_its_own() {
             .collect();
         for _ in 0..4 * 500 {
             let mut request = inbox.receive(long()).unwrap();
-            assert!(request.wants_reply());
+            assert!(request.reply_right().is_some());
             let answer = Message::new("").with_tag(!request.tag());
             request.reply(answer, Deadline::Now).unwrap();
         }
@@ -55,7 +55,7 @@ fn an_answer_brings_rights_and_its_sender() {
                 answer = answer.with_right(right);
             }
             request.reply(answer, long()).unwrap();
-            assert!(!request.wants_reply());
+            assert!(request.reply_right().is_none());
             let again = request.reply(Message::new("again"), long()).unwrap_err();
             let ReplyError::NoReply(answer) = again else { panic!("{again}") };
             assert_eq!(answer.body(), b"again");
@@ -117,8 +117,9 @@ fn a_server_can_see_that_its_caller_has_gone() {
     let inbox = Task::new().port(Capacity::Bounded(1));
     let post = inbox.make_send().unwrap();
     assert!(matches!(post.call(Message::new(""), Deadline::Now), Err(CallError::Deadline)));
-    let mut reply = inbox.receive(Deadline::Now).unwrap().take_reply().unwrap();
-    assert!(reply.is_dead());
+    let request = inbox.receive(Deadline::Now).unwrap();
+    let state = request.reply_right().unwrap().state();
+    assert_eq!(state, ReplyState::Gone(Gone::TimedOut));
 }
 
 #[test]

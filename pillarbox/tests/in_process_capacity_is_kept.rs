@@ -80,7 +80,7 @@ fn a_send_that_may_not_wait_returns_the_message_and_its_rights() {
     let mut message = error.message;
     assert_eq!((message.body(), message.id()), (&b"whole"[..], 1));
     assert!(matches!(message.rights(), [Right::Send(_), Right::SendOnce(_)]));
-    assert!(message.wants_reply() && !message.descriptors()[0].is_lost());
+    assert!(message.reply_right().is_some() && !message.descriptors()[0].is_lost());
     // They still work.
     let rights = message.take_rights();
     let [Right::Send(send), Right::SendOnce(_)] = &rights[..] else { panic!("other rights") };

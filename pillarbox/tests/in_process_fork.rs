@@ -272,8 +272,8 @@ fn nothing_is_consumed_or_closed_in_the_parent() {
 /// What a child can do that has begun a task of its own.
 fn live(parent: &Task) {
     let task = Task::current().unwrap();
-    assert_ne!(task.id(), parent.id());
-    assert_eq!(task.id(), Task::current().unwrap().id());
+    assert_ne!(task.identity().task, parent.identity().task);
+    assert_eq!(task.identity().task, Task::current().unwrap().identity().task);
     assert_eq!(task.identity().pid as u32, std::process::id());
     assert_eq!(task.census(), Census::default());
     assert!(task.peers().is_empty());
@@ -336,7 +336,7 @@ fn a_child_may_make_a_further_task_first() {
     let parent = Task::new();
     assert!(in_child(|| {
         let task = Task::new();
-        assert_ne!(task.id(), parent.id());
+        assert_ne!(task.identity().task, parent.identity().task);
         live_on(&task);
         live(&parent);
     }));

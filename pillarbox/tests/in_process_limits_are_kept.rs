@@ -40,7 +40,7 @@ fn too_many_rights_are_refused_and_come_back() {
     post.send(most, Deadline::Now).unwrap();
     let message = inbox.receive(Deadline::Now).unwrap();
     assert_eq!(message.rights().len(), limits::MESSAGE_RIGHTS);
-    assert!(message.wants_reply());
+    assert!(message.reply_right().is_some());
     drop((message, post, inbox));
     assert_eq!(task.census(), Census::default());
 }

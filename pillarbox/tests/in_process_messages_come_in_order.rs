@@ -193,5 +193,5 @@ fn a_message_comes_as_it_was_sent() {
     assert_eq!((message.priority(), message.tag()), (3, u64::MAX));
     assert_eq!(message.sender(), Some(task.identity()));
     assert_eq!(message.notification(), None);
-    assert!(!message.wants_reply() && message.take_reply().is_none());
+    assert!(message.reply_right().is_none() && message.take_reply().is_none());
 }

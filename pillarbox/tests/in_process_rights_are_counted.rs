@@ -57,7 +57,7 @@ fn a_census_names_the_port() {
 #[test]
 fn two_tasks_have_each_their_own() {
     let (one, two) = (Task::new(), Task::new());
-    assert_ne!(one.id(), two.id());
+    assert_ne!(one.identity().task, two.identity().task);
     let inbox = one.port(Capacity::Bounded(1));
     assert_eq!(one.census().count(Holding::Receive), 1);
     assert_eq!(two.census(), Census::default());
@@ -87,7 +87,7 @@ fn after_much_use_nothing_is_left() {
                     let Ok(mut taken) = there.receive(Deadline::Now) else { continue };
                     match turn % 3 {
                         0 => drop(taken),
-                        1 if taken.wants_reply() => {
+                        1 if taken.reply_right().is_some() => {
                             // Its port may be gone.
                             let _ = taken.reply(Message::new(""), Deadline::Now);
                         }

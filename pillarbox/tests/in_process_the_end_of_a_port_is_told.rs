@@ -5,7 +5,8 @@ mod asleep;
 
 use asleep::{long, spawn_asleep};
 use pillarbox::{
-    CallError, Capacity, Deadline, Holding, Message, Notification, Right, SendFailure, Task,
+    CallError, Capacity, Deadline, Gone, Holding, Message, Notification, ReplyState, Right,
+    SendFailure, Task,
 };
 
 #[test]
@@ -61,9 +62,9 @@ fn a_send_to_a_dead_port_returns_everything() {
 fn a_send_once_to_a_dead_port_returns_everything() {
     let task = Task::new();
     let inbox = task.port(Capacity::Bounded(1));
-    let mut once = inbox.make_send_once().unwrap();
+    let once = inbox.make_send_once().unwrap();
     drop(inbox);
-    assert!(once.is_dead());
+    assert_eq!(once.state(), ReplyState::Gone(Gone::Died));
     let other = task.port(Capacity::Bounded(1));
     let message = Message::new("back").with_right(other.make_send_once().unwrap());
     let error = once.send(message, Deadline::Never).unwrap_err();
@@ -108,7 +109,7 @@ fn a_caller_that_waits_for_room_gets_its_request_back() {
         };
         assert_eq!(error.reason, SendFailure::Dead);
         assert_eq!(error.message.body(), b"back");
-        assert!(!error.message.wants_reply());
+        assert!(error.message.reply_right().is_none());
         assert_eq!(right.status().senders, 1);
     });
 }

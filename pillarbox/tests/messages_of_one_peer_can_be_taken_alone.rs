@@ -17,7 +17,8 @@ fn three() -> (ReceiveRight, [(Task, Peer, Peer); 2]) {
         let other = Task::new();
         let port = hub.port(Capacity::Bounded(1));
         drop(give(&hub, &other, port.make_send().unwrap()));
-        let (seen, hub_seen) = (hub.peer(other.id()).unwrap(), other.peer(hub.id()).unwrap());
+        let (seen, hub_seen) =
+            (hub.peer(other.identity().task).unwrap(), other.peer(hub.identity().task).unwrap());
         (other, seen, hub_seen)
     });
     (inbox, others)

@@ -115,7 +115,7 @@ async fn use_all(client: StationClient) {
     let mut count = client.count_to_async(0).await.unwrap().unwrap();
     assert_eq!(count.receive_async().await, Ok(None));
     let (_, inbox) = channel::<u8>(Capacity::Bounded(1)).unwrap();
-    let to = inbox.make_send_once().unwrap().into();
+    let to = Carry::new(inbox.make_send_once().unwrap());
     assert_eq!(client.give_async(to).await.unwrap(), Ok(8));
     assert_eq!(inbox.receive(long()).unwrap().value, 7);
 }

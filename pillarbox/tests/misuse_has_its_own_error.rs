@@ -118,7 +118,7 @@ fn names_are_names_each_once_and_not_too_many() {
         for (name, right) in &offer {
             spawn = spawn.right(name.clone(), right.clone());
         }
-        let error = spawn.spawn_from(&task).unwrap_err();
+        let error = spawn.spawn_in(&task).unwrap_err();
         assert_eq!(error.rights.len(), offer.len());
         assert!(matches!(error.reason, SpawnFailure::Offer(told) if told == expected));
         let place = door("names");
@@ -159,7 +159,7 @@ fn a_closed_task_says_so_at_once() {
     assert!(matches!(caller.connect(&place, long()), Err(LinkError::Closed)));
     let right = caller.port(Capacity::Bounded(1)).make_send().unwrap();
     let spawn = Spawn::new(Command::new("/bin/true")).right("right", right);
-    let error = spawn.spawn_from(&caller).unwrap_err();
+    let error = spawn.spawn_in(&caller).unwrap_err();
     assert!(matches!(error.reason, SpawnFailure::Closed));
     assert_eq!(error.rights.len(), 1);
     // Its peers see it die, and its rights lead nowhere.

@@ -124,7 +124,7 @@ fn the_death_of_a_process_comes_there() {
     let task = Task::new();
     let inbox = task.port(Capacity::Bounded(1));
     let child = act("mortal_part").right("parent", inbox.make_send().unwrap());
-    let mut child = Reaped(child.spawn_from(&task).unwrap());
+    let mut child = Reaped(child.spawn_in(&task).unwrap());
     let mut hello = inbox.receive(long()).unwrap();
     let post = hello.take_rights().remove(0).into_send().unwrap();
     let _ = post.watch_dead(1).unwrap();

@@ -73,7 +73,7 @@ fn check(message: &Message) {
     let rights = usize::from(number % 7 == 3);
     assert!(message.rights().iter().all(|right| matches!(right, Right::Send(_))));
     assert_eq!(message.rights().len(), rights, "message {number}");
-    assert_eq!(message.wants_reply(), number % 7 == 5, "message {number}");
+    assert_eq!(message.reply_right().is_some(), number % 7 == 5, "message {number}");
     assert_eq!(message.descriptors().len(), usize::from(number % 11 == 4));
     assert!(message.descriptors().iter().all(|descriptor| !descriptor.is_lost()));
 }

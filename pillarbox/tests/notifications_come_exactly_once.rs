@@ -175,7 +175,7 @@ fn a_right_that_is_let_go_before_its_owner_confirms_it_is_told_so_too() {
     let (giver, near) = (Task::new(), Task::new());
     let hello = giver.port(Capacity::Bounded(1));
     let child = act("busy_owner_part").right("parent", hello.make_send().unwrap());
-    let mut child = Reaped(child.spawn_from(&giver).unwrap());
+    let mut child = Reaped(child.spawn_in(&giver).unwrap());
     let mut rights = hello.receive(long()).unwrap().take_rights().into_iter();
     let mut right = || rights.next().unwrap().into_send().unwrap();
     let (theirs, end) = (right(), right());
@@ -262,7 +262,7 @@ fn news_needs_no_room() {
         nobody.notify_no_senders(to()).unwrap();
         kept.notify_destroyed(to()).unwrap();
         right.notify_dead(to()).unwrap();
-        task.watch(far.id(), to()).unwrap();
+        task.peer(far.identity().task).unwrap().notify_gone(to()).unwrap();
         drop(to());
         let post = left.make_send().unwrap();
         post.send(Message::new(""), Deadline::Now).unwrap();

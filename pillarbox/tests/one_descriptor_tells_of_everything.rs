@@ -92,7 +92,7 @@ fn loop_part() {
     loop {
         next(&events);
         while let Ok(mut request) = inbox.receive(Deadline::Now) {
-            if request.wants_reply() {
+            if request.reply_right().is_some() {
                 let answer = Message::new(request.body());
                 request.reply(answer, Deadline::Now).unwrap();
             }

@@ -84,7 +84,7 @@ fn goes_along(depth: usize) {
     for (post, port) in posts.iter().zip(&ports) {
         post.send(Message::new("later"), long()).expect("it follows");
         assert_eq!(port.receive(long()).expect("it comes").body(), b"later");
-        assert_eq!(post.owner(), Some(new.id()));
+        assert_eq!(post.owner(), Some(new.identity().task));
     }
 }
 

@@ -56,7 +56,7 @@ fn sixty_mebibytes_for_one_port_hold_up_no_other() {
         .right("unread", unread.make_send().unwrap())
         .right("service", service.make_send().unwrap())
         .right("open", open.make_send().unwrap());
-    let mut child = Reaped(child.spawn_from(&task).unwrap());
+    let mut child = Reaped(child.spawn_in(&task).unwrap());
     let right = loop {
         let mut question = service.receive(long()).unwrap();
         if question.id() == -1 {

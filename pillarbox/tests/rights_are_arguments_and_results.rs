@@ -106,7 +106,7 @@ impl Store for Plain {
         let text = text.unwrap();
         let (read, mut write) = std::io::pipe().unwrap();
         write.write_all(text.to_uppercase().as_bytes()).unwrap();
-        (text.len() as u64, OwnedFd::from(read).into())
+        (text.len() as u64, Carry::new(read.into()))
     }
 
     fn mailbox(&self) -> SendRight {
@@ -158,10 +158,10 @@ fn send_rights_are_copied_and_what_is_once_moves() {
     news.send("still ours".into(), long()).unwrap();
 
     let (_, answers) = channel::<u32>(Capacity::Bounded(1)).unwrap();
-    let order =
-        |what: &str| Order { what: what.into(), done: plain.make_send_once().unwrap().into() };
+    let done = || Carry::new(plain.make_send_once().unwrap());
+    let order = |what: &str| Order { what: what.into(), done: done() };
     let orders = vec![order("a"), order("b")];
-    store.answer_later(answers.make_send_once().unwrap().into(), orders, long()).unwrap();
+    store.answer_later(Carry::new(answers.make_send_once().unwrap()), orders, long()).unwrap();
     assert_eq!(plain.receive(long()).unwrap().body(), b"a");
     assert_eq!(plain.receive(long()).unwrap().body(), b"b");
     assert_eq!(answers.receive(long()).unwrap().value, 42);
@@ -173,7 +173,7 @@ fn descriptors_go_both_ways() {
     let (read, mut write) = std::io::pipe().unwrap();
     write.write_all(b"through").unwrap();
     drop(write);
-    let (length, copy) = store.copy(OwnedFd::from(read).into(), long()).unwrap();
+    let (length, copy) = store.copy(Carry::new(read.into()), long()).unwrap();
     assert_eq!(length, 7);
     let copy = std::fs::File::from(copy.into_inner().unwrap());
     assert_eq!(std::io::read_to_string(copy).unwrap(), "THROUGH");
@@ -200,8 +200,9 @@ fn what_was_not_sent_comes_back_with_every_right() {
     drop(inbox);
     let (inbox, post) = port();
     let (_, answers) = channel::<u32>(Capacity::Bounded(1)).unwrap();
-    let orders = vec![Order { what: "a".into(), done: inbox.make_send_once().unwrap().into() }];
-    let to = answers.make_send_once().unwrap().into();
+    let orders =
+        vec![Order { what: "a".into(), done: Carry::new(inbox.make_send_once().unwrap()) }];
+    let to = Carry::new(answers.make_send_once().unwrap());
     let error = store.answer_later(to, orders, long()).unwrap_err();
     let ClientError::Unsent { reason, arguments: (to, mut orders) } = error else {
         panic!("{error}");

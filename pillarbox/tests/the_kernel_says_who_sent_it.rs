@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 
 use family::raw::Peer;
 use family::{Reaped, act, act_with, acting, given, is_part, long, tell};
-use pillarbox::{Capacity, Message, Sender, SpawnFailure, Task};
+use pillarbox::{Capacity, Identity, Message, SpawnFailure, Task};
 
 /// The user who is nobody.
 const NOBODY: u32 = 65534;
@@ -38,7 +38,7 @@ fn liar_part() {
     family::raw::wait_for_the_end(&peer.socket);
 }
 
-fn ask(command: impl FnOnce(&mut std::process::Command)) -> Option<(Reaped, Sender, String)> {
+fn ask(command: impl FnOnce(&mut std::process::Command)) -> Option<(Reaped, Identity, String)> {
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(1));
     let spawn = act_with("honest_part", command).right("parent", inbox.make_send().unwrap());
@@ -54,7 +54,7 @@ fn ask(command: impl FnOnce(&mut std::process::Command)) -> Option<(Reaped, Send
     let mut request = inbox.receive(long()).unwrap();
     let said = String::from_utf8(request.body().to_vec()).unwrap();
     let sender = request.sender().unwrap();
-    request.reply(Message::new(task.id().to_string()), long()).unwrap();
+    request.reply(Message::new(task.identity().task.to_string()), long()).unwrap();
     Some((child, sender, said))
 }
 

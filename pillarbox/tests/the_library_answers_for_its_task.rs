@@ -23,7 +23,10 @@ fn a_task_tells_of_itself() {
     let task = Task::new_with(Limits { message_rights: 7, ..Limits::default() });
     let kernel = kernel(&task);
     let told = kernel.identity(Deadline::Now).unwrap();
-    assert_eq!((told.process, told.number), (task.id().process, task.id().number));
+    assert_eq!(
+        (told.process, told.number),
+        (task.identity().task.process, task.identity().task.number)
+    );
     assert_eq!(told.pid, std::process::id() as i32);
     let kept = kernel.limits(Deadline::Now).unwrap();
     assert!(kept.contains(&("MESSAGE_RIGHTS".to_owned(), 7)));
@@ -90,7 +93,10 @@ fn many_threads_are_each_answered() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..500 {
-                    assert_eq!(kernel.identity(long()).unwrap().number, task.id().number);
+                    assert_eq!(
+                        kernel.identity(long()).unwrap().number,
+                        task.identity().task.number
+                    );
                 }
             });
         }
@@ -140,7 +146,7 @@ fn another_process_is_asked_while_it_is_busy_and_is_ended() {
         (Kernel::new(rights.next().unwrap()), Kernel::new(rights.next().unwrap()));
 
     assert_eq!(whole.identity(long()).unwrap().pid, child.pid());
-    let us = task.id();
+    let us = task.identity().task;
     let counts = whole.metrics(long()).unwrap();
     assert!(counts.iter().any(|(name, count)| name == "messages_sent" && *count > 0));
     let peers = whole.peers(long()).unwrap();
@@ -187,7 +193,7 @@ fn nobody_reaches_it_who_was_not_given_it() {
     let inbox = task.port(Capacity::Bounded(1));
     let child = act("nobody_reaches_it_who_was_not_given_it")
         .right("parent", inbox.make_send().unwrap())
-        .spawn_from(&task);
+        .spawn_in(&task);
     let mut child = Reaped(child.unwrap());
     let mut asked = inbox.receive(long()).unwrap();
     asked.reply(Message::new("not the kernel port"), long()).unwrap();

@@ -60,13 +60,11 @@ fn parcel() -> (World, Parcel) {
 fn unpack(world: World, parcel: Parcel) {
     let World { task, numbers, mut file } = world;
     assert_eq!(parcel.label, "fragile");
-    Sender::<u32>::from_right(parcel.plain).send(1, Deadline::Now).unwrap();
+    Sender::<u32>::new(parcel.plain).send(1, Deadline::Now).unwrap();
     parcel.typed.send(2, Deadline::Now).unwrap();
     parcel.more[1].as_ref().unwrap().send(3, Deadline::Now).unwrap();
-    Sender::<u32>::from_right(parcel.moved.into_inner().unwrap()).send(4, Deadline::Now).unwrap();
-    SenderOnce::<u32>::from_right(parcel.once.into_inner().unwrap())
-        .send(5, Deadline::Now)
-        .unwrap();
+    Sender::<u32>::new(parcel.moved.into_inner().unwrap()).send(4, Deadline::Now).unwrap();
+    SenderOnce::<u32>::new(parcel.once.into_inner().unwrap()).send(5, Deadline::Now).unwrap();
     parcel.typed_once.into_inner().unwrap().send(6, Deadline::Now).unwrap();
     for expected in 1..=6 {
         assert_eq!(numbers.receive(Deadline::Now).unwrap().value, expected);
@@ -99,7 +97,7 @@ fn every_sort_of_right_travels_in_a_value() {
 fn a_failed_send_returns_the_value_whole() {
     let (world, parcel) = parcel();
     let (sender, receiver) = channel_in::<Parcel>(&world.task, Capacity::Bounded(1)).unwrap();
-    let other = Sender::<u8>::from_right(sender.right().clone());
+    let other = Sender::<u8>::new(sender.right().clone());
     other.send(0, Deadline::Now).unwrap();
 
     let error = sender.send(parcel, Deadline::Now).unwrap_err();
@@ -235,7 +233,7 @@ fn a_typed_call_is_answered() {
 fn a_request_dropped_unread_is_told() {
     let task = Task::new();
     let (sender, receiver) = channel_in::<String>(&task, Capacity::Bounded(4)).unwrap();
-    let wrong = Sender::<u8>::from_right(sender.right().clone());
+    let wrong = Sender::<u8>::new(sender.right().clone());
     std::thread::scope(|scope| {
         scope.spawn(|| {
             drop(receiver.receive(long()).unwrap());

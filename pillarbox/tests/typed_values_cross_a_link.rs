@@ -58,21 +58,21 @@ fn rights_in_a_value_cross_and_work() {
     let parcel = Parcel {
         text: "x".repeat(100_000),
         numbers,
-        once: words.make_send_once().unwrap().into(),
-        file: OwnedFd::from(write).into(),
+        once: Carry::new(words.make_send_once().unwrap()),
+        file: Carry::new(write.into()),
     };
-    Sender::from_right(post.clone()).send(parcel, long()).unwrap();
+    Sender::new(post.clone()).send(parcel, long()).unwrap();
 
-    let inbox = pillarbox::typed::Receiver::<Parcel>::from_right(inbox);
+    let inbox = pillarbox::typed::Receiver::<Parcel>::new(inbox);
     let received = inbox.receive(long()).unwrap();
-    assert_eq!(received.sender.unwrap().task, near.id());
+    assert_eq!(received.sender.unwrap().task, near.identity().task);
     let Parcel { text, numbers, once, file } = received.value;
     assert_eq!(text.len(), 100_000);
     numbers.send(7, long()).unwrap();
     once.into_inner().unwrap().send("done".into(), long()).unwrap();
     std::fs::File::from(file.into_inner().unwrap()).write_all(b"through").unwrap();
     let number = numbers_inbox.receive(long()).unwrap();
-    assert_eq!((number.value, number.sender.unwrap().task), (7, far.id()));
+    assert_eq!((number.value, number.sender.unwrap().task), (7, far.identity().task));
     assert_eq!(words.receive(long()).unwrap().value, "done");
     assert_eq!(std::io::read_to_string(read).unwrap(), "through");
     far.close();
@@ -89,10 +89,10 @@ fn a_value_that_finds_no_room_comes_back_whole() {
     let parcel = Parcel {
         text: "back".into(),
         numbers,
-        once: words.make_send_once().unwrap().into(),
-        file: OwnedFd::from(write).into(),
+        once: Carry::new(words.make_send_once().unwrap()),
+        file: Carry::new(write.into()),
     };
-    let sender = Sender::from_right(post);
+    let sender = Sender::new(post);
     let error = sender.send(parcel, Deadline::Now).unwrap_err();
     assert_eq!(error.reason, SendFailure::Full.into());
     drop(inbox);
@@ -116,21 +116,21 @@ fn a_value_that_finds_no_room_comes_back_whole() {
 #[test]
 fn a_malformed_message_blames_the_peer_and_answers_its_call() {
     let (far, inbox, near, post) = linked("blame", Capacity::Bounded(4));
-    let inbox = pillarbox::typed::Receiver::<bool>::from_right(inbox);
+    let inbox = pillarbox::typed::Receiver::<bool>::new(inbox);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let error = inbox.receive(long()).unwrap_err();
             let TypedReceiveError::Fault { offence, sender } = error else { panic!("{error}") };
             assert_eq!(offence, TypedOffence::NotTrueOrFalse(9));
-            assert_eq!(sender.unwrap().task, near.id());
+            assert_eq!(sender.unwrap().task, near.identity().task);
             // The port and the link go on.
             let mut request = inbox.receive(long()).unwrap();
             let answer = !request.value;
             request.reply(answer, long()).unwrap();
         });
-        let error = Sender::<u8>::from_right(post.clone()).call::<()>(9, long()).unwrap_err();
+        let error = Sender::<u8>::new(post.clone()).call::<()>(9, long()).unwrap_err();
         assert!(matches!(error, TypedCallError::Dropped), "{error}");
-        assert!(Sender::<bool>::from_right(post).call::<bool>(false, long()).unwrap());
+        assert!(Sender::<bool>::new(post).call::<bool>(false, long()).unwrap());
     });
     far.close();
     near.close();
@@ -139,7 +139,7 @@ fn a_malformed_message_blames_the_peer_and_answers_its_call() {
 #[test]
 fn fixed_values_cross() {
     let (far, inbox, near, post) = linked("fixed", Capacity::Bounded(4));
-    let inbox = fixed::Receiver::<[u64; 4]>::from_right(inbox);
+    let inbox = fixed::Receiver::<[u64; 4]>::new(inbox);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..100 {
@@ -148,7 +148,7 @@ fn fixed_values_cross() {
                 fixed::reply(&mut request, sum, long()).unwrap();
             }
         });
-        let sender = fixed::Sender::<[u64; 4]>::from_right(post);
+        let sender = fixed::Sender::<[u64; 4]>::new(post);
         for turn in 0..100 {
             let sum = sender.call::<u64>([turn, 1, 2, 3], long()).unwrap();
             assert_eq!(sum, turn + 6);

@@ -36,7 +36,7 @@ fn deaf_part() {
 fn deaf(giver: &Task) -> (Reaped, SendRight) {
     let inbox = giver.port(Capacity::Bounded(16));
     let child = act("deaf_part").right("inbox", inbox.make_send().unwrap());
-    let child = Reaped(child.spawn_from(giver).unwrap());
+    let child = Reaped(child.spawn_in(giver).unwrap());
     let post = inbox.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
     (child, post)
 }

@@ -526,11 +526,6 @@ impl<K: Copy + Eq + Hash> Window<K> {
         }
     }
 
-    /// It does not want to hear of room any more.
-    pub fn stop_watching(&mut self, holder: K) {
-        self.watching.retain(|&other| other != holder);
-    }
-
     /// Whether a message of `holder` would find a place now.
     fn has_room(&self, holder: &K) -> bool {
         let first = self.beside == 0 && self.asking.is_empty();

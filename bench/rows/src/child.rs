@@ -175,7 +175,7 @@ impl<'a> Casting<'a> {
             let spawn = rights
                 .into_iter()
                 .fold(Spawn::new(command), |spawn, (name, right)| spawn.right(name, right));
-            Ok(spawn.spawn_from(task)?)
+            Ok(spawn.spawn_in(task)?)
         })
     }
 

@@ -78,7 +78,7 @@ pub(crate) fn server_of(part: &'static str) -> (Serving, Bootstrap) {
 /// Starts `server`.
 pub(crate) fn started(server: Server) -> (Serving, Bootstrap) {
     let serving = server.start().expect("there is a thread");
-    let names = Bootstrap::new(serving.right());
+    let names = Bootstrap::new(serving.right().clone());
     (serving, names)
 }
 

@@ -115,7 +115,7 @@ fn suffer(victim: &Victim, port: &ReceiveRight, mut chance: Chance) {
             continue;
         };
         victim.log.set(counter::TAKEN, victim.taken.fetch_add(1, Ordering::Relaxed) + 1);
-        if message.wants_reply() {
+        if message.reply_right().is_some() {
             let _ = message.reply(Message::new("thank you"), Deadline::Now);
         }
         for right in message.take_rights() {
@@ -167,7 +167,7 @@ fn answer(victim: &Victim, port: &ReceiveRight) {
         let honest = request.body() == super::client::WORD;
         let answer = Message::new(request.body()).with_tag(request.tag());
         let deadline = Deadline::after(Duration::from_millis(if honest { 5000 } else { 1 }));
-        if request.wants_reply() && request.reply(answer, deadline).is_ok() && honest {
+        if request.reply_right().is_some() && request.reply(answer, deadline).is_ok() && honest {
             answered += 1;
             victim.log.set(counter::ANSWERED, answered);
         }

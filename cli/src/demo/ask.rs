@@ -17,7 +17,7 @@
 
 use anyhow::{Context, Result, ensure};
 use pillarbox::bootstrap::BOOTSTRAP;
-use pillarbox::{Bootstrap, Message, Right, SendRight, Sender, Task};
+use pillarbox::{Bootstrap, Identity, Message, Right, SendRight, Task};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +129,7 @@ pub(super) struct Memory {
 pub(super) fn ask<A: DeserializeOwned>(
     right: &SendRight,
     question: Message,
-) -> Result<(A, Sender)> {
+) -> Result<(A, Identity)> {
     let answer = right.call(question, patience())?;
     let sender = answer.sender().context("an answer has a sender")?;
     ensure!(answer.id() != REFUSED, "{}", String::from_utf8_lossy(answer.body()));

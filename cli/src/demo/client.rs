@@ -175,7 +175,7 @@ fn forge(
         Ok(asker.links)
     };
     let links_before = links()?;
-    let id = task.id();
+    let id = task.identity().task;
     let target = Target {
         pid: counter.pid,
         giver_process: id.process,

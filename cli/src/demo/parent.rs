@@ -69,7 +69,7 @@ fn with_tree(path: &Path, file: File, json: bool) -> Result<ExitCode> {
         command.arg("--json");
     }
     let client = Spawn::new(command)
-        .right(BOOTSTRAP, serving.right())
+        .right(BOOTSTRAP, serving.right().clone())
         .right(PARENT, inbox.make_send()?)
         .spawn()?;
     let watch = Watch::start();

@@ -110,7 +110,7 @@ fn tell_lost(mailbox: &ReceiveRight, name: &str) {
         && let Ok(message) = mailbox.receive(Deadline::Now)
     {
         // Who waits for a reply is told by the library.
-        lost += u64::from(message.sender().is_some() && !message.wants_reply());
+        lost += u64::from(message.sender().is_some() && message.reply_right().is_none());
     }
     if lost > 0 {
         output::say(&format!("{lost} more came for {name} and are lost"));

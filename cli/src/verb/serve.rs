@@ -167,7 +167,7 @@ impl Service<'_> {
                 continue;
             }
             let answer = self.answer(&message, stream.as_mut());
-            if message.wants_reply() {
+            if message.reply_right().is_some() {
                 // The caller may be gone, or not take it; that is its own affair.
                 let _ = message.reply(answer, Deadline::after(REPLYING));
             }

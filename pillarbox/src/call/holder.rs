@@ -281,18 +281,21 @@ impl Message {
         count
     }
 
-    /// The reply right, to ask it or to write with it. It stays the message's.
+    /// The reply right, where the sender wants an answer: to see with
+    /// [`SendOnceRight::state`] whether it still does. It stays the message's.
     ///
     /// # Rights
     /// Borrows it.
-    pub fn reply_right(&mut self) -> Option<&mut SendOnceRight> {
-        self.reply.as_mut()
+    pub const fn reply_right(&self) -> Option<&SendOnceRight> {
+        self.reply.as_ref()
     }
 
-    /// Whether its sender asks that the request come to an end, or waits for an
-    /// answer no longer. [`SendOnceRight::state`] tells which.
-    pub fn is_withdrawn(&self) -> bool {
-        self.reply.as_ref().is_some_and(|reply| reply.state() != ReplyState::Wanted)
+    /// The reply right, to write with it or to be told. It stays the message's.
+    ///
+    /// # Rights
+    /// Borrows it.
+    pub const fn reply_right_mut(&mut self) -> Option<&mut SendOnceRight> {
+        self.reply.as_mut()
     }
 
     /// The number the caller gave to

@@ -71,30 +71,13 @@ impl PendingCall {
     ///
     /// # Blocking
     /// Sleeps until the answer comes, at most until `deadline`. A server that
-    /// dies ends the wait.
+    /// dies ends the wait. [`Deadline::Now`] takes the answer if it is here.
     pub fn wait(&mut self, deadline: Deadline) -> Result<Message, CallError> {
         if self.cell.task.check().is_err() {
             return Err(CallError::Forked);
         }
         self.standing = None;
         self.cell.wait(deadline, self.link.as_deref())
-    }
-
-    /// Takes the answer if it is here. `None` while nothing has come.
-    ///
-    /// Looks at what other tasks have written, and never sleeps.
-    ///
-    /// # Errors
-    /// As [`PendingCall::wait`].
-    pub fn try_take(&mut self) -> Option<Result<Message, CallError>> {
-        if self.cell.task.check().is_err() {
-            return Some(Err(CallError::Forked));
-        }
-        if let Some(found) = self.cell.try_take() {
-            return Some(found);
-        }
-        let _ = self.cell.task.drain();
-        self.cell.try_take()
     }
 
     /// Whether [`PendingCall::wait`] would return at once.
@@ -113,7 +96,7 @@ impl PendingCall {
     ///
     /// Returns whether that is news: false where the answer is here already, and
     /// stays to be taken, or where the request was withdrawn before.
-    pub fn withdraw(&mut self, how: Withdraw) -> bool {
+    pub fn withdraw(&self, how: Withdraw) -> bool {
         withdraw(&self.cell, how)
     }
 }

@@ -206,7 +206,7 @@ impl SendOnceRight {
     /// let mut cx = Context::from_waker(Waker::noop());
     ///
     /// let mut request = inbox.receive(Deadline::Now)?;
-    /// let reply = request.reply_right().ok_or("it is a call")?;
+    /// let reply = request.reply_right_mut().ok_or("it is a call")?;
     /// assert!(matches!(pin!(reply.write_at_async(4, b"half")).poll(&mut cx), Poll::Ready(Ok(()))));
     /// assert!(matches!(pin!(reply.write_at_async(0, b"one ")).poll(&mut cx), Poll::Ready(Ok(()))));
     /// request.reply(Message::new(""), Deadline::Now)?;

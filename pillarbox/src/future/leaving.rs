@@ -323,8 +323,7 @@ impl SendRight {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, nothing was asked for, and `to` is dropped with
-    /// it, which tells who waits for it. Once it is ready the request stands;
-    /// [`SendRight::cancel_room`] takes it back.
+    /// it, which tells who waits for it. Once it is ready the request stands.
     ///
     /// # Examples
     /// ```

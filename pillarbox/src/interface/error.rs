@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{CallError, SendFailure};
-use crate::message::{Notification, Pulse, Sender};
+use crate::message::{Identity, Notification, Pulse};
 use crate::typed::leaving::Leaving;
 use crate::typed::{
     EncodeError, TypedOffence, TypedReceiveError, TypedSendError, TypedSendFailure,
@@ -165,13 +165,13 @@ pub enum DispatchError {
         /// The version of the server.
         server_version: u32,
         /// Who asks.
-        sender: Option<Sender>,
+        sender: Option<Identity>,
     },
     /// The request is of another interface.
     #[error("{} asks for another interface", Who(.sender))]
     WrongInterface {
         /// Who asks.
-        sender: Option<Sender>,
+        sender: Option<Identity>,
     },
     /// The arguments are none of the method. The fault is the sender's.
     #[error("{} sent a malformed request for method {method}: {}", Who(.sender), Blame(.argument, .offence))]
@@ -184,7 +184,7 @@ pub enum DispatchError {
         /// read from any bytes, which is this side's fault.
         offence: Option<TypedOffence>,
         /// Who sent it.
-        sender: Option<Sender>,
+        sender: Option<Identity>,
     },
     /// A method that is answered was asked for with no way to answer it. It was
     /// not run.
@@ -193,7 +193,7 @@ pub enum DispatchError {
         /// The id of the method.
         method: i32,
         /// Who asks.
-        sender: Option<Sender>,
+        sender: Option<Identity>,
     },
     /// The body of the request was lost for want of memory or descriptors. The
     /// client was told that it was dropped.
@@ -217,7 +217,7 @@ impl From<EncodeError> for DispatchError {
     }
 }
 
-struct Who<'a>(&'a Option<Sender>);
+struct Who<'a>(&'a Option<Identity>);
 
 impl fmt::Display for Who<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

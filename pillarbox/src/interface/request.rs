@@ -9,7 +9,7 @@ use super::answer::{Malformed, Said, Unknown, Wrong};
 use super::{DESCRIBE, DispatchError, MALFORMED, Protocol, UNKNOWN_METHOD, WRONG_INTERFACE};
 use crate::deadline::Deadline;
 use crate::error::ReceiveError;
-use crate::message::{Message, Notification, Sender};
+use crate::message::{Identity, Message, Notification};
 use crate::port::ReceiveRight;
 use crate::right::SendOnceRight;
 use crate::typed::TypedReceiveError;
@@ -28,7 +28,7 @@ pub struct Request {
     method: i32,
     client_version: u32,
     message: Message,
-    sender: Option<Sender>,
+    sender: Option<Identity>,
     reply: Option<SendOnceRight>,
     deadline: Deadline,
 }
@@ -154,7 +154,7 @@ impl Request {
 pub struct Prepared {
     pub(super) reply: SendOnceRight,
     pub(super) message: Message,
-    sender: Option<Sender>,
+    sender: Option<Identity>,
 }
 
 impl Prepared {

@@ -35,7 +35,7 @@ pub(super) fn open<T>(
 ) -> Result<(Stream<T>, Ends), SendFailure> {
     task.check().map_err(|_| SendFailure::Forked)?;
     let inbox = ReceiveRight::new(PortCore::new(task, &capacity.into()));
-    let ends = (inbox.make_send()?, inbox.make_send_once()?.into());
+    let ends = (inbox.make_send()?, Carry::new(inbox.make_send_once()?));
     Ok((Stream { inbox, end: None, gives: PhantomData }, ends))
 }
 

@@ -288,11 +288,6 @@ impl Join {
         None
     }
 
-    /// Nobody wants to hear of room any more. Returns who did.
-    pub(crate) fn forget_room(&self) -> Option<SendOnceRight> {
-        lock(&self.waiting).room.take()
-    }
-
     /// The right has followed: the question is the new owner's.
     fn hand_room_on(&self, to: SendOnceRight, after: &mut After) {
         match self.result.get() {

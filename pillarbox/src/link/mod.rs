@@ -77,7 +77,7 @@ use self::reply::Watches;
 use self::spilled::SpillQueue;
 use crate::core::TaskCore;
 use crate::error::SendFailure;
-use crate::message::{Notification, Sender};
+use crate::message::{Identity, Notification};
 use crate::moving::adopt::Adopted;
 use crate::peer::PeerCore;
 use crate::port::{After, PortCore};
@@ -115,7 +115,7 @@ const ACTIVE_SLEEPS: u32 = 16;
 /// Who is at the other end.
 #[derive(Debug)]
 pub(crate) struct Who {
-    pub(crate) sender: Sender,
+    pub(crate) sender: Identity,
     pub(crate) address: Address,
     pub(crate) pidfd: Option<OwnedFd>,
 }
@@ -239,7 +239,7 @@ impl Link {
         self.who.sender.task
     }
 
-    pub(crate) fn peer(&self) -> Sender {
+    pub(crate) fn peer(&self) -> Identity {
         self.who.sender
     }
 

@@ -33,13 +33,6 @@ impl PortCore {
         before
     }
 
-    /// Nobody of our own wants to be told any more. Returns who did.
-    pub(crate) fn forget_room(&self) -> Option<SendOnceRight> {
-        let mut state = lock(&self.state);
-        state.queue.window.stop_watching(OWN);
-        state.room.take()
-    }
-
     /// A peer wants to hear once that there is room.
     pub(crate) fn peer_watches_room(&self, link: &Arc<Link>, via: u64, after: &mut After) {
         let mut state = lock(&self.state);

@@ -234,19 +234,6 @@ impl SendOnceRight {
             Once::Dead(task) => task,
         })
     }
-
-    /// Whether whoever waits for this right is known to be gone.
-    pub fn is_dead(&mut self) -> bool {
-        if self.task().is_none_or(|task| task.check().is_err()) {
-            return true;
-        }
-        match self.settle() {
-            Some(Once::Own(sink)) => !sink.is_open(),
-            Some(Once::Import(link, slot)) => link.reply_state(*slot).is_gone(),
-            Some(Once::Joining(_)) => false,
-            Some(Once::Dead(_)) | None => true,
-        }
-    }
 }
 
 impl Drop for SendOnceRight {

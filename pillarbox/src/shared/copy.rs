@@ -5,7 +5,7 @@ use std::sync::Arc;
 use abi::TaskId;
 
 use super::About;
-use crate::message::{Body, Message, Right, Sender};
+use crate::message::{Body, Identity, Message, Right};
 
 impl About {
     pub(super) fn of(message: &Message, number: u64, times: u32) -> Self {
@@ -15,8 +15,8 @@ impl About {
         About { number, times, origin, badge: message.badge() }
     }
 
-    pub(super) fn sender(&self) -> Option<Sender> {
-        self.origin.map(|([process, number], pid, uid, gid)| Sender {
+    pub(super) fn sender(&self) -> Option<Identity> {
+        self.origin.map(|([process, number], pid, uid, gid)| Identity {
             task: TaskId { process, number },
             pid,
             uid,

@@ -89,7 +89,7 @@ struct Dying {
 /// The owner's side of a port that several tasks read.
 ///
 /// Nothing happens by itself: the owner's own thread hands out, in
-/// [`SharedMailbox::serve`], or a task of its executor, in [`SharedMailbox::run`].
+/// [`SharedMailbox::serve`], or a task of its executor, in [`SharedMailbox::serve_async`].
 ///
 /// # Examples
 /// ```
@@ -266,7 +266,7 @@ impl SharedMailbox {
     /// where it was in the next turn, of either kind.
     ///
     /// # Examples
-    /// As [`SharedMailbox::run`].
+    /// As [`SharedMailbox::serve_async`].
     pub async fn turn_async(&mut self) -> Result<(), ReceiveError> {
         let task = Arc::clone(&self.port.core().task);
         let (mut at_control, mut at_port) = (Receiving::default(), Receiving::default());
@@ -314,7 +314,7 @@ impl SharedMailbox {
     ///
     /// # Examples
     /// See [`super::SharedReader::receive_async`].
-    pub async fn run(&mut self) -> Result<(), ReceiveError> {
+    pub async fn serve_async(&mut self) -> Result<(), ReceiveError> {
         loop {
             self.turn_async().await?;
         }
@@ -520,7 +520,7 @@ impl SharedMailbox {
         let about = About::of(kept, out.number, out.times);
         let about = postcard::to_stdvec(&about).map_err(|_| Unsent::Later)?;
         let copy = copy_of(kept).map_err(|_| Unsent::Later)?;
-        let answers = kept.wants_reply().then(|| Arc::clone(self.control.core()));
+        let answers = kept.reply_right().map(|_| Arc::clone(self.control.core()));
         Ok(Out::new((out.number, out.item), about, copy, answers))
     }
 }

@@ -7,7 +7,7 @@ use abi::limits;
 use super::{ABOUT, ATTACH, About, Attach, Attached, BACK, DONE, LEAVE};
 use crate::deadline::Deadline;
 use crate::error::{CallError, ReceiveError, ReplyError, SendFailure};
-use crate::message::{Message, Sender};
+use crate::message::{Identity, Message};
 use crate::port::{Capacity, ReceiveRight};
 use crate::right::SendRight;
 use crate::task::Task;
@@ -214,7 +214,7 @@ impl SharedReader {
     ///
     /// post.send(Message::new("work"), Deadline::Now)?;
     /// let mut cx = Context::from_waker(Waker::noop());
-    /// let (mut work, mut serve) = (pin!(work), pin!(mailbox.run()));
+    /// let (mut work, mut serve) = (pin!(work), pin!(mailbox.serve_async()));
     /// while work.as_mut().poll(&mut cx).is_pending() {
     ///     assert!(serve.as_mut().poll(&mut cx).is_pending());
     /// }
@@ -277,6 +277,9 @@ impl Delivery {
     }
 
     /// The message, to take rights and descriptors out of it.
+    ///
+    /// # Rights
+    /// Borrows it. What is taken out is this task's.
     pub fn message_mut(&mut self) -> &mut Message {
         &mut self.message
     }
@@ -289,7 +292,7 @@ impl Delivery {
 
     /// Who sent it to the mailbox: the word of the mailbox's owner, with the pid as
     /// the owner sees it.
-    pub fn origin(&self) -> Option<Sender> {
+    pub fn origin(&self) -> Option<Identity> {
         self.about.sender()
     }
 

@@ -28,7 +28,7 @@ pub use self::program::{Program, StartError, Started};
 pub(crate) use self::serve::{KernelPort, go_on_serving, serve};
 pub(crate) use self::starting::{Child, Children, Starting};
 use crate::error::SendFailure;
-use crate::message::{Message, Notification, Sender};
+use crate::message::{self, Message, Notification};
 use crate::port::{Capacity, Order, Overflow, PortOptions};
 
 /// The ids of the requests, for [`Terms::ids`](crate::Terms::ids). None is ever
@@ -277,9 +277,9 @@ pub struct Identity {
     pub gid: u32,
 }
 
-impl From<Sender> for Identity {
-    fn from(sender: Sender) -> Self {
-        let Sender { task, pid, uid, gid } = sender;
+impl From<message::Identity> for Identity {
+    fn from(known: message::Identity) -> Self {
+        let message::Identity { task, pid, uid, gid } = known;
         Identity { process: task.process, number: task.number, pid, uid, gid }
     }
 }

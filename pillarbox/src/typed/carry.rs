@@ -406,12 +406,6 @@ impl<T> Carry<T> {
     }
 }
 
-impl<T: Carried> From<T> for Carry<T> {
-    fn from(what: T) -> Self {
-        Carry::new(what)
-    }
-}
-
 impl<T> fmt::Debug for Carry<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.is_empty() { "nothing" } else { type_name::<T>() };
@@ -451,7 +445,7 @@ impl Carried for OwnedFd {}
 
 impl Sealed for OwnedFd {
     fn load(self) -> Load {
-        Load::Descriptor(self.into())
+        Load::Descriptor(Descriptor::own(self))
     }
 
     fn unload(load: Load) -> Option<Self> {
@@ -495,6 +489,6 @@ macro_rules! carried {
 carried! {
     () SendRight, Send, into_send, std::convert::identity, std::convert::identity;
     () SendOnceRight, SendOnce, into_send_once, std::convert::identity, std::convert::identity;
-    (T) Sender<T>, Send, into_send, Sender::from_right, Sender::into_right;
-    (T) SenderOnce<T>, SendOnce, into_send_once, SenderOnce::from_right, SenderOnce::into_right;
+    (T) Sender<T>, Send, into_send, Sender::new, Sender::into_right;
+    (T) SenderOnce<T>, SendOnce, into_send_once, SenderOnce::new, SenderOnce::into_right;
 }

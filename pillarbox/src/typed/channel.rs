@@ -56,7 +56,7 @@ pub fn channel<T>(options: impl Into<PortOptions>) -> Result<(Sender<T>, Receive
 /// use pillarbox::{Capacity, Task, typed};
 /// let task = Task::new();
 /// let (sender, receiver) = typed::channel_in::<u8>(&task, Capacity::Unbounded)?;
-/// assert_eq!(sender.right().owner(), Some(task.id()));
+/// assert_eq!(sender.right().owner(), Some(task.identity().task));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn channel_in<T>(
@@ -64,7 +64,7 @@ pub fn channel_in<T>(
     options: impl Into<PortOptions>,
 ) -> Result<(Sender<T>, Receiver<T>), TaskError> {
     let (send, receive) = rights_in(task, options)?;
-    Ok((Sender::from_right(send), Receiver::from_right(receive)))
+    Ok((Sender::new(send), Receiver::new(receive)))
 }
 
 /// A port's first send right, and its receive right.
@@ -116,14 +116,14 @@ impl<T> Sender<T> {
     /// use pillarbox::typed::{Receiver, Sender};
     /// use pillarbox::{Capacity, Deadline, Task};
     /// let inbox = Task::current()?.port(Capacity::Bounded(1));
-    /// let sender = Sender::<u32>::from_right(inbox.make_send()?);
+    /// let sender = Sender::<u32>::new(inbox.make_send()?);
     /// sender.send(7, Deadline::Never)?;
     /// // The receiver has the last word.
-    /// let receiver = Receiver::<String>::from_right(inbox);
+    /// let receiver = Receiver::<String>::new(inbox);
     /// assert!(receiver.receive(Deadline::Never).is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn from_right(right: SendRight) -> Self {
+    pub fn new(right: SendRight) -> Self {
         Sender { right, takes: PhantomData }
     }
 }
@@ -207,7 +207,7 @@ impl<T: Serialize> Sender<T> {
 /// use pillarbox::typed::Receiver;
 /// use pillarbox::{Capacity, Deadline, Task};
 /// let inbox = Task::current()?.port(Capacity::Bounded(1));
-/// let receiver = Receiver::<u64>::from_right(inbox);
+/// let receiver = Receiver::<u64>::new(inbox);
 /// receiver.make_send()?.send(3, Deadline::Never)?;
 /// assert_eq!(receiver.receive(Deadline::Never)?.value, 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -223,7 +223,7 @@ impl<T> Receiver<T> {
     ///
     /// # Rights
     /// The right is the receiver's from now on.
-    pub fn from_right(right: ReceiveRight) -> Self {
+    pub fn new(right: ReceiveRight) -> Self {
         Receiver { right, gives: PhantomData }
     }
 
@@ -239,7 +239,7 @@ impl<T> Receiver<T> {
     /// # Blocking
     /// Never.
     pub fn make_send_once(&self) -> Result<SenderOnce<T>, SendFailure> {
-        self.right.make_send_once().map(SenderOnce::from_right)
+        self.right.make_send_once().map(SenderOnce::new)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{CallError, ReceiveError, SendFailure};
-use crate::message::{Message, Notification, Pulse, Sender};
+use crate::message::{Identity, Message, Notification, Pulse};
 
 /// How deep a value may be nested.
 pub const DEPTH: usize = 128;
@@ -162,7 +162,7 @@ pub enum TypedReceiveError {
         /// What is wrong with it.
         offence: TypedOffence,
         /// Who sent it.
-        sender: Option<Sender>,
+        sender: Option<Identity>,
     },
     /// What came is a pulse.
     #[error("a pulse came: {0:?}")]
@@ -247,7 +247,7 @@ impl<T, R: From<SendFailure>> TypedCallError<T, R> {
     }
 }
 
-struct Name<'a>(&'a Option<Sender>);
+struct Name<'a>(&'a Option<Identity>);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

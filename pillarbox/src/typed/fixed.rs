@@ -66,7 +66,7 @@ pub fn channel<T>(options: impl Into<PortOptions>) -> Result<(Sender<T>, Receive
 /// use pillarbox::{Capacity, Task};
 /// let task = Task::new();
 /// let (sender, receiver) = fixed::channel_in::<u32>(&task, Capacity::Unbounded)?;
-/// assert_eq!(sender.right().owner(), Some(task.id()));
+/// assert_eq!(sender.right().owner(), Some(task.identity().task));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn channel_in<T>(
@@ -74,7 +74,7 @@ pub fn channel_in<T>(
     options: impl Into<PortOptions>,
 ) -> Result<(Sender<T>, Receiver<T>), TaskError> {
     let (send, receive) = super::channel::rights_in(task, options)?;
-    Ok((Sender::from_right(send), Receiver::from_right(receive)))
+    Ok((Sender::new(send), Receiver::new(receive)))
 }
 
 /// A value that was not sent, and why.
@@ -115,7 +115,7 @@ fn read<T: FromBytes>(message: &Message) -> Result<T, TypedReceiveError> {
 /// use pillarbox::typed::fixed;
 /// use pillarbox::{Capacity, Deadline, Task};
 /// let inbox = Task::current()?.port(Capacity::Bounded(1));
-/// let sender = fixed::Sender::<u32>::from_right(inbox.make_send()?);
+/// let sender = fixed::Sender::<u32>::new(inbox.make_send()?);
 /// sender.send(0x0403_0201_u32.to_le(), Deadline::Never)?;
 /// assert_eq!(inbox.receive(Deadline::Never)?.body(), [1, 2, 3, 4]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -127,11 +127,11 @@ pub struct Sender<T> {
 
 impl<T> Sender<T> {
     /// Takes a send right to be one for values of the size of `T`: an
-    /// allegation, as with [`super::Sender::from_right`].
+    /// allegation, as with [`super::Sender::new`].
     ///
     /// # Rights
     /// The right is the sender's from now on.
-    pub fn from_right(right: SendRight) -> Self {
+    pub fn new(right: SendRight) -> Self {
         Sender { right, takes: PhantomData }
     }
 }
@@ -217,7 +217,7 @@ impl<T> Receiver<T> {
     ///
     /// # Rights
     /// The right is the receiver's from now on.
-    pub fn from_right(right: ReceiveRight) -> Self {
+    pub fn new(right: ReceiveRight) -> Self {
         Receiver { right, gives: PhantomData }
     }
 }

@@ -144,7 +144,7 @@ impl<T: Serialize> SenderOnce<T> {
         let sent = self.into_right().send_async(message).await;
         sent.map_err(|mut error| {
             let unsent = leaving.unsent(error.reason, &mut error.message);
-            unsent.on(SenderOnce::from_right(error.right))
+            unsent.on(SenderOnce::new(error.right))
         })
     }
 }

@@ -24,7 +24,7 @@ use crate::right::SendOnceRight;
 ///
 /// let (sender, receiver) = channel::<Carry<SenderOnce<String>>>(Capacity::Bounded(1))?;
 /// let (_, answers) = channel::<String>(Capacity::Bounded(1))?;
-/// sender.send(answers.make_send_once()?.into(), Deadline::Never)?;
+/// sender.send(Carry::new(answers.make_send_once()?), Deadline::Never)?;
 ///
 /// let once = receiver.receive(Deadline::Never)?.value.into_inner().ok_or("empty")?;
 /// once.send("done".into(), Deadline::Never)?;
@@ -38,11 +38,11 @@ pub struct SenderOnce<T> {
 
 impl<T> SenderOnce<T> {
     /// Takes a send-once right to be one for a value of type `T`: an allegation,
-    /// as with [`super::Sender::from_right`].
+    /// as with [`super::Sender::new`].
     ///
     /// # Rights
     /// The right is the sender's from now on.
-    pub fn from_right(right: SendOnceRight) -> Self {
+    pub fn new(right: SendOnceRight) -> Self {
         SenderOnce { right, takes: PhantomData }
     }
 }
@@ -75,7 +75,7 @@ impl<T: Serialize> SenderOnce<T> {
         };
         self.right.send(message, deadline).map_err(|mut error| {
             let unsent = leaving.unsent(error.reason, &mut error.message);
-            unsent.on(SenderOnce::from_right(error.right))
+            unsent.on(SenderOnce::new(error.right))
         })
     }
 }
@@ -103,7 +103,7 @@ pub struct Received<T> {
     /// The value.
     pub value: T,
     /// Who sent it: the kernel's word.
-    pub sender: Option<crate::message::Sender>,
+    pub sender: Option<crate::message::Identity>,
     /// Which message of its port this was, counted from 1.
     pub sequence: u64,
     /// Where the answer goes, if the sender waits for one.
@@ -143,7 +143,7 @@ impl<T> Received<T> {
         let Some(right) = self.reply.take() else {
             return Err(TypedReplyError::NoReply(answer));
         };
-        SenderOnce::from_right(right).send(answer, deadline).map_err(|error| {
+        SenderOnce::new(right).send(answer, deadline).map_err(|error| {
             let TypedSendOnceError { reason, value, right } = error;
             self.reply = Some(right.into_right());
             TypedReplyError::Unsent(TypedSendError { reason, value })

@@ -14,12 +14,6 @@ macro_rules! of_right {
             }
         }
 
-        impl<T> From<$typed<T>> for $right {
-            fn from(typed: $typed<T>) -> Self {
-                typed.right
-            }
-        }
-
         impl<T> std::fmt::Debug for $typed<T> {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_tuple(stringify!($typed)).field(&self.right).finish()
@@ -45,7 +39,7 @@ macro_rules! of_send_right {
 
         impl<T> Clone for $typed<T> {
             fn clone(&self) -> Self {
-                $typed::from_right(self.right.clone())
+                $typed::new(self.right.clone())
             }
         }
 
@@ -59,7 +53,7 @@ macro_rules! of_send_right {
         /// As for [`SendRight`].
         impl<'de, T> serde::Deserialize<'de> for $typed<T> {
             fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-                SendRight::deserialize(source).map($typed::from_right)
+                SendRight::deserialize(source).map($typed::new)
             }
         }
     };
@@ -91,7 +85,7 @@ macro_rules! of_receive_right {
             /// # Blocking
             /// Never.
             pub fn make_send(&self) -> Result<Sender<T>, SendFailure> {
-                self.right.make_send().map(Sender::from_right)
+                self.right.make_send().map(Sender::new)
             }
         }
     };

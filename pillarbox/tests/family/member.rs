@@ -72,7 +72,7 @@ pub(crate) fn obey(part: &str) {
     while let Ok(mut order) = orders.receive(Deadline::Never) {
         let mut answer = Message::new("");
         let tag = member.act(&mut order, &mut answer);
-        if order.wants_reply() {
+        if order.reply_right().is_some() {
             order.reply(answer.with_tag(tag), long()).unwrap();
         }
     }

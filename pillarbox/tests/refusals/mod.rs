@@ -267,7 +267,7 @@ impl World {
         let told = self.owner.port(Capacity::Bounded(1));
         let spawn = Spawn::new(Command::new("/bin/true")).right("port", port.make_send().unwrap());
         port.notify_no_senders(told.make_send_once().unwrap()).unwrap();
-        let spawned = spawn.spawn_from(&self.owner).map(|mut child| child.wait().unwrap());
+        let spawned = spawn.spawn_in(&self.owner).map(|mut child| child.wait().unwrap());
         let (ended, came_back) = match spawned {
             Ok(status) => (status.success().then_some(()).ok_or("it failed"), 0),
             Err(error) => (Err("not started"), error.rights.len()),

@@ -130,7 +130,7 @@ impl Contender for Starts {
     fn slice(&mut self, span: Duration) -> Result<Slice> {
         sampled(span, || {
             let begun = now_ns();
-            let right = self.serving.right();
+            let right = self.serving.right().clone();
             let casting = Casting::of(STARTS, Place::Anywhere);
             let mut child = casting.start_from(&self.task, [(BOOTSTRAP, right)])?;
             let answered = child.line.hear().context("the client was not answered")?;
@@ -150,7 +150,7 @@ pub(super) fn starts(_: &Row, _: &Effort) -> Result<Vec<Entrant>> {
     let task = Task::new();
     let serving = Server::new(&task)?.start()?;
     let casting = Casting::of(NAMED, Place::Anywhere);
-    let mut service = casting.start_from(&task, [(BOOTSTRAP, serving.right())])?;
+    let mut service = casting.start_from(&task, [(BOOTSTRAP, serving.right().clone())])?;
     service.line.hear().context("the service did not check in")?;
     Ok(vec![Entrant::new("pillarbox", Side::Ours, Starts { task, serving, _service: service })])
 }

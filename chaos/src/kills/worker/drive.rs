@@ -276,9 +276,9 @@ fn look(voice: &mut Voice) {
     let Some(held) = voice.draw(|_| true) else { return };
     match held {
         Held::Send(known) if known.right.is_dead() => voice.own.saw_dead(&known.trust()),
-        Held::Once { mut right, nonce, since } => {
+        Held::Once { right, nonce, since } => {
             // It may only be that nobody wants the answer any more.
-            if right.is_dead() && right.state() == ReplyState::Gone(Gone::Died) {
+            if right.state() == ReplyState::Gone(Gone::Died) {
                 voice.own.saw_owner_dead(nonce);
             }
             voice.own.hold(Held::Once { right, nonce, since });

@@ -49,8 +49,9 @@ pub(super) fn ask_for_room(voice: &mut Voice) {
             let promise = Promise { port: news, what: Due::Room(to.trust()), ended: false };
             lock(&voice.own.promises).push(promise);
             if voice.chance.one_in(4) {
-                // Whoever asked last: its right is dropped, and says so.
-                drop(to.right.cancel_room());
+                // Asked again: the right of the request before is dropped, and says so.
+                let again = voice.own.task.port(Capacity::Bounded(1));
+                let _ = again.make_send_once().map(|news| to.right.notify_room(news));
             }
         }
         Err(error) => voice.failed_plainly(error.reason, &to),

@@ -161,7 +161,7 @@ fn descriptors(own: &Own, port: &OwnPort, letter: &Letter, message: &mut Message
 
 /// Answers, refuses, or lets another do it.
 fn request(own: &Own, letter: &Letter, mut message: Message, chance: &mut Chance) {
-    if !message.wants_reply() {
+    if message.reply_right().is_none() {
         return own.broken(format_args!("{letter:?} came without a reply right"));
     }
     match chance.below(10) {

@@ -201,7 +201,10 @@ pub(super) fn nothing_is_left(own: &Own) {
     loop {
         let census = own.task.census();
         let peers = own.task.peers();
-        let parent = peers.iter().find(|peer| Some(peer.pid) == parent).map(|peer| peer.task);
+        let parent = peers
+            .iter()
+            .find(|peer| Some(peer.identity().pid) == parent)
+            .map(|peer| peer.identity().task);
         let left: Vec<_> = census
             .rows
             .iter()

@@ -72,13 +72,13 @@ pub(super) fn withdraw(voice: &mut Voice) {
 /// Takes what has come; a resting worker waits for the rest.
 pub(super) fn look(own: &Own) {
     let mut ended = Vec::new();
-    lock(&own.open).retain_mut(|open| match open.call.try_take() {
-        None if open.since.elapsed() > PATIENCE => {
+    lock(&own.open).retain_mut(|open| match open.call.wait(Deadline::Now) {
+        Err(CallError::Deadline) if open.since.elapsed() > PATIENCE => {
             own.broken(format_args!("neither answered nor told: {:?}", open.letter));
             false
         }
-        None => true,
-        Some(answer) => {
+        Err(CallError::Deadline) => true,
+        answer => {
             ended.push((open.letter.clone(), open.withdrawn, answer));
             false
         }

@@ -35,7 +35,8 @@ impl Kernel {
     /// let kernel = Kernel::new(task.kernel()?);
     /// let mut cx = Context::from_waker(Waker::noop());
     /// let identity = pin!(kernel.identity_async()).poll(&mut cx);
-    /// assert!(matches!(identity, Poll::Ready(Ok(who)) if who.number == task.id().number));
+    /// let number = task.identity().task.number;
+    /// assert!(matches!(identity, Poll::Ready(Ok(who)) if who.number == number));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn identity_async(&self) -> Result<Identity, KernelError> {

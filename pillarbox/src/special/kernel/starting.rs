@@ -153,7 +153,7 @@ impl Starting {
             spawn = spawn.right(name, right);
         }
         let port = PortOptions::new(Capacity::Bounded(limits::KERNEL_REQUESTS)).pulses(0);
-        let started = spawn.spawn_from(&Task { core: Arc::clone(task) });
+        let started = spawn.spawn_in(&Task { core: Arc::clone(task) });
         let mut child = match started {
             Ok(child) => child,
             Err(SpawnError { reason, rights }) => {
