@@ -13,6 +13,7 @@ mod machines;
 mod map;
 mod names;
 mod orderings;
+mod promises;
 mod rights;
 mod sleeps;
 mod source;
@@ -111,6 +112,11 @@ const RULES: &[Rule] = &[
         name: "rights",
         about: "every operation of a right stands in docs/rights.md, and nothing else does",
         check: rights::told,
+    },
+    Rule {
+        name: "promises",
+        about: "public operations say their rights, errors, blocking and cancel safety",
+        check: promises::told,
     },
     Rule { name: "machines", about: "no path of somebody's machine", check: machines::paths },
     Rule {

@@ -137,6 +137,9 @@ impl Task {
     ///
     /// [`Message::completion`] tells the number the request was given.
     ///
+    /// # Rights
+    /// The receive right is the task's, and shared by all who ask for it.
+    ///
     /// # Errors
     /// [`NewsError::Closed`] after [`Task::close`], [`NewsError::Forked`].
     ///
@@ -163,6 +166,9 @@ impl ReceiveRight {
     /// with `number` as its [`Message::completion`], even where the queue is
     /// full, and the request can be taken back. It may be given to any of the
     /// calls that ask for news, and travel as any other.
+    ///
+    /// # Rights
+    /// Makes a send-once right.
     ///
     /// # Errors
     /// [`SendFailure::Forked`] in a forked child.
@@ -209,6 +215,9 @@ impl ReceiveRight {
     /// never used, is not told too early: Mach's make-send count.
     ///
     /// [`Message::make_sends`] of the news tells how many there were made.
+    ///
+    /// # Rights
+    /// Consumes `to`.
     ///
     /// # Errors
     /// [`SendFailure::Forked`] in a forked child.

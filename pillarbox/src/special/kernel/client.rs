@@ -43,11 +43,17 @@ pub struct Kernel {
 
 impl Kernel {
     /// Takes a send right that leads to a kernel port.
+    ///
+    /// # Rights
+    /// Keeps it.
     pub fn new(right: SendRight) -> Self {
         Kernel { right }
     }
 
     /// The send right itself, to be given on.
+    ///
+    /// # Rights
+    /// Borrows it; a clone is to be given.
     pub fn right(&self) -> &SendRight {
         &self.right
     }

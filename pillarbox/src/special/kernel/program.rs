@@ -59,6 +59,9 @@ impl Program {
 
     /// Gives it `right` under `name`: it finds it with
     /// [`Task::inherited`](crate::Task::inherited).
+    ///
+    /// # Rights
+    /// Moves it. [`StartError`] says when it comes back.
     #[must_use]
     pub fn right(mut self, name: impl Into<String>, right: impl Into<Right>) -> Self {
         self.start.names.push(name.into());
@@ -88,6 +91,9 @@ impl Program {
     }
 
     /// The rights it is given, by name.
+    ///
+    /// # Rights
+    /// Borrows them.
     pub fn rights(&self) -> impl Iterator<Item = (&str, &Right)> {
         self.start.names.iter().map(String::as_str).zip(&self.rights)
     }
@@ -178,6 +184,9 @@ impl Started {
     /// [`Request::Identity`], [`Request::End`] and [`Request::Wait`], and that may
     /// be narrowed as any other. [`Kernel::identity`] and [`Kernel::end`] work on
     /// it.
+    ///
+    /// # Rights
+    /// Borrows it; a clone is to be given.
     pub const fn right(&self) -> &SendRight {
         &self.right
     }
