@@ -242,10 +242,16 @@ impl Worker {
             self.welcome(&link, offer);
         }
         let mut after = After::default();
+        let claims = !joins.is_empty();
         for join in joins {
             link.claim(join, &mut after);
         }
         after.run();
+        if claims {
+            // Who waits for the answer began before there was a link to ring, and
+            // the owner's threads may all be busy.
+            link.ring_awake();
+        }
         if let Some(outcome) = outcome {
             outcome.settle(Ok(peer));
         }
