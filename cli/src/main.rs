@@ -79,6 +79,9 @@ enum Verb {
     Show(verb::show::Arguments),
     /// Count a file with a private tree of processes, and show what rights do
     Demo(demo::Arguments),
+    /// Measure how fast this machine is, beside what it can do
+    #[command(after_long_help = verb::bench::HELP)]
+    Bench(verb::bench::Arguments),
     /// Print the completions of a shell
     #[command(after_long_help = verb::completions::HELP)]
     Completions(verb::completions::Arguments),
@@ -101,12 +104,17 @@ impl Verb {
             Verb::Recv(arguments) => arguments.json,
             Verb::Ls(arguments) => arguments.json,
             Verb::Show(arguments) => arguments.json,
+            Verb::Bench(arguments) => arguments.json,
             Verb::Demo(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Keep => false,
         }
     }
 }
 
 fn main() -> ExitCode {
+    // `bench` is measured between processes, which are this program as well.
+    if let Some(acted) = rows::act(&[]) {
+        return acted.map_or_else(|error| Failure::from(error).tell(false), |()| ExitCode::SUCCESS);
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -130,6 +138,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Ls(arguments) => verb::ls::run(&arguments, &place),
         Verb::Show(arguments) => verb::show::run(&arguments, &place),
         Verb::Demo(arguments) => Ok(demo::run(arguments)?),
+        Verb::Bench(arguments) => verb::bench::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(&arguments, Arguments::command()),
         Verb::Man(arguments) => verb::man::run(&arguments, Arguments::command()),
         Verb::Keep => keeper::run(),

@@ -4,8 +4,8 @@ mod house;
 
 use house::House;
 
-const VERBS: [&str; 10] =
-    ["boot", "serve", "call", "send", "recv", "ls", "show", "demo", "completions", "man"];
+const VERBS: [&str; 11] =
+    ["boot", "serve", "call", "send", "recv", "ls", "show", "demo", "bench", "completions", "man"];
 
 #[test]
 fn every_verb_is_listed_and_explains_itself() {
