@@ -23,7 +23,7 @@ impl TaskCore {
         let mut turn = Turn::default();
         // ECONNRESET is not the end: read on to the end of file; then one last
         // look at the head.
-        let _ = link.read_socket(&mut turn);
+        link.read_out_socket(&mut turn);
         link.drain_all(&mut turn);
         link.finish_spills(&mut turn);
         link.complete_all_bags(&mut turn);
@@ -88,7 +88,7 @@ impl TaskCore {
         let seat = lock(&self.seat);
         let mut bells = Turn::default();
         for link in rung {
-            let _ = link.read_socket(&mut bells);
+            link.read_socket(&mut bells);
         }
         let (any, turn) = self.turn(&links);
         drop(seat);

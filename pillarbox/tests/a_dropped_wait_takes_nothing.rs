@@ -14,11 +14,11 @@ use std::task::{Context, Poll, Waker};
 
 use executor::{Count, block_on, poll_once};
 use family::linked::give;
-use family::{Reaped, act, acting, given, is_part, long, settled};
+use family::{Reaped, act, acting, given, is_part, long, meet, offer, settled};
 use pillarbox::{
-    CallError, Callers, Capacity, Deadline, Gone, Holding, Left, Message, Notification, PartError,
-    Peer, ReceiveError, ReceiveFromError, ReceiveRight, ReplyError, ReplyState, SendFailure,
-    SendRight, SendToFailure, Short, Task, Withdraw, limits,
+    CallError, Callers, Capacity, Deadline, Gone, Holding, Left, Message, Notification, Overflow,
+    PartError, Peer, PortOptions, ReceiveError, ReceiveFromError, ReceiveRight, ReplyError,
+    ReplyState, SendFailure, SendRight, SendToFailure, Short, Task, Withdraw, limits,
 };
 
 /// A message with its number as id, tag and body.
@@ -339,6 +339,77 @@ fn a_message_is_left_once_in_the_poll_that_says_so() {
     assert_eq!((error.reason, error.accepted.is_some()), (SendFailure::Dead, true));
     client.close();
     server.close();
+}
+
+/// Has a port with one place, and takes a message out of it when told to.
+#[test]
+fn keeper_part() {
+    if !acting("keeper_part") {
+        return;
+    }
+    let task = Task::current().unwrap();
+    let (small, orders) = (task.port(Capacity::Bounded(1)), task.port(Capacity::Bounded(4)));
+    let dropping = PortOptions::new(Capacity::Bounded(1)).overflow(Overflow::DropOldest);
+    let dropping = task.port(dropping);
+    offer(&[&small, &dropping, &orders]);
+    while let Ok(mut order) = orders.receive(long()) {
+        let taken = small.receive(Deadline::Now).map_or(0, |message| message.id());
+        order.reply(Message::new("").with_id(taken), long()).unwrap();
+    }
+}
+
+/// Sends until the lane to a reader that is stopped has no room for a short message.
+fn fill_lane(post: &SendRight) {
+    for bytes in [32 * 1024, 1024, 0] {
+        while post.send(Message::new(vec![0; bytes]), Deadline::Now).is_ok() {}
+    }
+}
+
+#[test]
+fn a_message_that_waits_for_room_to_be_left_is_nowhere_before() {
+    if is_part() {
+        return;
+    }
+    let task = Task::current().unwrap();
+    let (inbox, news) = (task.port(Capacity::Bounded(4)), task.port(Capacity::Bounded(4)));
+    let (child, [small, dropping, orders]) = meet(act("keeper_part"), &inbox);
+    let take = || orders.call(Message::new("take"), long()).unwrap().id();
+    let told = || news.receive(long()).unwrap().notification();
+    let mut polls = 0;
+    while polls < 5 {
+        small.send(numbered(1), long()).unwrap();
+        let carried = task.port(Capacity::Bounded(1));
+        let message = Message::new([0; 2000]).with_id(2).with_right(carried.make_send().unwrap());
+        let mut leave = Box::pin(small.leave_async(message, news.make_send_once().unwrap()));
+        // It asks for a place; when this is answered, it has been refused.
+        let done = poll_once(leave.as_mut());
+        small.status(long()).unwrap();
+        if done.is_pending() {
+            child.stop();
+            fill_lane(&dropping);
+            assert!((0..=polls).all(|_| poll_once(leave.as_mut()).is_pending()), "no room");
+            polls += 1;
+            if polls < 5 {
+                drop(leave);
+                assert_eq!(told(), Some(Notification::SendOnceDropped));
+                child.resume();
+                assert_eq!((take(), take()), (1, 0), "nothing was left");
+            } else {
+                // Polled on, it is left when there is room.
+                child.resume();
+                assert!(matches!(block_on(leave).unwrap(), Left::Waiting));
+                assert_eq!((take(), take()), (1, 2));
+                assert_eq!(told(), Some(Notification::MessageAccepted));
+            }
+        } else {
+            // So fast was the answer.
+            assert!(matches!(done, Poll::Ready(Ok(Left::Waiting))));
+            assert_eq!((take(), take()), (1, 2));
+            assert_eq!(told(), Some(Notification::MessageAccepted));
+        }
+        carried.notify_no_senders(news.make_send_once().unwrap()).unwrap();
+        assert_eq!(told(), Some(Notification::NoSenders), "its right is nowhere");
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! and a send-once right. Its lane is short and the owner's window shorter. Each
 //! takes its next small step, in every order there is, and the sender may be killed
 //! between any two of them. Lane and spills are memory: what was written stays
-//! readable when its writer is dead.
+//! readable when its writer is dead. Sending is several steps, and so is a look at
+//! all spills: reading what the page shows, what was offered, and each spill.
 //!
 //! What the machines of [`rights::spill`] do not decide, the model does as the
 //! library must: it is the model of their use.
@@ -16,7 +17,7 @@ mod owner;
 #[path = "spill/sender.rs"]
 mod sender;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::rc::Rc;
 
@@ -25,11 +26,8 @@ use rights::spill::{Incoming, Outgoing};
 /// Messages the sender sends in all: five were walked once, 3.4 million worlds.
 const MESSAGES: u8 = 4;
 
-/// Messages the lane holds.
-const LANE: usize = 1;
-
-/// Frames the lane holds when the protocol's own are counted.
-const RESERVE: usize = LANE + 1;
+/// Messages the lane holds: none, where it is full of others'.
+const LANES: [usize; 2] = [1, 0];
 
 /// Spilled messages of one slot that the owner's queue holds.
 const WINDOW: usize = 1;
@@ -61,6 +59,15 @@ struct Spilled {
     message: u8,
 }
 
+/// How far the owner has come with a look at all spills.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Looking {
+    /// What the sender had shown before.
+    shown: Option<u64>,
+    /// The spills it has still to look at, once it knows which there are.
+    left: Option<VecDeque<Slot>>,
+}
+
 /// A message in the owner's queue, and whether it is charged to a spill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Queued {
@@ -73,6 +80,17 @@ struct Queued {
 struct Held {
     frame: Frame,
     until: u64,
+}
+
+/// What is left to do of a message that is being spilled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Sending {
+    /// Its memory was offered.
+    Write(Slot),
+    /// It is written: whoever reads the memory finds it.
+    Publish,
+    /// The lane is published.
+    Show,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -88,15 +106,29 @@ struct World {
     behind: Vec<Slot>,
     sent: u8,
     read_back: usize,
+    /// A message is being sent: what the lane holds or what is spilled is not shown
+    /// yet, and nothing else is done.
+    sending: Option<Sending>,
 
     // Memory between them.
+    lane_holds: usize,
     lane: Vec<Frame>,
+    /// Frames of it that are published.
+    published: usize,
+    /// Memory that was offered on the socket.
+    offered: Vec<Slot>,
     spills: BTreeMap<Slot, Vec<Spilled>>,
+    /// How many spilled messages the sender has shown in its page.
+    shown: u64,
     back: Vec<(Slot, u64)>,
 
     // The owner.
     read: usize,
     inn: Incoming<Slot, u8>,
+    /// Up to where all spills were looked at, and a look that is not over: until then
+    /// it does nothing else.
+    seen: u64,
+    looking: Option<Looking>,
     /// How many of each spill were taken.
     taken: BTreeMap<Slot, usize>,
     held: Vec<Held>,
@@ -136,10 +168,16 @@ enum Fault {
     HeldTooShort,
     /// A right goes home while what came on it is held.
     ReleaseNotHeld,
+    /// What one spill shows is taken though another was looked at before.
+    NotLooked,
+    /// What was shown is read when all spills were looked at, not before.
+    ShownReadLate,
+    /// What was offered is read before what was shown, not after.
+    OffersReadEarly,
 }
 
 impl World {
-    fn new(messages: u8, kills: u8, fault: Fault) -> Self {
+    fn new(messages: u8, kills: u8, lane_holds: usize, fault: Fault) -> Self {
         World {
             fault,
             kills_left: kills,
@@ -150,11 +188,18 @@ impl World {
             behind: Vec::new(),
             sent: 0,
             read_back: 0,
+            sending: None,
+            lane_holds,
             lane: Vec::new(),
+            published: 0,
+            offered: Vec::new(),
             spills: BTreeMap::new(),
+            shown: 0,
             back: Vec::new(),
             read: 0,
             inn: Incoming::default(),
+            seen: 0,
+            looking: None,
             taken: BTreeMap::new(),
             held: Vec::new(),
             queue: Vec::new(),
@@ -175,24 +220,28 @@ impl World {
             }
         };
         if self.alive {
+            add("goes on sending", World::goes_on_sending);
+        }
+        if self.alive && self.sending.is_none() {
             add("sends", |w| w.sends(Slot::Send));
             add("sends on the facet", |w| w.sends(Slot::Facet));
             add("sends once", |w| w.sends(Slot::Once));
             add("lets go", |w| w.lets_go(Slot::Send));
             add("lets go of the facet", |w| w.lets_go(Slot::Facet));
             add("hears", World::hears);
-            if self.kills_left > 0 {
-                add("sender killed", |w| {
-                    w.kills_left -= 1;
-                    w.alive = false;
-                    true
-                });
-            }
         }
-        add("owner reads", World::owner_reads);
-        add("owner takes", World::owner_takes);
+        if self.alive && self.kills_left > 0 {
+            add("sender killed", World::is_killed);
+        }
+        if self.looking.is_some() {
+            add("owner goes on looking", World::owner_goes_on_looking);
+        } else {
+            add("owner looks", World::owner_looks);
+            add("owner reads", World::owner_reads);
+            add("owner takes", World::owner_takes);
+            add("owner buries", World::owner_buries);
+        }
         add("owner receives", World::owner_receives);
-        add("owner buries", World::owner_buries);
         all
     }
 
@@ -248,10 +297,10 @@ fn told(what: &str, path: Option<&Rc<Path>>) -> String {
 /// Walks every interleaving. Returns how many worlds there were. Worlds are told
 /// apart by a hash of 64 bits: that two of a few million share one is a chance of
 /// one in millions.
-fn walk(messages: u8, kills: u8, fault: Fault) -> Result<usize, String> {
+fn walk(messages: u8, kills: u8, lane_holds: usize, fault: Fault) -> Result<usize, String> {
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
     let mut seen = HashSet::new();
-    let first = World::new(messages, kills, fault);
+    let first = World::new(messages, kills, lane_holds, fault);
     seen.insert(hasher.hash_one(&first));
     let mut stack: Vec<(World, Option<Rc<Path>>)> = vec![(first, None)];
     while let Some((world, path)) = stack.pop() {
@@ -272,12 +321,17 @@ fn walk(messages: u8, kills: u8, fault: Fault) -> Result<usize, String> {
     Ok(seen.len())
 }
 
+/// How the sender may be placed: killed or not, with a lane of its own or not.
+fn ways() -> impl Iterator<Item = (u8, usize)> {
+    LANES.into_iter().flat_map(|lane_holds| [(0, lane_holds), (1, lane_holds)])
+}
+
 #[test]
 fn what_is_spilled_is_neither_lost_nor_turned_round_whoever_dies() {
-    for kills in 0..=1 {
-        match walk(MESSAGES, kills, Fault::None) {
-            Ok(worlds) => println!("{kills} killed: {worlds} worlds"),
-            Err(what) => panic!("{kills} killed: {what}"),
+    for (kills, lane_holds) in ways() {
+        match walk(MESSAGES, kills, lane_holds, Fault::None) {
+            Ok(worlds) => println!("{kills} killed, lane of {lane_holds}: {worlds} worlds"),
+            Err(what) => panic!("{kills} killed, lane of {lane_holds}: {what}"),
         }
     }
 }
@@ -296,8 +350,13 @@ fn every_broken_rule_is_seen() {
         Fault::WindowIgnored,
         Fault::HeldTooShort,
         Fault::ReleaseNotHeld,
+        Fault::NotLooked,
+        Fault::ShownReadLate,
+        Fault::OffersReadEarly,
     ] {
-        let found = (0..=1).find_map(|kills| walk(MESSAGES, kills, fault).err());
-        assert!(found.is_some(), "{fault:?} went unseen");
+        let found =
+            ways().find_map(|(kills, lane_holds)| walk(MESSAGES, kills, lane_holds, fault).err());
+        let Some(found) = found else { panic!("{fault:?} went unseen") };
+        println!("{fault:?}: {found}");
     }
 }

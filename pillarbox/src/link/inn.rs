@@ -33,6 +33,11 @@ const TURN: u32 = 64;
 /// Packets read from one socket in one turn, bells included.
 const PACKETS: usize = 256;
 
+/// Turns in which all is read that a socket held when they began: bells of a peer that
+/// waits may lie before what is looked for. A socket holds some 300 packets, more only
+/// where its system allows.
+const TURNS: usize = 16;
+
 /// The longest body of a frame that is no message.
 const WORD_BYTES: usize = max(PortStatus::BYTES, Onward::BYTES);
 
@@ -121,8 +126,10 @@ impl Turn {
 
 /// What was read from the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SocketState {
+enum SocketState {
     Open,
+    /// It may hold more than one turn reads.
+    Unread,
     Ended,
 }
 
@@ -215,19 +222,15 @@ impl Link {
     }
 
     /// Reads bells and descriptors.
-    pub(crate) fn read_socket(self: &Arc<Self>, turn: &mut Turn) -> SocketState {
+    pub(crate) fn read_socket(self: &Arc<Self>, turn: &mut Turn) {
         let mut inn = lock(&self.inn);
         self.note_use();
-        match self.read_packets(&mut inn, turn) {
-            Ok(state) => state,
-            Err(offence) => {
-                self.fault(offence);
-                SocketState::Ended
-            }
+        if let Err(offence) = self.read_packets(&mut inn, turn) {
+            self.fault(offence);
         }
     }
 
-    pub(super) fn read_packets(
+    fn read_packets(
         self: &Arc<Self>,
         inn: &mut Inn,
         turn: &mut Turn,
@@ -235,7 +238,7 @@ impl Link {
         let mut buffer = [0; 16];
         for _ in 0..PACKETS {
             match self.socket.receive(&mut buffer) {
-                Received::Empty => break,
+                Received::Empty => return Ok(SocketState::Open),
                 Received::End => return Ok(SocketState::Ended),
                 Received::Failed(error) => {
                     self.broken(error.kind());
@@ -293,7 +296,29 @@ impl Link {
                 }
             }
         }
-        Ok(SocketState::Open)
+        Ok(SocketState::Unread)
+    }
+
+    /// The same to the end, for a link that is buried.
+    pub(crate) fn read_out_socket(self: &Arc<Self>, turn: &mut Turn) {
+        let mut inn = lock(&self.inn);
+        if let Err(offence) = self.read_all_packets(&mut inn, turn) {
+            self.fault(offence);
+        }
+    }
+
+    /// Reads everything the socket holds now.
+    pub(super) fn read_all_packets(
+        self: &Arc<Self>,
+        inn: &mut Inn,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
+        for _ in 0..TURNS {
+            if self.read_packets(inn, turn)? != SocketState::Unread {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The descriptors of packet `number`. They were sent before the frame that
@@ -315,7 +340,7 @@ impl Link {
                 return Err(Offence::DescriptorsUnowned);
             }
             if !last {
-                let _ = self.read_packets(inn, turn)?;
+                self.read_all_packets(inn, turn)?;
             }
         }
         Err(Offence::DescriptorsMissing)
@@ -329,7 +354,7 @@ impl Link {
         number: u32,
         turn: &mut Turn,
     ) -> Result<Packet, Offence> {
-        let _ = self.read_packets(inn, turn)?;
+        self.read_all_packets(inn, turn)?;
         let packet = take_packet(&mut inn.bag_packets, number);
         Ok(packet.unwrap_or(Packet { number, descriptors: Vec::new(), lost: true }))
     }

@@ -239,7 +239,7 @@ impl Link {
                 return Ok(packet);
             }
             if !last {
-                let _ = self.read_packets(inn, turn)?;
+                self.read_all_packets(inn, turn)?;
             }
         }
         Err(Offence::DescriptorsMissing)
@@ -276,7 +276,7 @@ impl Link {
         let shown = self.peer.spilled();
         self.spill_queue.seen.store(shown, Ordering::Relaxed);
         // Memory is offered before anything in it counts.
-        let _ = self.read_packets(inn, turn)?;
+        self.read_all_packets(inn, turn)?;
         inn.spilled.look_at_all()?;
         inn.spilled.rules.looked(shown);
         Ok(())

@@ -1,6 +1,8 @@
 //! What the owner of the port does, step by step.
 
-use super::{Fault, Frame, Held, Queued, Slot, Spilled, WINDOW, World};
+use std::collections::VecDeque;
+
+use super::{Fault, Frame, Held, Looking, Queued, Slot, Spilled, WINDOW, World};
 
 /// The port all rights lead to.
 const PORT: u8 = Slot::Send as u8;
@@ -11,8 +13,6 @@ impl World {
         let at = self.taken.get(&slot).copied().unwrap_or(0);
         let first = self.spills.get(&slot).and_then(|all| all.get(at)).copied();
         let Some(Spilled { number, after, .. }) = first else { return };
-        let port = if self.fault == Fault::PortsConfused { slot as u8 } else { PORT };
-        self.inn.offered(slot, port);
         if self.inn.seen(slot, number, after).is_err() {
             self.broken = Some("an honest sender was blamed for its numbers");
         }
@@ -21,25 +21,60 @@ impl World {
         }
     }
 
-    fn look_at_all(&mut self) {
-        for slot in [Slot::Send, Slot::Facet] {
-            if !self.inn.has_more(slot) {
+    fn read_offers(&mut self) {
+        for &slot in &self.offered {
+            let port = if self.fault == Fault::PortsConfused { slot as u8 } else { PORT };
+            self.inn.offered(slot, port);
+        }
+    }
+
+    pub(super) fn owner_looks(&mut self) -> bool {
+        if self.seen == self.shown {
+            return false;
+        }
+        self.looking = Some(Looking::default());
+        self.owner_goes_on_looking()
+    }
+
+    /// The next step of a look at all spills: what the page shows, what was offered,
+    /// then each spill of which no message is seen.
+    pub(super) fn owner_goes_on_looking(&mut self) -> bool {
+        let Some(mut look) = self.looking.take() else { return false };
+        let read_shown = match self.fault {
+            Fault::OffersReadEarly => look.left.is_some(),
+            Fault::ShownReadLate => look.left.as_ref().is_some_and(VecDeque::is_empty),
+            _ => true,
+        };
+        if look.shown.is_none() && read_shown {
+            self.seen = self.shown;
+            look.shown = Some(self.shown);
+        } else if let Some(left) = &mut look.left {
+            if let Some(slot) = left.pop_front() {
                 self.look(slot);
             }
+        } else {
+            self.read_offers();
+            look.left = Some(self.inn.unseen().into());
         }
-        let shown = self.spills.values().flatten().map(|one| one.number).max();
-        self.inn.looked(shown.unwrap_or(0));
+        match (look.shown, &look.left) {
+            (Some(shown), Some(left)) if left.is_empty() => self.inn.looked(shown),
+            _ => self.looking = Some(look),
+        }
+        true
     }
 
     pub(super) fn owner_reads(&mut self) -> bool {
-        let Some(&frame) = self.lane.get(self.read) else { return false };
+        let Some(&frame) = self.lane.get(..self.published).and_then(|lane| lane.get(self.read))
+        else {
+            return false;
+        };
         self.read += 1;
         match frame {
             Frame::Mark(number) => {
                 if self.inn.mark(number).is_err() {
                     self.broken = Some("an honest sender was blamed for its mark");
                 }
-                self.look_at_all();
+                self.looking = Some(Looking::default());
             }
             Frame::Message(slot, message) => {
                 if self.spilled_before(slot, message) {
@@ -86,9 +121,8 @@ impl World {
     }
 
     pub(super) fn owner_takes(&mut self) -> bool {
-        // What is seen of a dead sender's is its burial's.
-        if self.alive {
-            self.look_at_all();
+        if self.fault == Fault::NotLooked {
+            self.inn.looked(u64::MAX);
         }
         let read = if self.fault == Fault::TakenTooEarly { u64::MAX } else { self.read as u64 };
         let queue = &self.queue;
@@ -142,7 +176,10 @@ impl World {
         self.buried = true;
         if self.fault != Fault::DeadForgotten {
             self.inn.end();
-            self.look_at_all();
+            self.read_offers();
+            for slot in self.inn.unseen() {
+                self.look(slot);
+            }
         }
         true
     }

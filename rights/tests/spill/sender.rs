@@ -2,7 +2,7 @@
 
 use rights::spill::Emptied;
 
-use super::{Fault, Frame, LANE, RESERVE, Slot, Spilled, World};
+use super::{Fault, Frame, Sending, Slot, Spilled, World};
 
 impl World {
     fn waiting(&self) -> usize {
@@ -12,13 +12,13 @@ impl World {
     /// Whether a message fits: marks are small.
     fn has_room(&self) -> bool {
         let unread = self.lane.iter().skip(self.read);
-        unread.filter(|frame| matches!(frame, Frame::Message(..))).count() < LANE
+        unread.filter(|frame| matches!(frame, Frame::Message(..))).count() < self.lane_holds
     }
 
     /// Writes the mark that is due. False where it has no room.
     fn settle_mark(&mut self) -> bool {
         let Some(number) = self.out.unmarked() else { return true };
-        if self.waiting() >= RESERVE {
+        if self.waiting() > self.lane_holds {
             return false;
         }
         self.lane.push(Frame::Mark(number));
@@ -35,20 +35,58 @@ impl World {
         let late = self.fault == Fault::MarkedLate;
         if !must && (late || self.settle_mark()) && self.has_room() {
             self.lane.push(Frame::Message(slot, message));
+            self.publish();
+            self.sent = message;
         } else if slot == Slot::Once {
             return false;
+        } else if self.offered.contains(&slot) {
+            self.write_spilled(slot);
         } else {
-            let number = self.out.next();
-            let after = self.lane.len() as u64;
-            let spilled = Spilled { number, after, message };
-            self.spills.entry(slot).or_default().push(spilled);
-            self.out.spilled(slot);
+            self.offered.push(slot);
+            self.sending = Some(Sending::Write(slot));
         }
         if slot == Slot::Once {
             self.held_rights[slot as usize] = false;
         }
-        self.sent = message;
         self.messages_left -= 1;
+        true
+    }
+
+    fn write_spilled(&mut self, slot: Slot) {
+        let (number, message) = (self.out.next(), self.sent + 1);
+        let spilled = Spilled { number, after: self.lane.len() as u64, message };
+        self.spills.entry(slot).or_default().push(spilled);
+        self.out.spilled(slot);
+        // Accepted: nobody can take it back.
+        self.sent = message;
+        let marked = self.lane.len() > self.published;
+        self.sending = Some(if marked { Sending::Publish } else { Sending::Show });
+    }
+
+    /// What was written into the lane can be read.
+    const fn publish(&mut self) {
+        self.published = self.lane.len();
+    }
+
+    pub(super) fn goes_on_sending(&mut self) -> bool {
+        match self.sending.take() {
+            None => return false,
+            Some(Sending::Write(slot)) => self.write_spilled(slot),
+            Some(Sending::Publish) => {
+                self.publish();
+                self.sending = Some(Sending::Show);
+            }
+            Some(Sending::Show) => self.shown = self.out.next() - 1,
+        }
+        true
+    }
+
+    /// What was not published is nobody's.
+    pub(super) fn is_killed(&mut self) -> bool {
+        self.kills_left -= 1;
+        self.alive = false;
+        self.sending = None;
+        self.lane.truncate(self.published);
         true
     }
 
@@ -62,6 +100,7 @@ impl World {
             // A protocol frame that finds no room waits beside the lane: as good as
             // written, but with its writer's life.
             self.lane.push(Frame::Release(slot));
+            self.publish();
         }
         true
     }
@@ -73,6 +112,7 @@ impl World {
             Ok(Emptied::Over) if self.behind.contains(&slot) => {
                 self.behind.retain(|other| *other != slot);
                 self.lane.push(Frame::Release(slot));
+                self.publish();
             }
             Ok(Emptied::Over | Emptied::GoesOn) => {}
             Err(_) => self.broken = Some("an honest owner was blamed"),
