@@ -62,8 +62,8 @@ pub const DESCRIPTOR_CHARGE: u64 = 64 * 1024;
 /// Packets with descriptors that may wait for the frame that owns them.
 pub const DESCRIPTORS_WAITING: usize = 64;
 
-/// Packets with descriptors of messages in bags that may wait for their bag. Beyond
-/// it the oldest are lost: their move may have failed.
+/// Packets with descriptors of messages in bags that may wait for their bag: a port
+/// with more such messages does not move. Of who sends more the oldest are lost.
 pub const BAG_DESCRIPTORS_WAITING: usize = 4 * DESCRIPTORS_WAITING;
 
 /// Bytes of a window that messages to unbounded ports leave to others: beyond it

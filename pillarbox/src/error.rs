@@ -48,7 +48,8 @@ pub enum SendFailure {
     /// More rights than a message may carry.
     #[error("the message carries {0} rights, more than this task may send")]
     TooManyRights(usize),
-    /// More descriptors than a message may carry.
+    /// More descriptors than a message may carry; or more messages with descriptors,
+    /// in the queue of a port that goes with it, than may be on their way at a time.
     #[error("the message carries {0} descriptors, more than this task may send")]
     TooManyDescriptors(usize),
     /// A descriptor of the message was lost on an earlier way.

@@ -27,6 +27,7 @@
 //! dropped under a lock: what falls away is collected and dropped after.
 
 mod backlog;
+mod bagged;
 mod carry;
 mod chain;
 mod charge;

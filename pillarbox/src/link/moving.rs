@@ -5,10 +5,9 @@ use std::sync::Arc;
 use abi::Slot;
 use abi::bag::Origin;
 use abi::frame::{Header, Kind, flag};
-use shm::socket::SendPacketError;
 
 use super::carry::Load;
-use super::out::{BAG_DESCRIPTORS, BAG_VOID, Blocked, descriptor_packet};
+use super::out::Blocked;
 use super::send::describe;
 use super::{Entry, Link};
 use crate::deadline::Deadline;
@@ -210,20 +209,12 @@ impl Link {
         lock(&self.out).note_exported(slots);
     }
 
-    /// The descriptors of what was in a bag are nobody's: it does not go.
-    pub(crate) fn void_bag_packet(&self, load: &Load) {
-        if load.count() > 0 {
-            // Where there is no room for it, later packets push out what waits.
-            let _ = self.socket.send(&descriptor_packet(BAG_VOID, load.attached.packet), &[]);
-        }
-    }
-
     /// Writes a message into a bag, its rights named by `load`. Its descriptors go
     /// before it, as for a lane.
     ///
     /// # Errors
-    /// [`SendFailure::Full`] where the socket takes no descriptors now, and
-    /// [`SendFailure::TooLong`] where the bag is full.
+    /// Those of [`Link::send_bagged`], and [`SendFailure::TooLong`] where the bag is
+    /// full.
     pub(crate) fn write_into(
         &self,
         bag: &mut Bag,
@@ -234,21 +225,7 @@ impl Link {
         let mut header = Header::new(Kind::Message, super::NO_SLOT);
         describe(&mut header, message);
         if load.count() > 0 {
-            let mut out = lock(&self.out);
-            load.attached.packet = out.bag_packet;
-            let fds = load.descriptors(message);
-            let packet = descriptor_packet(BAG_DESCRIPTORS, out.bag_packet);
-            match self.socket.send(&packet, &fds) {
-                Ok(()) => out.bag_packet = out.bag_packet.wrapping_add(1),
-                Err(SendPacketError::Full) => return Err(SendFailure::Full),
-                Err(SendPacketError::TooManyInFlight) => {
-                    return Err(SendFailure::DescriptorsInFlight);
-                }
-                Err(SendPacketError::Gone) => return Err(SendFailure::Dead),
-                Err(SendPacketError::System(error)) => {
-                    return Err(SendFailure::System(error.kind()));
-                }
-            }
+            self.send_bagged(message, load)?;
         }
         let mut extra = Vec::new();
         header.flags = load.attached.encode(&mut extra);

@@ -17,6 +17,7 @@ use shm::socket::SendPacketError;
 use shm::{LaneWriter, WriteError};
 
 use super::backlog::Backlog;
+use super::bagged::Bagged;
 use super::spill::Spills;
 use super::{End, Entry, Link};
 use crate::background::Job;
@@ -77,7 +78,7 @@ pub(crate) struct Out {
     look_all: bool,
     memories: VecDeque<NewMemory>,
     pub(super) packet: u32,
-    pub(super) bag_packet: u32,
+    pub(super) bagged: Bagged,
     pub(super) sent_bytes: u64,
     published: u64,
     fault: Option<Offence>,
@@ -94,6 +95,11 @@ impl Out {
     /// Whether boards wait to be offered.
     pub(super) fn has_boards(&self) -> bool {
         !self.memories.is_empty()
+    }
+
+    /// Whether no frame of the protocol's waits for room.
+    pub(super) fn nothing_waits(&self) -> bool {
+        !self.has_boards() && self.backlog.first().is_none()
     }
 
     /// Slots of ours that the peer may know from now on.
@@ -113,7 +119,7 @@ impl Out {
             look_all: false,
             memories: VecDeque::new(),
             packet: 0,
-            bag_packet: 0,
+            bagged: Bagged::default(),
             sent_bytes: 0,
             published: 0,
             fault: None,
@@ -414,6 +420,10 @@ impl Link {
 
     /// Writes what had no room. False where some of it still has none.
     pub(super) fn flush(&self, out: &mut Out) -> bool {
+        if out.bagged.has_void() {
+            // Nothing in the lane waits for it.
+            let _ = self.send_void(out);
+        }
         while let Some(memory) = out.memories.front_mut() {
             if let Some(fd) = &memory.fd {
                 if self

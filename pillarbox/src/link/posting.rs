@@ -112,6 +112,11 @@ impl Posting {
                 Err(SendFailure::Full | SendFailure::NotJoined(_)) if !last => {
                     self.stand_at_owners(message);
                 }
+                Err(SendFailure::Full) if has_ports(message) => {
+                    // Descriptors of what goes with them may have found no room, and
+                    // nobody says when there is.
+                    self.link.task.wake_soon(&self.waiter);
+                }
                 Err(SendFailure::Full | SendFailure::NotJoined(_)) => {}
                 // It came here just now, in the queue of another.
                 Err(SendFailure::Unsettled) => self.waiter.raise(),
@@ -206,4 +211,8 @@ impl Drop for Posting {
 /// The link with the owner of a send-once right, confirmed or not.
 fn owner_of(right: &SendOnceRight) -> Option<Arc<Link>> {
     right.link().or_else(|| right.joining_to()?.claimed().cloned())
+}
+
+fn has_ports(message: &Message) -> bool {
+    message.rights.iter().any(|right| matches!(right, Right::Receive(_)))
 }

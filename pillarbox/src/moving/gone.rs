@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use abi::bag::{Origin, OutRight, Place};
 use abi::board::{Life, Moved, State};
 use abi::frame::{EVERY_TICKET, Header, Kind};
-use abi::{Offence, Ticket};
+use abi::{Offence, Ticket, limits};
 
 use super::bag::Bag;
 use crate::background::Job;
@@ -210,6 +210,10 @@ impl Gone {
             Err(SendFailure::Full | SendFailure::NotJoined(_) | SendFailure::Unsettled) => {
                 return Put::NextTurn(Word::Message(origin, message));
             }
+            // Others go at this moment.
+            Err(SendFailure::TooManyDescriptors(_)) if may_go_alone(&message) => {
+                return Put::Soon(Word::Message(origin, message));
+            }
             Err(
                 SendFailure::RightsExhausted
                 | SendFailure::DescriptorsInFlight
@@ -261,7 +265,13 @@ impl Gone {
                 Err(why) => !matches!(why, SendFailure::TooLong { .. }),
             }
         });
-        if written { put } else { Err(SendFailure::Full) }
+        if !written {
+            return Err(SendFailure::Full);
+        }
+        if put.is_ok() {
+            self.link.bagged_shown(usize::from(load.count() > 0));
+        }
+        put
     }
 
     /// Receive rights that cannot go further end here; the message goes without.
@@ -347,6 +357,17 @@ impl Gone {
     fn say_look(&self) {
         self.link.say(Header { tag: self.ticket.0, ..Header::new(Kind::Bag, NO_SLOT) }, &[]);
     }
+}
+
+/// Whether the ports in a message have no more descriptors in their queues than may go
+/// at a time.
+fn may_go_alone(message: &Message) -> bool {
+    let ports = message.rights.iter().filter_map(|right| match right {
+        Right::Receive(right) => Some(right.core().with_all_inside()),
+        Right::Send(_) | Right::SendOnce(_) => None,
+    });
+    let packets: usize = ports.flatten().map(|port| lock(port.state()).packets_inside()).sum();
+    packets <= limits::BAG_DESCRIPTORS_WAITING
 }
 
 impl Drop for Gone {

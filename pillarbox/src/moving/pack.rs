@@ -7,6 +7,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
 
 use abi::bag::{Origin, OutRight, Place};
 use abi::right::Kind as RightKind;
@@ -24,6 +25,9 @@ use crate::wait::parking::lock;
 /// What a bag takes beside what is known when it is made. One that is full before
 /// the move is made larger; after it, it goes on in another memory.
 const SLACK: usize = 32 * 1024;
+
+/// How soon it is tried again to send the descriptors of what goes with a port.
+const SOON: Duration = Duration::from_millis(2);
 
 /// A receive right that is being sent.
 #[derive(Debug)]
@@ -164,6 +168,13 @@ impl Pack {
                     Ok(()) => continue,
                     Err(reason) => reason,
                 },
+                Err(SendFailure::Full) if !deadline.has_passed() => {
+                    // For descriptors, which have room when others are read. Nobody
+                    // says when.
+                    let soon = Deadline::At(deadline.instant_or(Instant::now() + SOON));
+                    let _ = link.task.wait(soon, Some(link), |_| None::<()>);
+                    continue;
+                }
                 Err(reason) => reason,
             };
             link.undo(load);
@@ -303,6 +314,7 @@ impl Pack {
             after.owner_died(&self.port);
         }
         after.join(own);
+        link.bagged_shown(self.kept.iter().filter(|(_, load)| load.count() > 0).count());
         for (number, via, _) in &self.listed {
             if let Some((peer, slot)) = state.board_of(*number, *via) {
                 // Whoever is to follow may have all threads busy, and others wait.

@@ -276,6 +276,17 @@ impl PortState {
         self.queue.iter().flat_map(|message| message.rights.iter().filter_map(inside)).collect()
     }
 
+    /// How many messages in the queue go with descriptors of their own, their bodies',
+    /// or the bags of ports they carry.
+    pub(crate) fn packets_inside(&self) -> usize {
+        let with_any = |message: &&Message| {
+            !message.descriptors.is_empty()
+                || message.body().len() > abi::limits::INLINE_BYTES
+                || message.rights.iter().any(|right| matches!(right, Right::Receive(_)))
+        };
+        self.queue.iter().filter(with_any).count()
+    }
+
     pub(crate) fn is_unloaded(&self) -> bool {
         self.queue.holds_nothing()
     }
