@@ -5,27 +5,24 @@
 //! by it. It starts with the first link and blocks all signals. It never polls:
 //! when nothing happens it sleeps.
 
+mod doors;
 mod greet;
+mod meet;
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use abi::hello::{Purpose, Refusal};
 use abi::right::Address;
 use abi::{TaskId, limits};
 use shm::poll::{Epoll, EventFd, Events};
-use shm::socket::{LinkSocket, Listener};
+use shm::socket::Listener;
 
-use self::greet::refuse;
 use crate::claims::Claim;
 use crate::core::TaskCore;
-use crate::error::LinkError;
-use crate::greeting::{self, Door, Greeting, Offered, Role};
-use crate::limits::Limit;
+use crate::greeting::{Greeting, Offered};
 use crate::link::{Join, Link};
-use crate::port::{After, PortCore};
+use crate::port::PortCore;
 use crate::special::{Child, Starting, kernel};
 use crate::wait::parking::lock;
 
@@ -362,247 +359,5 @@ impl Worker {
         }
         self.core.bury(link);
         self.core.unpoll_link(link);
-    }
-
-    // ---- connections -------------------------------------------------------
-
-    fn accept_strangers(&mut self) {
-        // A bounded number: whoever knocks as fast as we accept must not keep us
-        // from bells and deaths.
-        for _ in 0..limits::STRANGERS {
-            let Some(door) = &self.door else { return };
-            match door.accept() {
-                Ok(Some(socket)) => self.add_stranger(socket, Door::Introduction),
-                Ok(None) => return,
-                Err(_) => {
-                    let _ = self.epoll.remove(door);
-                    self.rest(Token::Door);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn accept_callers(&mut self, number: u64) {
-        for _ in 0..limits::STRANGERS {
-            let Some((listener, offer)) = self.listeners.get(&number) else { return };
-            let door = Door::Path(Arc::clone(offer));
-            match listener.accept() {
-                Ok(Some(socket)) => self.add_stranger(socket, door),
-                Ok(None) => return,
-                Err(_) => {
-                    let _ = self.epoll.remove(listener);
-                    self.rest(Token::Listener(number));
-                    return;
-                }
-            }
-        }
-    }
-
-    /// A door that cannot be opened, most often for want of a descriptor, stays
-    /// readable: we look away for a while instead of turning in place.
-    fn rest(&mut self, door: Token) {
-        self.resting.push((Instant::now() + REST, door));
-    }
-
-    fn listen_again(&mut self) {
-        let now = Instant::now();
-        let due: Vec<_> = self.resting.extract_if(.., |resting| resting.0 <= now).collect();
-        for (_, token) in due {
-            let listener = match token {
-                Token::Door => self.door.as_ref().map(AsFd::as_fd),
-                Token::Listener(number) => self.listeners.get(&number).map(|(one, _)| one.as_fd()),
-                Token::Child(number) => {
-                    self.children.get(&number).map(|child| child.pidfd().as_fd())
-                }
-                _ => None,
-            };
-            if listener.is_some_and(|one| self.epoll.add(one, token.number()).is_err()) {
-                self.rest(token);
-            }
-        }
-    }
-
-    fn try_again(&mut self) {
-        let now = Instant::now();
-        let due: Vec<_> = self.again.extract_if(.., |again| again.0 <= now).collect();
-        for (_, number) in due {
-            if let Some(link) = self.links.get(&u64::from(number)) {
-                link.try_again();
-            }
-        }
-    }
-
-    fn add_stranger(&mut self, socket: LinkSocket, door: Door) {
-        let uid = socket.opened_by();
-        // The one that has been silent longest makes room: a flood of silent
-        // connections keeps nobody out who speaks at once, and another user's
-        // flood displaces nobody but that user's own.
-        if let Some(number) = self.stranger_to_displace(uid)
-            && let Some(greeting) = self.remove_greeting(number)
-        {
-            self.core.counters.refuse(Limit::Strangers);
-            let _ = refuse(&greeting.socket, Refusal::Busy);
-        }
-        let due = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
-        let number = self.add_greeting(Greeting {
-            socket,
-            role: Role::Acceptor(door),
-            due: Some(due),
-            outcome: None,
-            unsaid: None,
-            uid,
-        });
-        // It has spoken already, most often.
-        if let Some(number) = number {
-            self.greet(number);
-        }
-    }
-
-    /// Who must go for one more stranger of `uid`: its own oldest, where it has as
-    /// many as a user may; the oldest of whoever has most, where all together do.
-    fn stranger_to_displace(&self, uid: Option<u32>) -> Option<u64> {
-        let mut of_user: HashMap<Option<u32>, (usize, u64)> = HashMap::new();
-        let mut all = 0;
-        for (number, greeting) in &self.greetings {
-            if matches!(greeting.role, Role::Acceptor(Door::Introduction | Door::Path(_))) {
-                all += 1;
-                of_user.entry(greeting.uid).or_insert((0, *number)).0 += 1;
-            }
-        }
-        let (own, oldest) = of_user.get(&uid).copied().unwrap_or_default();
-        if own >= self.core.limits.strangers {
-            return Some(oldest);
-        }
-        let most = of_user.values().max_by_key(|(count, _)| *count);
-        most.filter(|_| all >= limits::STRANGERS_ALL).map(|(_, oldest)| *oldest)
-    }
-
-    fn add_greeting(&mut self, mut greeting: Greeting) -> Option<u64> {
-        let number = self.next;
-        self.next += 1;
-        let watched = self.epoll.add(&greeting.socket, Token::Greeting(number).number());
-        let unsaid = greeting.unsaid.take();
-        let said = watched.map_err(LinkError::System).and_then(|()| match unsaid {
-            Some((hello, memory)) => greeting::say_hello(&greeting.socket, &hello, &memory),
-            None => Ok(()),
-        });
-        match said {
-            Ok(()) => {
-                self.greetings.insert(number, greeting);
-                Some(number)
-            }
-            Err(error) => {
-                let _ = self.epoll.remove(&greeting.socket);
-                self.fail(greeting, error);
-                None
-            }
-        }
-    }
-
-    fn remove_greeting(&mut self, number: u64) -> Option<Greeting> {
-        let greeting = self.greetings.remove(&number)?;
-        let _ = self.epoll.remove(&greeting.socket);
-        Some(greeting)
-    }
-
-    fn give_up_late(&mut self) {
-        let now = Instant::now();
-        let late: Vec<_> = self
-            .greetings
-            .iter()
-            .filter(|(_, greeting)| greeting.due.is_some_and(|due| due <= now))
-            .map(|(number, _)| *number)
-            .collect();
-        for number in late {
-            if let Some(greeting) = self.remove_greeting(number) {
-                self.fail(greeting, LinkError::Deadline);
-            }
-        }
-    }
-
-    /// Opens a link with the owner of a right that was given to us.
-    /// Where too many wait at its door already, tries again `until` then.
-    fn introduce(&mut self, join: Arc<Join>, until: Instant) {
-        let opening =
-            |greeting: &Greeting| matches!(greeting.role, Role::Opener { expected: Some(_), .. });
-        if self.greetings.values().filter(|greeting| opening(greeting)).count() >= limits::STRANGERS
-        {
-            // Somebody names owners that do not answer: he hurts his own gifts.
-            self.meeting_failed(join.owner);
-            return;
-        }
-        let purpose = Purpose::Claim { giver: join.giver, ticket: join.ticket };
-        let opened =
-            LinkSocket::connect(&join.address).map_err(LinkError::System).and_then(|socket| {
-                let (own, writer) = greeting::open(&self.core, &socket, purpose)?;
-                Ok((socket, own, writer))
-            });
-        match opened {
-            Ok((socket, own, writer)) => {
-                let due = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
-                let role = Role::Opener { own, writer, expected: Some(join.owner), offer: None };
-                let due = Some(due);
-                let greeting =
-                    Greeting { socket, role, due, outcome: None, unsaid: None, uid: None };
-                let _ = self.add_greeting(greeting);
-            }
-            Err(LinkError::System(error))
-                if error.kind() == std::io::ErrorKind::WouldBlock && Instant::now() < until =>
-            {
-                self.knocks.push((Instant::now() + greeting::KNOCK, until, join));
-            }
-            Err(error) => self.introduce_again(join.owner, &error),
-        }
-    }
-
-    /// An introduction failed. What the system refused, ours or the owner's, it
-    /// may grant a while later: the right is not given up before.
-    fn introduce_again(&mut self, owner: TaskId, error: &LinkError) {
-        use std::io::ErrorKind::{ConnectionRefused, InvalidInput, PermissionDenied};
-        let passing = match error {
-            LinkError::Died | LinkError::Refused(Refusal::Busy | Refusal::Duplicate { .. }) => true,
-            LinkError::System(error) => {
-                !matches!(error.kind(), ConnectionRefused | InvalidInput | PermissionDenied)
-            }
-            _ => false,
-        };
-        let now = Instant::now();
-        let until = self.introducing.get(&owner).copied();
-        let until = until.unwrap_or_else(|| now + Duration::from_nanos(limits::HELLO_NS));
-        match self.core.waits_for(owner) {
-            Some(join) if passing && now < until => {
-                self.introducing.insert(owner, until);
-                self.knocks.push((now + REST, until, join));
-            }
-            _ => {
-                self.introducing.remove(&owner);
-                self.meeting_failed(owner);
-            }
-        }
-    }
-
-    fn knock_again(&mut self) {
-        let now = Instant::now();
-        let due: Vec<_> = self.knocks.extract_if(.., |knock| knock.0 <= now).collect();
-        for (_, until, join) in due {
-            self.introduce(join, until);
-        }
-    }
-
-    fn meeting_failed(&self, owner: TaskId) {
-        let mut after = After::default();
-        self.core.meeting_failed(owner, &mut after);
-        after.run();
-    }
-
-    /// A greeting came to nothing.
-    fn fail(&mut self, greeting: Greeting, error: LinkError) {
-        if let Role::Opener { expected: Some(owner), .. } = greeting.role {
-            self.introduce_again(owner, &error);
-        }
-        if let Some(outcome) = greeting.outcome {
-            outcome.settle(Err(error));
-        }
     }
 }

@@ -1,312 +1,28 @@
 //! What is sent: a body, a few numbers, rights and descriptors.
 
+mod body;
+mod descriptor;
+mod envelope;
+mod notification;
+mod right;
+
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use abi::TaskId;
 use rights::queue::{Label, Labelled};
 
-use crate::call::{CallNote, InParts};
-use crate::core::TaskCore;
+pub(crate) use self::body::Body;
+pub use self::descriptor::Descriptor;
+pub use self::envelope::{Envelope, Identity, Pulse};
+pub use self::notification::Notification;
+pub use self::right::Right;
+use crate::call::CallNote;
 use crate::deadline::Deadline;
 use crate::error::ReplyError;
 use crate::link::Charge;
 use crate::membrane::Within;
 use crate::peer::PeerCore;
-use crate::port::ReceiveRight;
-use crate::right::{SendOnceRight, SendRight};
-
-/// A right in a message or in a space.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Right {
-    /// A send right.
-    Send(SendRight),
-    /// A send-once right.
-    SendOnce(SendOnceRight),
-    /// A receive right: the port goes with the message.
-    Receive(ReceiveRight),
-}
-
-impl Right {
-    /// The task that holds it; `None` for one that leads nowhere.
-    pub(crate) fn task(&self) -> Option<&Arc<TaskCore>> {
-        match self {
-            Right::Send(right) => Some(right.task()),
-            Right::SendOnce(right) => right.task(),
-            Right::Receive(right) => Some(&right.core().task),
-        }
-    }
-
-    /// The send right, or the right back.
-    ///
-    /// # Rights
-    /// Moves it.
-    ///
-    /// # Errors
-    /// The right itself, where it is another kind.
-    pub fn into_send(self) -> Result<SendRight, Right> {
-        match self {
-            Right::Send(right) => Ok(right),
-            other => Err(other),
-        }
-    }
-
-    /// The send-once right, or the right back.
-    ///
-    /// # Rights
-    /// Moves it.
-    ///
-    /// # Errors
-    /// The right itself, where it is another kind.
-    pub fn into_send_once(self) -> Result<SendOnceRight, Right> {
-        match self {
-            Right::SendOnce(right) => Ok(right),
-            other => Err(other),
-        }
-    }
-}
-
-impl Right {
-    /// The receive right, or the right back.
-    ///
-    /// # Rights
-    /// Moves it.
-    ///
-    /// # Errors
-    /// The right itself, where it is another kind.
-    pub fn into_receive(self) -> Result<ReceiveRight, Right> {
-        match self {
-            Right::Receive(right) => Ok(right),
-            other => Err(other),
-        }
-    }
-}
-
-impl From<ReceiveRight> for Right {
-    fn from(right: ReceiveRight) -> Self {
-        Right::Receive(right)
-    }
-}
-
-impl From<SendRight> for Right {
-    fn from(right: SendRight) -> Self {
-        Right::Send(right)
-    }
-}
-
-impl From<SendOnceRight> for Right {
-    fn from(right: SendOnceRight) -> Self {
-        Right::SendOnce(right)
-    }
-}
-
-/// Who sent a message: the kernel's word, as of the handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
-    /// The task.
-    pub task: TaskId,
-    /// Its process, in our own pid namespace; 0 where it has none there.
-    pub pid: i32,
-    /// Its user.
-    pub uid: u32,
-    /// Its group.
-    pub gid: u32,
-}
-
-/// What became of something we asked to be told about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Notification {
-    /// The port of a send right of ours is gone.
-    DeadName,
-    /// Nobody can send to a port of ours any more.
-    NoSenders,
-    /// A send-once right was dropped unused.
-    SendOnceDropped,
-    /// The task that held a send-once right died before it used it.
-    SendOnceDied,
-    /// The message that carried a send-once right as its reply right was refused:
-    /// the right it was sent on was revoked, its terms had ended, or they did
-    /// not permit it.
-    Refused,
-    /// The caller asks that its request come to an end, or waits no longer.
-    Withdrawn,
-    /// Nobody waits for the answer any more.
-    Unwanted,
-    /// A task we were linked with is gone.
-    PeerGone,
-    /// The last right of ours to a port of another task was let go, and with it
-    /// the request to be told of the port's end, or of room in it.
-    LetGo,
-    /// A port that we asked about has room for a message.
-    SendPossible,
-    /// A message that was left with a full port has been taken from its queue.
-    MessageAccepted,
-    /// A receive right was let go, and is in this message: its port lives on.
-    PortDestroyed,
-}
-
-impl Notification {
-    pub(crate) const fn id(self) -> i32 {
-        match self {
-            Notification::DeadName => 1,
-            Notification::NoSenders => 2,
-            Notification::SendOnceDropped => 3,
-            Notification::SendOnceDied => 4,
-            Notification::Refused => 5,
-            Notification::Withdrawn => 6,
-            Notification::Unwanted => 7,
-            Notification::PeerGone => 8,
-            Notification::LetGo => 9,
-            Notification::SendPossible => 10,
-            Notification::MessageAccepted => 11,
-            Notification::PortDestroyed => 12,
-        }
-    }
-
-    pub(crate) const fn from_id(id: i32) -> Option<Self> {
-        match id {
-            1 => Some(Notification::DeadName),
-            2 => Some(Notification::NoSenders),
-            3 => Some(Notification::SendOnceDropped),
-            4 => Some(Notification::SendOnceDied),
-            5 => Some(Notification::Refused),
-            6 => Some(Notification::Withdrawn),
-            7 => Some(Notification::Unwanted),
-            8 => Some(Notification::PeerGone),
-            9 => Some(Notification::LetGo),
-            10 => Some(Notification::SendPossible),
-            11 => Some(Notification::MessageAccepted),
-            12 => Some(Notification::PortDestroyed),
-            _ => None,
-        }
-    }
-}
-
-/// A few bytes that never wait, as they arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Pulse {
-    /// The id.
-    pub id: i32,
-    /// The value.
-    pub value: u64,
-    /// The priority.
-    pub priority: u16,
-    /// How many equal pulses of one sender it stands for: more than one only
-    /// where the port was made with [`crate::PortOptions::merge_pulses`].
-    pub count: u64,
-}
-
-/// What there is to know of a message without taking it apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Envelope {
-    /// The id.
-    pub id: i32,
-    /// The priority.
-    pub priority: u16,
-    /// The tag; the value of a pulse.
-    pub tag: u64,
-    /// Bytes of the body.
-    pub bytes: usize,
-    /// How many rights it carries, the reply right not counted.
-    pub rights: usize,
-    /// How many descriptors it carries.
-    pub descriptors: usize,
-    /// Whether the sender waits for a reply.
-    pub wants_reply: bool,
-    /// Who sent it.
-    pub sender: Option<Identity>,
-    /// The notification it is.
-    pub notification: Option<Notification>,
-    /// The badge of the right it was sent on.
-    pub badge: Option<u64>,
-    /// How many equal pulses it stands for; zero for what is none.
-    pub pulses: u64,
-    /// Whether earlier parts of it were taken before.
-    pub is_rest: bool,
-}
-
-/// A descriptor in a message.
-///
-/// One that could not be installed here, because the table of descriptors was
-/// full, arrives as lost in its place.
-#[derive(Debug)]
-pub struct Descriptor {
-    fd: Option<OwnedFd>,
-    /// It came from another task.
-    foreign: bool,
-}
-
-impl Descriptor {
-    pub(crate) fn own(fd: OwnedFd) -> Self {
-        Descriptor { fd: Some(fd), foreign: false }
-    }
-
-    pub(crate) fn foreign(fd: Option<OwnedFd>) -> Self {
-        Descriptor { fd, foreign: true }
-    }
-
-    pub(crate) fn as_ref(&self) -> Option<&OwnedFd> {
-        self.fd.as_ref()
-    }
-
-    /// The descriptor, or `None` where it was lost on the way.
-    pub fn take(mut self) -> Option<OwnedFd> {
-        self.fd.take()
-    }
-
-    /// Whether it was lost on the way.
-    pub const fn is_lost(&self) -> bool {
-        self.fd.is_none()
-    }
-}
-
-impl Drop for Descriptor {
-    fn drop(&mut self) {
-        // Closing what another task made may block for as long as it likes.
-        if self.foreign {
-            shm::close::close_later(self.fd.take().into_iter().collect());
-        }
-    }
-}
-
-/// The bytes of a message: short ones are copied, long ones are sealed memory
-/// that is read where it lies.
-#[derive(Debug)]
-pub(crate) enum Body {
-    Bytes(Vec<u8>),
-    Sealed(Arc<shm::body::Body>),
-    /// What is left of a body from this byte on, after parts of it were taken.
-    Rest(Arc<Body>, usize),
-    /// It came in parts.
-    Parts(Box<InParts>),
-    /// It was sealed memory that could not be mapped here.
-    Lost,
-}
-
-impl Body {
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Body::Bytes(bytes) => bytes,
-            Body::Sealed(body) => body,
-            Body::Rest(whole, from) => whole.as_slice().get(*from..).unwrap_or_default(),
-            Body::Parts(parts) => parts.whole().unwrap_or_default(),
-            Body::Lost => &[],
-        }
-    }
-
-    pub(crate) fn is_lost(&self) -> bool {
-        match self {
-            Body::Bytes(_) | Body::Sealed(_) => false,
-            Body::Rest(whole, _) => whole.is_lost(),
-            Body::Parts(parts) => parts.whole().is_none(),
-            Body::Lost => true,
-        }
-    }
-}
+use crate::right::SendOnceRight;
 
 /// A message: on its way out or received.
 ///
@@ -378,25 +94,6 @@ impl Message {
         }
     }
 
-    pub(crate) fn pulse_of(id: i32, value: u64, priority: u16, sender: Identity) -> Self {
-        let mut message = Message::new(Vec::new()).with_id(id).with_tag(value);
-        message.priority = priority;
-        message.sender = Some(sender);
-        message
-    }
-
-    pub(crate) fn notification_of(what: Notification) -> Self {
-        let mut message = Message::new(Vec::new()).with_id(what.id());
-        message.notification = Some(what);
-        message
-    }
-
-    /// Whether it is a notification the library made itself, and not one that
-    /// another task says it is.
-    pub(crate) const fn is_own_notification(&self) -> bool {
-        self.notification.is_some() && self.sender.is_none()
-    }
-
     /// The same message with this id.
     #[must_use]
     pub fn with_id(mut self, id: i32) -> Self {
@@ -465,29 +162,6 @@ impl Message {
         self.tag
     }
 
-    /// The body. Long bodies lie in sealed memory, which nobody can write any
-    /// more, not even the sender.
-    pub fn body(&self) -> &[u8] {
-        self.body.as_slice()
-    }
-
-    /// Whether the body was lost: it was long, and this process had no
-    /// descriptor or address space left to map it.
-    pub fn is_body_lost(&self) -> bool {
-        self.body.is_lost()
-    }
-
-    /// The body, taken out; copied only where it lies in sealed memory.
-    pub fn into_body(self) -> Vec<u8> {
-        match self.body {
-            Body::Bytes(bytes) => bytes,
-            Body::Sealed(body) => body.to_vec(),
-            rest @ Body::Rest(..) => rest.as_slice().to_vec(),
-            Body::Parts(parts) => parts.into_bytes(),
-            Body::Lost => Vec::new(),
-        }
-    }
-
     /// The rights, in the order they were put in.
     ///
     /// # Rights
@@ -553,64 +227,10 @@ impl Message {
         }
     }
 
-    /// The pulse this message is. It has no body and carries no rights.
-    pub fn pulse(&self) -> Option<Pulse> {
-        (self.pulses > 0).then_some(Pulse {
-            id: self.id,
-            value: self.tag,
-            priority: self.priority,
-            count: self.pulses,
-        })
-    }
-
     /// Whether earlier parts of this message were taken before it, by
     /// [`crate::ReceiveRight::receive_into`].
     pub const fn is_rest(&self) -> bool {
         self.is_rest
-    }
-
-    /// What there is to know of the message without taking it apart.
-    pub(crate) fn envelope(&self) -> Envelope {
-        Envelope {
-            id: self.id,
-            priority: self.priority,
-            tag: self.tag,
-            bytes: self.body().len(),
-            rights: self.rights.len(),
-            descriptors: self.descriptors.len(),
-            wants_reply: self.reply.is_some(),
-            sender: self.sender,
-            notification: self.notification,
-            badge: self.badge,
-            pulses: self.pulses,
-            is_rest: self.is_rest,
-        }
-    }
-
-    /// Parts the message after so many bytes of its body. Everything that is no
-    /// body goes with the part; the rest stays here. Copies nothing: the part
-    /// can see the whole of what is left.
-    pub(crate) fn split_off_front(&mut self, bytes: usize) -> Message {
-        let body = std::mem::replace(&mut self.body, Body::Lost);
-        let (whole, from) = match body {
-            Body::Rest(whole, from) => (whole, from),
-            whole => (Arc::new(whole), 0),
-        };
-        self.body = Body::Rest(Arc::clone(&whole), from + bytes);
-        Message {
-            body: Body::Rest(whole, from),
-            rights: std::mem::take(&mut self.rights),
-            descriptors: std::mem::take(&mut self.descriptors),
-            reply: self.reply.take(),
-            is_rest: std::mem::replace(&mut self.is_rest, true),
-            within: self.within.take(),
-            // Told with the last part.
-            accepted: None,
-            charge: None,
-            via: self.via.clone(),
-            note: self.note.take(),
-            ..*self
-        }
     }
 
     /// Answers the message. It can be answered once.

@@ -6,17 +6,23 @@
 //! messages came is the order in which they are received, on a port with
 //! priorities within one.
 
+mod looking;
+mod moving;
 mod overflow;
+mod pulse;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 use abi::Offence;
 
+pub use self::looking::Lent;
+pub use self::moving::Unloaded;
 use self::overflow::Dropping;
 pub use self::overflow::Overflow;
+pub use self::pulse::PulseArrived;
 use crate::pulses::{PulseRaise, Pulses};
-use crate::queue::{Label, Labelled, Order, Queue, Scan, Spot};
+use crate::queue::{Label, Labelled, Order, Queue, Spot};
 use crate::window::{Arrival, Capacity, Raise, Window};
 
 /// A message in a queue, and whom its place is charged to.
@@ -60,79 +66,6 @@ pub struct Taken<M, K> {
     pub pulses: u64,
     /// A pulse that was taken may be followed by another.
     pub raise: Option<PulseRaise<K>>,
-}
-
-/// A message that is lent: out of the queue while somebody looks at it, with
-/// its place kept.
-#[derive(Clone, Debug)]
-#[must_use = "what is lent must be given back or kept"]
-pub struct Lent<M, K> {
-    spot: Spot,
-    queued: Queued<M, K>,
-}
-
-impl<M, K> Lent<M, K> {
-    /// The message.
-    pub const fn message(&self) -> &M {
-        &self.queued.message
-    }
-
-    /// The message, to be changed. Its label must stay as it is.
-    pub const fn message_mut(&mut self) -> &mut M {
-        &mut self.queued.message
-    }
-
-    /// How many equal pulses it stands for; zero for what is none.
-    pub const fn pulses(&self) -> u64 {
-        match self.queued.place {
-            Place::Pulse(_, count) => count,
-            Place::Holder(_) | Place::Own | Place::Left(..) | Place::Beyond => 0,
-        }
-    }
-}
-
-/// A message out of the queue of a port that moves, with the place it had.
-#[derive(Debug)]
-#[must_use = "what was unloaded is nowhere else"]
-pub struct Unloaded<M, K> {
-    queued: Queued<M, K>,
-    /// It stood in line beside the queue.
-    in_line: bool,
-}
-
-impl<M, K> Unloaded<M, K> {
-    /// The message, to be named for another task. Its label must stay as it is.
-    pub const fn message_mut(&mut self) -> &mut M {
-        &mut self.queued.message
-    }
-
-    /// The message alone.
-    pub fn into_message(self) -> M {
-        self.queued.message
-    }
-
-    /// Whether it took its place when its right was made.
-    pub const fn is_beyond(&self) -> bool {
-        matches!(self.queued.place, Place::Beyond)
-    }
-
-    /// How many equal pulses it stands for; zero for what is none.
-    pub const fn pulses(&self) -> u64 {
-        match self.queued.place {
-            Place::Pulse(_, count) => count,
-            Place::Holder(_) | Place::Own | Place::Left(..) | Place::Beyond => 0,
-        }
-    }
-}
-
-/// What became of a pulse.
-#[derive(Debug)]
-#[must_use = "a raised count must reach its holder"]
-pub enum PulseArrived<M, K> {
-    /// It is in the queue.
-    Queued,
-    /// Its equal neighbour counts it; it is not needed itself.
-    Merged(M, Option<PulseRaise<K>>),
 }
 
 /// The queue of one port.
@@ -264,46 +197,6 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
 
     // ---- moving ----------------------------------------------------------
 
-    /// Turns taken so far.
-    pub const fn turns(&self) -> u64 {
-        self.sequence
-    }
-
-    /// Turns, and messages dropped, are counted on from here: the port was another
-    /// task's before.
-    pub const fn go_on_from(&mut self, turns: u64, dropped: u64) {
-        self.sequence = turns;
-        self.dropping.count = dropped;
-    }
-
-    /// A message of `holder` comes for a port that has gone to another task.
-    /// Nothing more is granted: what was granted may still come, once.
-    ///
-    /// # Errors
-    /// [`Offence::WindowExceeded`].
-    pub fn pass_on(&mut self, holder: K) -> Result<(), Offence> {
-        self.window.arrive(holder).map(|_| ())
-    }
-
-    /// The same for one that is left.
-    ///
-    /// # Errors
-    /// [`Offence::LeftTwice`].
-    pub fn pass_on_left(&mut self, holder: K) -> Result<(), Offence> {
-        self.lefts += 1;
-        match self.left.insert(holder, self.lefts) {
-            None => Ok(()),
-            Some(_) => Err(Offence::LeftTwice),
-        }
-    }
-
-    /// Takes everything out, in order. The window still counts it.
-    pub fn unload(&mut self) -> Vec<Unloaded<M, K>> {
-        let queued = self.queue.drain().map(|queued| Unloaded { queued, in_line: false });
-        let line = self.line.drain(..).map(|queued| Unloaded { queued, in_line: true });
-        queued.chain(line).collect()
-    }
-
     // ---- out -------------------------------------------------------------
 
     /// Takes the first message, with the number of its turn.
@@ -387,36 +280,6 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
 
     // ---- looking -----------------------------------------------------------
 
-    /// Begins the next pass of a search.
-    pub fn begin_pass(&mut self, scan: &mut Scan) {
-        self.queue.begin_pass(scan);
-    }
-
-    /// Lends the next message of a search to who looks. Others pass it by.
-    pub fn lend_next(&mut self, scan: &mut Scan) -> Option<Lent<M, K>> {
-        let spot = self.queue.next(scan)?;
-        let queued = self.queue.lend(spot)?;
-        Some(Lent { spot, queued })
-    }
-
-    /// Puts a lent message back in its place. Returns whether somebody has
-    /// passed it by meanwhile.
-    #[must_use = "who passed it by must look again"]
-    pub fn give_back(&mut self, lent: Lent<M, K>) -> bool {
-        self.queue.give_back(lent.spot, lent.queued)
-    }
-
-    /// Takes a lent message for good.
-    pub fn keep(
-        &mut self,
-        lent: Lent<M, K>,
-        now_ns: u64,
-        raises: &mut Vec<Raise<K>>,
-    ) -> Taken<M, K> {
-        self.queue.end(lent.spot);
-        self.taken(lent.queued, now_ns, raises)
-    }
-
     // ---- in ----------------------------------------------------------------
 
     /// Queues a message that `holder` was granted a place for. It joins the line
@@ -450,35 +313,6 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         Ok(())
     }
 
-    /// Puts what was unloaded back. What is free then is to be handed out.
-    pub fn reload(&mut self, unloaded: impl IntoIterator<Item = Unloaded<M, K>>) {
-        for Unloaded { queued, in_line } in unloaded {
-            if queued.place.is_free() {
-                self.push_or_stand(queued);
-            } else if in_line {
-                self.stand_in_line(queued);
-            } else {
-                self.push(queued);
-            }
-        }
-    }
-
-    /// Queues a message that had its place when the port was another task's.
-    pub fn adopt(&mut self, message: M) {
-        let queued = Queued { message, place: Place::Own };
-        if self.window.adopt() {
-            self.push_placed(queued);
-        } else {
-            self.stand_in_line(queued);
-        }
-    }
-
-    /// Queues pulses that stood in the queue when the port was another task's. They
-    /// are nobody's here: no count is raised when they leave.
-    pub fn adopt_pulses(&mut self, nobody: K, message: M, count: u64) {
-        self.push_or_stand(Queued { message, place: Place::Pulse(nobody, count) });
-    }
-
     /// Leaves a message of `holder` beside the queue, on the one extra place every
     /// holder has for that. What is free is to be handed out then.
     ///
@@ -510,48 +344,6 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// Queues a message that took its place when its right was made.
     pub fn enter_beyond(&mut self, message: M) {
         self.push_or_stand(Queued { message, place: Place::Beyond });
-    }
-
-    /// Queues a pulse of `holder`, or counts it with its equal neighbour.
-    ///
-    /// # Errors
-    /// [`Offence::PulsesExceeded`], with the pulse.
-    pub fn pulse(&mut self, holder: K, message: M) -> Result<PulseArrived<M, K>, (Offence, M)> {
-        if let Err(offence) = self.pulses.arrive(holder) {
-            return Err((offence, message));
-        }
-        if let Some(count) = self.equal_neighbour(holder, &message) {
-            *count += 1;
-            return Ok(PulseArrived::Merged(message, self.pulses.left_queue(holder)));
-        }
-        self.push_or_stand(Queued { message, place: Place::Pulse(holder, 1) });
-        Ok(PulseArrived::Queued)
-    }
-
-    /// A pulse of `holder` came and is not to be queued.
-    ///
-    /// # Errors
-    /// [`Offence::PulsesExceeded`].
-    pub fn refuse_pulse(&mut self, holder: K) -> Result<Option<PulseRaise<K>>, Offence> {
-        self.pulses.arrive(holder)?;
-        Ok(self.pulses.left_queue(holder))
-    }
-
-    /// The count of the last pulse of its level, where it is the same from the
-    /// same holder.
-    fn equal_neighbour(&mut self, holder: K, pulse: &M) -> Option<&mut u64> {
-        if !self.pulses.merges() || !self.line.is_empty() {
-            return None;
-        }
-        let last = self.queue.last(pulse.label().priority)?;
-        match self.queue.get_mut(last)? {
-            Queued { message, place: Place::Pulse(by, count) }
-                if *by == holder && pulse.equals(message) =>
-            {
-                Some(count)
-            }
-            _ => None,
-        }
     }
 
     /// What needs no place waits only behind what stands in line.

@@ -14,11 +14,15 @@
 //! after it stands behind it in line, so that messages are received in the order
 //! they came; its place, if it had one, is free.
 
+mod late;
+mod line;
+mod room;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-use abi::{Offence, limits};
+use abi::Offence;
 
 /// Places a new holder begins with, where there are enough. Its reserve grows
 /// with what it sends, so a holder that never sends keeps hardly any from the
@@ -306,110 +310,6 @@ impl<K: Copy + Eq + Hash> Window<K> {
         Ok(())
     }
 
-    /// A message of `holder` has come.
-    ///
-    /// # Errors
-    /// [`Offence::WindowExceeded`]: it was not granted.
-    pub fn arrive(&mut self, holder: K) -> Result<Arrival, Offence> {
-        let entry = self.holders.get_mut(&holder).ok_or(Offence::WindowExceeded)?;
-        if self.open {
-            self.queued += 1;
-            return Ok(Arrival::Queue);
-        }
-        if entry.unused() == 0 {
-            return Err(Offence::WindowExceeded);
-        }
-        let ready = entry.ready() > 0;
-        entry.arrived += 1;
-        entry.asked_since = None;
-        if ready {
-            self.promised -= 1;
-        } else {
-            entry.written_off -= 1;
-        }
-        if ready && self.beside == 0 {
-            self.queued += 1;
-            return Ok(Arrival::Queue);
-        }
-        // Its place goes to who is first in line.
-        self.beside += 1;
-        Ok(Arrival::Beside)
-    }
-
-    /// A message without a place stands in line.
-    pub fn stand_in_line(&mut self) {
-        self.beside += 1;
-    }
-
-    /// Whether the first message beside the queue may enter it now. Where the queue is `empty` it may whatever was granted: nobody's
-    /// idle place keeps an accepted message from its receiver.
-    #[must_use = "a message that is let in must enter"]
-    pub fn admit(&mut self, empty: bool) -> bool {
-        let may =
-            self.free() > 0 || self.reclaim() || empty && self.places() > 0 && self.displace();
-        if may {
-            self.queued += 1;
-            self.beside = self.beside.saturating_sub(1);
-        }
-        may
-    }
-
-    /// Writes off one place of the largest reserve. False where there is none.
-    fn reclaim(&mut self) -> bool {
-        if self.promised == 0 {
-            return false;
-        }
-        let reserves = self.holders.values_mut().filter(|entry| entry.reserve() > 0);
-        let Some(entry) = reserves.max_by_key(|entry| (entry.reserve(), Reverse(entry.number)))
-        else {
-            return false;
-        };
-        entry.written_off += 1;
-        self.promised -= 1;
-        true
-    }
-
-    /// Writes off the place that was asked for longest ago. False where there is
-    /// none.
-    fn displace(&mut self) -> bool {
-        if self.promised == 0 {
-            return false;
-        }
-        let asked = self.holders.values_mut().filter(|entry| entry.asked_since.is_some());
-        let Some(entry) = asked.min_by_key(|entry| (entry.asked_since, entry.number)) else {
-            return false;
-        };
-        entry.asked_since = None;
-        entry.written_off += 1;
-        self.promised -= 1;
-        true
-    }
-
-    /// A sender of our own task takes a place at once, if one is free and
-    /// nobody was there before it. One who lets a reserve lie is not before it.
-    #[must_use = "without a place nothing may be queued"]
-    pub fn enter(&mut self) -> bool {
-        let first = self.beside == 0 && self.asking.is_empty();
-        let may = self.open || first && (self.free() > 0 || self.reclaim());
-        if may {
-            self.queued += 1;
-        }
-        may
-    }
-
-    /// A message came with the port from another task. Returns whether it may
-    /// enter the queue; else it stands in line.
-    #[must_use = "without a place it must not enter"]
-    pub fn adopt(&mut self) -> bool {
-        let may = self.open || self.beside == 0 && (self.free() > 0 || self.reclaim());
-        if may {
-            self.queued += 1;
-        } else {
-            self.beside += 1;
-        }
-        may
-    }
-
     /// A holder sends again what it had sent to another owner: so many places more,
     /// written off from the beginning, since nobody waits for what is free. Returns
     /// its new grant.
@@ -516,74 +416,6 @@ impl<K: Copy + Eq + Hash> Window<K> {
             let grant = self.promise(holder, places);
             raises.push(Raise { holder, grant, asked: true });
         }
-    }
-
-    /// A holder, or a sender of our own under any name, wants to hear once that
-    /// there is room. It reserves none.
-    pub fn watch(&mut self, holder: K) {
-        if !self.watching.contains(&holder) {
-            self.watching.push(holder);
-        }
-    }
-
-    /// Whether a message of `holder` would find a place now.
-    fn has_room(&self, holder: &K) -> bool {
-        let first = self.beside == 0 && self.asking.is_empty();
-        self.open
-            || self.holders.get(holder).is_some_and(|entry| entry.unused() > 0)
-            || first
-                && (self.free() > 0
-                    || self.promised > 0 && self.holders.values().any(|entry| entry.reserve() > 0))
-    }
-
-    /// Who is to hear of room now, once.
-    #[must_use = "who is told once must be told"]
-    pub fn tell_room(&mut self) -> Vec<K> {
-        if self.watching.is_empty() {
-            return Vec::new();
-        }
-        let (told, wait) = std::mem::take(&mut self.watching)
-            .into_iter()
-            .partition(|holder| self.has_room(holder));
-        self.watching = wait;
-        told
-    }
-
-    /// Whether a place that lies unused is in somebody's way.
-    fn anyone_waits(&self) -> bool {
-        self.own_waiting > 0 || self.beside > 0 || !self.asking.is_empty()
-    }
-
-    /// Writes off what was asked for and left unused too long while others wait.
-    /// What is free then is to be handed out.
-    pub fn write_off(&mut self, now_ns: u64) {
-        if !self.anyone_waits() {
-            return;
-        }
-        self.oldest = None;
-        for entry in self.holders.values_mut() {
-            let Some(since) = entry.asked_since else {
-                continue;
-            };
-            if since.saturating_add(limits::GRANT_IDLE_NS) <= now_ns {
-                let lost = entry.ready();
-                entry.written_off += lost;
-                entry.asked_since = None;
-                self.promised -= lost;
-            } else {
-                self.oldest = Some(self.oldest.map_or(since, |oldest| oldest.min(since)));
-            }
-        }
-    }
-
-    /// When there may be something to write off, if ever: early rather than
-    /// late.
-    #[must_use = "somebody must look again at that time"]
-    pub fn next_expiry(&self) -> Option<u64> {
-        if !self.anyone_waits() {
-            return None;
-        }
-        self.oldest.map(|since| since.saturating_add(limits::GRANT_IDLE_NS))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Each rule of the window, by itself.
 
+use abi::limits;
+
 use super::*;
 
 fn expire(window: &mut Window<char>, now_ns: u64, raises: &mut Vec<Raise<char>>) -> Option<u64> {
