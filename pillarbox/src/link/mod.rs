@@ -9,6 +9,7 @@
 //! | [`take`]  | messages on their way in                                 |
 //! | [`words`] | what the peer says about rights                          |
 //! | [`carry`] | rights on their way into and out of messages             |
+//! | [`exports`] | what we export to the peer: slots, and where each leads   |
 //! | [`entry`] | one right of ours to a port of the peer's                |
 //! | [`follow`]| a right of ours whose port has gone to another task      |
 //! | [`moving`]| what the writing side does for ports that move          |
@@ -32,6 +33,7 @@ mod carry;
 mod chain;
 mod charge;
 mod entry;
+mod exports;
 mod follow;
 mod inn;
 mod join;
@@ -70,7 +72,7 @@ pub(crate) use self::inn::{From, Inn, Turn};
 pub(crate) use self::join::{Join, Joined};
 pub(crate) use self::posting::Posting;
 
-use self::carry::Exported;
+use self::exports::Exported;
 use self::follow::Again;
 use self::join::Joins;
 use self::out::Out;

@@ -1,0 +1,256 @@
+//! What we export to the peer: slots on our board, and where each leads.
+
+use std::sync::{Arc, MutexGuard};
+
+use abi::right::Kind as RightKind;
+use abi::{Offence, Slot};
+use rights::export::Exports;
+
+use super::Link;
+use crate::error::SendFailure;
+use crate::limits::Limit;
+use crate::message::{Message, Notification};
+use crate::port::After;
+use crate::right::Sink;
+use crate::wait::parking::lock;
+
+/// What the peer holds of ours, and what it leads to.
+#[derive(Debug, Default)]
+pub(crate) struct Exported {
+    pub(crate) rules: Exports<u64>,
+    sinks: Vec<Option<Sink>>,
+    /// Boards there are beside the first.
+    more_boards: u32,
+    /// Send-once slots in messages that are not published yet.
+    loading: Vec<Slot>,
+    /// The link is buried.
+    ended: bool,
+}
+
+impl Exported {
+    fn keep(&mut self, slot: Slot, sink: Sink) {
+        let index = slot.index as usize;
+        if self.sinks.len() <= index {
+            self.sinks.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.sinks.get_mut(index) {
+            *place = Some(sink);
+        }
+    }
+
+    pub(crate) fn sink(&self, slot: Slot) -> Option<&Sink> {
+        self.sinks.get(slot.index as usize)?.as_ref()
+    }
+
+    pub(super) fn take_sink(&mut self, slot: Slot) -> Option<Sink> {
+        self.sinks.get_mut(slot.index as usize)?.take()
+    }
+
+    /// A send-once slot is no longer on its way out, or is used up already.
+    /// Returns whether it was.
+    pub(super) fn loaded(&mut self, slot: Slot) -> bool {
+        let place = self.loading.iter().position(|other| *other == slot);
+        place.map(|place| self.loading.swap_remove(place)).is_some()
+    }
+
+    /// Everything the peer held, for a link that ends. Send-once rights it had
+    /// given on are not among it: their promise is the next holder's. Nor are
+    /// those in a message that is on its way out: whether the peer ever held
+    /// them, its sender says.
+    pub(crate) fn take_all(&mut self) -> Vec<(RightKind, Sink)> {
+        self.ended = true;
+        let all: Vec<_> =
+            self.rules.iter().map(|(slot, export)| (slot, export.kind, export.given)).collect();
+        self.rules = Exports::default();
+        all.into_iter()
+            .filter_map(|(slot, kind, given)| {
+                if self.loading.contains(&slot) && !given {
+                    return None;
+                }
+                self.loaded(slot);
+                let sink = self.take_sink(slot)?;
+                (!given).then_some((kind, sink))
+            })
+            .collect()
+    }
+}
+
+impl Link {
+    /// What the peer holds, as the peer may know it: with everything that the
+    /// lane shows. A slot in a message that is not published yet is not the
+    /// peer's to use, whoever guesses it.
+    pub(super) fn exports_seen(&self) -> MutexGuard<'_, Exported> {
+        let mut exports = lock(&self.exports);
+        if exports.rules.unsent() > 0 {
+            for slot in self.take_published() {
+                exports.rules.published(slot);
+            }
+        }
+        exports
+    }
+
+    /// A right is the peer's from now on: what names it cannot fail.
+    pub(crate) fn published(&self, slot: Slot) {
+        lock(&self.exports).rules.published(slot);
+    }
+
+    pub(crate) fn export_send(self: &Arc<Self>, sink: &Sink) -> Result<Slot, SendFailure> {
+        let mut exports = lock(&self.exports);
+        if self.is_dead() {
+            return Err(SendFailure::Dead);
+        }
+        if exports.rules.slot_of(sink.id()).is_none() {
+            self.room_for_slot(&exports)?;
+        }
+        let exported = exports.rules.send(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
+        if exported.first {
+            if let Err(failure) = self.make_board(&mut exports.more_boards, exported.slot) {
+                let _ = exports.rules.withdraw(exported.slot);
+                return Err(failure);
+            }
+            exports.keep(exported.slot, sink.clone());
+            if let Some(port) = sink.port() {
+                // A dead port's slot says so on the board.
+                let _ = port.joined(self, exported.slot, sink.id());
+            }
+        }
+        Ok(exported.slot)
+    }
+
+    /// Gives the peer a send-once right: in a message, until which is published
+    /// it is `loading`, or at once.
+    pub(crate) fn export_once(
+        self: &Arc<Self>,
+        sink: &Sink,
+        loading: bool,
+    ) -> Result<Slot, SendFailure> {
+        let mut exports = lock(&self.exports);
+        if self.is_dead() {
+            return Err(SendFailure::Dead);
+        }
+        self.room_for_slot(&exports)?;
+        let slot = exports.rules.send_once(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
+        if let Err(failure) = self.make_board(&mut exports.more_boards, slot) {
+            let _ = exports.rules.withdraw(slot);
+            return Err(failure);
+        }
+        exports.keep(slot, sink.clone());
+        if let Sink::Reply(cell) = sink {
+            self.reply_joined(slot, cell);
+        }
+        if loading {
+            exports.loading.push(slot);
+        } else {
+            exports.rules.published(slot);
+        }
+        Ok(slot)
+    }
+
+    fn room_for_slot(&self, exports: &Exported) -> Result<(), SendFailure> {
+        if exports.rules.len() < self.task.limits.slots as usize {
+            return Ok(());
+        }
+        self.task.counters.refuse(Limit::Slots);
+        Err(SendFailure::RightsExhausted)
+    }
+
+    /// Makes sure that `slot` is on a board.
+    fn make_board(&self, more_boards: &mut u32, slot: Slot) -> Result<(), SendFailure> {
+        let (board, _) = abi::board::place(slot.index).ok_or(SendFailure::RightsExhausted)?;
+        while *more_boards < board {
+            let (number, fd) =
+                self.own.add_board().map_err(|error| SendFailure::System(error.kind()))?;
+            *more_boards = number;
+            self.offer_board(number, fd);
+        }
+        Ok(())
+    }
+
+    /// A send-once right has left. If the link was buried meanwhile it died with
+    /// the peer, and nobody but us can say so.
+    pub(super) fn published_once(&self, slot: Slot) {
+        let died = {
+            let mut exports = lock(&self.exports);
+            let unused = exports.loaded(slot);
+            if unused && exports.ended { exports.take_sink(slot) } else { None }
+        };
+        if let Some(sink) = died {
+            let mut after = After::default();
+            self.end_export(RightKind::SendOnce, sink, Notification::SendOnceDied, &mut after);
+            after.run();
+        }
+    }
+
+    /// Uses up a send-once right of the peer's. `None` for one it had given on:
+    /// a liar may have claimed it before its give came back, and then the use is
+    /// late and nobody's offence.
+    pub(super) fn take_once(&self, slot: Slot) -> Result<Option<Sink>, Offence> {
+        let mut exports = self.exports_seen();
+        let given = exports.rules.get(slot)?.given;
+        if given {
+            let _ = exports.rules.release(slot, 1)?;
+        } else {
+            exports.rules.consume(slot)?;
+        }
+        exports.loaded(slot);
+        let sink = exports.take_sink(slot).ok_or(Offence::NeverExported)?;
+        drop(exports);
+        if given {
+            self.reply_left(slot, Some(&sink));
+        }
+        Ok((!given).then_some(sink))
+    }
+
+    /// A promise that was given on comes back to its giver's slot. False where
+    /// the giver has let go of that.
+    pub(crate) fn take_promise_back(&self, slot: Slot) -> bool {
+        lock(&self.exports).rules.take_back(slot).is_ok()
+    }
+
+    /// The peer gives `count` rights back.
+    pub(super) fn take_release(
+        &self,
+        slot: Slot,
+        count: u64,
+        after: &mut After,
+    ) -> Result<Option<Sink>, Offence> {
+        let mut exports = self.exports_seen();
+        let released = exports.rules.release(slot, count)?;
+        Ok(self.released(&mut exports, slot, released, after))
+    }
+
+    /// A send right in a message that was not sent comes back.
+    pub(super) fn withdraw(&self, slot: Slot, after: &mut After) -> Option<Sink> {
+        let mut exports = lock(&self.exports);
+        // Gone already where the link has ended meanwhile.
+        let released = exports.rules.withdraw(slot).ok()?;
+        self.released(&mut exports, slot, released, after)
+    }
+
+    /// A right the peer held ends with its link.
+    pub(super) fn end_export(
+        &self,
+        kind: RightKind,
+        sink: Sink,
+        what: Notification,
+        after: &mut After,
+    ) {
+        match kind {
+            RightKind::Send => sink.left(self, after),
+            RightKind::SendOnce => {
+                sink.arrive_once(Message::notification_of(what), after);
+            }
+        }
+    }
+
+    /// What the peer holds: of which port, whether it has ended, how often.
+    pub(crate) fn export_rows(&self) -> Vec<(u64, RightKind, bool, u64)> {
+        let exports = lock(&self.exports);
+        let rows = exports.rules.iter().map(|(slot, export)| {
+            let sink = exports.sink(slot);
+            let port = sink.and_then(Sink::port).map_or(export.port, |port| port.id);
+            (port, export.kind, sink.is_some_and(Sink::has_ended), export.count)
+        });
+        rows.collect()
+    }
+}
