@@ -116,7 +116,8 @@ pub const SLOTS: u32 = BOARD_SLOTS << (BOARDS - 1);
 
 /// Gives by the tasks of one process that nobody has claimed yet: eight messages full
 /// of rights. By process and not by task, since which task of its process a peer is, it
-/// says itself: one that came back as another each time could give without limit.
+/// says itself: one that came back as another each time could give without limit. And
+/// ports that moved over one link and have rights that did not follow: half as many.
 pub const GIVES: usize = 8 * MESSAGE_RIGHTS;
 
 /// Links of one task.

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use family::linked::give;
 use family::{long, settled};
-use pillarbox::{Capacity, Deadline, Message, ReceiveRight, SendOnceRight, SendRight, Task};
+use pillarbox::{
+    Capacity, Deadline, Message, ReceiveRight, SendFailure, SendOnceRight, SendRight, Task,
+};
 
 /// One look of a task that has nothing to do.
 const SHORT: Duration = Duration::from_millis(2);
@@ -116,6 +118,41 @@ fn give_once(far: &Task, near: &Task, right: SendOnceRight) -> SendOnceRight {
 
 fn port_of(mut message: Message) -> ReceiveRight {
     message.take_rights().pop().and_then(|right| right.into_receive().ok()).expect("a port")
+}
+
+#[test]
+fn what_comes_to_a_port_in_the_queue_while_it_goes_comes_along() {
+    let (old, new) = (Task::new(), Task::new());
+    let inbox = new.port(Capacity::Bounded(8));
+    let way = give(&new, &old, inbox.make_send().expect("a right"));
+    let (outer, inner) = (old.port(Capacity::Bounded(4)), old.port(Capacity::Bounded(4000)));
+    let post = inner.make_send().expect("a right");
+    let around = outer.make_send().expect("a right");
+    around.send(Message::new("inner").with_right(inner), long()).expect("it is queued");
+    // Much comes while the bags are made: one whose memory is too small already stays,
+    // and is sent again.
+    let sending = std::thread::spawn(move || {
+        for number in 0..600 {
+            let message = Message::new(vec![0; 20_000]).with_tag(number);
+            post.send(message, long()).expect("it goes after the port");
+        }
+    });
+    let mut outer = Some(outer);
+    let mut go = || match way.send(Message::new("").with_right(outer.take()?), long()) {
+        Ok(()) => None,
+        Err(error) => {
+            assert!(matches!(error.reason, SendFailure::TooLong { .. } | SendFailure::Full));
+            outer = Some(port_of(*error.message));
+            Some(())
+        }
+    };
+    settled(&mut go, Option::is_none);
+    let outer = port_of(inbox.receive(long()).expect("it comes"));
+    let inner = port_of(outer.receive(long()).expect("it comes along"));
+    for number in 0..600 {
+        assert_eq!(inner.receive(long()).expect("it comes").tag(), number);
+    }
+    sending.join().expect("all was sent");
 }
 
 #[test]

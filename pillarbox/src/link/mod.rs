@@ -52,7 +52,7 @@ mod words;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use abi::frame::{EVERY_TICKET, Header, Kind};
@@ -170,6 +170,8 @@ pub(crate) struct Link {
     stale: AtomicBool,
     /// Bytes out of the peer's bags that wait in our queues.
     bag_bytes: AtomicU64,
+    /// Bags of ours that the peer keeps, as far as we know.
+    pub(crate) open_bags: AtomicUsize,
     arrived_bytes: AtomicU64,
     taken_bytes: AtomicU64,
     want_seen: AtomicU64,
@@ -224,6 +226,7 @@ impl Link {
             announced: AtomicU64::new(FIRST_SLEEP.encode()),
             stale: AtomicBool::new(true),
             bag_bytes: AtomicU64::new(0),
+            open_bags: AtomicUsize::new(0),
             arrived_bytes: AtomicU64::new(0),
             taken_bytes: AtomicU64::new(0),
             want_seen: AtomicU64::new(0),

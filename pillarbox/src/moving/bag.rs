@@ -3,13 +3,50 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use abi::bag::{OutRight, Passport};
 use abi::frame::{HEADER_BYTES, Header, Kind};
 use abi::{Ticket, limits};
 use shm::{LaneWriter, OwnPage};
 
-use crate::link::{Load, NO_SLOT};
+use crate::error::SendFailure;
+use crate::limits::Limit;
+use crate::link::{Link, Load, NO_SLOT};
+
+/// One of the bags whose last word the peer has not heard: it keeps them mapped, and
+/// keeps no more than so many.
+#[derive(Debug)]
+pub(super) struct OpenBag {
+    link: Arc<Link>,
+    /// The last word could not be said.
+    pub(super) stays: bool,
+}
+
+impl OpenBag {
+    /// # Errors
+    /// [`SendFailure::RightsExhausted`]: so many rights to ports that went to this peer
+    /// have not followed that it may keep no further bag.
+    pub(super) fn open(link: &Arc<Link>) -> Result<Self, SendFailure> {
+        // Half: some that are closed it has perhaps not looked at.
+        let most = link.task.limits.gives.min(limits::GIVES / 2);
+        let before = link.open_bags.fetch_add(1, Ordering::Relaxed);
+        let open = OpenBag { link: Arc::clone(link), stays: false };
+        if before < most {
+            return Ok(open);
+        }
+        link.task.counters.refuse(Limit::Gives);
+        Err(SendFailure::RightsExhausted)
+    }
+}
+
+impl Drop for OpenBag {
+    fn drop(&mut self) {
+        if !self.stays {
+            self.link.open_bags.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
 
 /// The old owner's end of a bag.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use abi::board::{Life, Moved, State};
 use abi::frame::{EVERY_TICKET, Header, Kind};
 use abi::{Offence, Ticket, limits};
 
-use super::bag::Bag;
+use super::bag::{Bag, OpenBag};
 use crate::background::Job;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
@@ -32,6 +32,7 @@ pub(crate) struct Gone {
     /// The bag's number.
     pub(super) ticket: Ticket,
     pub(super) bag: Mutex<Bag>,
+    pub(super) open: Option<OpenBag>,
     /// The rights that are out, by link and what the right is.
     pub(super) out: Mutex<HashMap<(u32, u64), Ticket>>,
     /// What came of them counts against their holders until they have followed: one
@@ -376,7 +377,11 @@ impl Drop for Gone {
         let task = &self.link.task;
         if task.check().is_ok() && !task.closed.load(Ordering::Relaxed) {
             let (own, ended) = (self.own.ticket, self.own_ended.load(Ordering::Relaxed));
-            self.write(|bag| (ended || bag.ended(own)) && bag.ended(Ticket(EVERY_TICKET)));
+            let said =
+                self.write(|bag| (ended || bag.ended(own)) && bag.ended(Ticket(EVERY_TICKET)));
+            if let Some(open) = &mut self.open {
+                open.stays = !said;
+            }
         }
     }
 }

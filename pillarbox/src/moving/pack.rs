@@ -13,7 +13,7 @@ use abi::bag::{Origin, OutRight, Place};
 use abi::right::Kind as RightKind;
 use abi::{Slot, Ticket};
 
-use super::bag::Bag;
+use super::bag::{Bag, OpenBag};
 use super::gone::Gone;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
@@ -35,6 +35,7 @@ pub(crate) struct Pack {
     port: Arc<PortCore>,
     pub(crate) ticket: Ticket,
     bag: Option<Bag>,
+    open: Option<OpenBag>,
     /// What the new owner will map the bag by, until it is taken.
     fd: Option<OwnedFd>,
     /// What is in the bag, to be undone.
@@ -71,6 +72,7 @@ impl Pack {
     }
 
     fn begin_settled(link: &Arc<Link>, port: &Arc<PortCore>) -> Result<Pack, SendFailure> {
+        let open = OpenBag::open(link)?;
         let bytes = port.bytes_to_move(link.task.links().as_slice()) + SLACK;
         let (mut bag, fd) = Bag::create(bytes)
             .ok_or(SendFailure::TooLong { bytes: bytes as u64 })?
@@ -82,6 +84,7 @@ impl Pack {
             port: Arc::clone(port),
             ticket: main,
             bag: Some(bag),
+            open: Some(open),
             fd: Some(fd),
             kept: Vec::new(),
             armed,
@@ -294,6 +297,7 @@ impl Pack {
             link: Arc::clone(link),
             ticket: self.ticket,
             bag: bag.into(),
+            open: self.open.take(),
             out: self
                 .listed
                 .iter()
