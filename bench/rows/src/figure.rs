@@ -54,29 +54,51 @@ pub(crate) fn quantile(sorted: &[u32], part: f64) -> Option<f64> {
     sorted.get(rank.saturating_sub(1).min(last)).map(|&value| f64::from(value))
 }
 
-/// The median: of an even number, the mean of the two in the middle.
-pub(crate) fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let upper = *sorted.get(sorted.len() / 2)?;
-    if sorted.len() % 2 == 1 {
-        return Some(upper);
+/// A slice's figure and what it weighs. One with samples weighs as many as it has: on a
+/// machine that others use, a slice in which we hardly ran says little.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Weighed {
+    pub(crate) value: f64,
+    pub(crate) weight: u64,
+}
+
+/// The median: half of the weight lies below it, half above. Where the middle falls
+/// between two values it is their mean.
+pub(crate) fn median(values: &[Weighed]) -> Option<f64> {
+    let mut sorted: Vec<Weighed> = values.iter().copied().filter(|one| one.weight > 0).collect();
+    sorted.sort_unstable_by(|one, other| one.value.total_cmp(&other.value));
+    let whole: u64 = sorted.iter().map(|one| one.weight).sum();
+    let mut below = 0;
+    for (at, one) in sorted.iter().enumerate() {
+        below += one.weight;
+        if 2 * below > whole {
+            return Some(one.value);
+        }
+        if 2 * below == whole {
+            let next = sorted.get(at + 1).map_or(one.value, |next| next.value);
+            return Some((one.value + next) / 2.0);
+        }
     }
-    Some((sorted[sorted.len() / 2 - 1] + upper) / 2.0)
+    None
 }
 
 /// The median of the ratios of each round. The machine drifts by more than what is
-/// compared; within one round it has no time to.
-pub(crate) fn ratio(ours: &[f64], limit: &[f64]) -> Option<f64> {
-    let each = ours.iter().zip(limit).filter(|(_, limit)| **limit > 0.0);
-    median(&each.map(|(ours, limit)| ours / limit).collect::<Vec<_>>())
+/// compared; within one round it has no time to. A round weighs what its lighter slice
+/// weighs.
+pub(crate) fn ratio(ours: &[Weighed], limit: &[Weighed]) -> Option<f64> {
+    let each = ours.iter().zip(limit).filter(|(_, limit)| limit.value > 0.0);
+    let ratios = each.map(|(ours, limit)| Weighed {
+        value: ours.value / limit.value,
+        weight: ours.weight.min(limit.weight),
+    });
+    median(&ratios.collect::<Vec<_>>())
 }
 
 /// Everything one contender measured in all its slices.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Series {
     /// What each slice comes to.
-    pub(crate) values: Vec<f64>,
+    pub(crate) values: Vec<Weighed>,
     /// The samples of all slices together, sorted once all are in.
     pub(crate) samples: Vec<u32>,
     pub(crate) operations: u64,
@@ -86,7 +108,7 @@ pub(crate) struct Series {
 impl Series {
     /// One slice more, what it comes to, and the processor time it took.
     pub(crate) fn add(&mut self, slice: Slice, value: f64, cpu_ns: u64) {
-        self.values.push(value);
+        self.values.push(Weighed { value, weight: slice.samples.len().max(1) as u64 });
         self.samples.extend(slice.samples);
         self.operations += slice.operations;
         self.cpu_ns += cpu_ns;
@@ -109,12 +131,27 @@ impl Series {
 mod tests {
     use super::*;
 
+    fn equal(values: &[f64]) -> Vec<Weighed> {
+        values.iter().map(|&value| Weighed { value, weight: 1 }).collect()
+    }
+
     #[test]
     fn a_median_is_in_the_middle() {
         assert_eq!(median(&[]), None);
-        assert_eq!(median(&[3.0]), Some(3.0));
-        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
+        assert_eq!(median(&equal(&[3.0])), Some(3.0));
+        assert_eq!(median(&equal(&[9.0, 1.0, 2.0])), Some(2.0));
+        assert_eq!(median(&equal(&[4.0, 1.0, 2.0, 9.0])), Some(3.0));
+    }
+
+    #[test]
+    fn a_slice_that_hardly_ran_says_little() {
+        // Three slices of one sample each, in which we were preempted; one whole one.
+        let mut values = equal(&[5e6, 6e6, 7e6]);
+        values.push(Weighed { value: 500.0, weight: 20_000 });
+        assert_eq!(median(&values), Some(500.0));
+        let limit: Vec<_> = values.iter().map(|one| Weighed { value: 250.0, ..*one }).collect();
+        assert_eq!(ratio(&values, &limit), Some(2.0));
+        assert_eq!(median(&[Weighed { value: 1.0, weight: 0 }]), None);
     }
 
     #[test]
@@ -132,8 +169,9 @@ mod tests {
     #[test]
     fn a_ratio_is_of_each_round() {
         // The machine became four times slower half-way: the ratio does not see it.
-        assert_eq!(ratio(&[2.0, 2.0, 8.0, 8.0], &[1.0, 1.0, 4.0, 4.0]), Some(2.0));
-        assert_eq!(ratio(&[2.0], &[0.0]), None);
+        let (ours, limit) = (equal(&[2.0, 2.0, 8.0, 8.0]), equal(&[1.0, 1.0, 4.0, 4.0]));
+        assert_eq!(ratio(&ours, &limit), Some(2.0));
+        assert_eq!(ratio(&equal(&[2.0]), &equal(&[0.0])), None);
         assert_eq!(ratio(&[], &[]), None);
     }
 

@@ -225,11 +225,12 @@ pub fn table(rows: &[Measured]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figure::Weighed;
     use crate::rows::ROWS;
 
     fn series(values: &[f64], samples: &[u32]) -> Series {
         Series {
-            values: values.to_vec(),
+            values: values.iter().map(|&value| Weighed { value, weight: 1 }).collect(),
             samples: samples.to_vec(),
             operations: 10,
             cpu_ns: 25_000,

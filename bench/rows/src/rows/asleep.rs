@@ -219,7 +219,7 @@ pub(super) fn sleep(stage: &mut Stage) -> Result<()> {
 pub(super) fn call(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
     let mut entrants = vec![Entrant::new("pillarbox", Side::Ours, Ours(Pair::new(row.place)?))];
     for kind in KINDS {
-        entrants.push(Entrant::new(kind, Side::Limit, Sleeper::new(kind, row)?));
+        entrants.push(Entrant::new(kind, Side::PeerAndLimit, Sleeper::new(kind, row)?));
     }
     Ok(entrants)
 }
