@@ -1,6 +1,7 @@
 //! A port: a queue, and who waits at it.
 
 mod asking;
+mod coming;
 mod facets;
 mod leaving;
 mod moving;
@@ -324,20 +325,10 @@ impl PortCore {
         mut message: Message,
         after: &mut After,
     ) -> Result<(), Offence> {
-        let mut state = lock(&self.state);
-        if let Some(gone) = self.gone() {
-            let granted = state.queue.pass_on(Holder::Link(link.number, via));
-            drop(state);
-            return gone.arrive(link, via, message, granted, after);
-        }
-        if let Some(board) = state.boards.get_mut(&(link.number, via)) {
-            board.came += 1;
-        }
-        if !state.alive {
-            // It was on its way when the port ended: its rights end with it.
-            after.dropped.push(message);
-            return Ok(());
-        }
+        let mut state = match self.at_home(link, via, |queue, holder| queue.pass_on(holder)) {
+            Ok(state) => state,
+            Err(away) => return away.take(link, via, message, after),
+        };
         let holder = Holder::Link(link.number, via);
         let now_ns = self.task.now_ns();
         let admitted = match state.admit(self.id, via, &message, now_ns, after) {

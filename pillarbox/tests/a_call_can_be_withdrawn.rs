@@ -9,7 +9,7 @@ mod family;
 
 use std::time::Duration;
 
-use family::{Random, Reaped, act, acting, is_part, long, meet, offer, seed, settled};
+use family::{Random, Reaped, act, begin, is_part, long, meet, seed, settled};
 use pillarbox::{
     CallError, Capacity, Deadline, Gone, Message, Notification, ReceiveRight, ReplyError,
     ReplyState, SendFailure, SendRight, Task, Withdraw,
@@ -24,12 +24,7 @@ const HURRY: i32 = 5;
 /// Calls the parent, and withdraws as it is told.
 #[test]
 fn caller_part() {
-    if !acting("caller_part") {
-        return;
-    }
-    let task = Task::current().unwrap();
-    let orders = task.port(Capacity::Bounded(1));
-    let parent = offer(&[&orders]);
+    let Some((_, orders, parent)) = begin("caller_part") else { return };
     orders.notify_no_senders(orders.make_send_once().unwrap()).unwrap();
     loop {
         let mut order = orders.receive(long()).unwrap();

@@ -454,16 +454,22 @@ fn caller_part() {
     assert_eq!(done.body(), b"well");
 }
 
+/// A request with room for parts, whose caller is stopped.
+fn asked() -> (ReceiveRight, Message, Reaped) {
+    let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
+    let child = act("caller_part").right("server", inbox.make_send().unwrap()).spawn();
+    let child = Reaped(child.unwrap());
+    let request = inbox.receive(long()).unwrap();
+    child.stop();
+    (inbox, request, child)
+}
+
 #[test]
 fn a_part_or_an_answer_that_was_dropped_can_be_written_again() {
     if is_part() {
         return;
     }
-    let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
-    let child = act("caller_part").right("server", inbox.make_send().unwrap()).spawn();
-    let mut child = Reaped(child.unwrap());
-    let mut request = inbox.receive(long()).unwrap();
-    child.stop();
+    let (inbox, mut request, mut child) = asked();
     let bytes = answer();
     for polls in 0..4 {
         let reply = request.reply_right_mut().unwrap();
@@ -502,11 +508,7 @@ fn a_caller_that_dies_ends_the_writing_of_its_answer() {
     if is_part() {
         return;
     }
-    let inbox = Task::current().unwrap().port(Capacity::Bounded(1));
-    let child = act("caller_part").right("server", inbox.make_send().unwrap()).spawn();
-    let mut child = Reaped(child.unwrap());
-    let mut request = inbox.receive(long()).unwrap();
-    child.stop();
+    let (_inbox, mut request, mut child) = asked();
     let bytes = answer();
     let reply = request.reply_right_mut().unwrap();
     let mut part = pin!(reply.write_at_async(0, &bytes));

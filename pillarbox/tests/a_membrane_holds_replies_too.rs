@@ -218,17 +218,29 @@ fn an_answer_to_a_call_that_went_out_comes_in_after_the_revocation_with_nothing_
     }
 }
 
+/// A port beyond the membrane that is full, and a right to it that the membrane holds.
+fn full_beyond(house: &House) -> (ReceiveRight, SendRight) {
+    let small = house.visitor.port(Capacity::Bounded(1));
+    let bring = Message::new("").with_right(small.make_send().unwrap());
+    house.front.send(bring, long()).unwrap();
+    let held = first_send(&mut house.door.receive(long()).unwrap());
+    held.send(Message::new("full"), long()).unwrap();
+    (small, held)
+}
+
+/// Nothing came beyond but what filled it.
+fn holds_one(small: &ReceiveRight) {
+    assert_eq!(small.receive(long()).unwrap().body(), b"full");
+    assert!(small.receive(Deadline::Now).is_err());
+}
+
 #[test]
 fn a_call_that_waits_for_room_ends_with_the_membrane() {
     if is_part() {
         return;
     }
     for house in houses() {
-        let small = house.visitor.port(Capacity::Bounded(1));
-        let bring = Message::new("").with_right(small.make_send().unwrap());
-        house.front.send(bring, long()).unwrap();
-        let held = first_send(&mut house.door.receive(long()).unwrap());
-        held.send(Message::new("full"), long()).unwrap();
+        let (small, held) = full_beyond(&house);
         let mut call = pin!(held.call_async(Message::new("waits")));
         assert!(poll_once(call.as_mut()).is_pending());
         house.membrane.revoke();
@@ -239,8 +251,7 @@ fn a_call_that_waits_for_room_ends_with_the_membrane() {
         let Err(CallError::Unsent(back)) = ended else { panic!("{ended:?}") };
         assert_eq!((back.reason, back.message.body()), (SendFailure::Revoked, &b"waits"[..]));
         assert!(back.message.rights().is_empty());
-        assert_eq!(small.receive(long()).unwrap().body(), b"full");
-        assert!(small.receive(Deadline::Now).is_err());
+        holds_one(&small);
         house.close();
     }
 }
@@ -251,19 +262,14 @@ fn a_thread_that_waits_for_room_ends_with_the_membrane() {
         return;
     }
     for house in houses() {
-        let small = house.visitor.port(Capacity::Bounded(1));
-        let bring = Message::new("").with_right(small.make_send().unwrap());
-        house.front.send(bring, long()).unwrap();
-        let held = first_send(&mut house.door.receive(long()).unwrap());
-        held.send(Message::new("full"), long()).unwrap();
+        let (small, held) = full_beyond(&house);
         std::thread::scope(|scope| {
             let sender = spawn_asleep(scope, || held.send(Message::new("waits"), long()));
             house.membrane.revoke();
             let back = sender.join().unwrap().unwrap_err();
             assert_eq!((back.reason, back.message.body()), (SendFailure::Revoked, &b"waits"[..]));
         });
-        assert_eq!(small.receive(long()).unwrap().body(), b"full");
-        assert!(small.receive(Deadline::Now).is_err());
+        holds_one(&small);
         house.close();
     }
 }

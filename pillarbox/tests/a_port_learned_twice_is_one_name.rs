@@ -51,10 +51,35 @@ impl Four {
     fn is_one_name(&self, senders: u64, counted: u64) {
         self.learner.holds(2);
         assert_eq!(self.learner.tell(SAME, 0), 1);
-        settled(|| self.owner.tell(SENDERS, 0), |&seen| seen == senders);
-        settled(|| self.owner.tell(SLOTS, 0), |&slots| slots == senders);
+        self.is_held_by(senders);
         settled(|| self.owner.tell(COUNTED, 0), |&seen| seen == counted);
         assert_eq!(self.learner.tell(SAY, 0), GOOD);
+    }
+
+    /// Has this done while the owner is stopped, if it is to be.
+    fn without_owner<R>(&self, stopped: bool, done: impl FnOnce() -> R) -> R {
+        if stopped {
+            self.owner.child.stop();
+        }
+        let done = done();
+        if stopped {
+            self.owner.child.resume();
+        }
+        done
+    }
+
+    /// Both givers give theirs to the learner, which then has both.
+    fn both_give(&self) {
+        for giver in &self.givers {
+            assert_eq!(giver.tell(PASS, 20_000), 1);
+        }
+        self.learner.holds(2);
+    }
+
+    /// So many hold rights to the port, each in one slot of the owner's.
+    fn is_held_by(&self, holders: u64) {
+        settled(|| self.owner.tell(SENDERS, 0), |&senders| senders == holders);
+        settled(|| self.owner.tell(SLOTS, 0), |&slots| slots == holders);
     }
 
     fn ends(&self) {
@@ -75,16 +100,7 @@ fn from_two_that_give_it_away() {
     let four = Four::new();
     for stopped in [false, true] {
         four.begin();
-        if stopped {
-            four.owner.child.stop();
-        }
-        for giver in &four.givers {
-            assert_eq!(giver.tell(PASS, 20_000), 1);
-        }
-        four.learner.holds(2);
-        if stopped {
-            four.owner.child.resume();
-        }
+        four.without_owner(stopped, || four.both_give());
         // One holder, one slot, two counts.
         four.is_one_name(1, 2);
         assert_eq!(four.owner.tell(TOLD, 0), 0);
@@ -129,29 +145,23 @@ fn from_two_whose_gives_cross() {
     other.before(one);
     for stopped in [false, true] {
         four.begin();
-        if stopped {
-            four.owner.child.stop();
-        }
-        // Both at once: neither has the other's when it gives its own.
-        let give = |giver: &Told| {
-            let order = Message::new("").with_id(COPY).with_tag(20_000);
-            giver.orders.start_call(order, long()).unwrap()
-        };
-        let calls = [give(one), give(other)];
-        for mut call in calls {
-            assert_eq!(call.wait(long()).unwrap().tag(), 1);
-        }
-        for giver in [one, other] {
-            giver.holds(2);
-        }
-        if stopped {
-            four.owner.child.resume();
-        }
+        four.without_owner(stopped, || {
+            // Both at once: neither has the other's when it gives its own.
+            let give = |giver: &Told| {
+                let order = Message::new("").with_id(COPY).with_tag(20_000);
+                giver.orders.start_call(order, long()).unwrap()
+            };
+            for mut call in [give(one), give(other)] {
+                assert_eq!(call.wait(long()).unwrap().tag(), 1);
+            }
+            for giver in [one, other] {
+                giver.holds(2);
+            }
+        });
         for giver in [one, other] {
             assert_eq!(giver.tell(SAME, 0), 1);
         }
-        settled(|| four.owner.tell(SENDERS, 0), |&senders| senders == 2);
-        settled(|| four.owner.tell(SLOTS, 0), |&slots| slots == 2);
+        four.is_held_by(2);
         settled(|| four.owner.tell(COUNTED, 0), |&counted| counted == 4);
         four.ends();
     }
@@ -166,24 +176,19 @@ fn one_is_let_go_of_while_the_other_comes() {
     // Before it is confirmed, and after.
     for stopped in [false, true] {
         four.begin();
-        if stopped {
-            four.owner.child.stop();
-        }
-        assert_eq!(four.givers[0].tell(PASS, 20_000), 1);
-        four.learner.holds(1);
-        if !stopped {
-            assert_eq!(four.learner.tell(ASK, 0), GOOD);
-        }
-        four.learner.tell(DROP, 0);
-        assert_eq!(four.givers[1].tell(PASS, 20_000), 1);
-        four.learner.holds(1);
-        if stopped {
-            four.owner.child.resume();
-        }
+        four.without_owner(stopped, || {
+            assert_eq!(four.givers[0].tell(PASS, 20_000), 1);
+            four.learner.holds(1);
+            if !stopped {
+                assert_eq!(four.learner.tell(ASK, 0), GOOD);
+            }
+            four.learner.tell(DROP, 0);
+            assert_eq!(four.givers[1].tell(PASS, 20_000), 1);
+            four.learner.holds(1);
+        });
         assert_eq!(four.learner.tell(ASK, 0), GOOD);
         // One that goes while the other is there is counted until that one goes.
-        settled(|| four.owner.tell(SENDERS, 0), |&senders| senders == 1);
-        settled(|| four.owner.tell(SLOTS, 0), |&slots| slots == 1);
+        four.is_held_by(1);
         settled(|| four.owner.tell(COUNTED, 0), |&counted| counted == 1 || stopped);
         assert_eq!(four.owner.tell(TOLD, 0), 0);
         four.ends();
@@ -230,10 +235,7 @@ fn it_stays_one_name_when_who_gave_it_is_killed() {
             if stopped {
                 four.owner.child.stop();
             }
-            for giver in &four.givers {
-                assert_eq!(giver.tell(PASS, 20_000), 1);
-            }
-            four.learner.holds(2);
+            four.both_give();
             for &victim in &victims {
                 four.givers[victim].child.kill();
             }
@@ -257,10 +259,7 @@ fn its_count_ends_with_who_learned_it() {
         if stopped {
             four.owner.child.stop();
         }
-        for giver in &four.givers {
-            assert_eq!(giver.tell(PASS, 20_000), 1);
-        }
-        four.learner.holds(2);
+        four.both_give();
         four.learner.child.kill();
         if stopped {
             four.owner.child.resume();

@@ -66,20 +66,11 @@ impl PortCore {
         mut message: Message,
         after: &mut After,
     ) -> Result<(), Offence> {
-        let mut state = lock(&self.state);
-        if let Some(gone) = self.gone() {
-            let granted = state.queue.pass_on_left(Holder::Link(link.number, via));
-            drop(state);
-            return gone.arrive(link, via, message, granted, after);
-        }
-        if let Some(board) = state.boards.get_mut(&(link.number, via)) {
-            board.came += 1;
-        }
+        let mut state = match self.at_home(link, via, |queue, holder| queue.pass_on_left(holder)) {
+            Ok(state) => state,
+            Err(away) => return away.take(link, via, message, after),
+        };
         let now_ns = self.task.now_ns();
-        if !state.alive {
-            after.dropped.push(message);
-            return Ok(());
-        }
         let admitted = match state.admit(self.id, via, &message, now_ns, after) {
             Ok(admitted) => admitted,
             Err(_) => {

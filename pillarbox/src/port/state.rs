@@ -41,12 +41,15 @@ pub(crate) struct OnBoard {
     pub(super) came: u64,
 }
 
+/// What was accepted, in order.
+pub(super) type Queued = Queue<Message, Holder>;
+
 #[derive(Debug)]
 pub(crate) struct PortState {
     pub(super) id: u64,
     pub(super) options: PortOptions,
     pub(super) alive: bool,
-    pub(super) queue: Queue<Message, Holder>,
+    pub(super) queue: Queued,
     pub(super) receivers: Vec<Receiver>,
     pub(super) senders: Senders,
     pub(super) once: u64,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use pillarbox::{Capacity, Deadline, Message, SendFailure, SendRight, Task};
 
-use super::{Random, Reaped, act, acting, long, meet, offer};
+use super::{Random, Reaped, act, begin, long, meet};
 
 /// Takes the right in the order as the one to send on.
 pub(crate) const TAKE: i32 = 1;
@@ -27,12 +27,7 @@ pub(crate) const JOIN: i32 = 8;
 
 /// What the child does until its parent is gone.
 pub(crate) fn obey(part: &str) {
-    if !acting(part) {
-        return;
-    }
-    let task = Task::current().unwrap();
-    let orders = task.port(Capacity::Unbounded);
-    offer(&[&orders]);
+    let Some((_, orders, _)) = begin(part) else { return };
     let mut hand = Hand { post: None, sent: 0, blocked: Vec::new() };
     while let Ok(mut order) = orders.receive(Deadline::Never) {
         if order.notification().is_some() {

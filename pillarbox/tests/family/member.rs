@@ -8,7 +8,7 @@ use pillarbox::{
     SendRight, StatusError, Task,
 };
 
-use super::{Reaped, act, acting, inbox, long, meet, offer};
+use super::{Reaped, act, begin, inbox, long, meet};
 
 /// Keeps the rights in the order. From another member there is no answer.
 pub(crate) const KEEP: i32 = 1;
@@ -62,12 +62,7 @@ pub(crate) const DEAD: u64 = 2;
 
 /// Does so until it is killed.
 pub(crate) fn obey(part: &str) {
-    if !acting(part) {
-        return;
-    }
-    let task = Task::current().unwrap();
-    let orders = task.port(Capacity::Unbounded);
-    offer(&[&orders]);
+    let Some((task, orders, _)) = begin(part) else { return };
     let mut member = Member { task, ..Member::default() };
     while let Ok(mut order) = orders.receive(Deadline::Never) {
         let mut answer = Message::new("");

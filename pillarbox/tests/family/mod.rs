@@ -83,6 +83,18 @@ pub(crate) fn offer(ports: &[&ReceiveRight]) -> SendRight {
     parent
 }
 
+/// Begins a part that does as it is told: its task, the port for its orders, and its
+/// parent. `None` for who plays another part.
+pub(crate) fn begin(part: &str) -> Option<(Task, ReceiveRight, SendRight)> {
+    if !acting(part) {
+        return None;
+    }
+    let task = Task::current().unwrap();
+    let orders = task.port(Capacity::Unbounded);
+    let parent = offer(&[&orders]);
+    Some((task, orders, parent))
+}
+
 /// Starts `child`, which may send to `inbox`, and takes what it offers.
 pub(crate) fn meet<const N: usize>(child: Spawn, inbox: &ReceiveRight) -> (Reaped, [SendRight; N]) {
     let to_us = inbox.make_send().expect("a port of this process");
