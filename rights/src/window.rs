@@ -7,7 +7,7 @@
 //!
 //! A place is *written off* when others need it and its holder lets it lie: a
 //! reserve, which it was given unasked, the moment somebody asks and no place is
-//! free; a place it asked for after [`limits::GRANT_IDLE_NS`]. Others get that
+//! free; a place it asked for after [`abi::limits::GRANT_IDLE_NS`]. Others get that
 //! place, and its holder gets no more before it has used or returned it. Its
 //! message, if it still comes, is accepted: it waits *beside* the queue, first
 //! in line, and enters when a place is free, before anyone who asks. What comes

@@ -10,7 +10,7 @@
 //! | [`fuzz`]      | coverage-guided fuzzing on the stable toolchain         |
 //! | [`program`]   | programs that prove something: sim, chaos, hostile      |
 //! | [`exhaustive`]| every sequence of operations up to a length             |
-//! | [`bench`]     | the benchmark: rows, limits, peers                      |
+//! | [`mod@bench`] | the benchmark: rows, limits, peers                      |
 //! | [`loom`]      | every interleaving of the memory's models               |
 //! | [`child`]     | running a command: its log, its bound, its tail         |
 //! | [`workspace`] | what cargo knows about this workspace                   |
