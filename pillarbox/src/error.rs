@@ -77,7 +77,8 @@ pub enum SendFailure {
     /// not move, or with messages that came in through a membrane.
     #[error("the port has send rights with terms, and cannot go to another task")]
     HasTerms,
-    /// The receiver holds as many rights of ours as one link carries.
+    /// The receiver holds as many rights of ours as one link carries; or so many ports
+    /// went to it that others have not followed yet, that no further one may.
     #[error("the receiver holds as many rights of this task as one peer may")]
     RightsExhausted,
     /// The right was revoked, its time is over, or its messages are used up.

@@ -333,3 +333,56 @@ impl Link {
 const fn power_below(bytes: u64) -> u64 {
     if bytes == 0 { 0 } else { 1 << bytes.ilog2() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(index: u32) -> Slot {
+        Slot { index, generation: 1 }
+    }
+
+    /// Spills a message whose words are its number three times.
+    fn spilled(spills: &mut Spills, slot: Slot, number: u64) {
+        let (extra, body) = ([number as u8; 8], [number as u8; 24]);
+        let mut header = Header::new(Kind::Message, slot);
+        header.extra = extra.len() as u32;
+        header.length += (extra.len() + PREFIX_BYTES + body.len()) as u32;
+        let run = spills.runs.entry(slot).or_default();
+        if run.is_empty() {
+            let (_, writer, _) = OwnPage::create(limits::LANE_BYTES_MIN).unwrap();
+            run.push_back(Memory { writer, last: 0 });
+        }
+        let memory = run.back_mut().unwrap();
+        let prefix = [number.to_le_bytes(), [0; 8]].concat();
+        memory.writer.append(&header, &[&extra, &prefix, &body]).unwrap();
+        memory.writer.publish();
+        memory.last = number;
+        spills.rules.spilled(slot);
+    }
+
+    #[test]
+    fn what_a_dead_owner_did_not_read_is_found_in_order_as_it_was_sent() {
+        let mut spills = Spills::default();
+        for (number, on) in [(1, 7), (2, 5), (3, 7), (4, 5)] {
+            spilled(&mut spills, slot(on), number);
+        }
+        spills.behind.insert(slot(5), 2);
+        let mut unread = spills.unread();
+        let (home, _) = unread.pop().unwrap();
+        assert_eq!((home.kind, home.slot, home.tag), (Kind::Release, slot(5), 2));
+        let found: Vec<_> = unread.iter().map(|(header, rest)| (header.slot.index, rest)).collect();
+        let sent = [[1; 32], [2; 32], [3; 32], [4; 32]].map(Vec::from);
+        assert_eq!(found, [(7, &sent[0]), (5, &sent[1]), (7, &sent[2]), (5, &sent[3])]);
+        for (header, rest) in &unread {
+            let head = abi::frame::HEADER_BYTES;
+            assert_eq!((header.length as usize, header.extra), (head + rest.len(), 8));
+        }
+    }
+
+    #[test]
+    fn memory_goes_by_powers_of_two() {
+        let below = [(0, 0), (1, 1), (3, 2), (64, 64), (65, 64)];
+        assert!(below.iter().all(|(bytes, power)| power_below(*bytes) == *power));
+    }
+}
