@@ -19,7 +19,7 @@ impl World {
         attached: &Attached,
     ) -> Result<Vec<RightNumber>, Offence> {
         let mut accepted = Vec::new();
-        for reference in attached.reply.iter().chain(&attached.rights) {
+        for reference in attached.reply.iter().chain(&attached.accepted).chain(&attached.rights) {
             match self.accept_one(me, peer, *reference) {
                 Ok(right) => {
                     accepted.push(right);
@@ -71,7 +71,7 @@ impl World {
                 }
             }
             RightRef::Yours(Kind::SendOnce, slot) => match self.consume(me, peer, slot)? {
-                Some(lead) if self.relays(me, lead.port) => Right::OwnOnce(lead),
+                Some(lead) if lead.is_call() || self.relays(me, lead.port) => Right::OwnOnce(lead),
                 Some(_) | None => Right::Dead(Kind::SendOnce),
             },
             RightRef::Third { kind, owner, ticket, .. } => {

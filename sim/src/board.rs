@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use abi::board::{Life, State};
 use abi::{Slot, Ticket};
+use rights::reply::ReplyState;
 
 use crate::task::TaskNumber;
 
@@ -13,6 +14,7 @@ use crate::task::TaskNumber;
 pub(crate) struct Board {
     slots: BTreeMap<u32, (u64, u64)>,
     moved: BTreeMap<u32, Moved>,
+    pulses: BTreeMap<u32, u64>,
 }
 
 /// Where the port of a slot has gone, or is about to go.
@@ -68,6 +70,30 @@ impl Board {
         if let Some((_, word)) = self.slots.get_mut(&slot.index) {
             *word = grant;
         }
+    }
+
+    /// What a send-once slot says of the answer. Nothing was written in another
+    /// life.
+    pub(crate) fn reply(&self, slot: Slot) -> ReplyState {
+        let (life, _) = self.slots.get(&slot.index).copied().unwrap_or_default();
+        let life = Life::decode(life);
+        let here = life.generation == slot.generation;
+        if here { ReplyState::of_board(life.state) } else { ReplyState::Wanted }
+    }
+
+    /// Bytes of the answer that may be written in parts.
+    pub(crate) fn room(&self, slot: Slot) -> u64 {
+        let (life, room) = self.slots.get(&slot.index).copied().unwrap_or_default();
+        if Life::decode(life).generation == slot.generation { room } else { 0 }
+    }
+
+    /// So many pulses may have been sent on a slot in all.
+    pub(crate) fn set_pulses(&mut self, slot: Slot, granted: u64) {
+        self.pulses.insert(slot.index, granted);
+    }
+
+    pub(crate) fn pulses(&self, slot: Slot) -> u64 {
+        self.pulses.get(&slot.index).copied().unwrap_or(0)
     }
 
     /// Words of a liar.

@@ -92,6 +92,10 @@ impl World {
     /// I6: whoever waits has been served, refused, or told of a death.
     fn nobody_waits(&mut self) {
         for me in 0..self.tasks.len() {
+            if self.tasks[me].alive {
+                self.everybody_was_told(me);
+                self.nobody_asks(me);
+            }
             if self.tasks[me].alive
                 && let Some(waiting) = self.tasks[me].waiting.first()
             {
@@ -103,6 +107,7 @@ impl World {
     }
 
     fn nothing_is_left(&mut self) {
+        self.no_pulse_is_left();
         let lost: Vec<u64> = self
             .mail
             .iter()

@@ -251,6 +251,7 @@ impl World {
         };
         let gone = self.gone(me, given.port.port).is_some();
         let alive = gone
+            || given.port.is_call()
             || self
                 .port(me, given.port.port)
                 .is_some_and(|port| port.facets.counts(given.port.facet));
@@ -352,6 +353,7 @@ impl World {
         if task.unwanted.remove(&number) {
             self.let_go(me, number);
         }
+        self.see_watched(me, number);
         self.own_joined(me);
         Ok(())
     }

@@ -26,6 +26,9 @@ impl World {
         if !self.tasks[me].has_link(peer) {
             return;
         }
+        if self.is(Fault::LeftDiesWithSender) {
+            self.throw_away_left(me, peer);
+        }
         self.complete_bags(me, peer);
         self.new_owner_died(me, peer);
         // Before what it held comes back: rights in what it never read do too.
@@ -63,8 +66,7 @@ impl World {
                 Kind::Send => {
                     self.left(me, export.port.port, (peer, slot));
                     if let Some(port) = self.port(me, export.port.port) {
-                        port.queue.window.leave((peer, slot));
-                        port.came.remove(&(peer, slot));
+                        port.forget((peer, slot));
                     }
                     self.sender_gone(me, export.port);
                     self.serve(me, export.port.port);
@@ -95,6 +97,8 @@ impl World {
         self.orphaned(me, peer);
         self.own_joined(me);
         self.end_left(me, Some(peer));
+        self.see_all_watched(me);
+        self.see_rooms(me, peer);
         self.excuse_lost(me, peer);
     }
 

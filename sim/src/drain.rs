@@ -6,8 +6,10 @@ use abi::right::Kind as RightKind;
 use abi::{Offence, Slot, TaskId, Ticket};
 use rights::terms::End;
 
+use crate::call::CALLS;
 use crate::lane::Frame;
-use crate::task::{Lead, Mail, Right, TaskNumber};
+use crate::left::RoomOf;
+use crate::task::{Lead, Mail, Right, RightNumber, TaskNumber};
 use crate::world::{Fact, World};
 
 impl World {
@@ -33,19 +35,15 @@ impl World {
         let header = frame.header;
         let slot = header.slot;
         match header.kind {
-            // Nobody asks for room, leaves messages, reads parts, spills or gives on
-            // what is not confirmed here.
+            // Nobody spills, or gives on what is not confirmed, here.
             Kind::Skip
             | Kind::Status
-            | Kind::Part
-            | Kind::Watch
-            | Kind::Room
-            | Kind::Taken
             | Kind::GiveOn
             | Kind::Spilled
             | Kind::Emptied
             | Kind::Spent => Ok(()),
             Kind::Message => self.message(me, peer, frame),
+            Kind::Part => self.take_part(me, peer, frame),
             Kind::Welcome => self.welcome(me, peer, frame),
             Kind::Release => self.unexport(me, peer, slot, header.tag),
             Kind::Dropped => match self.consume(me, peer, slot)? {
@@ -79,6 +77,19 @@ impl World {
                 }
                 Ok(())
             }
+            Kind::Watch => {
+                let lead = self.send_slot(me, peer, slot)?;
+                self.peer_asks_for_room(me, (peer, slot), lead);
+                Ok(())
+            }
+            Kind::Room => {
+                self.told_of_room(me, RoomOf::Peer(peer, slot));
+                Ok(())
+            }
+            Kind::Taken => {
+                self.may_leave_again(me, peer, slot);
+                Ok(())
+            }
             Kind::Look => {
                 self.told_to_look(me, peer, slot);
                 Ok(())
@@ -104,8 +115,10 @@ impl World {
                 self.joined(me, peer, (task_of(&frame.rest)?, header.tag), right)
             }
             Kind::Refused => self.joined(me, peer, (task_of(&frame.rest)?, header.tag), None),
-            // No port here takes any.
-            Kind::Pulse => self.send_slot(me, peer, slot).and(Err(Offence::PulsesExceeded)),
+            Kind::Pulse => {
+                let lead = self.send_slot(me, peer, slot)?;
+                self.pulse(me, peer, frame, lead)
+            }
             Kind::Bag => self.read_bag(me, peer, Ticket(header.tag)),
             Kind::Port | Kind::Out | Kind::Ended => Err(Offence::FrameKind),
             Kind::Board => Err(Offence::BoardOrder),
@@ -180,6 +193,8 @@ impl World {
             }
         }
         self.look_at_moved(me, peer);
+        self.see_slot(me, peer, (!every).then_some(slot));
+        self.see_rooms(me, peer);
     }
 
     fn welcome(&mut self, me: TaskNumber, peer: TaskNumber, frame: &Frame) -> Result<(), Offence> {
@@ -199,17 +214,26 @@ impl World {
         let attached = Attached::decode(frame.header.flags, attached)?;
         let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
         let kind = link.exports.get(slot)?.kind;
+        if kind == RightKind::SendOnce && attached.accepted.is_some() {
+            return Err(Offence::RightKind);
+        }
         let number = body.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let rights = self.accept(me, peer, &attached)?;
         // A liar's number may be anything: its mail is given one nobody has.
         let number = if self.tasks[peer].honest() {
             number
         } else {
-            let port = self.tasks[me].link(peer).and_then(|link| link.exports.get(slot).ok());
-            let port = port.map_or(0, |export| export.port.port);
-            self.liars_number(peer, port)
+            match self.lead_of(me, peer, slot) {
+                Some(lead) if lead.is_call() => {
+                    let number = self.number();
+                    self.note_answer(number, peer, me);
+                    number
+                }
+                lead => self.liars_number(peer, lead.map_or(CALLS, |lead| lead.port)),
+            }
         };
-        let mail = Mail::plain(number, rights);
+        let left = accepted_of(&attached, &rights);
+        let mail = Mail { left, ..Mail::plain(number, rights) };
         if kind == RightKind::SendOnce {
             match self.consume(me, peer, slot) {
                 Ok(Some(lead)) => self.promise_ends(me, lead, Some(mail)),
@@ -241,8 +265,14 @@ impl World {
             return Ok(());
         };
         *state.came.entry((peer, slot)).or_default() += 1;
-        match state.queue.arrive((peer, slot), mail) {
-            Ok(_) => {
+        let arrived = if mail.left.is_some() {
+            let left = state.queue.leave((peer, slot), mail);
+            left.map_err(|mail| (Offence::LeftTwice, mail))
+        } else {
+            state.queue.arrive((peer, slot), mail).map(|_| ())
+        };
+        match arrived {
+            Ok(()) => {
                 state.charged.insert(number);
                 self.serve(me, port);
                 if let Some(facet) = spent {
@@ -266,6 +296,11 @@ impl World {
         }
         number
     }
+}
+
+/// Of the rights of a message, the one on which it is told that it was taken.
+pub(crate) fn accepted_of(attached: &Attached, rights: &[RightNumber]) -> Option<RightNumber> {
+    attached.accepted.and_then(|_| rights.get(usize::from(attached.reply.is_some())).copied())
 }
 
 const fn kind_of(flags: u8) -> RightKind {

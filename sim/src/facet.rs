@@ -129,7 +129,8 @@ impl World {
         });
         for (peer, slot) in slots.collect::<Vec<_>>() {
             if let Some(state) = self.port(me, lead.port) {
-                state.queue.window.leave((peer, slot));
+                state.queue.forget((peer, slot));
+                state.queue.pulses.leave((peer, slot));
             }
             self.outbound(me, peer).board.set(slot, State::Revoked, 0);
             self.say(me, peer, about(Kind::Look, slot, 0));
@@ -196,6 +197,9 @@ impl World {
         self.figures.refused += 1;
         match refusal {
             Refusal::Ended(why) => self.end_facet(me, lead, why),
+            Refusal::Id(_) if mail.left.is_some() => {
+                self.say(me, peer, about(Kind::Taken, slot, 0));
+            }
             Refusal::Id(_) => {
                 let mut arrived = Ok(());
                 if let Some(state) = self.port(me, lead.port) {

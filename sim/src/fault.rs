@@ -68,12 +68,44 @@ pub enum Fault {
     RelayedUnbroken,
     /// A failed move does not ask again to hear of no senders.
     NotArmedAnew,
+    /// The answer to a call that was withdrawn is taken.
+    LateIsKept,
+    /// Who holds a reply right is not told that its caller changed its mind.
+    WithdrawalUntold,
+    /// The slot of a withdrawn call ends at once, though its use may be on the way.
+    WithdrawnSlotEnds,
+    /// The slot of the next holder is born without what the caller wants.
+    BornWithoutState,
+    /// A part of an answer that crosses the withdrawal is blamed.
+    LatePartBlamed,
+    /// Parts of answers are not kept.
+    PartLost,
+    /// A second message is left before the first was taken.
+    LeftTwice,
+    /// Who left a message does not hear that it may leave another.
+    TakenUnsaid,
+    /// Who asked for room is not told.
+    RoomUntold,
+    /// A question for room does not follow its port.
+    RoomLeftBehind,
+    /// What a dead task had left is thrown away.
+    LeftDiesWithSender,
+    /// A pulse that was taken does not show on the board.
+    PulsesUnraised,
+    /// A sender does not count its pulses.
+    PulseUncounted,
+    /// Pulses that became one are one when their port moves.
+    PulsesMoveAsOne,
+    /// The rights in a message that a port dropped are kept.
+    FallenKept,
+    /// A port that moves forgets how much it dropped.
+    DroppedForgotten,
 }
 
 impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own.
-    pub const BY_CHANCE: [Fault; 30] = [
+    pub const BY_CHANCE: [Fault; 46] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,
         Fault::DeadLaneUnread,
@@ -104,5 +136,21 @@ impl Fault {
         Fault::PromisesAreSenders,
         Fault::RelayedUnbroken,
         Fault::NotArmedAnew,
+        Fault::LateIsKept,
+        Fault::WithdrawalUntold,
+        Fault::WithdrawnSlotEnds,
+        Fault::BornWithoutState,
+        Fault::LatePartBlamed,
+        Fault::PartLost,
+        Fault::LeftTwice,
+        Fault::TakenUnsaid,
+        Fault::RoomUntold,
+        Fault::RoomLeftBehind,
+        Fault::LeftDiesWithSender,
+        Fault::PulsesUnraised,
+        Fault::PulseUncounted,
+        Fault::PulsesMoveAsOne,
+        Fault::FallenKept,
+        Fault::DroppedForgotten,
     ];
 }

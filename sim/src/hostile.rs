@@ -9,7 +9,7 @@ use crate::task::TaskNumber;
 use crate::world::World;
 
 /// Kinds that do not at once betray the liar.
-const PLAUSIBLE: [Kind; 8] = [
+const PLAUSIBLE: [Kind; 13] = [
     Kind::Message,
     Kind::Message,
     Kind::Give,
@@ -18,6 +18,11 @@ const PLAUSIBLE: [Kind; 8] = [
     Kind::Ask,
     Kind::Look,
     Kind::Dropped,
+    Kind::Part,
+    Kind::Watch,
+    Kind::Room,
+    Kind::Taken,
+    Kind::Pulse,
 ];
 
 impl World {
@@ -169,6 +174,9 @@ impl World {
                 if self.chance.below(3) == 0 {
                     attached.reply = Some(self.some_right(me, peer, RightKind::SendOnce));
                 }
+                if self.chance.below(8) == 0 {
+                    attached.accepted = Some(self.some_right(me, peer, RightKind::SendOnce));
+                }
                 for _ in 0..self.chance.below(3) {
                     let right = self.some_right(me, peer, RightKind::Send);
                     attached.rights.push(right);
@@ -176,6 +184,10 @@ impl World {
                 header.flags = attached.encode(&mut rest);
                 header.extra = rest.len() as u32;
                 rest.extend_from_slice(&self.chance.next().to_le_bytes());
+            }
+            Kind::Part => {
+                header.tag = 8 * self.chance.below(4);
+                rest.extend_from_slice(&[9; 8]);
             }
             Kind::Give | Kind::TakeBack | Kind::Claim | Kind::Joined | Kind::Refused => {
                 rest.extend_from_slice(&self.some_task().encode());

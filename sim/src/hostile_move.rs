@@ -115,7 +115,9 @@ impl World {
                     _ => Place::Promised,
                 };
                 let ticket = self.chance.below(6);
-                body.extend_from_slice(&Origin { ticket, place, pulses: 0 }.encode());
+                body.extend_from_slice(
+                    &Origin { ticket, place, pulses: self.chance.below(8) / 7 }.encode(),
+                );
                 body.extend_from_slice(&[7; 8]);
                 if self.chance.below(2) == 0 {
                     attached.rights.push(self.some_right(me, peer, RightKind::Send));

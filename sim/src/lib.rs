@@ -8,7 +8,8 @@
 //!
 //! What is not here: sleeping and ringing (a task acts when it is picked),
 //! byte windows, descriptors and regions, the handshake (a link is there at
-//! once), and two tasks that connect to each other at the same time.
+//! once), two tasks that connect to each other at the same time, gives of what
+//! is not confirmed yet, and spills.
 //!
 //! | module         | idea                                                     |
 //! |----------------|----------------------------------------------------------|
@@ -21,10 +22,13 @@
 //! | `claim`        | gives and claims                                         |
 //! | `control`      | the protocol's own frames                                |
 //! | `port`         | queues, windows, notifications                           |
+//! | `pulse`        | pulses, and what ports drop                              |
 //! | `facet`        | rights with terms: made, used up, revoked                |
+//! | `call`         | promises of replies: withdrawn, watched, kept in parts   |
 //! | `moving`       | receive rights that go to other tasks, and who follows   |
 //! | `letting_go`   | how a right ends                                         |
 //! | `waiting`      | messages that wait for a place                           |
+//! | `left`         | messages left with full ports, and questions for room    |
 //! | `death`        | what a task does when a peer is gone                     |
 //! | `hostile`      | a peer that lies                                         |
 //! | `hostile_move` | the same about ports that move                           |
@@ -36,6 +40,7 @@
 
 mod accept;
 mod board;
+mod call;
 mod calm;
 mod check;
 mod claim;
@@ -47,9 +52,11 @@ pub mod fault;
 mod hostile;
 mod hostile_move;
 mod lane;
+mod left;
 mod letting_go;
 mod moving;
 mod port;
+mod pulse;
 #[cfg(test)]
 mod robbed;
 mod run;

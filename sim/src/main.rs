@@ -49,7 +49,8 @@ fn main() -> ExitCode {
     println!(
         "{} seeds, {} steps, {} messages, {} rights moved ({} given on), \
          {} introductions, {} ports moved, {} rights followed, {} sent again, {} circles, \
-         {} kills, {} refused, {} offences, lost 0",
+         {} calls ({} withdrawn, {} parts), {} left, {} questions for room, \
+         {} pulses ({} merged, {} no room), {} dropped, {} kills, {} refused, {} offences, lost 0",
         options.seeds,
         all.steps,
         all.messages,
@@ -60,6 +61,15 @@ fn main() -> ExitCode {
         all.follows,
         all.again,
         all.circles,
+        all.calls,
+        all.withdrawn,
+        all.parts,
+        all.left,
+        all.rooms,
+        all.pulses,
+        all.merged,
+        all.no_room,
+        all.dropped,
         all.kills,
         all.refused,
         all.offences
@@ -125,6 +135,15 @@ fn add(all: &mut Figures, one: Figures) {
     all.follows += one.follows;
     all.again += one.again;
     all.circles += one.circles;
+    all.calls += one.calls;
+    all.withdrawn += one.withdrawn;
+    all.parts += one.parts;
+    all.left += one.left;
+    all.rooms += one.rooms;
+    all.pulses += one.pulses;
+    all.merged += one.merged;
+    all.no_room += one.no_room;
+    all.dropped += one.dropped;
 }
 
 fn report(failure: &Failure, size: Size) {

@@ -106,6 +106,8 @@ pub(crate) struct Follow {
 pub(crate) struct Unread {
     pub(crate) number: u64,
     pub(crate) rights: Vec<RightNumber>,
+    /// Of its rights, the one on which it is told that it was taken.
+    pub(crate) left: Option<RightNumber>,
     pub(crate) id: i32,
 }
 

@@ -10,7 +10,8 @@ use rights::window::{Capacity, Raise};
 use crate::control::about;
 use crate::facet::PortFacets;
 use crate::fault::Fault;
-use crate::task::{Holder, Lead, Mail, PortState, Right, RightNumber, TaskNumber};
+use crate::left::RoomOf;
+use crate::task::{Holder, Lead, Mail, Options, PortState, Right, RightNumber, TaskNumber};
 use crate::world::World;
 
 impl World {
@@ -18,13 +19,13 @@ impl World {
     pub(crate) fn make_port(
         &mut self,
         me: TaskNumber,
-        capacity: Capacity,
+        options: Options,
         armed: bool,
     ) -> RightNumber {
         let port = self.number() as u32;
         let receive = self.tasks[me].keep(Right::Receive(port));
         self.tasks[me].space.insert(receive);
-        let mut state = self.new_port(capacity, receive, u64::from(port));
+        let mut state = self.new_port(options, receive, u64::from(port));
         state.senders.add();
         self.tasks[me].ports.insert(port, state);
         self.homes.insert(port, me);
@@ -39,14 +40,12 @@ impl World {
     }
 
     /// An empty port without senders.
-    pub(crate) fn new_port(
-        &self,
-        capacity: Capacity,
-        receive: RightNumber,
-        birth: u64,
-    ) -> PortState {
+    pub(crate) fn new_port(&self, options: Options, receive: RightNumber, birth: u64) -> PortState {
         PortState {
-            queue: Port::new(capacity),
+            options,
+            queue: Port::new(options.capacity)
+                .overflowing(options.overflow)
+                .with_pulses(options.pulses, options.merge_pulses),
             alive: true,
             birth,
             senders: Senders::default(),
@@ -88,6 +87,9 @@ impl World {
 
     /// A promise ends, kept (with a message) or broken (without).
     pub(crate) fn promise_ends(&mut self, me: TaskNumber, lead: Lead, mail: Option<Mail>) {
+        if lead.is_call() {
+            return self.answered(me, lead.promise, mail);
+        }
         self.tasks[me].promises.remove(&lead.promise);
         let mail = mail.unwrap_or(Mail::plain(0, Vec::new()));
         let Some(mut mail) = self.forward(me, lead.port, (None, Some(lead.promise)), mail) else {
@@ -150,7 +152,7 @@ impl World {
     }
 
     /// Uses up a send-once right for a notification.
-    fn notify(&mut self, me: TaskNumber, to: RightNumber) {
+    pub(crate) fn notify(&mut self, me: TaskNumber, to: RightNumber) {
         match self.tasks[me].rights.remove(&to) {
             Some(Right::OwnOnce(lead)) => self.promise_ends(me, lead, None),
             Some(Right::PeerOnce(peer, slot)) => {
@@ -182,8 +184,13 @@ impl World {
         let mut raises = Vec::new();
         state.queue.window.write_off(now_ns);
         state.queue.hand_out(now_ns, &mut raises);
+        self.let_fall(me, port);
+        let Some(state) = self.port(me, port) else {
+            return;
+        };
         state.look_at = state.queue.window.next_expiry();
         self.raise(me, raises);
+        self.tell_room(me, port);
     }
 
     pub(crate) fn raise(&mut self, me: TaskNumber, raises: Vec<Raise<Holder>>) {
@@ -212,11 +219,15 @@ impl World {
         };
         let rendezvous = state.queue.window.capacity() == Capacity::Rendezvous;
         let mut raises = Vec::new();
-        let mut taken = Vec::new();
+        let (mut taken, mut pulsed, mut raised) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..if turned { 2 } else { 1 } {
-            if let Some(Taken { message: mail, .. }) = state.queue.take(now_ns, &mut raises) {
+            if let Some(Taken { message: mail, pulses, raise, .. }) =
+                state.queue.take(now_ns, &mut raises)
+            {
                 state.charged.remove(&mail.number);
-                taken.insert(0, mail);
+                taken.insert(0, mail.clone());
+                pulsed.extend(mail.pulse.map(|pulse| (pulse, pulses)));
+                raised.push(raise);
             }
         }
         if rendezvous {
@@ -224,8 +235,15 @@ impl World {
             state.queue.window.set_receivers(receivers);
         }
         self.raise(me, raises);
+        for raise in raised {
+            self.raise_pulses(me, raise);
+        }
+        for (pulse, count) in pulsed {
+            self.pulse_over(pulse, port, count);
+        }
         self.serve(me, port);
-        for mail in taken {
+        for mut mail in taken {
+            self.tell_accepted(me, port, &mut mail);
             self.received(me, port, mail);
         }
     }
@@ -308,6 +326,8 @@ impl World {
         for waiting in &mut self.tasks[me].waiting {
             waiting.asleep = false;
         }
+        self.see_all_watched(me);
+        self.room_ended(me, RoomOf::Own(port));
         for mail in mails {
             self.excuse(me, mail);
         }

@@ -11,7 +11,7 @@ use rights::window::Capacity;
 
 use crate::claim::{claim_frame, give, take_back};
 use crate::fault::Fault;
-use crate::task::{Nature, Outgoing, Right, Task, TaskNumber};
+use crate::task::{Nature, Options, Outgoing, Right, Task, TaskNumber};
 use crate::world::World;
 
 const OWNER: TaskNumber = 0;
@@ -31,7 +31,7 @@ fn given(fault: Option<Fault>) -> (World, Slot) {
     for (one, other) in [(OWNER, GIVER), (OWNER, LIAR), (GIVER, LIAR)] {
         assert!(world.open(one, other));
     }
-    world.make_port(OWNER, Capacity::Bounded(1), false);
+    world.make_port(OWNER, Options::plain(Capacity::Bounded(1)), false);
     let port = *world.tasks[OWNER].ports.keys().next().unwrap();
     let promise = world.make_promise(OWNER, port);
     let Some(Right::OwnOnce(lead)) = world.tasks[OWNER].rights.remove(&promise) else {
@@ -60,7 +60,8 @@ fn robbed(fault: Option<Fault>) -> World {
     world.check();
     let over = *world.tasks[GIVER].space.first().unwrap();
     world.tasks[GIVER].space.clear();
-    let out = Outgoing { over, rights: Vec::new(), reply: None, id: 0, deadline_ns: u64::MAX };
+    let (rights, id, deadline_ns) = (Vec::new(), 0, u64::MAX);
+    let out = Outgoing { over, rights, reply: None, left: None, id, deadline_ns };
     world.submit(GIVER, out);
     world.drain(OWNER, GIVER, 9);
     world.check();

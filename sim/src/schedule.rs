@@ -4,12 +4,13 @@ use abi::board::State;
 use abi::frame::{Attached, Header, Kind};
 use abi::right::{Kind as RightKind, RightRef};
 use abi::{Slot, limits};
+use rights::port::Overflow;
 use rights::window::Capacity;
 
 use crate::control::NO_SLOT;
 use crate::facet::IDS;
 use crate::lane::Frame;
-use crate::task::{Lead, Nature, Outgoing, Right, RightNumber, Task, TaskNumber};
+use crate::task::{Lead, Nature, Options, Outgoing, Right, RightNumber, Task, TaskNumber};
 use crate::world::World;
 
 /// Rights one task keeps at most.
@@ -57,7 +58,14 @@ impl World {
             _ => Capacity::Unbounded,
         };
         let armed = self.chance.below(2) == 0;
-        self.make_port(me, capacity, armed);
+        let overflow = match (capacity, self.chance.below(5)) {
+            (Capacity::Bounded(_), 0) => Overflow::DropOldest,
+            (Capacity::Bounded(_), 1) => Overflow::DropNewest,
+            _ => Overflow::Refuse,
+        };
+        let pulses = self.chance.below(4) as u32;
+        let merge_pulses = self.chance.below(2) == 0;
+        self.make_port(me, Options { capacity, overflow, pulses, merge_pulses }, armed);
     }
 
     fn send_welcome(&mut self, me: TaskNumber, peer: TaskNumber) {
@@ -106,9 +114,8 @@ impl World {
             1..20 => self.chance.below(2 * limits::GRANT_IDLE_NS),
             _ => self.chance.below(100_000),
         };
-        let awake: Vec<TaskNumber> = (0..self.tasks.len())
-            .filter(|&me| self.tasks[me].alive && self.tasks[me].paused_until <= self.now_ns)
-            .collect();
+        let awake: Vec<TaskNumber> =
+            (0..self.tasks.len()).filter(|&me| self.is_awake(me)).collect();
         let Some(&me) = self.chance.pick(&awake) else {
             return;
         };
@@ -142,7 +149,10 @@ impl World {
 
     fn act(&mut self, me: TaskNumber) {
         match self.chance.below(1000) {
-            0..270 => self.some_send(me),
+            0..240 => self.some_send(me),
+            240..255 => self.some_pulse(me),
+            255..266 => self.some_service(me),
+            266..270 => self.some_question_for_room(me),
             270..600 => {
                 let full: Vec<TaskNumber> = self.tasks[me]
                     .links
@@ -212,6 +222,8 @@ impl World {
                 }
             }
             954..957 => self.revoke_some(me),
+            957..967 => self.some_change_of_mind(me),
+            967..983 => self.some_service(me),
             _ => {
                 if let Some(right) = self.idle_right(me)
                     && let Some(copy) = self.copy(me, right)
@@ -237,6 +249,8 @@ impl World {
         }
         self.ask_new_owners(me);
         self.forget_gone(me);
+        self.unwatch_gone(me);
+        self.forget_rooms(me);
         self.retry(me);
         self.end_left(me, None);
         self.expire_gives(me);
@@ -253,7 +267,11 @@ impl World {
         }
     }
 
-    fn lane_shows(&self, from: TaskNumber, to: TaskNumber) -> bool {
+    pub(crate) fn is_awake(&self, me: TaskNumber) -> bool {
+        self.tasks[me].alive && self.tasks[me].paused_until <= self.now_ns
+    }
+
+    pub(crate) fn lane_shows(&self, from: TaskNumber, to: TaskNumber) -> bool {
         let out = self.memory.get(&(from, to));
         self.tasks[to].has_link(from) && out.is_some_and(|out| out.lane.head() > out.lane.tail())
     }
@@ -333,14 +351,27 @@ impl World {
             rights.push(receive);
         }
         let reply = self.some_reply(me);
+        let left = self.some_accepted(me, over);
         let deadline_ns = match self.chance.below(10) {
+            _ if left.is_some() => self.now_ns,
             0 => self.now_ns,
             1..8 => self.now_ns + self.chance.below(3 * limits::GRANT_IDLE_NS),
             _ => u64::MAX,
         };
         let id = self.chance.below(IDS) as i32;
-        let out = Outgoing { over, rights, reply, id, deadline_ns };
+        let out = Outgoing { over, rights, reply, left, id, deadline_ns };
         self.submit(me, out);
+    }
+
+    /// A message over this right may be left, and this is to be told of.
+    fn some_accepted(&mut self, me: TaskNumber, over: RightNumber) -> Option<RightNumber> {
+        let over = self.tasks[me].rights.get(&over);
+        let often = matches!(over, Some(Right::OwnSend(_) | Right::PeerSend(..)));
+        if !often || self.chance.below(6) > 0 {
+            return None;
+        }
+        let port = self.some_own_port(me)?;
+        Some(self.make_promise(me, port))
     }
 
     /// Those that lead to other tasks.
@@ -373,6 +404,9 @@ impl World {
     fn some_reply(&mut self, me: TaskNumber) -> Option<RightNumber> {
         if self.chance.below(5) > 1 {
             return None;
+        }
+        if self.chance.below(2) == 0 {
+            return Some(self.make_call(me));
         }
         let port = self.some_own_port(me)?;
         Some(self.make_promise(me, port))

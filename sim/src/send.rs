@@ -51,6 +51,18 @@ enum Named {
 impl World {
     /// Tries to send `out`. Its rights leave only where it is done.
     pub(crate) fn try_send(&mut self, me: TaskNumber, out: &Outgoing) -> Sent {
+        if out.left.is_none() {
+            return self.try_once(me, out);
+        }
+        let plain = Outgoing { left: None, ..out.clone() };
+        match self.try_once(me, &plain) {
+            Sent::NoPlace => self.try_once(me, out),
+            sent => sent,
+        }
+    }
+
+    fn try_once(&mut self, me: TaskNumber, out: &Outgoing) -> Sent {
+        let twice = self.is(Fault::LeftTwice);
         let Some(&over) = self.tasks[me].rights.get(&out.over) else {
             self.violated("I3", format!("task {me} sends over no right"));
             return Sent::Failed;
@@ -59,8 +71,11 @@ impl World {
             Right::Dead(_) | Right::Receive(_) => Sent::Dead,
             Right::Joining { .. } => Sent::NoRoom,
             Right::OwnSend(lead) => self.send_home(me, lead, out),
+            Right::OwnOnce(_) | Right::PeerOnce(..) if self.reply_state(me, out.over).is_gone() => {
+                Sent::Dead
+            }
             Right::OwnOnce(lead) => {
-                let number = self.accepted(me, me, lead.port, out);
+                let number = self.accepted(me, me, Some(lead), out);
                 self.tasks[me].rights.remove(&out.over);
                 let mail = Mail::plain(number, out.carried());
                 self.promise_ends(me, lead, Some(mail));
@@ -84,7 +99,11 @@ impl World {
                     return Sent::Dead;
                 }
                 imported.import.look(grant);
-                if !imported.import.may_send() {
+                if out.left.is_some() {
+                    if imported.import.left && !twice {
+                        return Sent::Failed;
+                    }
+                } else if !imported.import.may_send() {
                     return Sent::NoPlace;
                 }
                 self.send_out(me, peer, slot, out, false)
@@ -97,7 +116,7 @@ impl World {
         let careless = self.is(Fault::NoPlaceNeeded);
         let now_ns = self.now_ns;
         let number = self.number();
-        let mail = Mail { facet: lead.facet, ..Mail::plain(number, out.carried()) };
+        let mail = Mail { facet: lead.facet, left: out.left, ..Mail::plain(number, out.carried()) };
         if self.gone(me, lead.port).is_some() {
             // Our right follows the port, and becomes one of the new owner's.
             return Sent::NoRoom;
@@ -116,37 +135,69 @@ impl World {
         let Some(state) = self.port(me, lead.port) else {
             return Sent::Dead;
         };
-        let room = state.queue.window.clone().enter();
+        let room = out.left.is_some() || state.queue.window.clone().enter();
         if room && self.close_circle(me, lead.port, &mail) {
             return Sent::Dead;
         }
         let Some(state) = self.port(me, lead.port) else {
             return Sent::Dead;
         };
-        match state.queue.enter(mail) {
+        let entered = match out.left {
+            None => state.queue.enter(mail),
+            Some(_) => match self.leave_home(me, lead.port, mail) {
+                Ok(()) => Ok(()),
+                Err(_) => return Sent::Failed,
+            },
+        };
+        let Some(state) = self.port(me, lead.port) else {
+            return Sent::Dead;
+        };
+        match entered {
             Err(mail) if careless => state.queue.enter_beyond(mail),
             Err(_) => return Sent::NoPlace,
             Ok(()) => {}
         }
         state.charged.insert(number);
-        self.note(number, me, me, lead.port, out);
+        self.note(number, me, me, Some(lead), out);
+        self.serve(me, lead.port);
         if let Ok(Some(facet)) = self.admit(me, lead, out.id) {
             self.end_facet(me, Lead { facet, ..lead }, End::Spent);
         }
         Sent::Done
     }
 
-    fn accepted(&mut self, me: TaskNumber, to: TaskNumber, port: u32, out: &Outgoing) -> u64 {
+    fn accepted(
+        &mut self,
+        me: TaskNumber,
+        to: TaskNumber,
+        lead: Option<Lead>,
+        out: &Outgoing,
+    ) -> u64 {
         let number = self.number();
-        self.note(number, me, to, port, out);
+        self.note(number, me, to, lead, out);
         number
     }
 
     /// The world takes note of an accepted message.
-    fn note(&mut self, number: u64, from: TaskNumber, to: TaskNumber, port: u32, out: &Outgoing) {
+    fn note(
+        &mut self,
+        number: u64,
+        from: TaskNumber,
+        to: TaskNumber,
+        lead: Option<Lead>,
+        out: &Outgoing,
+    ) {
         self.figures.messages += 1;
+        if out.left.is_some() {
+            self.figures.left += 1;
+            self.lefts.insert(number);
+        }
         self.figures.rights += out.carried().len() as u64;
-        let port = self.first_name(port);
+        let Some(lead) = lead else { return };
+        if lead.is_call() {
+            return self.note_answer(number, from, to);
+        }
+        let port = self.first_name(lead.port);
         if self.tasks[to].honest()
             && let Some(&to) = self.homes.get(&port)
         {
@@ -215,6 +266,7 @@ impl World {
             return Sent::Dead;
         }
         let along = self.along(me, &out.carried());
+        self.others_send(me, &along);
         if !self.nameable(me, peer, &along, BODY_BYTES) {
             return Sent::NoRoom;
         }
@@ -222,12 +274,13 @@ impl World {
             return Sent::Failed;
         }
         let mut load = Load::default();
-        let attached = self.name_all(me, peer, &out.carried(), out.reply, &mut load);
+        let attached = self.name_all(me, peer, &out.carried(), (out.reply, out.left), &mut load);
         if self.surprise(2) {
             self.kill(me);
             return Sent::Done;
         }
         self.guess_slots(me, peer, &load);
+        self.read_meanwhile(me, &load);
         if !self.tasks[me].has_link(peer) {
             self.undo(me, peer, load);
             return Sent::Dead;
@@ -256,8 +309,8 @@ impl World {
                 return Sent::Failed;
             }
         }
-        let port = self.port_of(peer, me, slot);
-        let number = self.accepted(me, peer, port, out);
+        let lead = self.lead_of(peer, me, slot);
+        let number = self.accepted(me, peer, lead, out);
         let mut rest = Vec::new();
         let flags = attached.encode(&mut rest);
         let extra = rest.len() as u32;
@@ -268,8 +321,11 @@ impl World {
         self.published(me, peer, &load);
         let packs = std::mem::take(&mut load.packs);
         let moving = self.receives_of(me, &packs);
+        // What has not been read then must be sent again.
+        let unread = packs.iter().flat_map(Pack::holders).any(|it| self.lane_shows(it, me));
         self.commit(me, peer, packs);
-        if self.surprise(if moving.is_empty() { 2 } else { 60 }) {
+        let often = if unread { 400 } else { 60 };
+        if self.surprise(if moving.is_empty() { 2 } else { often }) {
             self.kill(me);
             return Sent::Done;
         }
@@ -279,7 +335,12 @@ impl World {
         } else if let Some(link) = self.tasks[me].link(peer)
             && let Some(imported) = link.imports.get_mut(&slot.index)
         {
-            imported.import.sent();
+            if out.left.is_some() {
+                imported.import.left = true;
+                imported.import.was_left();
+            } else {
+                imported.import.sent();
+            }
         }
         for right in out.carried() {
             if !moving.contains(&right) {
@@ -298,10 +359,36 @@ impl World {
         }
     }
 
-    /// Which port of `owner` a slot of `peer` leads to.
-    fn port_of(&self, owner: TaskNumber, peer: TaskNumber, slot: Slot) -> u32 {
-        let link = self.tasks[owner].links.get(&peer);
-        link.and_then(|link| link.exports.get(slot).ok()).map_or(0, |export| export.port.port)
+    /// What a slot of `peer` on the board of `owner` leads to.
+    pub(crate) fn lead_of(&self, owner: TaskNumber, peer: TaskNumber, slot: Slot) -> Option<Lead> {
+        let link = self.tasks[owner].links.get(&peer)?;
+        link.exports.get(slot).ok().map(|export| export.port)
+    }
+
+    /// Those who may send to the ports that are about to move do so.
+    fn others_send(&mut self, me: TaskNumber, along: &[RightNumber]) {
+        let ports: Vec<u32> = along
+            .iter()
+            .filter_map(|right| match self.tasks[me].rights.get(right) {
+                Some(&Right::Receive(port)) => Some(port),
+                _ => None,
+            })
+            .collect();
+        let holders = ports.into_iter().flat_map(|port| self.holders_of(me, port));
+        for (peer, slot) in holders.collect::<Vec<_>>() {
+            let task = &self.tasks[peer];
+            let over = task.space.iter().copied().find(|right| {
+                task.rights.get(right) == Some(&Right::PeerSend(me, slot)) && !task.is_busy(*right)
+            });
+            if let Some(over) = over.filter(|_| self.surprise(500))
+                && self.is_awake(peer)
+            {
+                let deadline_ns = self.now_ns;
+                let (rights, id) = (Vec::new(), 0);
+                let out = Outgoing { over, rights, reply: None, left: None, id, deadline_ns };
+                self.submit(peer, out);
+            }
+        }
     }
 
     /// Others act in the midst of what `me` does.
@@ -322,7 +409,7 @@ impl World {
         me: TaskNumber,
         peer: TaskNumber,
         rights: &[RightNumber],
-        reply: Option<RightNumber>,
+        (reply, left): (Option<RightNumber>, Option<RightNumber>),
         load: &mut Load,
     ) -> Attached {
         let mut attached = Attached::default();
@@ -330,6 +417,8 @@ impl World {
             let reference = self.name(me, peer, right, load);
             if Some(right) == reply {
                 attached.reply = Some(reference);
+            } else if Some(right) == left {
+                attached.accepted = Some(reference);
             } else {
                 attached.rights.push(reference);
             }
@@ -358,6 +447,18 @@ impl World {
             }
         }
         self.drain(me, peer, 64);
+    }
+
+    /// Another thread of ours reads while a port is being packed.
+    fn read_meanwhile(&mut self, me: TaskNumber, load: &Load) {
+        if load.packs.is_empty() || !self.surprise(300) {
+            return;
+        }
+        let peers: Vec<TaskNumber> = self.tasks[me].links.keys().copied().collect();
+        for peer in peers {
+            let frames = self.chance.below(8);
+            self.drain(me, peer, frames);
+        }
     }
 
     fn surprise(&mut self, in_thousand: u64) -> bool {
@@ -447,7 +548,9 @@ impl World {
             if usable {
                 exports.published(slot);
             }
-            self.outbound(me, peer).board.set(slot, state, 0);
+            let (state, room) =
+                if lead.is_call() { self.born_as(me, lead.promise) } else { (state, 0) };
+            self.outbound(me, peer).board.set(slot, state, room);
             return Some(slot);
         }
         let exported = exports.send(lead).ok()?;
@@ -462,6 +565,8 @@ impl World {
             if counts && let Some(port) = self.port(me, lead.port) {
                 port.senders.add();
                 grant = port.queue.window.join((peer, slot));
+                let pulses = port.queue.pulses.join((peer, slot));
+                self.outbound(me, peer).board.set_pulses(slot, pulses);
             }
             if !self.exported_gone(me, lead.port, (peer, slot)) {
                 self.outbound(me, peer).board.set(slot, state, grant);
@@ -515,8 +620,7 @@ impl World {
             RightKind::Send => {
                 self.left(me, export.port.port, (peer, slot));
                 if let Some(port) = self.port(me, export.port.port) {
-                    port.queue.window.leave((peer, slot));
-                    port.came.remove(&(peer, slot));
+                    port.forget((peer, slot));
                 }
                 self.sender_gone(me, export.port);
                 self.serve(me, export.port.port);
@@ -566,6 +670,6 @@ impl World {
 impl Outgoing {
     /// Every right that goes with the message, the reply right first.
     pub(crate) fn carried(&self) -> Vec<RightNumber> {
-        self.reply.iter().chain(&self.rights).copied().collect()
+        self.reply.iter().chain(&self.left).chain(&self.rights).copied().collect()
     }
 }

@@ -7,12 +7,16 @@ use abi::{Slot, TaskId, Ticket};
 use rights::export::Exports;
 use rights::give::Gives;
 use rights::import::Import;
-use rights::port::Port;
+use rights::port::{Overflow, Port};
+use rights::reply::Promised;
 use rights::senders::Senders;
+use rights::window::Capacity;
 
 use crate::facet::PortFacets;
 use crate::lane::Frame;
+use crate::left::{Asked, RoomOf};
 use crate::moving::{Adopted, Again, Follow, Gone};
+use crate::pulse::Pulse;
 
 /// A task, by its place in the world.
 pub(crate) type TaskNumber = usize;
@@ -64,20 +68,46 @@ pub(crate) struct Mail {
     pub(crate) rights: Vec<RightNumber>,
     /// The facet it came on, if any.
     pub(crate) facet: u32,
+    /// Of its rights, the one on which it is told that it was taken.
+    pub(crate) left: Option<RightNumber>,
+    pub(crate) pulse: Option<Pulse>,
 }
 
 impl Mail {
     /// What came on no facet.
     pub(crate) const fn plain(number: u64, rights: Vec<RightNumber>) -> Self {
-        Mail { number, rights, facet: 0 }
+        Mail { number, rights, facet: 0, left: None, pulse: None }
     }
 }
 
-impl rights::queue::Labelled for Mail {}
+impl rights::queue::Labelled for Mail {
+    fn equals(&self, earlier: &Self) -> bool {
+        self.pulse == earlier.pulse
+    }
+}
+
+/// What a port is made as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) capacity: Capacity,
+    pub(crate) overflow: Overflow,
+    /// Pulses each holder may have in it, and whether equal ones become one.
+    pub(crate) pulses: u32,
+    pub(crate) merge_pulses: bool,
+}
+
+impl Options {
+    /// Without pulses, and refusing what is too much.
+    #[cfg(test)]
+    pub(crate) const fn plain(capacity: Capacity) -> Self {
+        Options { capacity, overflow: Overflow::Refuse, pulses: 0, merge_pulses: false }
+    }
+}
 
 /// A port and what its owner counts.
 #[derive(Debug)]
 pub(crate) struct PortState {
+    pub(crate) options: Options,
     pub(crate) queue: Port<Mail, Holder>,
     pub(crate) alive: bool,
     /// What it knows itself again by where it has been before.
@@ -95,6 +125,20 @@ pub(crate) struct PortState {
     /// When to look for places that lie unused.
     pub(crate) look_at: Option<u64>,
     pub(crate) facets: PortFacets,
+}
+
+impl PortState {
+    /// A holder goes.
+    pub(crate) fn forget(&mut self, holder: Holder) {
+        self.queue.forget(holder);
+        self.queue.pulses.leave(holder);
+        self.came.remove(&holder);
+    }
+
+    /// Whether a right is in a message that waits here.
+    pub(crate) fn holds_right(&self, right: RightNumber) -> bool {
+        self.queue.iter().any(|mail| mail.rights.contains(&right))
+    }
 }
 
 /// What we know of one slot of a peer's.
@@ -145,6 +189,8 @@ pub(crate) struct Outgoing {
     pub(crate) over: RightNumber,
     pub(crate) rights: Vec<RightNumber>,
     pub(crate) reply: Option<RightNumber>,
+    /// Where there is no place it is left, and this is told of.
+    pub(crate) left: Option<RightNumber>,
     pub(crate) id: i32,
     pub(crate) deadline_ns: u64,
 }
@@ -179,6 +225,10 @@ pub(crate) struct Task {
     pub(crate) ports: BTreeMap<u32, PortState>,
     /// Promises of ours that are neither kept nor broken yet, by where they lead.
     pub(crate) promises: BTreeMap<u64, u32>,
+    /// Calls whose reply right has not ended: what is wanted of each.
+    pub(crate) calls: BTreeMap<u64, Promised>,
+    /// Reply rights whose callers may change their minds, and who is told.
+    pub(crate) watched: BTreeMap<RightNumber, RightNumber>,
     /// Promises of other tasks that come through the bags of ports of ours. Known
     /// to the world: we only count them.
     pub(crate) relayed: BTreeSet<(u64, u32)>,
@@ -190,6 +240,8 @@ pub(crate) struct Task {
     /// Rights of ours whose ports went away, by their old owner and ticket.
     pub(crate) follows: BTreeMap<(TaskNumber, Ticket), Follow>,
     pub(crate) waiting: Vec<Waiting>,
+    /// Who is to hear of room, and where.
+    pub(crate) rooms: BTreeMap<RoomOf, Asked>,
     pub(crate) tickets: u64,
     pub(crate) names: u64,
     /// What a hostile task has seen and may try.
@@ -208,6 +260,8 @@ impl Task {
             unwanted: BTreeSet::new(),
             ports: BTreeMap::new(),
             promises: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            watched: BTreeMap::new(),
             relayed: BTreeSet::new(),
             links: BTreeMap::new(),
             gives: Gives::default(),
@@ -215,6 +269,7 @@ impl Task {
             adopted: BTreeMap::new(),
             follows: BTreeMap::new(),
             waiting: Vec::new(),
+            rooms: BTreeMap::new(),
             tickets: 0,
             names: 0,
             seen: Vec::new(),

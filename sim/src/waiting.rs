@@ -23,7 +23,10 @@ impl World {
         let over_due = waiting.out.deadline_ns <= self.now_ns;
         if !waiting.asleep {
             match self.try_send(me, &waiting.out) {
-                Sent::Done => return None,
+                Sent::Done => {
+                    self.not_left(me, &waiting.out);
+                    return None;
+                }
                 Sent::Dead | Sent::Failed => {
                     self.give_back(me, &waiting.out);
                     return None;
@@ -97,6 +100,18 @@ impl World {
         }
         if let Some(reply) = out.reply {
             self.let_go(me, reply);
+        }
+        self.not_left(me, out);
+    }
+
+    /// It was sent, or not even left: the right on which that is told comes back.
+    fn not_left(&mut self, me: TaskNumber, out: &Outgoing) {
+        if let Some(left) = out.left
+            && self.tasks[me].alive
+            && !self.tasks[me].ports.values().any(|state| state.holds_right(left))
+            && self.tasks[me].rights.contains_key(&left)
+        {
+            self.let_go(me, left);
         }
     }
 

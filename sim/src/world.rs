@@ -8,6 +8,7 @@ use crate::board::Board;
 use crate::fault::Fault;
 use crate::lane::Lane;
 use crate::moving::Bag;
+use crate::pulse::Pulsed;
 use crate::seed::Chance;
 use crate::task::{Link, Task, TaskNumber, id};
 
@@ -54,6 +55,24 @@ pub struct Figures {
     pub again: u64,
     /// Ports that would have lain in their own queues.
     pub circles: u64,
+    /// Calls begun.
+    pub calls: u64,
+    /// Calls withdrawn, or whose deadline passed.
+    pub withdrawn: u64,
+    /// Parts of answers written.
+    pub parts: u64,
+    /// Messages left with full ports.
+    pub left: u64,
+    /// Questions for room.
+    pub rooms: u64,
+    /// Pulses sent.
+    pub pulses: u64,
+    /// Pulses that became one with an equal neighbour.
+    pub merged: u64,
+    /// Pulses there was no room for.
+    pub no_room: u64,
+    /// Messages that ports dropped.
+    pub dropped: u64,
 }
 
 /// What the world knows of an accepted message that nobody has received yet.
@@ -86,6 +105,16 @@ pub(crate) struct World {
     pub(crate) mail: BTreeMap<u64, Fact>,
     /// Promises made, and how often each ended.
     pub(crate) promises: BTreeMap<u64, u32>,
+    /// Calls whose callers want no answer any more.
+    pub(crate) withdrawn: BTreeSet<u64>,
+    /// Where the parts written of each answer end.
+    pub(crate) parts: BTreeMap<u64, u64>,
+    /// Messages that were left.
+    pub(crate) lefts: BTreeSet<u64>,
+    /// Pulses, by their sender and the first name of the port.
+    pub(crate) pulsed: BTreeMap<(TaskNumber, u32), Pulsed>,
+    /// What each port has dropped, by its first name.
+    pub(crate) dropped: BTreeMap<u32, u64>,
     /// The last message each port took of each sender, whoever had the port.
     pub(crate) order: BTreeMap<(TaskNumber, u32), u64>,
     pub(crate) numbers: u64,
@@ -128,6 +157,11 @@ impl World {
             violation: None,
             mail: BTreeMap::new(),
             promises: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
+            parts: BTreeMap::new(),
+            lefts: BTreeSet::new(),
+            pulsed: BTreeMap::new(),
+            dropped: BTreeMap::new(),
             order: BTreeMap::new(),
             numbers: 0,
             given_up: BTreeSet::new(),
@@ -218,6 +252,7 @@ impl World {
     pub(crate) fn kill(&mut self, victim: TaskNumber) {
         if std::mem::replace(&mut self.tasks[victim].alive, false) {
             self.figures.kills += 1;
+            self.pulses_die_with(victim);
         }
     }
 

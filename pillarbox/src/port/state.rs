@@ -37,7 +37,7 @@ pub(crate) enum Holder {
 pub(crate) struct OnBoard {
     pub(super) link: Weak<Link>,
     pub(super) slot: Slot,
-    /// Messages and pulses that came of it.
+    /// Messages that came of it.
     pub(super) came: u64,
 }
 

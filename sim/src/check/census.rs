@@ -36,6 +36,7 @@ impl Wire {
                 && let Ok(attached) = Attached::decode(frame.header.flags, frame.parts().0)
             {
                 all.extend(attached.reply);
+                all.extend(attached.accepted);
                 all.extend(attached.rights);
             }
         }
@@ -98,6 +99,8 @@ impl World {
         let mut put = |right: RightNumber| *places.entry(right).or_default() += 1;
         task.space.iter().copied().for_each(&mut put);
         task.unwanted.iter().copied().for_each(&mut put);
+        task.watched.values().copied().for_each(&mut put);
+        task.rooms.values().filter_map(|asked| asked.to).for_each(|(_, to)| put(to));
         for again in task.links.values().flat_map(|link| &link.again) {
             put(again.over);
             again.unread.rights.iter().copied().for_each(&mut put);

@@ -95,6 +95,9 @@ impl World {
                 let body = frame.parts().1.get(Origin::BYTES..);
                 let number = body.and_then(|body| body.first_chunk());
                 let number = number.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+                if Origin::decode(frame.parts().1).is_ok_and(|origin| origin.pulses > 0) {
+                    continue;
+                }
                 seen.entry(number).or_default().kept(self.tasks[bag.to].alive);
             }
         }
@@ -123,6 +126,14 @@ impl World {
 
     fn limits_of(&self, me: TaskNumber, task: &Task) -> Result<(), Violation> {
         for (port, state) in &task.ports {
+            let counted = self.dropped.get(&self.first_name(*port)).copied().unwrap_or(0);
+            if state.alive && state.queue.dropped() != counted {
+                let what = format!(
+                    "port {port} of task {me} says it dropped {}, and it dropped {counted}",
+                    state.queue.dropped()
+                );
+                return Err(Violation { invariant: "I4", what });
+            }
             let held = state.alive.then(|| held(state)).flatten();
             if let Some((held, places)) = held
                 && held > places

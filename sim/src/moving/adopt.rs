@@ -4,12 +4,15 @@ use abi::bag::{Origin, OutRight, Passport, Place};
 use abi::frame::{Attached, Kind};
 use abi::{Offence, Ticket, limits};
 use rights::moving::{Claimed, Followers};
+use rights::port::Overflow;
 use rights::window::Capacity;
 
 use super::Adopted;
+use crate::drain::accepted_of;
 use crate::fault::Fault;
 use crate::lane::Frame;
-use crate::task::{Mail, Right, TaskNumber};
+use crate::pulse::{NOBODY, Pulse};
+use crate::task::{Mail, Options, Right, TaskNumber};
 use crate::world::World;
 
 /// What follows from reading a bag.
@@ -53,7 +56,14 @@ impl World {
         let to = armed.pop();
         self.let_go_all(me, armed);
         let receive = self.tasks[me].keep(Right::Receive(port));
-        let state = self.new_port(capacity, receive, passport.birth);
+        let overflow = match passport.overflow {
+            1 => Overflow::DropOldest,
+            2 => Overflow::DropNewest,
+            _ => Overflow::Refuse,
+        };
+        let (pulses, merge_pulses) = (passport.pulses, passport.merge_pulses);
+        let options = Options { capacity, overflow, pulses, merge_pulses };
+        let state = self.new_port(options, receive, passport.birth);
         self.tasks[me].ports.insert(port, state);
         if let Some(bag) = self.bags.get(&(peer, ticket)) {
             let promises = bag.relayed.iter().chain(&bag.promised);
@@ -61,8 +71,8 @@ impl World {
         }
         self.first_names.insert(port, first);
         self.homes.insert(first, me);
+        self.go_on_as(me, (port, peer), &passport, frame.header.tag);
         if let Some(state) = self.port(me, port) {
-            state.queue.go_on_from(frame.header.tag, passport.dropped);
             state.senders.go_on_from(passport.made);
         }
         let adopted = Adopted {
@@ -139,9 +149,13 @@ impl World {
         let Some(adopted) = self.tasks[me].adopted.get_mut(&key) else { return Ok(()) };
         match frame.header.kind {
             Kind::Port => {
-                adopted.promises = Passport::decode(body)?.promises;
+                let passport = Passport::decode(body)?;
+                adopted.promises = passport.promises;
+                let port = adopted.port;
                 news.ended.extend(std::mem::take(&mut adopted.out).into_keys());
                 adopted.followers = Followers::default();
+                // What the last one before the move said.
+                self.go_on_as(me, (port, key.0), &passport, frame.header.tag);
             }
             Kind::Out => {
                 let out = OutRight::decode(body)?;
@@ -190,8 +204,14 @@ impl World {
         let attached = Attached::decode(frame.header.flags, words)?;
         let rights = self.accept(me, giver, &attached)?;
         let honest = self.tasks[giver].honest();
+        if origin.pulses > 0 && origin.place == Place::Counted {
+            self.let_go_all(me, rights);
+            self.pulses_in_bag(me, port, Pulse::of_word(number), origin);
+            return Ok(());
+        }
         let number = if honest { number } else { self.liars_number(giver, port) };
-        let mail = Mail::plain(number, rights);
+        let left = accepted_of(&attached, &rights);
+        let mail = Mail { left, ..Mail::plain(number, rights) };
         if origin.place == Place::Promised {
             let bag = self.bags.get_mut(&key);
             let promise = bag.and_then(|bag| bag.promised.pop_front());
@@ -207,6 +227,35 @@ impl World {
             news.answers.push((brought, claimed));
         }
         Ok(())
+    }
+
+    /// What a port counted at its old owner is counted on.
+    fn go_on_as(
+        &mut self,
+        me: TaskNumber,
+        (port, giver): (u32, TaskNumber),
+        passport: &Passport,
+        turns: u64,
+    ) {
+        let dropped = if self.is(Fault::DroppedForgotten) { 0 } else { passport.dropped };
+        if !self.tasks[giver].honest() {
+            // Its word is all there is.
+            let first = self.first_name(port);
+            self.dropped.insert(first, dropped);
+        }
+        if let Some(state) = self.port(me, port) {
+            state.queue.go_on_from(turns, dropped);
+        }
+    }
+
+    /// Pulses that stood in the queue, or came to the old owner.
+    fn pulses_in_bag(&mut self, me: TaskNumber, port: u32, pulse: Pulse, origin: Origin) {
+        let mail = Mail { pulse: Some(pulse), ..Mail::plain(0, Vec::new()) };
+        let Some(mail) = self.forward(me, port, (None, None), mail) else { return };
+        if let Some(state) = self.port(me, port) {
+            state.queue.adopt_pulses(NOBODY, mail, origin.pulses);
+            self.serve(me, port);
+        }
     }
 
     /// What ends a promise that another task passed on to us: here, or where the

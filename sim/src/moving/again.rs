@@ -8,6 +8,7 @@ use abi::frame::{Attached, Header, Kind};
 use abi::right::{Kind as RightKind, RightRef};
 
 use super::{Again, Unread};
+use crate::drain::accepted_of;
 use crate::lane::Frame;
 use crate::send::Load;
 use crate::task::{Lead, Mail, Right, RightNumber, TaskNumber};
@@ -36,8 +37,8 @@ impl World {
                 self.given_up.insert(number);
                 continue;
             };
-            let rights = self.rights_back(me, peer, &frame);
-            let unread = Unread { number, rights, id: frame.header.id };
+            let (rights, left) = self.rights_back(me, peer, &frame);
+            let unread = Unread { number, rights, left, id: frame.header.id };
             if let Some(follow) = self.tasks[me].follows.get_mut(&key) {
                 follow.unread.push_back(unread);
             }
@@ -46,10 +47,15 @@ impl World {
 
     /// The rights in a message that the dead peer never read, those that were ours
     /// to give. The others were on their way to the dead.
-    fn rights_back(&mut self, me: TaskNumber, peer: TaskNumber, frame: &Frame) -> Vec<RightNumber> {
+    fn rights_back(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        frame: &Frame,
+    ) -> (Vec<RightNumber>, Option<RightNumber>) {
         let attached = Attached::decode(frame.header.flags, frame.parts().0).unwrap_or_default();
         let mut rights = Vec::new();
-        for name in attached.reply.iter().chain(&attached.rights) {
+        for name in attached.reply.iter().chain(&attached.accepted).chain(&attached.rights) {
             let right = match *name {
                 RightRef::Mine(RightKind::Send, slot) => {
                     let link = self.tasks[me].link(peer);
@@ -75,7 +81,8 @@ impl World {
             };
             rights.push(self.tasks[me].keep(right));
         }
-        rights
+        let left = accepted_of(&attached, &rights);
+        (rights, left)
     }
 
     fn own_again(&mut self, me: TaskNumber, lead: Lead) -> Right {
@@ -111,9 +118,10 @@ impl World {
                 self.push_again(me, owner);
             }
             Some(&Right::OwnSend(lead)) => {
-                for Unread { number, rights, .. } in unread {
+                for Unread { number, rights, left, .. } in unread {
                     self.figures.again += 1;
-                    self.adopt_mail(me, lead.port, Mail::plain(number, rights), Place::Counted);
+                    let mail = Mail { left, ..Mail::plain(number, rights) };
+                    self.adopt_mail(me, lead.port, mail, Place::Counted);
                 }
             }
             _ => {
@@ -150,7 +158,8 @@ impl World {
                 && let Some(imported) = link.imports.get_mut(&slot.index)
             {
                 imported.import.look(grant);
-                if state == abi::board::State::Live && !imported.import.may_send() {
+                let may = unread.left.is_some() || imported.import.may_send();
+                if state == abi::board::State::Live && !may {
                     return false;
                 }
                 let _ = link.again.pop_front();
@@ -168,7 +177,7 @@ impl World {
     fn say_again(&mut self, me: TaskNumber, peer: TaskNumber, slot: abi::Slot, unread: Unread) {
         self.figures.again += 1;
         let mut load = Load::default();
-        let attached = self.name_all(me, peer, &unread.rights, None, &mut load);
+        let attached = self.name_all(me, peer, &unread.rights, (None, unread.left), &mut load);
         let mut rest = Vec::new();
         let flags = attached.encode(&mut rest);
         let extra = rest.len() as u32;
@@ -180,7 +189,12 @@ impl World {
         if let Some(link) = self.tasks[me].link(peer)
             && let Some(imported) = link.imports.get_mut(&slot.index)
         {
-            imported.import.sent();
+            if unread.left.is_some() {
+                imported.import.left = true;
+                imported.import.was_left();
+            } else {
+                imported.import.sent();
+            }
         }
         for right in unread.rights {
             self.moved(me, peer, right);

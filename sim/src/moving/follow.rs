@@ -8,6 +8,7 @@ use rights::moving::{Following, Next};
 
 use super::Follow;
 use crate::fault::Fault;
+use crate::left::RoomOf;
 use crate::task::{Lead, Right, RightNumber, TaskNumber};
 use crate::world::World;
 
@@ -218,12 +219,14 @@ impl World {
         let Some(follow) = self.tasks[me].follows.get(&key) else {
             return;
         };
-        let gone = Right::PeerSend(key.0, follow.slot);
+        let follow_slot = follow.slot;
+        let gone = Right::PeerSend(key.0, follow_slot);
         if !self.tasks[me].has_link(key.0) {
             for right in self.tasks[me].rights.values_mut().filter(|right| **right == gone) {
                 *right = Right::Dead(abi::right::Kind::Send);
             }
         }
+        self.room_ended(me, RoomOf::Peer(key.0, follow_slot));
         self.follow_over(me, key);
     }
 
@@ -275,6 +278,7 @@ impl World {
             }
         }
         self.figures.follows += count;
+        self.room_moved(me, RoomOf::Peer(old, slot), becomes);
         match becomes {
             Right::PeerSend(owner, slot) => {
                 if let Some(link) = self.tasks[me].link(owner)

@@ -12,6 +12,7 @@ use crate::board::Moved;
 use crate::control::{NO_SLOT, about};
 use crate::fault::Fault;
 use crate::lane::Frame;
+use crate::left::RoomOf;
 use crate::send::Load;
 use crate::task::{Holder, Lead, Mail, Right, RightNumber, TaskNumber};
 use crate::world::World;
@@ -42,7 +43,8 @@ impl World {
         }
         let ticket = from.and_then(|from| gone.out.get(&from)).map_or(0, |ticket| ticket.0);
         let place = if promise.is_some() { Place::Promised } else { Place::Counted };
-        let origin = Origin { ticket, place, pulses: 0 };
+        let (ticket, pulses) = if mail.pulse.is_some() { (0, 1) } else { (ticket, 0) };
+        let origin = Origin { ticket, place, pulses };
         gone.parked.push_back(Forwarded { origin, mail, promise });
         self.push_parked(me, port);
         None
@@ -212,6 +214,7 @@ impl World {
             }
             _ => {}
         }
+        self.room_moved(me, RoomOf::Own(port), becomes);
         if count > 0 {
             self.figures.follows += count;
             for waiting in &mut self.tasks[me].waiting {

@@ -8,7 +8,7 @@ use abi::bag::{Origin, OutRight, Passport, Place, armed};
 use abi::frame::{Attached, Header, Kind};
 use abi::right::{Address, Kind as RightKind};
 use rights::moving::Leaving;
-use rights::port::Unloaded;
+use rights::port::{Overflow, Unloaded};
 use rights::window::Capacity;
 
 use super::{Bag, Gone};
@@ -16,6 +16,7 @@ use crate::board::Moved;
 use crate::control::{NO_SLOT, about};
 use crate::fault::Fault;
 use crate::lane::{Frame, Lane};
+use crate::pulse::Pulse;
 use crate::send::Load;
 use crate::task::{Holder, Lead, Mail, Right, RightNumber, TaskNumber};
 use crate::world::World;
@@ -30,6 +31,13 @@ pub(crate) struct Pack {
     armed: Option<RightNumber>,
     frames: Vec<Frame>,
     listed: Vec<(Holder, Ticket)>,
+}
+
+impl Pack {
+    /// Who holds rights that are out.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = TaskNumber> {
+        self.listed.iter().map(|((holder, _), _)| *holder)
+    }
 }
 
 /// A frame of a bag.
@@ -112,7 +120,9 @@ impl World {
         let mut frames = vec![self.passport(me, port, &attached)];
         for next in &mut unloaded {
             let place = if next.is_beyond() { Place::Beyond } else { Place::Counted };
-            let origin = Origin { ticket: 0, place, pulses: next.pulses() };
+            let as_one = self.is(Fault::PulsesMoveAsOne);
+            let pulses = if as_one { next.pulses().min(1) } else { next.pulses() };
+            let origin = Origin { ticket: 0, place, pulses };
             let mail = next.message_mut().clone();
             frames.push(self.bagged(me, peer, origin, &mail, load));
         }
@@ -132,10 +142,14 @@ impl World {
                 Capacity::Bounded(places) => u64::from(places),
                 Capacity::Unbounded => u64::MAX,
             },
-            pulses: 0,
+            pulses: state.options.pulses,
             by_priority: false,
-            merge_pulses: false,
-            overflow: 0,
+            merge_pulses: state.options.merge_pulses,
+            overflow: match state.options.overflow {
+                Overflow::DropOldest => 1,
+                Overflow::DropNewest => 2,
+                _ => 0,
+            },
             armed: if attached.rights.is_empty() { 0 } else { armed::NO_SENDERS },
             promises: promises as u64,
             made: state.senders.made(),
@@ -154,9 +168,10 @@ impl World {
         mail: &Mail,
         load: &mut Load,
     ) -> Frame {
-        let attached = self.name_all(me, peer, &mail.rights, None, load);
+        let attached = self.name_all(me, peer, &mail.rights, (None, mail.left), load);
         let mut body = origin.encode().to_vec();
-        body.extend_from_slice(&mail.number.to_le_bytes());
+        let word = mail.pulse.map_or(mail.number, Pulse::word);
+        body.extend_from_slice(&word.to_le_bytes());
         in_bag(Kind::Message, 0, &attached, &body)
     }
 
@@ -202,6 +217,12 @@ impl World {
         }
         holders.sort_unstable();
         holders
+    }
+
+    /// The honest ones among those who hold rights to a port.
+    pub(crate) fn holders_of(&self, me: TaskNumber, port: u32) -> Vec<Holder> {
+        let holders = self.holders(me, port).into_iter().map(|(holder, _)| holder);
+        holders.filter(|(peer, _)| self.tasks[*peer].honest()).collect()
     }
 
     /// Takes the marks back: whoever has seen one looks again.
