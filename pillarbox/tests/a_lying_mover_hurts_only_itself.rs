@@ -494,6 +494,52 @@ fn a_new_owner_that_lies_takes_its_own_port_only() {
     assert_eq!(failed.reason, SendFailure::Fault(Offence::NeverExported));
 }
 
+/// The variable that says for whom a right is out.
+const HOLDER: &str = "PILLARBOX_TEST_HOLDER";
+
+/// Says the last word of a bag though somebody is out and something is owed, and goes.
+#[test]
+fn leaver_part() {
+    if !acting("leaver_part") {
+        return;
+    }
+    let mut peer = Peer::of_parent();
+    let holder = std::env::var(HOLDER).unwrap();
+    let (process, number) = holder.split_once(' ').unwrap();
+    let holder = TaskId { process: process.parse().unwrap(), number: number.parse().unwrap() };
+    let out = OutRight { holder, address: Address::default(), have: 0 };
+    let bag = RawBag::of(Passport { promises: 1, ..PORT });
+    let bag = bag.with(Kind::Out, 5, &out.encode()).with(Kind::Ended, 0, &[]);
+    move_in(&mut peer, 0, 1, bag.fd);
+    peer.wait_until_read();
+}
+
+#[test]
+fn a_last_word_that_comes_too_early_keeps_no_port_for_ever() {
+    if is_part() {
+        return;
+    }
+    let (task, holder) = (Task::current().unwrap(), Task::new());
+    let (inbox, other) = (task.port(Capacity::Bounded(8)), task.port(Capacity::Bounded(8)));
+    // So that its end is seen.
+    let linked = give(&task, &holder, other.make_send().unwrap());
+    let TaskId { process, number } = holder.identity().task;
+    let child = act_with("leaver_part", |command| {
+        command.env(HOLDER, format!("{process} {number}"));
+    });
+    let child = child.right("inbox", inbox.make_send().unwrap());
+    let mut child = Reaped(child.spawn().unwrap());
+    let port = receive_port(&inbox);
+    assert!(child.ended_well());
+    settled(|| task.peers().iter().any(|peer| peer.identity().pid == child.pid()), |there| !there);
+    let alone = task.port(Capacity::Bounded(1));
+    port.notify_no_senders(alone.make_send_once().unwrap()).unwrap();
+    drop(linked);
+    holder.close();
+    let news = alone.receive(long()).expect("nobody is out any more").notification();
+    assert_eq!(news, Some(Notification::NoSenders));
+}
+
 #[test]
 fn a_port_may_come_back_to_who_sent_it() {
     if is_part() {

@@ -51,6 +51,14 @@ pub(super) struct State {
     pub(super) settling: Vec<Arc<Waiter>>,
 }
 
+impl State {
+    /// Nothing of the old owner's will matter any more. Its last word alone does not
+    /// say so: it may have said before it that somebody is out, or owes something.
+    fn is_over(&self) -> bool {
+        self.closed && self.followers.is_empty() && self.promises == 0
+    }
+}
+
 /// Who waits for the answer to its claim.
 #[derive(Debug)]
 pub(super) enum Claimer {
@@ -147,13 +155,13 @@ impl Link {
         };
         turn.bags_open -= 1;
         read?;
-        let ((passport, turns), closed) = {
+        let ((passport, turns), over) = {
             let mut state = lock(&adopted.state);
             state.here = true;
-            (state.passport, state.closed)
+            (state.passport, state.is_over())
         };
         port.go_on_as(&passport, turns);
-        if closed {
+        if over {
             self.bags().remove(&ticket);
         }
         Ok(())
@@ -193,7 +201,7 @@ impl Link {
     ) -> Result<(), Offence> {
         let Some(adopted) = self.bags().get(&ticket).cloned() else { return Ok(()) };
         adopted.read(self, inn, turn)?;
-        if lock(&adopted.state).closed {
+        if lock(&adopted.state).is_over() {
             self.bags().remove(&ticket);
         }
         Ok(())
