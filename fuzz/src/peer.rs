@@ -69,7 +69,7 @@ impl Peer {
         };
         socket.send(&hello.encode(), &[fd.as_fd()]).ok()?;
         let (theirs, reader, address) = answer(&socket)?;
-        let id = TaskId { process: victim.task.id().process, number };
+        let id = TaskId { process: victim.task.identity().task.process, number };
         let (packets, over) = (0, false);
         let mut peer = Peer { id, socket, page, writer, theirs, reader, address, packets, over };
         peer.order(order::FORGET, 0, 0);

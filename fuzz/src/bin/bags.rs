@@ -278,7 +278,7 @@ impl Mover<'_> {
     fn task(&mut self) -> TaskId {
         match self.script.byte() & 3 {
             0 | 1 => self.peer.id,
-            2 => victim().task.id(),
+            2 => victim().task.identity().task,
             _ => TaskId { process: 7, number: 7 },
         }
     }

@@ -176,7 +176,7 @@ impl Pair<'_> {
         match self.script.byte() & 7 {
             0..3 => self.ids[0],
             3..6 => self.ids[1],
-            6 => victim().task.id(),
+            6 => victim().task.identity().task,
             _ => TaskId { process: 7, number: 7 },
         }
     }
