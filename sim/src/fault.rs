@@ -86,8 +86,6 @@ pub enum Fault {
     TakenUnsaid,
     /// Who asked for room is not told.
     RoomUntold,
-    /// A question for room does not follow its port.
-    RoomLeftBehind,
     /// What a dead task had left is thrown away.
     LeftDiesWithSender,
     /// A pulse that was taken does not show on the board.
@@ -105,7 +103,7 @@ pub enum Fault {
 impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own.
-    pub const BY_CHANCE: [Fault; 46] = [
+    pub const BY_CHANCE: [Fault; 45] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,
         Fault::DeadLaneUnread,
@@ -145,7 +143,6 @@ impl Fault {
         Fault::LeftTwice,
         Fault::TakenUnsaid,
         Fault::RoomUntold,
-        Fault::RoomLeftBehind,
         Fault::LeftDiesWithSender,
         Fault::PulsesUnraised,
         Fault::PulseUncounted,

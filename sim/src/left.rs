@@ -204,16 +204,10 @@ impl World {
     /// The port has gone to another task: the question goes after it; or it is
     /// dead.
     pub(crate) fn room_moved(&mut self, me: TaskNumber, of: RoomOf, becomes: Right) {
-        let forgotten = self.is(Fault::RoomLeftBehind);
         if let Some(asked) = self.tasks[me].rooms.remove(&of)
             && let Some((_, to)) = asked.to
         {
-            if forgotten {
-                let kept = Asked { to: Some((0, to)), ..Asked::default() };
-                self.tasks[me].rooms.insert(of, kept);
-            } else {
-                self.ask_for_room(me, becomes, to);
-            }
+            self.ask_for_room(me, becomes, to);
         }
     }
 

@@ -24,7 +24,7 @@ const fn known(fault: Fault) -> (&'static str, u64) {
         Fault::LateIsKept | Fault::BornWithoutState | Fault::WithdrawnSlotEnds => ("I7", 1),
         Fault::WithdrawalUntold => ("I6", 1),
         Fault::LatePartBlamed | Fault::LeftTwice | Fault::PulseUncounted => ("I2", 1),
-        Fault::TakenUnsaid | Fault::RoomUntold | Fault::RoomLeftBehind => ("I6", 1),
+        Fault::TakenUnsaid | Fault::RoomUntold => ("I6", 1),
         Fault::PulsesUnraised => ("I6", 1),
         Fault::LeftDiesWithSender => ("I4", 1),
         Fault::PulsesMoveAsOne | Fault::DroppedForgotten => ("I4", 1),
