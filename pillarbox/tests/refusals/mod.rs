@@ -120,7 +120,9 @@ impl World {
 
     /// Waits until every two of them agree whether they are linked.
     pub fn agree(&self) {
-        let linked = |one: &Task, two: &Task| one.peers().iter().any(|peer| peer.task == two.id());
+        let linked = |one: &Task, two: &Task| {
+            one.peers().iter().any(|peer| peer.identity().task == two.identity().task)
+        };
         settled(
             || {
                 let tasks = self.tasks();
@@ -315,7 +317,8 @@ impl World {
         let asked = Task::new();
         let result = self.ask_of(&asked);
         asked.close();
-        let linked = || self.caller.peers().iter().any(|peer| peer.task == asked.id());
+        let linked =
+            || self.caller.peers().iter().any(|peer| peer.identity().task == asked.identity().task);
         settled(linked, |linked| !linked);
         result
     }
