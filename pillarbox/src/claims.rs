@@ -211,10 +211,9 @@ impl TaskCore {
             Err(_) => refusal(ticket),
         };
         let said = link.say_answer(answer, &giver.encode());
-        if once {
-            // Its last word may wait for this, and nobody for it.
-            link.ring_awake();
-        }
+        // Its last word may wait for this, or a right that was let go meanwhile goes
+        // home with it, and nobody waits for it.
+        link.ring_awake();
         said
     }
 

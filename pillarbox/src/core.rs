@@ -21,6 +21,7 @@ use abi::right::Kind as RightKind;
 use rights::census::{Census, Holding, Row};
 
 use crate::background::{Background, Job};
+use crate::drain::Parking;
 use crate::error::TaskError;
 use crate::facet::FacetEnds;
 use crate::future::{Patience, Pollers};
@@ -32,7 +33,6 @@ use crate::meeting::Meeting;
 use crate::message::{Identity, Notification};
 use crate::metrics::Counters;
 use crate::moving::followers::FollowerTable;
-use crate::moving::gone::Gone;
 use crate::port::{After, PortCore};
 use crate::special::{Bequests, Children, KernelPort, NotifyPort};
 use crate::wait::Sleepers;
@@ -70,7 +70,7 @@ pub(crate) struct TaskCore {
     /// Rights that were out when ports came here.
     pub(crate) followers: Mutex<FollowerTable>,
     /// Ports that went, with messages whose rights could not be named yet.
-    pub(crate) parked: Mutex<Vec<Arc<Gone>>>,
+    pub(crate) parked: Mutex<Parking>,
     /// Turns of draining so far.
     pub(crate) turns: AtomicU64,
     pub(crate) later: Mutex<Vec<After>>,

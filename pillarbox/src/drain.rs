@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::background::Job;
 use crate::core::TaskCore;
 use crate::giving::end_gives;
 use crate::link::{Join, Link, Turn};
@@ -15,6 +16,14 @@ use crate::message::Notification;
 use crate::moving::gone::Gone;
 use crate::port::After;
 use crate::wait::parking::{lock, try_lock};
+
+/// Ports that went away and for which something waits.
+#[derive(Debug, Default)]
+pub(crate) struct Parking {
+    waiting: Vec<Arc<Gone>>,
+    /// They are counted among the futures that wait.
+    counted: bool,
+}
 
 impl TaskCore {
     /// Ends a link: reads what the peer still sent, then acts on its death.
@@ -153,16 +162,28 @@ impl TaskCore {
     /// meanwhile.
     pub(crate) fn park(&self, gone: &Arc<Gone>) {
         let mut parked = lock(&self.parked);
-        if !parked.iter().any(|known| Arc::ptr_eq(known, gone)) {
-            parked.push(Arc::clone(gone));
+        if !parked.waiting.iter().any(|known| Arc::ptr_eq(known, gone)) {
+            parked.waiting.push(Arc::clone(gone));
+        }
+        // They wait as a future does: for whoever drains.
+        if !std::mem::replace(&mut parked.counted, true) {
+            self.sleepers.futures.fetch_add(1, Ordering::Relaxed);
+            self.job(Job::Bequests);
         }
     }
 
     pub(crate) fn push_parked(&self) {
         self.forget_salvaged();
-        let parked = std::mem::take(&mut *lock(&self.parked));
-        for gone in parked {
+        let waiting = std::mem::take(&mut lock(&self.parked).waiting);
+        if waiting.is_empty() {
+            return;
+        }
+        for gone in waiting {
             gone.push_parked();
+        }
+        let mut parked = lock(&self.parked);
+        if parked.waiting.is_empty() && std::mem::take(&mut parked.counted) {
+            self.sleepers.futures.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

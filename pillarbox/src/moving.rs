@@ -5,6 +5,8 @@
 //! | [`bag`]    | the memory between old and new owner                      |
 //! | [`pack`]   | the old owner's, before the move                          |
 //! | [`gone`]   | the old owner's, after it                                 |
+//! | [`parked`] | and what waits for that                                   |
+//! | [`relay`]  | promises it passes on                                     |
 //! | [`adopt`]  | the new owner's                                           |
 //! | [`claims`] | what it answers those who follow                          |
 //! | [`followers`] | who has not followed yet                               |
@@ -19,3 +21,5 @@ mod claims;
 pub(crate) mod followers;
 pub(crate) mod gone;
 pub(crate) mod pack;
+mod parked;
+mod relay;

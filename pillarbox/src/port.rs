@@ -91,6 +91,9 @@ impl PortCore {
             let mut state = lock(&self.state);
             let told = state.senders.remove();
             state.tell_no_senders(told, &mut after);
+            if state.has_no_senders() {
+                self.let_go_of_own(&mut after);
+            }
         }
         after.run();
     }
@@ -117,8 +120,7 @@ impl PortCore {
 
     /// A send-once right to this port has ended, and nothing comes of it.
     pub(crate) fn end_once(&self) {
-        let mut state = lock(&self.state);
-        state.once = state.once.saturating_sub(1);
+        lock(&self.state).promise_ended(self.gone());
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -187,9 +189,9 @@ impl PortCore {
             }
         };
         drop(gone);
-        match (late, self.gone()) {
+        match (late, self.gone().and_then(|gone| gone.own())) {
             (None, _) => {}
-            (Some(to), Some(gone)) => gone.own().watch_death(to),
+            (Some(to), Some(own)) => own.watch_death(to),
             (Some(to), None) => to.notify(Notification::DeadName),
         }
     }
@@ -204,6 +206,7 @@ impl PortCore {
             && gone.joined(link, slot, via)
         {
             let board = OnBoard { link: Arc::downgrade(link), slot, came: 0 };
+            state.senders.add();
             state.boards.insert((link.number, via), board);
             return true;
         }
@@ -232,9 +235,16 @@ impl PortCore {
     pub(crate) fn left(&self, link: &Link, via: u64, after: &mut After) {
         let mut state = lock(&self.state);
         if let Some(gone) = self.gone() {
-            state.boards.remove(&(link.number, via));
+            let held = state.boards.remove(&(link.number, via)).is_some();
+            if held {
+                let _ = state.senders.remove();
+            }
+            let alone = held && state.has_no_senders();
             drop(state);
             gone.left(link, via, after);
+            if alone {
+                gone.let_go_of_own(after);
+            }
             return;
         }
         // One that has ended has left already.
@@ -365,12 +375,12 @@ impl PortCore {
             after.drop_later(Message::default().with_right(ended));
         }
         let mut state = lock(&self.state);
+        state.promise_ended(self.gone());
         if let Some(gone) = self.gone() {
             drop(state);
             gone.arrive_once(message, after);
             return;
         }
-        state.once = state.once.saturating_sub(1);
         if state.alive {
             let label = message.label();
             state.queue.enter_beyond(message);

@@ -7,7 +7,8 @@
 mod once;
 mod sink;
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use abi::TaskId;
@@ -32,8 +33,9 @@ pub(crate) const WORD: Duration = Duration::from_millis(50);
 /// What a send right leads to.
 #[derive(Debug)]
 pub(crate) enum Target {
-    /// A port of this task.
-    Own(Arc<PortCore>),
+    /// A port of this task; and once that has gone to another task, what follows it
+    /// there.
+    Own(Arc<PortCore>, OnceLock<Arc<Join>>),
     /// A port of this task, on terms.
     Facet(Arc<Facet>),
     /// A slot on a peer's board.
@@ -107,7 +109,7 @@ pub struct SendRight {
 impl SendRight {
     pub(crate) fn own(port: &Arc<PortCore>) -> Self {
         port.add_sender();
-        SendRight { target: Target::Own(Arc::clone(port)) }
+        SendRight { target: Target::Own(Arc::clone(port), OnceLock::new()) }
     }
 
     pub(crate) fn facet(facet: &Arc<Facet>) -> Self {
@@ -142,7 +144,7 @@ impl SendRight {
 
     pub(crate) fn task(&self) -> &Arc<TaskCore> {
         match &self.target {
-            Target::Own(port) => &port.task,
+            Target::Own(port, _) => &port.task,
             Target::Facet(facet) => &facet.port.task,
             Target::Import(held) => &held.entry().link.task,
             Target::Joining(join) => &join.task,
@@ -154,10 +156,15 @@ impl SendRight {
     /// Where the right leads. One that a membrane holds is resolved first.
     pub(crate) fn settled(&self) -> Settled<'_> {
         match &self.target {
-            Target::Own(port) => match port.gone() {
-                None => Settled::Own(port),
-                Some(gone) => settled_join(gone.own()),
-            },
+            Target::Own(port, own) => {
+                let Some(gone) = port.gone() else { return Settled::Own(port) };
+                if own.get().is_none()
+                    && let Some(join) = gone.own()
+                {
+                    let _ = own.set(join);
+                }
+                own.get().map_or(Settled::Dead, settled_join)
+            }
             Target::Facet(facet) => Settled::Facet(facet),
             Target::Import(held) => settled_entry(held.entry()),
             Target::Through(_) | Target::Dead(_) => Settled::Dead,
@@ -358,6 +365,14 @@ impl SendRight {
         }
     }
 
+    /// Puts messages that the port's dead owner had not read into its queue here.
+    pub(crate) fn adopt_again(&self, messages: VecDeque<Message>, after: &mut After) {
+        match &self.target {
+            Target::Own(port, _) => port.adopt_own(messages, after),
+            _ => messages.into_iter().for_each(|message| after.drop_later(message)),
+        }
+    }
+
     /// Whether naming it for the peer of `link` waits for nobody.
     pub(crate) fn is_simple_for(&self, link: &Arc<Link>) -> bool {
         match self.resolve().settled() {
@@ -410,11 +425,11 @@ impl SendRight {
 impl Clone for SendRight {
     fn clone(&self) -> Self {
         let target = match &self.target {
-            Target::Own(port) => {
+            Target::Own(port, own) => {
                 if port.task.check().is_ok() {
                     port.add_sender();
                 }
-                Target::Own(Arc::clone(port))
+                Target::Own(Arc::clone(port), own.clone())
             }
             Target::Facet(facet) => {
                 if facet.port.task.check().is_ok() {
@@ -438,7 +453,7 @@ impl Drop for SendRight {
     fn drop(&mut self) {
         // What a forked child inherited is not its own to give back.
         match &self.target {
-            Target::Own(port) if port.task.check().is_ok() => port.remove_sender(),
+            Target::Own(port, _) if port.task.check().is_ok() => port.remove_sender(),
             Target::Facet(facet) if facet.port.task.check().is_ok() => {
                 facet.port.remove_facet_sender(facet.id);
             }

@@ -107,9 +107,12 @@ impl Places {
         match self.journeys.get(&port).map(|journey| journey.place) {
             None => gone(&port.life()),
             Some(Place::With(life)) => gone(&life),
-            // A port only goes into one that is older, or never goes anywhere.
+            // A port only goes into one that is older, or never goes anywhere. A letter
+            // that a dead former task had to pass on is gone with what was in it.
             Some(Place::OnItsWay { from, to, accepted }) => {
-                self.is_over(to, by_ns) || (!accepted && gone(&from))
+                self.is_over(to, by_ns)
+                    || self.left_one_over(to, by_ns)
+                    || (!accepted && gone(&from))
             }
         }
     }
@@ -132,7 +135,8 @@ impl Places {
             Some(Place::With(life)) => Some(life).filter(|life| !killed(life)),
             Some(Place::OnItsWay { from, to, accepted }) => {
                 let went = accepted || !killed(&from);
-                (went && !self.is_over(to, u64::MAX)).then_some(from)
+                let lost = self.is_over(to, u64::MAX) || self.left_one_over(to, u64::MAX);
+                (went && !lost).then_some(from)
             }
         }
     }
@@ -186,6 +190,20 @@ mod tests {
         places.goes(1, PORT, MAIN, 1, true);
         places.ended(MAIN, 6);
         assert!(places.is_over(PORT, 6) && !places.is_over(PORT, 5));
+    }
+
+    #[test]
+    fn one_in_a_letter_that_a_dead_task_had_to_pass_on_may_be_dead() {
+        let (mut places, way) = (Places::default(), PortId::new(2, 1));
+        places.goes(2, way, MAIN, 1, true);
+        places.took(3, way, 1);
+        places.goes(1, PORT, way, 1, true);
+        assert!(!places.is_over(PORT, 9) && places.never_ended(PORT) == Some(1));
+        places.killed(2, 5);
+        assert!(places.is_over(PORT, 5) && !places.is_over(PORT, 4));
+        assert_eq!(places.never_ended(PORT), None);
+        places.took(3, PORT, 1);
+        assert!(!places.is_over(PORT, 9));
     }
 
     #[test]

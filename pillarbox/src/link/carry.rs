@@ -127,7 +127,8 @@ impl Link {
         }
     }
 
-    fn load_all(
+    /// The same, as far as it can be; what was done is to be undone where it fails.
+    pub(crate) fn load_all(
         self: &Arc<Self>,
         message: &mut Message,
         deadline: Deadline,
@@ -426,8 +427,7 @@ impl Link {
                     // Released though its give came back: the giver had let go of it
                     // before it heard that the new holder is dead.
                     (RightKind::SendOnce, Some(sink)) if !export.given => {
-                        let told = Message::notification_of(Notification::SendOnceDied);
-                        sink.arrive_once(told, after);
+                        after.fire(SendOnceRight::own(sink.clone()), Notification::SendOnceDied);
                     }
                     _ => {}
                 }

@@ -16,6 +16,7 @@ use abi::frame::{Attached, HEADER_BYTES, Header, Kind, flag};
 use abi::right::{Kind as RightKind, RightRef};
 use rights::moving::{Following, Next};
 
+use super::again::Again;
 use super::entry::{Entry, Imported};
 use super::{Join, Joined, Link};
 use crate::message::{Body, Descriptor, Message, Notification, Right};
@@ -35,13 +36,6 @@ pub(crate) struct Follow {
     sent: AtomicU64,
     /// What the old owner died without having read.
     unread: Mutex<VecDeque<Message>>,
-}
-
-/// A message that a dead owner had not read, to be sent to the new one.
-#[derive(Debug)]
-pub(super) struct Again {
-    entry: Arc<Entry>,
-    message: Message,
 }
 
 /// Where the rights of one entry lead since its port went away.
@@ -94,9 +88,15 @@ impl Join {
         }
         let dead = follow.old.is_dead();
         {
+            let marked = follow.marked();
+            let here = marked == Some(self.ticket);
+            let early = !here && follow.old.forget_early(self, after);
             let mut state = lock(&follow.state);
-            match follow.marked() {
-                Some(ticket) if ticket == self.ticket => state.looked(),
+            if early {
+                state.refused();
+            }
+            match marked {
+                Some(_) if here => state.looked(),
                 _ if follow.is_live() && !dead => state.came_back(),
                 _ => state.ended(),
             }
@@ -127,10 +127,16 @@ impl Join {
             self.settle(joined, after);
             return;
         };
-        let again = {
-            let mut state = lock(&follow.state);
-            state.joined(follow.sent.load(Ordering::Relaxed), have)
+        let sent = follow.sent.load(Ordering::Relaxed);
+        let joined = if have >= sent {
+            joined
+        } else {
+            match follow.old.keep_early(self, joined, have) {
+                Ok(()) => return,
+                Err(joined) => joined,
+            }
         };
+        let again = lock(&follow.state).joined(sent, have);
         if self.following() != Some(Following::Joined) {
             self.settle(Joined::Dead, after);
             return;
@@ -141,10 +147,11 @@ impl Join {
         }
         match &joined {
             Joined::Send(held) => {
-                let entry = held.entry();
-                let to = |message| Again { entry: Arc::clone(entry), message };
-                entry.link.keep_again(unread.into_iter().map(to), after);
+                let to = |message| Again { to: held.clone(), message };
+                held.entry().link.keep_again(unread.into_iter().map(to), after);
             }
+            // The port has come to us: into its own queue, before anything sent now.
+            Joined::Own(right) => right.adopt_again(unread, after),
             _ => unread.into_iter().for_each(|message| after.drop_later(message)),
         }
         self.settle(joined, after);
@@ -259,42 +266,6 @@ impl Link {
         let entry = lock(&self.imports).get(&slot.index).and_then(Imported::held).cloned();
         if let Some(entry) = entry.filter(|entry| entry.slot == slot) {
             self.release_moved(&entry);
-        }
-    }
-
-    fn keep_again(self: &Arc<Self>, all: impl Iterator<Item = Again>, after: &mut After) {
-        let mut again = lock(&self.again);
-        again.extend(all);
-        if !again.is_empty() {
-            self.has_again.store(true, Ordering::Relaxed);
-            after.send_again(self);
-        }
-    }
-
-    /// Whether something goes before what is sent now.
-    pub(super) fn has_again(&self) -> bool {
-        self.has_again.load(Ordering::Relaxed)
-    }
-
-    /// Sends what dead owners had not read, as far as there is room.
-    pub(crate) fn push_again(self: &Arc<Self>) {
-        loop {
-            let Some(next) = lock(&self.again).pop_front() else {
-                self.has_again.store(false, Ordering::Relaxed);
-                return;
-            };
-            let Again { entry, message } = next;
-            if message.accepted.is_some() {
-                lock(&entry.import).left = true;
-            }
-            match self.send_at_once(&entry, message) {
-                Ok(()) => {}
-                Err(Some(message)) => {
-                    lock(&self.again).push_front(Again { entry, message });
-                    return;
-                }
-                Err(None) => {}
-            }
         }
     }
 

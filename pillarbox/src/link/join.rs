@@ -417,13 +417,17 @@ fn reply_died(mut watch: Watch, after: &mut After) {
     watch.see(ReplyState::Gone(Gone::Died), after);
 }
 
+/// What was claimed, and the claim itself where it is kept.
+type Claimed = (RightKind, Option<Arc<Join>>);
+
 /// The claims of one link.
 #[derive(Debug, Default)]
 pub(crate) struct Joins {
     open: HashMap<(TaskId, Ticket), Weak<Join>>,
     /// A right may be dropped while its claim is open; what it was stays known,
-    /// so that the answer can be given back.
-    kinds: HashMap<(TaskId, Ticket), RightKind>,
+    /// so that the answer can be given back. The claim itself is kept where messages
+    /// went before it: its owner may be dead, and they are to be sent again.
+    kinds: HashMap<(TaskId, Ticket), Claimed>,
     waiting: VecDeque<Arc<Join>>,
     ended: bool,
 }
@@ -439,7 +443,9 @@ impl Joins {
         for join in self.waiting.drain(..) {
             join.fail(false, after);
         }
-        self.kinds.clear();
+        for (_, kept) in std::mem::take(&mut self.kinds).into_values() {
+            kept.into_iter().for_each(|join| after.let_join_go(join));
+        }
     }
 }
 
@@ -485,7 +491,7 @@ impl Link {
             join.fail(false, after);
             return;
         }
-        joins.kinds.insert(key, join.kind);
+        joins.kinds.insert(key, (join.kind, None));
         joins.open.insert(key, Arc::downgrade(&join));
         drop(joins);
         let no_slot = Slot { index: 0, generation: 0 };
@@ -493,8 +499,18 @@ impl Link {
         let mut words = join.giver.encode().to_vec();
         if let Some(sent) = join.claims_with() {
             words.extend_from_slice(&sent.to_le_bytes());
+            if sent > 0
+                && let Some((_, kept)) = lock(&self.joins).kinds.get_mut(&key)
+            {
+                *kept = Some(Arc::clone(&join));
+            }
         }
         self.say(header, &words);
+        if join.follows_port() {
+            // The owner's threads may all be busy, and perhaps nobody waits here: whoever
+            // looks at the right finds where it leads all the same.
+            self.ring_awake();
+        }
         join.note_claimed(self, after);
     }
 
@@ -505,12 +521,12 @@ impl Link {
         giver: TaskId,
         ticket: Ticket,
         after: &mut After,
-    ) -> Option<(RightKind, Weak<Join>)> {
+    ) -> Option<(RightKind, Option<Arc<Join>>)> {
         let (answered, next) = {
             let mut joins = lock(&self.joins);
             let join = joins.open.remove(&(giver, ticket))?;
-            let kind = joins.kinds.remove(&(giver, ticket))?;
-            ((kind, join), joins.waiting.pop_front())
+            let (kind, kept) = joins.kinds.remove(&(giver, ticket))?;
+            ((kind, kept.or_else(|| join.upgrade())), joins.waiting.pop_front())
         };
         if let Some(next) = next {
             self.claim(next, after);

@@ -12,6 +12,8 @@
 //! | [`exports`] | what we export to the peer: slots, and where each leads   |
 //! | [`entry`] | one right of ours to a port of the peer's                |
 //! | [`follow`]| a right of ours whose port has gone to another task      |
+//! | [`again`] | what its dead owner had not read, on its way to the new one |
+//! | [`early`] | what its new owner said before we knew why               |
 //! | [`moving`]| what the writing side does for ports that move          |
 //! | [`room`]  | hearing once that a port of the peer's has room          |
 //! | [`join`]  | a right another task gave us, not yet confirmed          |
@@ -27,11 +29,13 @@
 //! `imports` or `exports`, then a port, then `out`. No right and no message is
 //! dropped under a lock: what falls away is collected and dropped after.
 
+mod again;
 mod backlog;
 mod bagged;
 mod carry;
 mod chain;
 mod charge;
+mod early;
 mod entry;
 mod exports;
 mod follow;
@@ -49,7 +53,7 @@ mod spilled;
 mod take;
 mod words;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -72,8 +76,9 @@ pub(crate) use self::inn::{From, Inn, Turn};
 pub(crate) use self::join::{Join, Joined};
 pub(crate) use self::posting::Posting;
 
+use self::again::AgainQueue;
+use self::early::Early;
 use self::exports::Exported;
-use self::follow::Again;
 use self::join::Joins;
 use self::out::Out;
 use self::reply::Watches;
@@ -149,12 +154,14 @@ pub(crate) struct Link {
     joins: Mutex<Joins>,
     /// Rights of ours whose ports went from the peer to others.
     follows: Mutex<Vec<Weak<Join>>>,
+    /// What their new owners said that we do not know of the peer yet.
+    early: Mutex<Early>,
     /// Ports that went to the peer.
     went: Mutex<Vec<Weak<PortCore>>>,
     /// Ports that came from the peer.
     bags: Mutex<HashMap<Ticket, Arc<Adopted>>>,
     /// What dead owners had not read, to be sent here before anything else.
-    again: Mutex<VecDeque<Again>>,
+    again: Mutex<AgainQueue>,
     has_again: AtomicBool,
     status: Mutex<HashMap<u64, Arc<StatusCell>>>,
     /// Threads that wait for room, a place, or an answer on this link.
@@ -213,6 +220,7 @@ impl Link {
             imports: Mutex::default(),
             joins: Mutex::default(),
             follows: Mutex::default(),
+            early: Mutex::default(),
             bags: Mutex::default(),
             went: Mutex::default(),
             again: Mutex::default(),
@@ -448,6 +456,8 @@ impl Link {
         for join in self.salvage(after) {
             self.task.keep_until_settled(join);
         }
+        self.end_early(after);
+        self.end_again(after);
         self.end_spills();
         let what_was_out = lock(&self.exports).take_all();
         for (kind, sink) in what_was_out {

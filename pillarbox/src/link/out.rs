@@ -541,12 +541,14 @@ impl Link {
         }
     }
 
-    /// The same where the peer says that it is awake: its threads may be in user
-    /// code, and others depend on what it does with what was said.
+    /// The same where no thread of the peer's says that it sleeps: they may all be in
+    /// user code, its bell may be used up, and others depend on what it does with what
+    /// was said.
     pub(crate) fn ring_awake(&self) {
         shm::full_fence(); // pairs: lane.sleep
-        if self.peer.sleep() == Sleep::Awake {
-            self.ring_now();
+        match self.peer.sleep() {
+            Sleep::Awake | Sleep::Bell(_) => self.ring_now(),
+            Sleep::Asleep(_) => {}
         }
     }
 

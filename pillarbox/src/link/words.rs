@@ -86,7 +86,7 @@ impl Link {
                 let (_, join) = self
                     .claim_answered(task_of(body)?, Ticket(header.tag), &mut turn.after)
                     .ok_or(Offence::AnswerUnasked)?;
-                turn.refused.extend(join.upgrade());
+                turn.refused.extend(join);
                 Ok(())
             }
             Kind::Status => {
@@ -178,10 +178,9 @@ impl Link {
         let (kind, join) =
             self.claim_answered(giver, ticket, &mut turn.after).ok_or(Offence::AnswerUnasked)?;
         if once != (kind == RightKind::SendOnce) {
-            turn.refused.extend(join.upgrade());
+            turn.refused.extend(join);
             return Err(Offence::RightKind);
         }
-        let join = join.upgrade();
         match kind {
             RightKind::Send => {
                 let held = match self.learn(slot) {
@@ -193,7 +192,10 @@ impl Link {
                     }
                 };
                 match join {
-                    Some(join) => join.follow_joined(Joined::Send(held), have, &mut turn.after),
+                    Some(join) => {
+                        join.follow_joined(Joined::Send(held), have, &mut turn.after);
+                        turn.after.let_join_go(join);
+                    }
                     // The right was dropped meanwhile: it goes home at once.
                     None => turn.rights.push(SendRight::import(held)),
                 }

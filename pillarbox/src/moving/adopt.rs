@@ -155,12 +155,12 @@ impl Link {
         };
         turn.bags_open -= 1;
         read?;
-        let ((passport, turns), over) = {
+        let ((passport, turns), promises, over) = {
             let mut state = lock(&adopted.state);
             state.here = true;
-            (state.passport, state.is_over())
+            (state.passport, state.promises, state.is_over())
         };
-        port.go_on_as(&passport, turns);
+        port.go_on_as(&passport, promises, turns);
         if over {
             self.bags().remove(&ticket);
         }

@@ -135,6 +135,7 @@ impl Adopted {
         if let Err(offence) = link.say_answer(refused, &self.giver.encode()) {
             link.fault(offence);
         }
+        link.ring_awake();
     }
 
     /// A right whose old owner is dead is out no more once it is answered.

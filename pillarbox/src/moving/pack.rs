@@ -305,20 +305,29 @@ impl Pack {
                 .collect::<std::collections::HashMap<_, _>>()
                 .into(),
             charges: Default::default(),
-            own: Arc::clone(&own),
+            own: Some(Arc::clone(&own)).into(),
+            own_ticket: self.own,
             own_ended: Default::default(),
+            relays: Default::default(),
             parked: Default::default(),
         });
         own.speak_to(&gone);
         state.go(after, &own);
+        if state.has_promises() {
+            gone.begin_to_relay();
+        }
         self.port.set_gone(gone);
         link.note_went(&self.port);
         if link.is_dead() {
             // It may have been buried before we noted what went to it.
             after.owner_died(&self.port);
         }
-        after.join(own);
         link.bagged_shown(self.kept.iter().filter(|(_, load)| load.count() > 0).count());
+        if state.has_no_senders() {
+            self.port.let_go_of_own(after);
+        } else {
+            after.join(own);
+        }
         for (number, via, _) in &self.listed {
             if let Some((peer, slot)) = state.board_of(*number, *via) {
                 // Whoever is to follow may have all threads busy, and others wait.

@@ -1,5 +1,6 @@
 //! What a port does when its receive right goes to another task, or comes here.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
 
@@ -33,6 +34,13 @@ impl PortCore {
 
     pub(crate) fn set_gone(&self, gone: Arc<Gone>) {
         let _ = self.gone.set(gone);
+    }
+
+    /// Where the port has gone, our own rights have nothing more to follow for.
+    pub(crate) fn let_go_of_own(&self, after: &mut After) {
+        if let Some(gone) = self.gone() {
+            gone.let_go_of_own(after);
+        }
     }
 
     pub(crate) const fn state(&self) -> &std::sync::Mutex<PortState> {
@@ -104,12 +112,20 @@ impl PortCore {
     /// told by us.
     pub(crate) fn new_owner_died(&self, after: &mut After) {
         let mut state = lock(&self.state);
-        for (_, board) in state.boards.drain() {
+        let boards: Vec<_> = state.boards.drain().map(|(_, board)| board).collect();
+        for board in boards {
+            let _ = state.senders.remove();
             let Some(link) = board.link.upgrade() else { continue };
             let life = Life { generation: board.slot.generation, state: State::Dead };
             link.own_page().set_life(board.slot.index, life);
             link.own_page().bump_change();
             after.look(link, board.slot);
+        }
+        if state.has_no_senders() {
+            self.let_go_of_own(after);
+        }
+        if let Some(gone) = self.gone() {
+            gone.end_relay();
         }
     }
 
@@ -178,11 +194,31 @@ impl PortCore {
         state.note_asking(now_ns, after);
     }
 
-    /// What the last passport before the move said.
-    pub(crate) fn go_on_as(&self, passport: &Passport, turns: u64) {
+    /// A promise that came with the port is broken by the death of an owner before
+    /// us. Where the port has gone on, its new owner counts it too, and hears it from
+    /// us.
+    pub(crate) fn promise_died(&self, after: &mut After) {
+        self.arrive_once(Message::notification_of(Notification::SendOnceDied), after);
+    }
+
+    /// Messages of our own to a port that came here, which a dead owner had not read.
+    /// Nobody else has them.
+    pub(crate) fn adopt_own(&self, messages: VecDeque<Message>, after: &mut After) {
+        for mut message in messages {
+            for ended in message.break_circles(self) {
+                after.drop_later(Message::default().with_right(ended));
+            }
+            message.sender = Some(self.task.own_identity());
+            self.adopt(message, &Origin::default(), after);
+        }
+    }
+
+    /// What the last passport before the move said, and how many of the promises in
+    /// it are still out.
+    pub(crate) fn go_on_as(&self, passport: &Passport, promises: u64, turns: u64) {
         let mut state = lock(&self.state);
         state.queue.go_on_from(turns, passport.dropped);
-        state.once = passport.promises;
+        state.once = promises;
     }
 
     /// Raises what one holder may send by what it sends again.
@@ -197,6 +233,26 @@ impl PortCore {
 }
 
 impl PortState {
+    /// Whether neither we nor a peer can send here.
+    pub(crate) const fn has_no_senders(&self) -> bool {
+        self.senders.count() == 0
+    }
+
+    /// Whether promises of a message are out.
+    pub(crate) const fn has_promises(&self) -> bool {
+        self.once > 0
+    }
+
+    /// A promise has ended, and what came of it, if anything did, is here.
+    pub(super) fn promise_ended(&mut self, gone: Option<&Arc<Gone>>) {
+        self.once = self.once.saturating_sub(1);
+        if self.once == 0
+            && let Some(gone) = gone
+        {
+            gone.end_relay();
+        }
+    }
+
     pub(crate) fn passport(&self) -> (Passport, u64) {
         let capacity = match self.queue.window.capacity() {
             Capacity::Rendezvous => 0,
@@ -324,17 +380,6 @@ impl PortState {
         let told = self.senders.remove();
         if told == NoSenders::Fires {
             self.tell_no_senders(told, after);
-        }
-    }
-
-    /// A promise that came with the port is broken by its holder's death.
-    pub(crate) fn promise_died(&mut self, after: &mut After) {
-        self.once = self.once.saturating_sub(1);
-        if self.alive {
-            let message = Message::notification_of(Notification::SendOnceDied);
-            let label = message.label();
-            self.queue.enter_beyond(message);
-            self.wake_for(label, after);
         }
     }
 }

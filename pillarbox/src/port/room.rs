@@ -21,9 +21,9 @@ impl PortCore {
                 state.queue.window.watch(OWN);
                 state.tell_room(&mut after);
                 before
-            } else if let Some(gone) = self.gone() {
+            } else if let Some(own) = self.gone().and_then(|gone| gone.own()) {
                 // It went to another task since this was looked up.
-                gone.own().watch_room(to, &mut after)
+                own.watch_room(to, &mut after)
             } else {
                 after.fire(to, Notification::DeadName);
                 None

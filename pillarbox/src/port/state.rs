@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
-use abi::Slot;
+use abi::{Slot, Ticket};
 use rights::port::{Lent, Port as Queue, Taken};
 use rights::queue::{Label, Labelled, Spot};
 use rights::senders::{NoSenders, Senders};
@@ -14,7 +14,7 @@ use super::spilling::OwnQueued;
 use super::{PortCore, PortOptions};
 use crate::core::TaskCore;
 use crate::error::SendFailure;
-use crate::link::{Charge, Join, Link};
+use crate::link::{Charge, Join, Joined, Link};
 use crate::message::{Message, Notification};
 use crate::moving::gone::Gone;
 use crate::right::{SendOnceRight, SendRight};
@@ -126,6 +126,8 @@ pub(crate) struct After {
     pub(super) dropped: Vec<Message>,
     pub(super) refused: Vec<Message>,
     pub(super) let_go: Vec<SendOnceRight>,
+    joins_let_go: Vec<Arc<Join>>,
+    joined_dropped: Vec<Joined>,
     /// What messages that were passed on counted against their senders.
     charges: Vec<Charge>,
     /// Peers that must read what was said, whatever their threads are doing.
@@ -138,6 +140,7 @@ pub(crate) struct After {
     ask_rooms: Vec<(SendRight, SendOnceRight)>,
     again: Vec<Arc<Link>>,
     forwards: Vec<Arc<Gone>>,
+    ended_out: Vec<(Arc<Gone>, Ticket)>,
     armed: Vec<(Arc<PortCore>, SendOnceRight)>,
     followers_gone: Vec<Arc<PortCore>>,
     promises_died: Vec<Arc<PortCore>>,
@@ -164,6 +167,16 @@ impl After {
         self.joins.push(join);
     }
 
+    /// Nobody has a right any more that this would follow for.
+    pub(crate) fn let_join_go(&mut self, join: Arc<Join>) {
+        self.joins_let_go.push(join);
+    }
+
+    /// An answer to a claim that came to nothing.
+    pub(crate) fn drop_joined(&mut self, joined: Joined) {
+        self.joined_dropped.push(joined);
+    }
+
     /// Somebody wants to hear of the end of a right that follows its port.
     pub(crate) fn watch(&mut self, join: Arc<Join>, to: SendOnceRight) {
         self.watches.push((join, to));
@@ -182,6 +195,11 @@ impl After {
     /// Drops a right later, if there is one.
     pub(crate) fn let_go_of(&mut self, right: Option<SendOnceRight>) {
         self.let_go.extend(right);
+    }
+
+    /// A right to a port that has gone is out no more.
+    pub(crate) fn end_out(&mut self, gone: Arc<Gone>, ticket: Ticket) {
+        self.ended_out.push((gone, ticket));
     }
 
     /// Messages for a port that has gone wait to be named.
@@ -272,6 +290,9 @@ impl After {
         for (right, made) in self.no_senders {
             right.notify_with(Notification::NoSenders, made);
         }
+        for (gone, ticket) in self.ended_out {
+            gone.push_ended(ticket);
+        }
         for gone in self.forwards {
             gone.push_parked();
         }
@@ -285,7 +306,7 @@ impl After {
         }
         for port in self.promises_died {
             let mut after = After::default();
-            lock(port.state()).promise_died(&mut after);
+            port.promise_died(&mut after);
             after.run();
         }
         for port in self.followers_gone {
@@ -323,6 +344,8 @@ impl After {
             kernel::serve(&port);
         }
         drop(self.let_go);
+        drop(self.joins_let_go);
+        drop(self.joined_dropped);
         drop(self.charges);
         if let Some(task) = self.tell {
             task.tell_pollers();
