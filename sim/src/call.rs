@@ -80,9 +80,7 @@ impl World {
         for (peer, slot) in self.places_of_call(me, promise) {
             let board = &mut self.outbound(me, peer).board;
             board.set(slot, call.state().on_board(), call.room());
-            if !self.is(Fault::WithdrawalUntold) {
-                self.say(me, peer, about(Kind::Look, slot, 0));
-            }
+            self.say(me, peer, about(Kind::Look, slot, 0));
             if ends && let Some(link) = self.tasks[me].link(peer) {
                 let _ = link.exports.consume(slot);
             }
@@ -169,16 +167,13 @@ impl World {
         if export.given {
             return Ok(());
         }
-        let (lost, blamed) = (self.is(Fault::PartLost), self.is(Fault::LatePartBlamed));
+        let lost = self.is(Fault::PartLost);
         let call = self.tasks[me].calls.get_mut(&export.port.promise);
         let Some(call) = call.filter(|_| export.port.is_call()) else {
             return Err(Offence::PartBeyondRoom);
         };
         let mut part = *call;
-        let comes = part.part(frame.header.tag, frame.rest.len() as u64)?;
-        if comes == Comes::Late && blamed {
-            return Err(Offence::PartBeyondRoom);
-        }
+        let _ = part.part(frame.header.tag, frame.rest.len() as u64)?;
         if !lost {
             *call = part;
         }

@@ -70,14 +70,10 @@ pub enum Fault {
     NotArmedAnew,
     /// The answer to a call that was withdrawn is taken.
     LateIsKept,
-    /// Who holds a reply right is not told that its caller changed its mind.
-    WithdrawalUntold,
     /// The slot of a withdrawn call ends at once, though its use may be on the way.
     WithdrawnSlotEnds,
     /// The slot of the next holder is born without what the caller wants.
     BornWithoutState,
-    /// A part of an answer that crosses the withdrawal is blamed.
-    LatePartBlamed,
     /// Parts of answers are not kept.
     PartLost,
     /// A second message is left before the first was taken.
@@ -103,7 +99,7 @@ pub enum Fault {
 impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own.
-    pub const BY_CHANCE: [Fault; 45] = [
+    pub const BY_CHANCE: [Fault; 43] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,
         Fault::DeadLaneUnread,
@@ -135,10 +131,8 @@ impl Fault {
         Fault::RelayedUnbroken,
         Fault::NotArmedAnew,
         Fault::LateIsKept,
-        Fault::WithdrawalUntold,
         Fault::WithdrawnSlotEnds,
         Fault::BornWithoutState,
-        Fault::LatePartBlamed,
         Fault::PartLost,
         Fault::LeftTwice,
         Fault::TakenUnsaid,
