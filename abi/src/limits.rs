@@ -59,12 +59,14 @@ pub const LINK_QUEUED_BYTES_MIN: u64 =
 /// wait, so that none can fill our descriptor table.
 pub const DESCRIPTOR_CHARGE: u64 = 64 * 1024;
 
-/// Packets with descriptors that may wait for the frame that owns them.
-pub const DESCRIPTORS_WAITING: usize = 64;
+/// Descriptors that may wait for the frame that owns them, and packets with them: as
+/// many as a window lets be on their way ([`DESCRIPTOR_CHARGE`]), and 64 for boards and
+/// other memory that is offered meanwhile.
+pub const DESCRIPTORS_WAITING: usize = (LINK_QUEUED_BYTES / DESCRIPTOR_CHARGE) as usize + 64;
 
 /// Packets with descriptors of messages in bags that may wait for their bag: a port
 /// with more such messages does not move. Of who sends more the oldest are lost.
-pub const BAG_DESCRIPTORS_WAITING: usize = 4 * DESCRIPTORS_WAITING;
+pub const BAG_DESCRIPTORS_WAITING: usize = 256;
 
 /// Bytes of a window that messages to unbounded ports leave to others: beyond it
 /// they are spilled, and calls over the same link go on.

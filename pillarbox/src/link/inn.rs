@@ -254,7 +254,8 @@ impl Link {
                 {
                     let number = u32::from_le_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
                     inn.packets.push_back(Packet { number, descriptors, lost });
-                    if inn.packets.len() > limits::DESCRIPTORS_WAITING {
+                    let all = inn.packets.iter().map(|packet| packet.descriptors.len().max(1));
+                    if all.sum::<usize>() > limits::DESCRIPTORS_WAITING {
                         return Err(Offence::DescriptorsUnowned);
                     }
                 }
