@@ -57,29 +57,63 @@ pub(crate) enum Settled<'a> {
     Dead,
 }
 
-/// Where the rights of an entry lead: its port may have gone to another task, and
-/// that one's to a third.
-fn settled_entry(entry: &Arc<Entry>) -> Settled<'_> {
-    let mut next = entry.moved().get();
-    while let Some(moved) = next {
-        match moved.join.result() {
-            None => return Settled::Joining(&moved.join),
-            Some(Joined::Send(held)) => return settled_entry(held.entry()),
-            Some(Joined::Own(right)) => return right.settled(),
-            Some(Joined::Back) => next = moved.next.get(),
-            Some(Joined::Once(..) | Joined::Dead) => return Settled::Dead,
-        }
-    }
-    Settled::Import(entry)
+/// A place on the way to where a right leads.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Right(&'a SendRight),
+    Entry(&'a Arc<Entry>),
+    Join(&'a Arc<Join>),
 }
 
-/// Where our own rights to a port that we gave away lead.
-fn settled_join(join: &Arc<Join>) -> Settled<'_> {
-    match join.result() {
-        None => Settled::Joining(join),
-        Some(Joined::Send(held)) => settled_entry(held.entry()),
-        Some(Joined::Own(right)) => right.settled(),
-        Some(_) => Settled::Dead,
+/// Goes from one place to the next until something is settled: a port may have gone
+/// to another task, and from that one to a third. Peers say where, and may lie: a way
+/// that leads back into itself leads nowhere.
+fn go_after(mut step: Step<'_>) -> Settled<'_> {
+    // A mark that is set anew after twice as many steps each time is met again in a
+    // circle, and in nothing else (Brent).
+    let (mut mark, mut steps, mut until): (Option<&Arc<Entry>>, u32, u32) = (None, 0, 1);
+    loop {
+        step = match step {
+            Step::Right(right) => match &right.target {
+                Target::Own(port, own) => {
+                    let Some(gone) = port.gone() else { return Settled::Own(port) };
+                    if own.get().is_none()
+                        && let Some(join) = gone.own()
+                    {
+                        let _ = own.set(join);
+                    }
+                    let Some(join) = own.get() else { return Settled::Dead };
+                    Step::Join(join)
+                }
+                Target::Facet(facet) => return Settled::Facet(facet),
+                Target::Import(held) => Step::Entry(held.entry()),
+                Target::Joining(join) => Step::Join(join),
+                Target::Through(_) | Target::Dead(_) => return Settled::Dead,
+            },
+            Step::Join(join) => match join.result() {
+                None => return Settled::Joining(join),
+                Some(Joined::Send(held)) => Step::Entry(held.entry()),
+                Some(Joined::Own(right)) => Step::Right(right),
+                Some(Joined::Once(..) | Joined::Back | Joined::Dead) => return Settled::Dead,
+            },
+            Step::Entry(entry) => {
+                if mark.is_some_and(|mark| Arc::ptr_eq(mark, entry)) {
+                    return Settled::Dead;
+                }
+                steps += 1;
+                if steps == until {
+                    (mark, steps, until) = (Some(entry), 0, until.saturating_mul(2));
+                }
+                let mut last = entry.moved().get();
+                while let Some(moved) = last
+                    && matches!(moved.join.result(), Some(Joined::Back))
+                {
+                    last = moved.next.get();
+                }
+                let Some(moved) = last else { return Settled::Import(entry) };
+                Step::Join(&moved.join)
+            }
+        };
     }
 }
 
@@ -155,26 +189,7 @@ impl SendRight {
 
     /// Where the right leads. One that a membrane holds is resolved first.
     pub(crate) fn settled(&self) -> Settled<'_> {
-        match &self.target {
-            Target::Own(port, own) => {
-                let Some(gone) = port.gone() else { return Settled::Own(port) };
-                if own.get().is_none()
-                    && let Some(join) = gone.own()
-                {
-                    let _ = own.set(join);
-                }
-                own.get().map_or(Settled::Dead, settled_join)
-            }
-            Target::Facet(facet) => Settled::Facet(facet),
-            Target::Import(held) => settled_entry(held.entry()),
-            Target::Through(_) | Target::Dead(_) => Settled::Dead,
-            Target::Joining(join) => match join.result() {
-                None => Settled::Joining(join),
-                Some(Joined::Send(held)) => settled_entry(held.entry()),
-                Some(Joined::Own(right)) => right.settled(),
-                Some(Joined::Once(..) | Joined::Back | Joined::Dead) => Settled::Dead,
-            },
-        }
+        go_after(Step::Right(self))
     }
 
     /// Sends `message` and gives away every right it carries.
@@ -389,6 +404,17 @@ impl SendRight {
             Settled::Own(port) => port.is_alive_anywhere(),
             settled @ Settled::Import(entry) => settled.follows() || !entry.is_dead(),
             Settled::Facet(_) | Settled::Dead => false,
+        }
+    }
+
+    /// The same for who found this entry dead: its peer may have hung up, and the
+    /// thread that buries it not have come so far.
+    pub(crate) fn leads_elsewhere_than(&self, found: Option<&Arc<Entry>>) -> bool {
+        match (self.settled(), found) {
+            (settled @ Settled::Import(entry), Some(found)) if Arc::ptr_eq(entry, found) => {
+                settled.follows()
+            }
+            _ => self.leads_elsewhere(),
         }
     }
 

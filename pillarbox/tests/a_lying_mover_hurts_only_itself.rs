@@ -440,6 +440,57 @@ fn who_says_that_a_port_went_where_it_did_not_keeps_nobody_beyond_a_deadline() {
     assert_eq!(failed.reason, SendFailure::Dead);
 }
 
+/// Says that a port of its own has gone to itself, and that it is where it was.
+#[test]
+fn circle_part() {
+    if !acting("circle_part") {
+        return;
+    }
+    let mut peer = Peer::of_parent();
+    peer.give_own_right(peer.slot("inbox"));
+    let (go, body) = peer.next();
+    let own = TaskId::decode(&body[go.extra as usize..]).unwrap();
+    let moved = Moved { ticket: Ticket(77), owner: own, address: peer.address };
+    peer.own.set_moved(OWN.index, &moved);
+    peer.own.set_life(OWN.index, Life { generation: OWN.generation, state: State::Moved });
+    peer.own.bump_change();
+    peer.say(Header::new(Kind::Look, OWN), &[]);
+    loop {
+        let (header, behind) = peer.next();
+        if header.kind == Kind::Claim {
+            let words = [&behind[..16], &u64::MAX.to_le_bytes()].concat();
+            peer.say(Header { tag: header.tag, ..Header::new(Kind::Joined, OWN) }, &words);
+            wait_for_the_end(&peer.socket);
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_port_that_leads_back_to_itself_leads_nowhere() {
+    if is_part() {
+        return;
+    }
+    let task = Task::new();
+    let inbox = task.port(Capacity::Bounded(8));
+    let child = act_with("circle_part", |_| ()).right("inbox", inbox.make_send().unwrap());
+    let mut child = Reaped(child.spawn_in(&task).unwrap());
+    let mut ready = inbox.receive(long()).unwrap();
+    let liar = ready.sender().unwrap().task;
+    let post = ready.take_rights().remove(0).into_send().unwrap();
+    post.send(Message::new(liar.encode()), long()).unwrap();
+    settled(
+        || {
+            let soon = Deadline::after(Duration::from_millis(20));
+            post.send(Message::new("where to?"), soon).map_err(|error| error.reason)
+        },
+        |sent| *sent == Err(SendFailure::Dead),
+    );
+    assert!(post.is_dead());
+    drop(post);
+    child.kill();
+}
+
 /// Takes a port and answers nobody who follows it; claims what is not its own.
 #[test]
 fn taker_part() {

@@ -192,11 +192,11 @@ fn look(
                     *place = Place::Leaving(entry, Box::new(posting));
                     continue;
                 }
-                Err(reason) => (reason, right.leads_elsewhere()),
+                Err(reason) => (reason, right.leads_elsewhere_than(posting.entry())),
             },
             Place::Leaving(_, posting) => match posting.attempt(message.as_mut()?)? {
                 Ok(()) => return Some(Ok(Done::Published)),
-                Err(reason) => (reason, right.leads_elsewhere()),
+                Err(reason) => (reason, right.leads_elsewhere_than(posting.entry())),
             },
         };
         if reason != SendFailure::Dead || !moved {

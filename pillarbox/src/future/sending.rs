@@ -194,8 +194,15 @@ impl Place {
     }
 }
 
-/// One look of a send on a send right. After `Some(Ok)` the message is gone,
-/// but for one to a peer, which is then published.
+/// What one look has found.
+enum Look {
+    Found(Option<Result<(), SendFailure>>),
+    /// Where to send it is known better now.
+    Again,
+}
+
+/// The looks of one poll of a send on a send right. After `Some(Ok)` the message is
+/// gone, but for one to a peer, which is then published.
 fn send(
     right: &SendRight,
     place: &mut Place,
@@ -203,10 +210,19 @@ fn send(
     waiter: &Arc<Waiter>,
 ) -> Option<Result<(), SendFailure>> {
     loop {
-        let result = look_once(right, place, message, waiter);
-        let moved = matches!(result, Some(Err(SendFailure::Dead))) && right.leads_elsewhere();
+        let found = loop {
+            if let Look::Found(found) = look_once(right, place, message, waiter) {
+                break found;
+            }
+        };
+        let tried = match place {
+            Place::Peer(posting) => posting.entry(),
+            _ => None,
+        };
+        let moved =
+            matches!(found, Some(Err(SendFailure::Dead))) && right.leads_elsewhere_than(tried);
         if !moved {
-            return result;
+            return found;
         }
         // The port went to another task: the right goes after it.
         place.leave(waiter);
@@ -218,52 +234,60 @@ fn look_once(
     place: &mut Place,
     message: &mut Message,
     waiter: &Arc<Waiter>,
-) -> Option<Result<(), SendFailure>> {
+) -> Look {
     if let Place::Joining(join) = place {
-        join.stand(waiter)?;
+        if join.stand(waiter).is_none() {
+            return Look::Found(None);
+        }
         *place = Place::Nowhere;
     }
     if message.is_barred() {
-        return Some(Err(SendFailure::Revoked));
+        return Look::Found(Some(Err(SendFailure::Revoked)));
     }
     match place {
-        Place::Joining(_) => None,
+        Place::Joining(_) => Look::Found(None),
         Place::Own(port, key, via) => {
             let before = (message.sender, message.badge, message.within.clone());
             match port.use_place(*key, *via, as_ours(message, &port.task)) {
                 Ok(()) => {
                     port.leave_place(*key);
                     *place = Place::Nowhere;
-                    Some(Ok(()))
+                    Look::Found(Some(Ok(())))
                 }
                 Err((reason, back)) => {
                     let (sender, badge, within) = before;
                     *message = Message { sender, badge, within, ..back };
-                    reason.map(Err)
+                    Look::Found(reason.map(Err))
                 }
             }
         }
-        Place::Peer(posting) => posting.attempt(message),
+        Place::Peer(posting) => Look::Found(posting.attempt(message)),
         Place::Nowhere => match right.settled() {
-            Settled::Own(port) => enter(port, None, place, message, waiter)
-                .or_else(|| send(right, place, message, waiter)),
-            Settled::Facet(facet) => enter(&facet.port, Some(facet.id), place, message, waiter)
-                .or_else(|| {
-                    if facet.is_timed() {
-                        // Somebody must be there when its time is over.
-                        let _ = facet.port.task.start_background();
+            Settled::Own(port) => match enter(port, None, place, message, waiter) {
+                None => Look::Again,
+                entered => Look::Found(entered),
+            },
+            Settled::Facet(facet) => {
+                match enter(&facet.port, Some(facet.id), place, message, waiter) {
+                    None => {
+                        if facet.is_timed() {
+                            // Somebody must be there when its time is over.
+                            let _ = facet.port.task.start_background();
+                        }
+                        Look::Again
                     }
-                    send(right, place, message, waiter)
-                }),
+                    entered => Look::Found(entered),
+                }
+            }
             Settled::Import(entry) => {
                 *place = Place::Peer(Box::new(Posting::to_port(entry, waiter)));
-                send(right, place, message, waiter)
+                Look::Again
             }
             Settled::Joining(join) => {
                 *place = Place::Joining(Arc::clone(join));
-                send(right, place, message, waiter)
+                Look::Again
             }
-            Settled::Dead => Some(Err(SendFailure::Dead)),
+            Settled::Dead => Look::Found(Some(Err(SendFailure::Dead))),
         },
     }
 }

@@ -46,6 +46,16 @@ pub(crate) struct Moved {
     pub(crate) next: OnceLock<Arc<Moved>>,
 }
 
+impl Drop for Moved {
+    fn drop(&mut self) {
+        // One after the other: it may have gone and come back any number of times.
+        let mut next = self.next.take();
+        while let Some(moved) = next.and_then(Arc::into_inner).as_mut() {
+            next = moved.next.take();
+        }
+    }
+}
+
 impl Join {
     /// The state of a right that follows its port.
     fn following(&self) -> Option<Following> {

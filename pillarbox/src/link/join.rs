@@ -5,6 +5,7 @@
 //! has answered, a send on the right waits, and says for whom. It may be given on
 //! meanwhile, as [`chain`](super::chain) says.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -409,7 +410,39 @@ impl Drop for Join {
         if self.task.check().is_ok() {
             self.forget_watchers();
         }
+        if let Some(result) = self.result.take() {
+            let_go_flat(result);
+        }
     }
+}
+
+thread_local! {
+    /// Rights that claims led to, while one such is being dropped.
+    static LATER: RefCell<Option<Vec<Joined>>> = const { RefCell::new(None) };
+}
+
+/// Drops what a claim led to: a right whose port may have gone on, with a claim of its
+/// own, and so on. One after the other: a long way would not find room on the stack.
+fn let_go_flat(result: Joined) {
+    let mut result = Some(result);
+    let first = LATER.try_with(|later| match &mut *later.borrow_mut() {
+        Some(list) => {
+            list.extend(result.take());
+            false
+        }
+        none => {
+            *none = Some(Vec::new());
+            true
+        }
+    });
+    if !matches!(first, Ok(true)) {
+        return;
+    }
+    while let Some(next) = result.take() {
+        drop(next);
+        result = LATER.with_borrow_mut(|later| later.as_mut().and_then(Vec::pop));
+    }
+    LATER.set(None);
 }
 
 /// The owner of a reply right is gone, or denies it.

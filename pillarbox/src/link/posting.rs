@@ -41,6 +41,11 @@ impl Posting {
         Posting::new(&entry.link, Some(Arc::clone(entry)), header, waiter)
     }
 
+    /// What it is on its way to, if that is a port.
+    pub(crate) fn entry(&self) -> Option<&Arc<Entry>> {
+        self.entry.as_ref()
+    }
+
     /// On a send-once right.
     pub(crate) fn once(link: &Arc<Link>, slot: Slot, waiter: &Arc<Waiter>) -> Self {
         Posting::new(link, None, Header::new(Kind::Message, slot), waiter)
