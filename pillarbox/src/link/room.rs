@@ -36,22 +36,24 @@ impl Entry {
     #[must_use = "what was replaced speaks when it is dropped"]
     pub(crate) fn watch_room(&self, to: SendOnceRight) -> Option<SendOnceRight> {
         let mut after = After::default();
-        let before = {
+        let (before, new) = {
             let mut asked = lock(&self.room.state);
             if asked.dead {
                 after.fire(to, Notification::DeadName);
-                None
+                (None, false)
             } else {
                 asked.requests += 1;
                 let request = asked.requests;
                 let before = asked.to.replace((request, to));
-                if asked.open.is_none() {
-                    asked.open = Some(request);
-                    let _ = self.say(Header::new(Kind::Watch, self.slot));
-                }
-                before.map(|(_, to)| to)
+                let new = asked.open.is_none();
+                asked.open.get_or_insert(request);
+                (before.map(|(_, to)| to), new)
             }
         };
+        if new {
+            // Without the lock: who holds that of the lane may come for this one.
+            let _ = self.say(Header::new(Kind::Watch, self.slot));
+        }
         self.look(&mut after);
         after.run();
         // No thread of ours waits for the peer, whose own may all be busy.
@@ -66,19 +68,25 @@ impl Entry {
 
     /// The peer says that there is room.
     pub(super) fn take_room(&self, after: &mut After) {
-        let mut asked = lock(&self.room.state);
-        let open = asked.open.take();
-        match asked.to.take() {
-            Some((request, to)) if open == Some(request) => {
-                after.fire(to, Notification::SendPossible);
+        let again = {
+            let mut asked = lock(&self.room.state);
+            let open = asked.open.take();
+            match asked.to.take() {
+                Some((request, to)) if open == Some(request) => {
+                    after.fire(to, Notification::SendPossible);
+                    false
+                }
+                // It is the answer to an earlier request. There was room then.
+                Some((request, to)) => {
+                    asked.open = Some(request);
+                    asked.to = Some((request, to));
+                    true
+                }
+                None => false,
             }
-            // It is the answer to an earlier request. There was room then.
-            Some((request, to)) => {
-                asked.open = Some(request);
-                asked.to = Some((request, to));
-                let _ = self.say(Header::new(Kind::Watch, self.slot));
-            }
-            None => {}
+        };
+        if again {
+            let _ = self.say(Header::new(Kind::Watch, self.slot));
         }
     }
 
