@@ -60,9 +60,9 @@ pub const LINK_QUEUED_BYTES_MIN: u64 =
 pub const DESCRIPTOR_CHARGE: u64 = 64 * 1024;
 
 /// Descriptors that may wait for the frame that owns them, and packets with them: as
-/// many as a window lets be on their way ([`DESCRIPTOR_CHARGE`]), and 64 for boards and
-/// other memory that is offered meanwhile.
-pub const DESCRIPTORS_WAITING: usize = (LINK_QUEUED_BYTES / DESCRIPTOR_CHARGE) as usize + 64;
+/// many as a window lets be on their way ([`DESCRIPTOR_CHARGE`]), and as many again for
+/// boards and other memory that is offered meanwhile.
+pub const DESCRIPTORS_WAITING: usize = 2 * (LINK_QUEUED_BYTES / DESCRIPTOR_CHARGE) as usize;
 
 /// Packets with descriptors of messages in bags that may wait for their bag: a port
 /// with more such messages does not move. Of who sends more the oldest are lost.
