@@ -197,7 +197,15 @@ impl Entry {
 
     /// Why nothing can be sent here any more.
     pub(crate) fn failure(&self) -> SendFailure {
-        if self.is_revoked() { SendFailure::Revoked } else { SendFailure::Dead }
+        if self.is_revoked() {
+            return SendFailure::Revoked;
+        }
+        if self.has_moved() {
+            // The right goes after its port.
+            return SendFailure::Dead;
+        }
+        // The link may have ended since it was looked at.
+        self.link.end().map_or(SendFailure::Dead, |end| end.as_send_failure())
     }
 
     fn slot_is_dead(&self) -> bool {
