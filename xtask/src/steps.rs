@@ -19,7 +19,11 @@ const CROSS: &str = "aarch64-unknown-linux-gnu";
 
 /// Every step, in the order in which they run: what is quick to fail first.
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: "format", about: "cargo fmt --all --check, also for fuzz/", run: format },
+    Step {
+        name: "format",
+        about: "cargo fmt --all --check, also for fuzz/ and bench/peers/",
+        run: format,
+    },
     Step {
         name: "lint",
         about: "cargo clippy --workspace --all-targets, warnings are errors",
@@ -71,8 +75,10 @@ fn format(bench: &mut Bench) -> Ending {
     }
     let mut command = bench.cargo("fmt --all --check");
     bench.must(&mut command)?;
-    let mut command = bench.cargo("fmt --manifest-path fuzz/Cargo.toml --check");
-    bench.must(&mut command)?;
+    for outside in ["fuzz", "bench/peers"] {
+        let words = format!("fmt --manifest-path {outside}/Cargo.toml --check");
+        bench.must(&mut bench.cargo(&words))?;
+    }
     passed()
 }
 
