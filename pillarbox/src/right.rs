@@ -398,23 +398,17 @@ impl SendRight {
     }
 
     /// Whether the port of a send that found it gone has gone to another task.
-    pub(crate) fn leads_elsewhere(&self) -> bool {
+    /// Where it was `found` on this entry, the same entry is no other place: its peer
+    /// may have hung up, and the thread that buries it not have come so far.
+    pub(crate) fn leads_elsewhere(&self, found: Option<&Arc<Entry>>) -> bool {
         match self.settled() {
             Settled::Joining(_) => true,
             Settled::Own(port) => port.is_alive_anywhere(),
-            settled @ Settled::Import(entry) => settled.follows() || !entry.is_dead(),
-            Settled::Facet(_) | Settled::Dead => false,
-        }
-    }
-
-    /// The same for who found this entry dead: its peer may have hung up, and the
-    /// thread that buries it not have come so far.
-    pub(crate) fn leads_elsewhere_than(&self, found: Option<&Arc<Entry>>) -> bool {
-        match (self.settled(), found) {
-            (settled @ Settled::Import(entry), Some(found)) if Arc::ptr_eq(entry, found) => {
-                settled.follows()
+            settled @ Settled::Import(entry) => {
+                let same = found.is_some_and(|found| Arc::ptr_eq(entry, found));
+                settled.follows() || !same && !entry.is_dead()
             }
-            _ => self.leads_elsewhere(),
+            Settled::Facet(_) | Settled::Dead => false,
         }
     }
 

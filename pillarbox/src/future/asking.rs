@@ -36,7 +36,7 @@ impl Future for StatusFuture<'_> {
             loop {
                 if let Some(question) = asked {
                     let answer = question.look(waiter)?;
-                    if answer != Err(StatusError::Dead) || !right.leads_elsewhere() {
+                    if answer != Err(StatusError::Dead) || !right.leads_elsewhere(None) {
                         return Some(answer);
                     }
                     // The port went to another task meanwhile: that one knows.

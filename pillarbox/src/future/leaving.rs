@@ -159,7 +159,7 @@ fn look(
                 Settled::Own(port) => match leave_own(message, accepted, |message, to| {
                     port.leave_own(None, message, to)
                 })? {
-                    Err(SendFailure::Dead) if right.leads_elsewhere() => continue,
+                    Err(SendFailure::Dead) if right.leads_elsewhere(None) => continue,
                     left => return Some(left.map(Done::Left)),
                 },
                 Settled::Facet(facet) => {
@@ -192,11 +192,11 @@ fn look(
                     *place = Place::Leaving(entry, Box::new(posting));
                     continue;
                 }
-                Err(reason) => (reason, right.leads_elsewhere_than(posting.entry())),
+                Err(reason) => (reason, right.leads_elsewhere(posting.entry())),
             },
             Place::Leaving(_, posting) => match posting.attempt(message.as_mut()?)? {
                 Ok(()) => return Some(Ok(Done::Published)),
-                Err(reason) => (reason, right.leads_elsewhere_than(posting.entry())),
+                Err(reason) => (reason, right.leads_elsewhere(posting.entry())),
             },
         };
         if reason != SendFailure::Dead || !moved {

@@ -219,8 +219,7 @@ fn send(
             Place::Peer(posting) => posting.entry(),
             _ => None,
         };
-        let moved =
-            matches!(found, Some(Err(SendFailure::Dead))) && right.leads_elsewhere_than(tried);
+        let moved = matches!(found, Some(Err(SendFailure::Dead))) && right.leads_elsewhere(tried);
         if !moved {
             return found;
         }
