@@ -31,7 +31,7 @@ use rows::{Effort, Part, Peer, command};
 #[derive(Debug, Parser)]
 #[command(name = "peers", version)]
 struct Line {
-    /// Under two minutes in all.
+    /// Short slices: enough for a figure.
     #[arg(long, conflicts_with = "full")]
     quick: bool,
     /// As long as it takes.
