@@ -11,6 +11,7 @@
 //! | [`program`]   | programs that prove something: sim, chaos, hostile      |
 //! | [`exhaustive`]| every sequence of operations up to a length             |
 //! | [`mod@bench`] | the benchmark: rows, limits, peers                      |
+//! | [`instructions`] | what the hot path costs in instructions              |
 //! | [`loom`]      | every interleaving of the memory's models               |
 //! | [`child`]     | running a command: its log, its bound, its tail         |
 //! | [`workspace`] | what cargo knows about this workspace                   |
@@ -27,6 +28,7 @@ mod child;
 mod exhaustive;
 mod fuzz;
 mod hostile;
+mod instructions;
 mod loom;
 mod program;
 mod sim;
@@ -60,6 +62,7 @@ enum Verb {
     Hostile(hostile::Options),
     Chaos(chaos::Options),
     Bench(bench::Options),
+    Instructions(instructions::Options),
 }
 
 /// Whether what was looked at is as it should be.
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Verb::Hostile(options) => hostile::run(&options),
         Verb::Chaos(options) => chaos::run(&options),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Instructions(options) => instructions::run(&options),
     };
     match verdict {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

@@ -62,7 +62,8 @@ impl Program {
         Ok(Outcome::Passed(last.trim().to_owned()))
     }
 
-    fn build(&self, bench: &mut Bench) -> Result<PathBuf, Broken> {
+    /// Builds it, and says where it lies.
+    pub(crate) fn build(&self, bench: &mut Bench) -> Result<PathBuf, Broken> {
         let mut command = bench.cargo("build --quiet --release --locked");
         command.args(["-p", self.package, "--bin", self.name]);
         bench.must(&mut command)?;

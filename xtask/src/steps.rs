@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::child::count;
 use crate::step::{Bench, Broken, Ending, Outcome, Step};
-use crate::{as_user, bench, chaos, exhaustive, fuzz, hostile, loom, sim, tidy};
+use crate::{as_user, bench, chaos, exhaustive, fuzz, hostile, instructions, loom, sim, tidy};
 
 /// How long an example, or the commands of the README, may take.
 const SHORT: Duration = Duration::from_secs(120);
@@ -61,6 +61,11 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "chaos", about: "300 kills of 20 tasks", run: chaos::step },
     Step { name: "fuzz", about: "every fuzz target, briefly", run: fuzz::step },
     Step { name: "bench", about: "every row of the benchmark gives a figure", run: bench::step },
+    Step {
+        name: "instructions",
+        about: "the hot path takes no more instructions than bench/instructions.toml says",
+        run: instructions::step,
+    },
     Step { name: "deny", about: "licences, duplicates and sources of dependencies", run: deny },
     Step { name: "cross", about: "cargo check --workspace for aarch64", run: cross },
 ];

@@ -1,0 +1,168 @@
+//! `one-thread`: the hot path without a second thread, to have its instructions counted.
+//!
+//! Two tasks of this process are linked, and one thread plays both ends of the lanes
+//! between them: what one task sends lies there already when the other receives. So
+//! nobody waits, spins or sleeps, and how many instructions an operation takes does not
+//! depend on the machine's load. `cargo xtask instructions` runs this program under
+//! callgrind and counts while [`send`], [`receive`] or [`call`] runs.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command that reports to its caller"
+)]
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, ValueEnum};
+use pillarbox::{Capacity, Deadline, Message, ReceiveRight, SendRight, Task};
+
+/// Plays both ends of a lane in one thread.
+#[derive(Debug, Parser)]
+#[command(name = "one-thread", version)]
+struct Line {
+    /// The operation of which there are to be so many.
+    operation: Operation,
+    /// How many.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    operations: u32,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Operation {
+    /// A message of 64 bytes is made and sent.
+    Send,
+    /// It is received, and let go.
+    Receive,
+    /// A call with 64 bytes each way, at both ends: request sent, received, answered,
+    /// answer taken.
+    Call,
+}
+
+/// The body of each message.
+const BODY: [u8; 64] = [7; 64];
+
+/// How many are sent before they are received: they fit into the lane and the port.
+const BATCH: u32 = 50;
+
+/// How many batches go before the first that is counted: the first message finds no
+/// place granted and waits until the owner's background thread has been rung, and some
+/// things are allocated once.
+const WARM: u32 = 20;
+
+/// Two linked tasks: one has a port, the other a right to it.
+struct Ends {
+    post: SendRight,
+    inbox: ReceiveRight,
+    tasks: [Task; 2],
+}
+
+impl Ends {
+    fn new() -> Result<Ends> {
+        let (server, client) = (Task::new(), Task::new());
+        let inbox = server.port(Capacity::Bounded(4 * BATCH));
+        let path = std::env::temp_dir().join(format!("one-thread-{}", std::process::id()));
+        let door = server.listen(&path, vec![("inbox".to_owned(), inbox.make_send()?)])?;
+        let mut offered = client.connect(&path, Deadline::Never)?;
+        drop(door);
+        let post = offered.remove("inbox").context("no right came")?;
+        let post = post.into_send().ok().context("the right is no send right")?;
+        Ok(Ends { post, inbox, tasks: [server, client] })
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.close();
+        }
+    }
+}
+
+/// Sends one message.
+#[inline(never)]
+fn send(ends: &Ends) -> Result<()> {
+    Ok(ends.post.send(Message::new(black_box(BODY)), Deadline::Never)?)
+}
+
+/// Receives one message.
+#[inline(never)]
+fn receive(ends: &Ends) -> Result<()> {
+    let message = ends.inbox.receive(Deadline::Never)?;
+    ensure!(black_box(message.body()).len() == BODY.len(), "another message came");
+    Ok(())
+}
+
+/// Calls, answers, and takes the answer.
+#[inline(never)]
+fn call(ends: &Ends) -> Result<()> {
+    let mut pending = ends.post.start_call(Message::new(black_box(BODY)), Deadline::Never)?;
+    let mut request = ends.inbox.receive(Deadline::Never)?;
+    let answer = Message::new(request.body());
+    request.reply(answer, Deadline::Never)?;
+    let answer = pending.wait(Deadline::Never)?;
+    ensure!(black_box(answer.body()).len() == BODY.len(), "another answer came");
+    Ok(())
+}
+
+/// The same, where it is not what is counted.
+#[inline(never)]
+fn uncounted(ends: &Ends, operation: Operation) -> Result<()> {
+    match operation {
+        Operation::Send => ends.post.send(Message::new(BODY), Deadline::Never)?,
+        Operation::Receive => drop(ends.inbox.receive(Deadline::Never)?),
+        Operation::Call => {
+            let mut pending = ends.post.start_call(Message::new(BODY), Deadline::Never)?;
+            ends.inbox.receive(Deadline::Never)?.reply(Message::new(BODY), Deadline::Never)?;
+            drop(pending.wait(Deadline::Never)?);
+        }
+    }
+    Ok(())
+}
+
+/// A batch, in which `counted` or nothing is counted.
+fn batch(ends: &Ends, counted: Option<Operation>, operation: Operation) -> Result<()> {
+    let turn: &[Operation] = match operation {
+        Operation::Send | Operation::Receive => &[Operation::Send, Operation::Receive],
+        Operation::Call => &[Operation::Call],
+    };
+    for &part in turn {
+        for _ in 0..BATCH {
+            match part {
+                _ if counted != Some(part) => uncounted(ends, part)?,
+                Operation::Send => send(ends)?,
+                Operation::Receive => receive(ends)?,
+                Operation::Call => call(ends)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run(line: &Line) -> Result<u32> {
+    let ends = Ends::new()?;
+    for _ in 0..WARM {
+        batch(&ends, None, line.operation)?;
+    }
+    let batches = line.operations.div_ceil(BATCH);
+    for _ in 0..batches {
+        batch(&ends, Some(line.operation), line.operation)?;
+    }
+    Ok(batches * BATCH)
+}
+
+fn main() -> ExitCode {
+    match run(&Line::parse()) {
+        Ok(operations) => {
+            println!("{operations} operations");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
