@@ -134,6 +134,10 @@ pub const STRANGERS_ALL: usize = 8 * STRANGERS;
 /// How long a connection may take to say who it is.
 pub const HELLO_NS: u64 = 2_000_000_000;
 
+/// How long the owner of a right that was given may take to let in its new holder. A task
+/// may be stopped, or its machine be busy, and is not dead.
+pub const INTRODUCTION_NS: u64 = 10_000_000_000;
+
 /// How long a give of a dead giver waits for its claim.
 pub const ORPHAN_GIVE_NS: u64 = 10_000_000_000;
 

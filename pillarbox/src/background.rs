@@ -20,8 +20,10 @@ use shm::socket::Listener;
 
 use crate::claims::Claim;
 use crate::core::TaskCore;
+use crate::giving::end_gives;
 use crate::greeting::{Greeting, Offered};
 use crate::link::{Join, Link};
+use crate::message::Notification;
 use crate::port::PortCore;
 use crate::special::{Child, Starting, kernel};
 use crate::wait::parking::lock;
@@ -36,6 +38,8 @@ pub(crate) enum Job {
     Unlisten(u64),
     /// A claim of what a task gives that we may not be linked with yet.
     Claim(Box<Claim>),
+    /// What a peer gave to the dead, to be called back.
+    CallBack(Arc<Link>),
     /// A link has ended.
     Bury(u32),
     /// The system refused a link something that must be tried again.
@@ -274,7 +278,7 @@ impl Worker {
                 let _ = self.add_greeting(*greeting);
             }
             Job::Introduce(join) => {
-                let until = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
+                let until = Instant::now() + Duration::from_nanos(limits::INTRODUCTION_NS);
                 self.introduce(join, until);
             }
             Job::Listen(number, listener, offer) => {
@@ -294,6 +298,10 @@ impl Worker {
             Job::Claim(claim) => {
                 self.link_answered();
                 self.core.answer_late(*claim);
+            }
+            Job::CallBack(giver) => {
+                self.link_answered();
+                end_gives(&self.core, giver.call_back_now(), Notification::SendOnceDied);
             }
             Job::Bury(number) => {
                 if let Some(link) = self.links.get(&u64::from(number)).cloned() {

@@ -51,6 +51,8 @@ impl Worker {
             .map(|(number, _)| *number)
             .collect();
         for number in late {
+            // We may have been stopped, and the answer be there.
+            self.greet(number);
             if let Some(greeting) = self.remove_greeting(number) {
                 self.fail(greeting, LinkError::Deadline);
             }
@@ -64,7 +66,13 @@ impl Worker {
             |greeting: &Greeting| matches!(greeting.role, Role::Opener { expected: Some(_), .. });
         if self.greetings.values().filter(|greeting| opening(greeting)).count() >= limits::STRANGERS
         {
-            // Somebody names owners that do not answer: he hurts his own gifts.
+            // Somebody names owners that do not answer. They have their turns, and the
+            // others have theirs.
+            let now = Instant::now();
+            if now < until && self.knocks.len() < limits::GIVES {
+                self.knocks.push((now + REST, until, join));
+                return;
+            }
             self.meeting_failed(join.owner);
             return;
         }
@@ -97,7 +105,10 @@ impl Worker {
     pub(super) fn introduce_again(&mut self, owner: TaskId, error: &LinkError) {
         use std::io::ErrorKind::{ConnectionRefused, InvalidInput, PermissionDenied};
         let passing = match error {
-            LinkError::Died | LinkError::Refused(Refusal::Busy | Refusal::Duplicate { .. }) => true,
+            // It may be stopped: that is no death. Another has its turn meanwhile.
+            LinkError::Deadline
+            | LinkError::Died
+            | LinkError::Refused(Refusal::Busy | Refusal::Duplicate { .. }) => true,
             LinkError::System(error) => {
                 !matches!(error.kind(), ConnectionRefused | InvalidInput | PermissionDenied)
             }
@@ -105,7 +116,7 @@ impl Worker {
         };
         let now = Instant::now();
         let until = self.introducing.get(&owner).copied();
-        let until = until.unwrap_or_else(|| now + Duration::from_nanos(limits::HELLO_NS));
+        let until = until.unwrap_or_else(|| now + Duration::from_nanos(limits::INTRODUCTION_NS));
         match self.core.waits_for(owner) {
             Some(join) if passing && now < until => {
                 self.introducing.insert(owner, until);

@@ -473,19 +473,13 @@ impl Link {
 
     /// A give of the peer's failed on its way.
     pub(super) fn take_take_back(
-        &self,
+        self: &Arc<Self>,
         header: &Header,
         to: TaskId,
         after: &mut Turn,
     ) -> Result<(), Offence> {
         if header.tag == EVERY_TICKET {
-            // Whom we are linked with we bury ourselves, when we have read what it
-            // claimed and gave on.
-            if self.task.link_with(to).is_some() {
-                return Ok(());
-            }
-            let ended = self.task.call_back_gives(to, self.peer_task());
-            after.ended.extend(ended);
+            after.ended.extend(self.call_back_later(to));
             return Ok(());
         }
         let name = GiveName { giver: self.peer_task(), to, ticket: Ticket(header.tag) };

@@ -18,6 +18,7 @@
 //! | [`room`]  | hearing once that a port of the peer's has room          |
 //! | [`join`]  | a right another task gave us, not yet confirmed          |
 //! | [`chain`] | such a right given on                                    |
+//! | [`call_back`] | what was given to the dead                            |
 //! | [`pulse`] | pulses on their way                                      |
 //! | [`spill`] | messages to unbounded ports that find no room, on their way out |
 //! | [`spilled`] | and on their way in                                    |
@@ -32,6 +33,7 @@
 mod again;
 mod backlog;
 mod bagged;
+mod call_back;
 mod carry;
 mod chain;
 mod charge;
@@ -190,6 +192,8 @@ pub(crate) struct Link {
     bells: AtomicU64,
     /// Owners of rights we gave the peer, who may hold them for it still.
     gave_for: Mutex<Vec<Weak<Link>>>,
+    /// The dead from whom the peer calls back what it gave them.
+    calling_back: Mutex<Vec<TaskId>>,
 }
 
 // By hand: what a link holds leads back to it.
@@ -244,6 +248,7 @@ impl Link {
             peer_core: PeerCore::new(task, sender),
             bells: AtomicU64::new(0),
             gave_for: Mutex::default(),
+            calling_back: Mutex::default(),
         })
     }
 
