@@ -21,6 +21,18 @@
 use crate::right::Address;
 use crate::{Offence, TaskId, limits, u32_at, u64_at};
 
+/// What is counted one by one does not come so far: who says so lies, and what we
+/// count on from there has an end.
+pub const COUNT_MAX: u64 = 1 << 62;
+
+/// A count that a peer has written.
+///
+/// # Errors
+/// [`Offence::BagMalformed`] beyond [`COUNT_MAX`].
+pub fn counted(count: u64) -> Result<u64, Offence> {
+    if count <= COUNT_MAX { Ok(count) } else { Err(Offence::BagMalformed) }
+}
+
 /// The requests that go with a port.
 pub mod armed {
     /// To hear that nobody can send any more.
@@ -100,8 +112,8 @@ impl Passport {
             overflow: *bytes.get(14).ok_or(SHORT)?,
             armed,
             promises: u64_at(bytes, 16).ok_or(SHORT)?,
-            made: u64_at(bytes, 24).ok_or(SHORT)?,
-            dropped: u64_at(bytes, 32).ok_or(SHORT)?,
+            made: counted(u64_at(bytes, 24).ok_or(SHORT)?)?,
+            dropped: counted(u64_at(bytes, 32).ok_or(SHORT)?)?,
             birth: u64_at(bytes, 40).ok_or(SHORT)?,
         };
         let bounded = u64::from(limits::CAPACITY_MESSAGES);
@@ -141,12 +153,13 @@ impl OutRight {
     /// Reads a right.
     ///
     /// # Errors
-    /// [`Offence::FrameTruncated`].
+    /// [`Offence::FrameTruncated`], and [`Offence::BagMalformed`] for more messages than
+    /// can have come.
     pub fn decode(bytes: &[u8]) -> Result<Self, Offence> {
         const SHORT: Offence = Offence::FrameTruncated;
         let mut address = Address::default();
         address.0.copy_from_slice(bytes.get(16..31).ok_or(SHORT)?);
-        let have = u64_at(bytes, 32).ok_or(SHORT)?;
+        let have = counted(u64_at(bytes, 32).ok_or(SHORT)?)?;
         Ok(OutRight { holder: TaskId::decode(bytes)?, address, have })
     }
 }
@@ -200,7 +213,7 @@ impl Origin {
         const SHORT: Offence = Offence::FrameTruncated;
         Ok(Origin {
             ticket: u64_at(bytes, 0).ok_or(SHORT)?,
-            pulses: u64_at(bytes, 8).ok_or(SHORT)?,
+            pulses: counted(u64_at(bytes, 8).ok_or(SHORT)?)?,
             place: match *bytes.get(16).ok_or(SHORT)? {
                 0 => Place::Counted,
                 1 => Place::Beyond,
@@ -239,18 +252,24 @@ mod tests {
         let origin = Origin { ticket: 4, place: Place::Promised, pulses: 2 };
         assert_eq!(Origin::decode(&origin.encode()), Ok(origin));
         assert_eq!(Passport::decode(&[0; 13]), Err(Offence::FrameTruncated));
-        let odd: [fn(&mut Passport); 5] = [
+        let odd: [fn(&mut Passport); 7] = [
             |odd| odd.armed = armed::ALL + 1,
             |odd| odd.capacity = u64::from(limits::CAPACITY_MESSAGES) + 1,
             |odd| odd.pulses = limits::PULSES_MAX + 1,
             |odd| odd.overflow = 3,
             |odd| odd.promises = limits::MOVED_PROMISES + 1,
+            |odd| odd.made = COUNT_MAX + 1,
+            |odd| odd.dropped = u64::MAX,
         ];
         for change in odd {
             let mut odd = passport;
             change(&mut odd);
             assert_eq!(Passport::decode(&odd.encode()), Err(Offence::BagMalformed), "{odd:?}");
         }
+        let odd = OutRight { have: u64::MAX, ..out };
+        assert_eq!(OutRight::decode(&odd.encode()), Err(Offence::BagMalformed));
+        let odd = Origin { pulses: COUNT_MAX + 1, ..origin };
+        assert_eq!(Origin::decode(&odd.encode()), Err(Offence::BagMalformed));
         assert_eq!(OutRight::decode(&[0; 39]), Err(Offence::FrameTruncated));
         assert_eq!(Origin::decode(&[0; 16]), Err(Offence::FrameTruncated));
     }

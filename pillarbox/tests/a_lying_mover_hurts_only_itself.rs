@@ -132,6 +132,44 @@ const LIES: &[Lie] = &[
         },
     },
     Lie {
+        name: "more messages of a right than can have come",
+        offence: Offence::BagMalformed,
+        tell: |peer| {
+            let (holder, address) = (SOMEBODY, Address::default());
+            let out = OutRight { holder, address, have: u64::MAX };
+            let bag = RawBag::of(PORT).with(Kind::Out, 5, &out.encode());
+            let origin = Origin { ticket: 5, ..Origin::default() };
+            move_in(peer, 0, 1, bag.with(Kind::Message, 0, &origin.encode()).fd);
+        },
+    },
+    Lie {
+        name: "more rights than can have been made",
+        offence: Offence::BagMalformed,
+        tell: |peer| move_in(peer, 0, 1, RawBag::of(Passport { made: u64::MAX, ..PORT }).fd),
+    },
+    Lie {
+        name: "more messages than can have been dropped",
+        offence: Offence::BagMalformed,
+        tell: |peer| move_in(peer, 0, 1, RawBag::of(Passport { dropped: u64::MAX, ..PORT }).fd),
+    },
+    Lie {
+        name: "more messages than can have been taken",
+        offence: Offence::BagMalformed,
+        tell: |peer| {
+            let bag = RawBag::empty().with(Kind::Port, u64::MAX, &PORT.encode());
+            move_in(peer, 0, 1, bag.fd);
+        },
+    },
+    Lie {
+        name: "more pulses in one than can have come",
+        offence: Offence::BagMalformed,
+        tell: |peer| {
+            let origin = Origin { pulses: u64::MAX, ..Origin::default() };
+            let bag = RawBag::of(PORT).with(Kind::Message, 0, &origin.encode());
+            move_in(peer, 0, 1, bag.fd);
+        },
+    },
+    Lie {
         name: "a request that did not come",
         offence: Offence::BagMalformed,
         tell: |peer| move_in(peer, 0, 1, RawBag::of(Passport { armed: 1, ..PORT }).fd),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, Weak};
 
-use abi::bag::{Origin, OutRight, Passport, Place, armed};
+use abi::bag::{Origin, OutRight, Passport, Place, armed, counted};
 use abi::frame::{Attached, EVERY_TICKET, Header, Kind};
 use abi::right::RightRef;
 use abi::{Offence, TaskId, Ticket, limits};
@@ -95,13 +95,12 @@ impl Link {
             return Err(Offence::BagMalformed);
         }
         let (attached, body) = frame(&mut reader, &header)?;
-        let passport = Passport::decode(&body)?;
+        let (passport, turns) = (Passport::decode(&body)?, counted(header.tag)?);
         reader.finish(&header);
-        let port = PortCore::adopted(&self.task, &passport, header.tag);
+        let port = PortCore::adopted(&self.task, &passport, turns);
         // Whoever has joined a port that its bag turns out to belie sees it end.
         let right = ReceiveRight::new(Arc::clone(&port));
-        let filled =
-            self.fill_port(ticket, &port, attached, reader, (passport, header.tag), inn, turn);
+        let filled = self.fill_port(ticket, &port, attached, reader, (passport, turns), inn, turn);
         match filled {
             Ok(()) => Ok(right.into()),
             Err(offence) => {
@@ -291,7 +290,7 @@ impl Adopted {
                 Kind::Port => {
                     let passport = Passport::decode(&body)?;
                     state.promises = passport.promises;
-                    state.passport = (passport, header.tag);
+                    state.passport = (passport, counted(header.tag)?);
                     let listed = std::mem::take(&mut state.out);
                     news.begun.retain(|ticket| !listed.contains_key(ticket));
                     state.followers = Followers::default();
