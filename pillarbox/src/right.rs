@@ -68,7 +68,27 @@ enum Step<'a> {
 /// Goes from one place to the next until something is settled: a port may have gone
 /// to another task, and from that one to a third. Peers say where, and may lie: a way
 /// that leads back into itself leads nowhere.
-fn go_after(mut step: Step<'_>) -> Settled<'_> {
+fn go_after(step: Step<'_>) -> Settled<'_> {
+    go_until(step, |_| false)
+}
+
+/// Whether what a claim led to leads back to an entry: that it came from.
+pub(crate) fn leads_back(joined: &Joined, is_it: impl Fn(&Entry) -> bool) -> bool {
+    let step = match joined {
+        Joined::Send(held) => Step::Entry(held.entry()),
+        Joined::Own(right) => Step::Right(right),
+        Joined::Once(..) | Joined::Back | Joined::Dead => return false,
+    };
+    let mut met = false;
+    let _ = go_until(step, |entry| {
+        met = is_it(entry);
+        met
+    });
+    met
+}
+
+/// Goes on until `met` says so of an entry on the way.
+fn go_until<'a>(mut step: Step<'a>, mut met: impl FnMut(&Entry) -> bool) -> Settled<'a> {
     // A mark that is set anew after twice as many steps each time is met again in a
     // circle, and in nothing else (Brent).
     let (mut mark, mut steps, mut until): (Option<&Arc<Entry>>, u32, u32) = (None, 0, 1);
@@ -97,7 +117,7 @@ fn go_after(mut step: Step<'_>) -> Settled<'_> {
                 Some(Joined::Once(..) | Joined::Back | Joined::Dead) => return Settled::Dead,
             },
             Step::Entry(entry) => {
-                if mark.is_some_and(|mark| Arc::ptr_eq(mark, entry)) {
+                if met(entry) || mark.is_some_and(|mark| Arc::ptr_eq(mark, entry)) {
                     return Settled::Dead;
                 }
                 steps += 1;
@@ -117,7 +137,32 @@ fn go_after(mut step: Step<'_>) -> Settled<'_> {
     }
 }
 
+/// How often a wait whose time is over goes after a port that goes on: whether it does,
+/// peers say.
+const LATE: u32 = 16;
+
+/// The looks of one wait for where a port has gone.
+#[derive(Default)]
+struct Looks(u32);
+
+impl Looks {
+    /// Whether to look once more.
+    fn again(&mut self, deadline: Deadline) -> bool {
+        self.0 += u32::from(deadline.has_passed());
+        self.0 <= LATE
+    }
+}
+
 impl Settled<'_> {
+    /// Who is to say where it leads.
+    fn owner(&self) -> Option<TaskId> {
+        match self {
+            Settled::Import(entry) => Some(entry.link.peer_task()),
+            Settled::Joining(join) => Some(join.owner),
+            Settled::Own(_) | Settled::Facet(_) | Settled::Dead => None,
+        }
+    }
+
     /// Whether the port has gone to another task since this was looked up.
     pub(crate) fn follows(&self) -> bool {
         match self {
@@ -231,7 +276,7 @@ impl SendRight {
         if let Err(reason) = message.check_limits(self.task()) {
             return fail(reason, message);
         }
-        let mut message = message;
+        let (mut message, mut looks) = (message, Looks::default());
         loop {
             if let Settled::Joining(join) = self.settled()
                 && let Err(reason) = join.wait(deadline)
@@ -244,13 +289,23 @@ impl SendRight {
                 Settled::Facet(facet) => send_own(&facet.port, Some(facet.id), message, deadline),
                 Settled::Import(entry) => entry.link.send(entry, message, deadline),
                 // Its port went on while we waited: so does the right.
+                Settled::Joining(join) if !looks.again(deadline) => {
+                    Err((SendFailure::NotJoined(join.owner), message))
+                }
                 Settled::Joining(_) => continue,
                 Settled::Dead => Err((SendFailure::Dead, message)),
             };
             match sent {
                 Ok(()) => return Ok(()),
                 // The port went to another task meanwhile: the right goes after it.
-                Err((SendFailure::Dead, back)) if settled.follows() => message = back,
+                Err((SendFailure::Dead, back)) if settled.follows() => {
+                    if let Some(owner) = settled.owner()
+                        && !looks.again(deadline)
+                    {
+                        return fail(SendFailure::NotJoined(owner), back);
+                    }
+                    message = back;
+                }
                 Err((reason, message)) => return fail(reason, message),
             }
         }
@@ -356,10 +411,14 @@ impl SendRight {
     pub fn status(&self, deadline: Deadline) -> Result<PortStatus, StatusError> {
         self.task().check().map_err(|_| StatusError::Forked)?;
         let right = self.resolve();
+        let mut looks = Looks::default();
         loop {
             if let Settled::Joining(join) = right.settled()
                 && join.wait(deadline).is_err()
             {
+                return Err(StatusError::Deadline);
+            }
+            if !looks.again(deadline) {
                 return Err(StatusError::Deadline);
             }
             let settled = right.settled();

@@ -16,7 +16,8 @@ pub struct Import {
     pub count: u64,
     /// Messages sent on it, and places handed back unused.
     pub sent: u64,
-    /// Messages sent on it.
+    /// Messages and pulses sent on it: where its port goes to another task, that one
+    /// waits for so many.
     pub published: u64,
     /// What the board said last.
     pub grant: u64,
@@ -80,10 +81,28 @@ impl Import {
         self.published += 1;
     }
 
+    /// A pulse was published, which takes no place.
+    pub fn pulsed(&mut self) {
+        self.published += 1;
+    }
+
     /// One message was published.
     pub fn sent(&mut self) {
         self.sent += 1;
         self.published += 1;
+    }
+
+    /// Up to `places` were granted for what is not sent after all, beside those for
+    /// `messages` that are. How many of them go back.
+    #[must_use = "the owner must be told how many places come back"]
+    pub fn give_up(&mut self, places: u64, messages: u64) -> u64 {
+        if self.grant == u64::MAX {
+            return 0;
+        }
+        let unused = self.grant.saturating_sub(self.sent);
+        let back = unused.saturating_sub(messages).min(places);
+        self.sent += back;
+        back
     }
 
     /// Hands the unused places back: how many there are.
@@ -130,6 +149,18 @@ mod tests {
         assert!(import.pulses.send(|| 3));
         import.pulses.not_sent();
         assert!(import.pulses.send(|| 0) && !import.pulses.send(|| 3));
+    }
+
+    #[test]
+    fn places_for_pulses_go_back_and_those_for_messages_stay() {
+        let granted = |grant| Import { sent: 4, grant, ..Import::default() };
+        assert_eq!(granted(9).give_up(3, 2), 3);
+        assert_eq!(granted(7).give_up(3, 2), 1);
+        assert_eq!(granted(4).give_up(3, 2), 0);
+        assert_eq!(granted(u64::MAX).give_up(3, 2), 0);
+        let mut import = granted(9);
+        let _ = import.give_up(3, 2);
+        assert_eq!((import.sent, import.may_send()), (7, true));
     }
 
     #[test]

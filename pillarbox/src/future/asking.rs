@@ -9,7 +9,7 @@ use abi::frame::PortStatus;
 
 use super::standing::Standing;
 use crate::error::StatusError;
-use crate::link::{AskedStatus, Join};
+use crate::link::{AskedStatus, Entry, Join};
 use crate::right::{SendRight, Settled};
 
 /// What [`SendRight::status_async`] returns.
@@ -19,7 +19,8 @@ pub struct StatusFuture<'a> {
     right: &'a SendRight,
     standing: Standing,
     joining: Option<Arc<Join>>,
-    asked: Option<AskedStatus>,
+    /// The question, and what it was asked of.
+    asked: Option<(AskedStatus, Arc<Entry>)>,
 }
 
 impl Future for StatusFuture<'_> {
@@ -34,9 +35,10 @@ impl Future for StatusFuture<'_> {
         }
         let polled = standing.poll(task, cx, |waiter| {
             loop {
-                if let Some(question) = asked {
+                if let Some((question, of)) = asked {
                     let answer = question.look(waiter)?;
-                    if answer != Err(StatusError::Dead) || !right.leads_elsewhere(None) {
+                    // An owner that says so of a port that it shows alive is not asked again.
+                    if answer != Err(StatusError::Dead) || !right.leads_elsewhere(Some(of)) {
                         return Some(answer);
                     }
                     // The port went to another task meanwhile: that one knows.
@@ -55,7 +57,7 @@ impl Future for StatusFuture<'_> {
                         join.stand(waiter)?;
                     }
                     Settled::Import(entry) => match entry.ask_status() {
-                        Ok(question) => *asked = Some(question),
+                        Ok(question) => *asked = Some((question, Arc::clone(entry))),
                         Err(error) => return Some(Err(error)),
                     },
                 }
@@ -65,7 +67,7 @@ impl Future for StatusFuture<'_> {
             *asked = None;
         }
         match (asked, joining) {
-            (Some(asked), _) => task.be_patient(&asked.link),
+            (Some((asked, _)), _) => task.be_patient(&asked.link),
             (None, Some(join)) if polled.is_pending() => join.be_patient(),
             (None, _) => {}
         }

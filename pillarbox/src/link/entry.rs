@@ -324,6 +324,16 @@ impl Entry {
         let _ = self.say(header);
     }
 
+    /// Hands back places that were granted for what is not sent after all, beside those
+    /// for `messages` that are.
+    pub(super) fn give_up(&self, places: u64, messages: u64) {
+        let _ = self.look_at_grant();
+        let back = lock(&self.import).give_up(places, messages);
+        if back > 0 {
+            let _ = self.say(Header { tag: back, ..Header::new(Kind::Return, self.slot) });
+        }
+    }
+
     /// The grant, and whether any of it is unused.
     fn look_at_grant(&self) -> (u64, bool) {
         let mut import = lock(&self.import);

@@ -21,7 +21,7 @@ use super::entry::{Entry, Imported};
 use super::{Join, Joined, Link};
 use crate::message::{Body, Descriptor, Message, Notification, Right};
 use crate::port::After;
-use crate::right::{SendOnceRight, SendRight, Sink};
+use crate::right::{SendOnceRight, SendRight, Sink, leads_back};
 use crate::wait::parking::lock;
 
 /// What a claim follows.
@@ -107,7 +107,9 @@ impl Join {
             }
             match marked {
                 Some(_) if here => state.looked(),
-                _ if follow.is_live() && !dead => state.came_back(),
+                // Marked anew, by another ticket: it came back in between.
+                Some(_) => state.came_back(),
+                None if follow.is_live() && !dead => state.came_back(),
                 _ => state.ended(),
             }
         }
@@ -119,7 +121,8 @@ impl Join {
         let dead = follow.old.is_dead();
         match state.next(dead) {
             Next::Claim if follow.marked() != Some(self.ticket) => {
-                let back = if dead { Joined::Dead } else { Joined::Back };
+                let goes_on = !dead || follow.marked().is_some();
+                let back = if goes_on { Joined::Back } else { Joined::Dead };
                 self.settle(back, after);
             }
             Next::Claim => {
@@ -137,6 +140,13 @@ impl Join {
             self.settle(joined, after);
             return;
         };
+        if leads_back(&joined, |entry| follow.is_of(entry)) {
+            // Some of those it leads through lie; which, we do not know. What leads back
+            // into itself would be kept for ever.
+            after.drop_joined(joined);
+            self.settle(Joined::Dead, after);
+            return;
+        }
         let sent = follow.sent.load(Ordering::Relaxed);
         let joined = if have >= sent {
             joined
@@ -155,8 +165,15 @@ impl Join {
         while unread.len() as u64 > again {
             unread.pop_front().into_iter().for_each(|message| after.drop_later(message));
         }
+        let counted = unread.len();
+        unread.retain(|message| message.pulse().is_none());
+        let pulses = counted - unread.len();
         match &joined {
             Joined::Send(held) => {
+                if pulses > 0 {
+                    // They were granted with the others.
+                    held.entry().give_up(pulses as u64, unread.len() as u64);
+                }
                 let to = |message| Again { to: held.clone(), message };
                 held.entry().link.keep_again(unread.into_iter().map(to), after);
             }
@@ -190,6 +207,11 @@ impl Join {
 }
 
 impl Follow {
+    /// Whether the marked slot is that of this entry.
+    fn is_of(&self, entry: &Entry) -> bool {
+        self.slot == entry.slot && Arc::ptr_eq(&self.old, &entry.link)
+    }
+
     fn life(&self) -> Option<State> {
         let life = self.old.peer.life(self.slot.index)?;
         (life.generation == self.slot.generation).then_some(life.state)
@@ -290,23 +312,35 @@ impl Link {
         };
         let mut kept = Vec::new();
         for (header, rest) in unread {
-            let wanted = matches!(header.kind, Kind::Message | Kind::Release);
+            let wanted = matches!(header.kind, Kind::Message | Kind::Pulse | Kind::Release);
             if !wanted || !self.slot_has_moved(header.slot) {
                 continue;
             }
             // Also where nobody holds the right any more: the new owner is to hear
             // of that from us.
             let Some(join) = self.follow(header.slot, after) else { continue };
-            if let Some(follow) = join.follow()
-                && header.kind == Kind::Message
-            {
-                lock(&follow.unread).push_back(self.taken_back(&header, &rest));
+            if let Some(follow) = join.follow() {
+                let unread = match header.kind {
+                    Kind::Message => Some(self.taken_back(&header, &rest)),
+                    // Counted among what was sent, and not sent again.
+                    Kind::Pulse => Some(self.lost_pulse(&header)),
+                    _ => None,
+                };
+                lock(&follow.unread).extend(unread);
             }
             if !kept.iter().any(|other| Arc::ptr_eq(other, &join)) {
                 kept.push(join);
             }
         }
         kept
+    }
+
+    /// A pulse that the dead peer never read.
+    fn lost_pulse(&self, header: &Header) -> Message {
+        let Header { id, tag, priority, .. } = *header;
+        let mut pulse = Message::pulse_of(id, tag, priority, self.task.own_identity());
+        pulse.pulses = 1;
+        pulse
     }
 
     /// A message that the dead peer never read, with those of its rights that were

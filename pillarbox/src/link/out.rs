@@ -203,7 +203,10 @@ impl Link {
             && !out.spills.is_spilled(header.slot)
             && self.flush(&mut out)
             && match out.writer.write(header, &[], limits::LANE_RESERVE, &self.peer) {
-                Ok(()) => true,
+                Ok(()) => {
+                    lock(&entry.import).pulsed();
+                    true
+                }
                 Err(error) => {
                     let _ = self.not_written(&mut out, error);
                     false

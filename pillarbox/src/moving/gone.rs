@@ -89,9 +89,10 @@ impl Gone {
         Ok(())
     }
 
-    /// A pulse has come. It is no message: its sender does not count it.
+    /// A pulse has come, on the right of a link: what follows it there waits for it.
     pub(crate) fn pulse(
         self: &Arc<Self>,
+        key: (u32, u64),
         pulse: Message,
         granted: Result<(), Offence>,
         after: &mut After,
@@ -100,7 +101,8 @@ impl Gone {
             after.drop_later(pulse);
             return Err(offence);
         }
-        self.forward(Origin { pulses: 1, ..Origin::default() }, pulse, after);
+        let ticket = lock(&self.out).get(&key).map_or(0, |ticket| ticket.0);
+        self.forward(Origin { ticket, pulses: 1, ..Origin::default() }, pulse, after);
         Ok(())
     }
 

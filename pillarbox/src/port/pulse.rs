@@ -7,6 +7,7 @@ use rights::queue::Labelled;
 use rights::terms::{End, Refusal};
 
 use super::PortCore;
+use super::coming::Away;
 use super::state::{After, Holder, PortState};
 use crate::error::PulseError;
 use crate::link::Link;
@@ -61,16 +62,16 @@ impl PortCore {
     ) -> Result<(), Offence> {
         let holder = Holder::Link(link.number, via);
         let now_ns = self.task.now_ns();
-        let mut state = lock(&self.state);
-        if let Some(gone) = self.gone() {
-            let granted = state.queue.pulses.arrive(holder);
-            drop(state);
-            return gone.pulse(pulse, granted, after);
-        }
-        if !state.alive {
-            after.drop_later(pulse);
-            return Ok(());
-        }
+        let mut state = match self.at_home(link, via, |queue, holder| queue.pulses.arrive(holder)) {
+            Ok(state) => state,
+            Err(Away::Gone(gone, granted)) => {
+                return gone.pulse((link.number, via), pulse, granted, after);
+            }
+            Err(Away::Ended) => {
+                after.drop_later(pulse);
+                return Ok(());
+            }
+        };
         match state.admit(self.id, via, &pulse, now_ns, after) {
             Ok(admitted) => {
                 if via != self.id {

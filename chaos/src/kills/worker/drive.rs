@@ -42,7 +42,7 @@ const STEPS: &[(u64, Step)] = &[
     (4, send_descriptor),
     (2, send_long),
     (2, end_port),
-    (0, moves::give),
+    (2, moves::give),
     (12, pulses::send),
     (8, full::leave),
     (4, full::ask_for_room),
