@@ -77,6 +77,10 @@ impl Link {
         let claim = GiveName { giver, to: me, ticket };
         let next = GiveName { giver: me, to, ticket: Ticket(header.tag) };
         let kind = kind_of(header);
+        if giver == task.id && kind == RightKind::SendOnce {
+            // An inbox is no promise, and nobody could have told it otherwise.
+            return Err(Offence::RightKind);
+        }
         let given = lock(&task.gives).claims.give_on(claim, next, kind);
         match given {
             Ok(GivenOn::Now(slot)) => self.take_give(&Header { slot, ..*header }, to),
@@ -195,7 +199,8 @@ impl TaskCore {
         } else {
             link.export_send(&held.sink).inspect(|slot| link.published(*slot))
         };
-        let onward = lock(&self.gives).claims.answer(name, slot.as_ref().ok().copied());
+        let right = slot.as_ref().ok().map(|slot| (given.kind, *slot));
+        let onward = lock(&self.gives).claims.answer(name, right);
         if slot.is_err() && once {
             let told = Message::notification_of(Notification::SendOnceDied);
             held.sink.arrive_once(told, &mut turn.after);
@@ -228,7 +233,8 @@ impl TaskCore {
         let slot = sink.as_ref().and_then(|sink| link.export_send(sink).ok());
         slot.iter().for_each(|slot| link.published(*slot));
         turn.sinks.extend(sink);
-        let onward = lock(&self.gives).claims.answer(name, slot);
+        let right = slot.map(|slot| (RightKind::Send, slot));
+        let onward = lock(&self.gives).claims.answer(name, right);
         let answer = match slot {
             Some(slot) => {
                 link.give_answered(slot, onward)?;

@@ -8,8 +8,11 @@
 //! | a claim is | from | what is given on of it |
 //! |---|---|---|
 //! | open | its being read | waits for the answer |
-//! | answered | our answer, until its claimer must have read that | is given out of the slot that was the answer |
+//! | answered | our answer, until its claimer must have read that | is given out of the slot that was the answer, where it is of the kind that slot is |
 //! | forgotten | then | is nothing: whoever claims it is refused |
+//!
+//! Which kind of right it gives on a claimer has from who gave it, who may have lied.
+//! What is of another kind than the answer is nothing, and nobody's offence.
 //!
 //! A claimer gives on only what it has not read an answer to, and has no more than
 //! [`limits::QUESTIONS`] claims open. So the answers that may still matter are the
@@ -30,7 +33,7 @@ pub enum GivenOn {
     Now(Slot),
     /// Its claim is open.
     Later,
-    /// Its claim was refused, or there was none.
+    /// Its claim was refused, or brought a right of another kind, or there was none.
     Nothing,
 }
 
@@ -39,7 +42,7 @@ struct Claimer {
     open: usize,
     onward: usize,
     /// The last answers, the oldest first.
-    answered: VecDeque<(GiveName, Option<Slot>)>,
+    answered: VecDeque<(GiveName, Option<(Kind, Slot)>)>,
 }
 
 /// All claims that are open, and the last answers.
@@ -97,7 +100,8 @@ impl Claims {
             return Ok(GivenOn::Later);
         }
         let answer = claimer.answered.iter().rev().find(|(name, _)| *name == claim);
-        Ok(answer.and_then(|(_, slot)| *slot).map_or(GivenOn::Nothing, GivenOn::Now))
+        let right = answer.and_then(|(_, right)| *right).filter(|(is, _)| *is == kind);
+        Ok(right.map_or(GivenOn::Nothing, |(_, slot)| GivenOn::Now(slot)))
     }
 
     /// Whether a claim hangs on the answer to another: that one comes first.
@@ -105,11 +109,11 @@ impl Claims {
         self.onward.get(&name).copied()
     }
 
-    /// A claim is answered, with a slot or with a refusal. Returns what its claimer
-    /// has given on of it; of a refused one that is nothing.
+    /// A claim is answered, with a right or with a refusal. Returns what its claimer
+    /// has given on of it; of a refused one, or as another kind, that is nothing.
     #[must_use = "what was given on is to be given now"]
-    pub fn answer(&mut self, name: GiveName, slot: Option<Slot>) -> Vec<(GiveName, Kind)> {
-        let Some(waiting) = self.open.remove(&name) else { return Vec::new() };
+    pub fn answer(&mut self, name: GiveName, right: Option<(Kind, Slot)>) -> Vec<(GiveName, Kind)> {
+        let Some(mut waiting) = self.open.remove(&name) else { return Vec::new() };
         for (next, _) in &waiting {
             self.onward.remove(next);
         }
@@ -119,9 +123,10 @@ impl Claims {
             if claimer.answered.len() >= limits::QUESTIONS as usize {
                 claimer.answered.pop_front();
             }
-            claimer.answered.push_back((name, slot));
+            claimer.answered.push_back((name, right));
         }
-        if slot.is_some() { waiting } else { Vec::new() }
+        waiting.retain(|(_, kind)| right.is_some_and(|(is, _)| is == *kind));
+        waiting
     }
 
     /// What was given on is taken back before its claim was answered. False where it
@@ -163,7 +168,7 @@ impl Claims {
     }
 
     /// The last answers to a claimer, the oldest first.
-    pub fn answered(&self, to: TaskId) -> impl Iterator<Item = (GiveName, Option<Slot>)> {
+    pub fn answered(&self, to: TaskId) -> impl Iterator<Item = (GiveName, Option<(Kind, Slot)>)> {
         self.claimers.get(&to).into_iter().flat_map(|claimer| claimer.answered.iter().copied())
     }
 
@@ -180,6 +185,7 @@ mod tests {
     use super::*;
 
     const SLOT: Slot = Slot { index: 3, generation: 1 };
+    const SEND: (Kind, Slot) = (Kind::Send, SLOT);
 
     const fn task(process: u64) -> TaskId {
         TaskId { process, number: 0 }
@@ -196,7 +202,7 @@ mod tests {
         let on = claims.give_on(name(1, 2, 7), name(2, 3, 8), Kind::Send);
         assert_eq!(on, Ok(GivenOn::Later));
         assert_eq!(claims.waits_for(name(2, 3, 8)), Some(name(1, 2, 7)));
-        let given = claims.answer(name(1, 2, 7), Some(SLOT));
+        let given = claims.answer(name(1, 2, 7), Some(SEND));
         assert_eq!(given, [(name(2, 3, 8), Kind::Send)]);
         assert_eq!(claims.waits_for(name(2, 3, 8)), None);
         assert!(claims.is_empty());
@@ -205,7 +211,7 @@ mod tests {
     #[test]
     fn what_is_given_on_after_the_answer_is_given_at_once() {
         let mut claims = Claims::default();
-        for (ticket, slot) in [(7, Some(SLOT)), (8, None)] {
+        for (ticket, slot) in [(7, Some(SEND)), (8, None)] {
             claims.claimed(name(1, 2, ticket)).unwrap();
             assert!(claims.answer(name(1, 2, ticket), slot).is_empty());
         }
@@ -227,6 +233,18 @@ mod tests {
     }
 
     #[test]
+    fn what_its_giver_lied_about_is_not_given_on() {
+        let mut claims = Claims::default();
+        claims.claimed(name(1, 2, 7)).unwrap();
+        let on = claims.give_on(name(1, 2, 7), name(2, 3, 8), Kind::SendOnce);
+        assert_eq!(on, Ok(GivenOn::Later));
+        assert!(claims.answer(name(1, 2, 7), Some(SEND)).is_empty());
+        let on = claims.give_on(name(1, 2, 7), name(2, 3, 9), Kind::SendOnce);
+        assert_eq!(on, Ok(GivenOn::Nothing));
+        assert!(claims.is_empty());
+    }
+
+    #[test]
     fn what_is_taken_back_is_not_given() {
         let mut claims = Claims::default();
         claims.claimed(name(1, 2, 7)).unwrap();
@@ -236,7 +254,7 @@ mod tests {
         assert!(claims.take_back(name(2, 3, 8)));
         assert!(!claims.take_back(name(2, 3, 8)));
         claims.come_back(task(3), task(2));
-        assert_eq!(claims.answer(name(1, 2, 7), Some(SLOT)), [(name(2, 4, 10), Kind::Send)]);
+        assert_eq!(claims.answer(name(1, 2, 7), Some(SEND)), [(name(2, 4, 10), Kind::Send)]);
     }
 
     #[test]
@@ -250,10 +268,10 @@ mod tests {
         assert_eq!(claims.claimed(name(1, 2, most)), Err(Offence::QuestionsExceeded));
         claims.claimed(name(1, 3, 0)).unwrap();
         for ticket in 0..most {
-            assert!(claims.answer(name(1, 2, ticket), Some(SLOT)).is_empty());
+            assert!(claims.answer(name(1, 2, ticket), Some(SEND)).is_empty());
         }
         claims.claimed(name(1, 2, most)).unwrap();
-        let _ = claims.answer(name(1, 2, most), Some(SLOT));
+        let _ = claims.answer(name(1, 2, most), Some(SEND));
         assert_eq!(claims.answered(task(2)).count(), most as usize);
         let of = |claims: &mut Claims, ticket| {
             claims.give_on(name(1, 2, ticket), name(2, 3, ticket), Kind::Send)

@@ -56,7 +56,7 @@ impl World {
         };
         let slot = self.export(from, given.kind)?;
         self.exports[from].published(slot);
-        for (next, kind) in self.claims.answer(name, Some(slot)) {
+        for (next, kind) in self.claims.answer(name, Some((given.kind, slot))) {
             self.given(from, kind, slot, (index(next.to), next.ticket))?;
         }
         if given.kind == Kind::Send {
