@@ -85,7 +85,10 @@ impl World {
             Ok(()) => {}
             // Too many wait, and that may be the doing of a receiver who does
             // not claim: the give is refused, its giver is not to blame.
-            Err(Offence::GivesExceeded) => self.comes_back(me, name, given),
+            Err(Offence::GivesExceeded) => {
+                self.not_to_come.insert((me, name));
+                self.comes_back(me, name, given);
+            }
             Err(offence) => {
                 self.comes_back(me, name, given);
                 return Err(offence);
@@ -96,6 +99,7 @@ impl World {
             links.get(&to).is_some_and(|link| link.ended)
         });
         if unreachable && let Some(given) = self.tasks[me].gives.take(name) {
+            self.not_to_come.insert((me, name));
             self.comes_back(me, name, given);
         }
         Ok(())
@@ -109,16 +113,32 @@ impl World {
         to: TaskId,
         ticket: Option<u64>,
     ) {
+        // Whom we have a link with we mourn ourselves, when we have read what it
+        // claimed and gave on.
+        let linked = self.find(to).is_some_and(|to| self.tasks[me].has_link(to));
+        if ticket.is_none() && linked && !self.is(Fault::CalledBackUnread) {
+            return;
+        }
         let giver = World::id(giver);
+        if ticket.is_none() {
+            self.tasks[me].claims.come_back(to, giver);
+        }
         let gives = &mut self.tasks[me].gives;
         let back = match ticket {
             None => gives.come_back(to, Some(giver)),
             Some(ticket) => {
                 let name = GiveName { giver, to, ticket: Ticket(ticket) };
+                if self.tasks[me].claims.take_back(name) {
+                    return;
+                }
+                let gives = &mut self.tasks[me].gives;
                 gives.take(name).map(|given| (name, given)).into_iter().collect()
             }
         };
         for (name, given) in back {
+            if ticket.is_some() || !linked {
+                self.not_to_come.insert((me, name));
+            }
             self.comes_back(me, name, given);
         }
     }
@@ -174,6 +194,8 @@ impl World {
         (giver, ticket): (TaskId, u64),
         sent: u64,
     ) -> Result<(), Offence> {
+        let name = GiveName { giver, to: World::id(peer), ticket: Ticket(ticket) };
+        self.tasks[me].claims.claimed(name)?;
         let open = self.tasks[me].parked.iter().filter(|parked| parked.from == peer).count();
         let unsent = self.tasks[me].link(peer).map_or(0, |link| {
             let answers = link
@@ -186,7 +208,7 @@ impl World {
             return Err(Offence::QuestionsExceeded);
         }
         let Some(number) = self.find(giver) else {
-            self.answer(me, peer, giver, ticket, None);
+            self.answer(me, peer, name, None);
             return Ok(());
         };
         let parked = Parked {
@@ -201,52 +223,72 @@ impl World {
         Ok(())
     }
 
-    /// Answers the claims that waited for what `giver`'s lane shows.
+    /// Answers the claims that waited for what `giver`'s lane shows, and those that
+    /// hang on them.
     pub(crate) fn answer_parked(&mut self, me: TaskNumber, giver: TaskNumber) {
+        let mut givers = vec![giver];
+        while let Some(giver) = givers.pop() {
+            givers.extend(self.answer_claims_of(me, giver));
+        }
+    }
+
+    /// Answers what can be answered of the claims of what `giver` gave. Returns whom.
+    fn answer_claims_of(&mut self, me: TaskNumber, giver: TaskNumber) -> Vec<TaskNumber> {
+        let mut answered = Vec::new();
         if self.tasks[me].parked.is_empty() {
-            return;
+            return answered;
         }
         if self.tasks[me].has_link(giver)
             && let Err(offence) = self.read_bags(me, giver)
         {
-            return self.offended(me, giver, offence);
+            self.offended(me, giver, offence);
+            return answered;
         }
         let read = self.outbound(giver, me).lane.tail();
         let linked = self.tasks[me].has_link(giver);
         let blind = self.is(Fault::AnsweredBlindly);
         let hasty = self.is(Fault::RefusedTooEarly);
         for parked in std::mem::take(&mut self.tasks[me].parked) {
-            let name = GiveName {
-                giver: World::id(parked.giver),
-                to: World::id(parked.from),
-                ticket: parked.ticket,
-            };
+            let (giver_id, to) = (World::id(parked.giver), World::id(parked.from));
+            let name = GiveName { giver: giver_id, to, ticket: parked.ticket };
             if parked.giver != giver {
                 self.tasks[me].parked.push(parked);
-            } else if let Some(given) = self.tasks[me].gives.take(name) {
-                self.answer(me, parked.from, name.giver, parked.ticket.0, Some(given));
+                continue;
+            }
+            if let Some(given) = self.tasks[me].gives.take(name) {
+                self.answer(me, parked.from, name, Some(given));
             } else if self.claim_follower(me, parked.from, (giver, parked.ticket), parked.sent) {
-                // It is answered, or will be when the bag has brought enough.
+                // It is answered, or will be when the bag has brought enough; and is
+                // not given on meanwhile.
+                self.ends_onward(me, name);
+            } else if self.hangs_on_another(me, name) {
+                self.tasks[me].parked.push(parked);
+                continue;
             } else if read >= parked.shown || !linked || hasty || blind {
                 // Nobody is to blame: whether giver or claimer lies, we cannot
                 // tell, and one of them is honest.
-                self.answer(me, parked.from, name.giver, parked.ticket.0, None);
+                self.answer(me, parked.from, name, None);
             } else {
                 self.tasks[me].parked.push(parked);
+                continue;
             }
+            answered.push(parked.from);
         }
+        answered
     }
 
     fn answer(
         &mut self,
         me: TaskNumber,
         to: TaskNumber,
-        giver: TaskId,
-        ticket: u64,
+        name: GiveName,
         given: Option<Given<Lead>>,
     ) {
+        let (giver, ticket) = (name.giver, name.ticket.0);
         let refused = with_task(Kind::Refused, NO_SLOT, giver, ticket);
         let Some(given) = given else {
+            self.is_refused(me, to, name);
+            self.ends_onward(me, name);
             return self.say(me, to, refused);
         };
         let gone = self.gone(me, given.port.port).is_some();
@@ -259,13 +301,27 @@ impl World {
         if let (Some(slot), Some(link)) = (slot, self.tasks[me].link(to)) {
             link.exports.published(slot);
         }
+        let onward = match slot {
+            Some(slot) => self.tasks[me].claims.answer(name, Some((given.kind, slot))),
+            None => {
+                self.not_to_come.insert((me, name));
+                self.ends_onward(me, name);
+                Vec::new()
+            }
+        };
         if given.kind == RightKind::Send {
             self.sender_gone(me, given.port);
         } else if slot.is_none() {
             self.promise_ends(me, given.port, None);
         }
         let frame = match slot {
-            Some(slot) => once(with_task(Kind::Joined, slot, giver, ticket), given.kind),
+            Some(slot) => {
+                // While the peer must still hold it.
+                if let Err(offence) = self.give_answered(me, to, slot, onward) {
+                    return self.offended(me, to, offence);
+                }
+                once(with_task(Kind::Joined, slot, giver, ticket), given.kind)
+            }
             None => refused,
         };
         self.say(me, to, frame);
@@ -294,15 +350,14 @@ impl World {
             }
             _ => false,
         };
-        let mut rights = self.tasks[me].rights.iter();
-        let known = rights.find_map(|(&number, right)| ours(right).then_some(number));
-        match known {
-            Some(number) => {
-                let right = right.map(|(kind, slot, _)| (kind, slot));
-                self.joined_right(me, (owner, giver), number, right)
-            }
-            None => self.joined_follow(me, owner, key, right),
+        let rights = self.tasks[me].rights.iter();
+        let known: Vec<RightNumber> =
+            rights.filter(|(_, right)| ours(right)).map(|(&number, _)| number).collect();
+        if known.is_empty() {
+            return self.joined_follow(me, owner, key, right);
         }
+        let right = right.map(|(kind, slot, _)| (kind, slot));
+        self.joined_rights(me, (owner, giver), &known, right)
     }
 
     fn joined_follow(
@@ -324,14 +379,16 @@ impl World {
         Ok(())
     }
 
-    fn joined_right(
+    /// A right of ours, and its copies, are what the owner says.
+    fn joined_rights(
         &mut self,
         me: TaskNumber,
         (owner, giver): (TaskNumber, TaskNumber),
-        number: RightNumber,
+        numbers: &[RightNumber],
         right: Option<(RightKind, Slot)>,
     ) -> Result<(), Offence> {
-        let said = match self.tasks[me].rights.get(&number) {
+        let first = numbers.first().and_then(|number| self.tasks[me].rights.get(number));
+        let said = match first {
             Some(&Right::Joining { kind, .. }) => kind,
             _ => RightKind::Send,
         };
@@ -348,12 +405,21 @@ impl World {
                 joined = Right::Dead(said);
             }
         }
-        let task = &mut self.tasks[me];
-        task.rights.insert(number, joined);
-        if task.unwanted.remove(&number) {
-            self.let_go(me, number);
+        if let Right::PeerSend(_, slot) = joined
+            && let Some(link) = self.tasks[me].link(owner)
+            && let Some(imported) = link.imports.get_mut(&slot.index)
+        {
+            imported.rights += numbers.len() as u64 - 1;
         }
-        self.see_watched(me, number);
+        for &number in numbers {
+            self.tasks[me].rights.insert(number, joined);
+        }
+        for &number in numbers {
+            if let Some(word) = self.tasks[me].unwanted.remove(&number) {
+                self.say_last_word(me, number, word);
+            }
+            self.see_watched(me, number);
+        }
         self.own_joined(me);
         Ok(())
     }

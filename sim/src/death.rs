@@ -6,7 +6,7 @@ use abi::right::Kind;
 use crate::claim::take_back_every;
 use crate::fault::Fault;
 use crate::moving::Again;
-use crate::task::{Right, TaskNumber};
+use crate::task::{Right, RightNumber, TaskNumber};
 use crate::world::World;
 
 impl World {
@@ -15,6 +15,7 @@ impl World {
     pub(crate) fn notice(&mut self, me: TaskNumber, peer: TaskNumber) {
         if !self.is(Fault::DeadLaneUnread) {
             self.drain(me, peer, u64::MAX);
+            self.answer_what_others_wait_for(me, peer);
         }
         self.mourn(me, peer);
     }
@@ -54,7 +55,13 @@ impl World {
                 other => other,
             };
         }
-        let unwanted = std::mem::take(&mut task.unwanted);
+        let rights = &task.rights;
+        let settled =
+            |number: &RightNumber| !matches!(rights.get(number), Some(Right::Joining { .. }));
+        let unwanted: Vec<RightNumber> = task.unwanted.keys().copied().filter(settled).collect();
+        for number in &unwanted {
+            task.unwanted.remove(number);
+        }
         for waiting in &mut task.waiting {
             waiting.asleep = false;
         }
@@ -78,10 +85,12 @@ impl World {
             }
         }
         for (name, given) in self.tasks[me].gives.come_back(World::id(peer), None) {
+            self.not_to_come.insert((me, name));
             self.comes_back(me, name, given);
         }
         let back = self.tasks[me].gives.task_died(World::id(peer), now_ns);
         debug_assert!(back.is_empty(), "all of it came back before");
+        self.tasks[me].claims.task_died(World::id(peer));
         self.answer_parked(me, peer);
         // The owner of what we gave it may have no link with it.
         if !self.is(Fault::DeathUntold) {
@@ -118,7 +127,13 @@ impl World {
     /// Ends the gives of dead givers that waited long enough.
     pub(crate) fn expire_gives(&mut self, me: TaskNumber) {
         let now_ns = self.now_ns;
+        let before: Vec<_> = self.tasks[me].gives.iter().map(|(name, _)| name).collect();
         let mut ended = self.tasks[me].gives.expire(now_ns);
+        if !ended.is_empty() {
+            let left: Vec<_> = self.tasks[me].gives.iter().map(|(name, _)| name).collect();
+            let over = before.into_iter().filter(|name| !left.contains(name));
+            self.not_to_come.extend(over.map(|name| (me, name)));
+        }
         ended.sort_unstable_by_key(|given| (given.port, given.slot));
         for given in ended {
             match given.kind {

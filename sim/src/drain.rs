@@ -1,7 +1,7 @@
 //! Reading a lane: each frame is decoded, believed as far as the tables say,
 //! and acted on. What a table refuses is the peer's offence.
 
-use abi::frame::{Attached, EVERY_SLOT, EVERY_TICKET, Kind, flag, task_of};
+use abi::frame::{Attached, EVERY_SLOT, EVERY_TICKET, Kind, Onward, flag, task_of};
 use abi::right::Kind as RightKind;
 use abi::{Offence, Slot, TaskId, Ticket};
 use rights::terms::End;
@@ -35,13 +35,8 @@ impl World {
         let header = frame.header;
         let slot = header.slot;
         match header.kind {
-            // Nobody spills, or gives on what is not confirmed, here.
-            Kind::Skip
-            | Kind::Status
-            | Kind::GiveOn
-            | Kind::Spilled
-            | Kind::Emptied
-            | Kind::Spent => Ok(()),
+            // Nobody spills here.
+            Kind::Skip | Kind::Status | Kind::Spilled | Kind::Emptied | Kind::Spent => Ok(()),
             Kind::Message => self.message(me, peer, frame),
             Kind::Part => self.take_part(me, peer, frame),
             Kind::Welcome => self.welcome(me, peer, frame),
@@ -97,6 +92,10 @@ impl World {
             Kind::Give => {
                 let kind = kind_of(header.flags);
                 self.given(me, peer, slot, task_of(&frame.rest)?, header.tag, kind)
+            }
+            Kind::GiveOn => {
+                let onward = Onward::decode(&frame.rest)?;
+                self.given_on(me, peer, onward, header.tag, kind_of(header.flags))
             }
             Kind::TakeBack => {
                 let to = task_of(&frame.rest)?;

@@ -1,6 +1,6 @@
 //! A peer that lies: whatever it can write, on its own links.
 
-use abi::frame::{Attached, Header, Kind, flag};
+use abi::frame::{Attached, Header, Kind, Onward, flag};
 use abi::right::{Address, Kind as RightKind, RightRef};
 use abi::{Slot, TaskId, Ticket};
 
@@ -9,10 +9,11 @@ use crate::task::TaskNumber;
 use crate::world::World;
 
 /// Kinds that do not at once betray the liar.
-const PLAUSIBLE: [Kind; 13] = [
+const PLAUSIBLE: [Kind; 14] = [
     Kind::Message,
     Kind::Message,
     Kind::Give,
+    Kind::GiveOn,
     Kind::TakeBack,
     Kind::Claim,
     Kind::Ask,
@@ -196,6 +197,14 @@ impl World {
                 }
                 if kind == Kind::TakeBack && self.chance.below(4) == 0 {
                     header.tag = abi::frame::EVERY_TICKET;
+                }
+            }
+            Kind::GiveOn => {
+                let (to, giver) = (self.some_task(), self.some_task());
+                let ticket = Ticket(self.chance.below(30));
+                rest.extend_from_slice(&Onward { to, giver, ticket }.encode());
+                if self.chance.below(2) == 0 {
+                    header.flags = flag::ONCE;
                 }
             }
             _ => {}

@@ -4,10 +4,12 @@
 //! stays readable when its writer is dead. Frames wrap nowhere here; the ring
 //! itself is `shm`'s business.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 
 use abi::Offence;
-use abi::frame::{HEADER_BYTES, Header};
+use abi::frame::{Attached, HEADER_BYTES, Header, Kind};
+use abi::right::RightRef;
 
 /// Bytes of a lane: a few messages, so that lanes are often full.
 pub(crate) const LANE_BYTES: usize = 2048;
@@ -53,6 +55,14 @@ pub(crate) struct Lane {
     read_bytes: usize,
     head: u64,
     tail: u64,
+    /// What is in it: found when it is asked for, forgotten when anything changes.
+    known: OnceCell<Known>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    frames: Vec<Frame>,
+    references: Vec<RightRef>,
 }
 
 impl Lane {
@@ -74,12 +84,14 @@ impl Lane {
 
     /// Fills and publishes. The caller has looked for room.
     pub(crate) fn publish(&mut self, bytes: &[u8]) {
+        self.known.take();
         self.bytes.extend(bytes);
         self.head += bytes.len() as u64;
     }
 
     /// Reads the first frame. The bytes may be anything.
     pub(crate) fn take(&mut self) -> Result<Option<Frame>, Offence> {
+        self.known.take();
         let Some(frame) = read(self.bytes.make_contiguous())? else {
             return Ok(None);
         };
@@ -98,28 +110,45 @@ impl Lane {
 
     /// Which messages were read, their space not freed.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> {
-        let messages =
-            self.read.iter().filter(|frame| frame.header.kind == abi::frame::Kind::Message);
+        let messages = self.read.iter().filter(|frame| frame.header.kind == Kind::Message);
         messages.map(crate::moving::number_of)
     }
 
     /// What the writer still has: read or not, its space was not freed.
     pub(crate) fn unfreed(&self) -> Vec<Frame> {
         let mut frames: Vec<Frame> = self.read.iter().cloned().collect();
-        frames.extend(self.frames());
+        frames.extend_from_slice(self.frames());
         frames
     }
 
     /// The frames in the lane, up to the first that is none.
-    pub(crate) fn frames(&self) -> Vec<Frame> {
-        let all: Vec<u8> = self.bytes.iter().copied().collect();
-        let mut rest = all.as_slice();
-        let mut frames = Vec::new();
-        while let Ok(Some(frame)) = read(rest) {
-            rest = rest.get(frame.room()..).unwrap_or_default();
-            frames.push(frame);
-        }
-        frames
+    pub(crate) fn frames(&self) -> &[Frame] {
+        &self.known().frames
+    }
+
+    /// The rights that these name.
+    pub(crate) fn references(&self) -> &[RightRef] {
+        &self.known().references
+    }
+
+    fn known(&self) -> &Known {
+        self.known.get_or_init(|| {
+            let all: Vec<u8> = self.bytes.iter().copied().collect();
+            let mut rest = all.as_slice();
+            let mut known = Known::default();
+            while let Ok(Some(frame)) = read(rest) {
+                rest = rest.get(frame.room()..).unwrap_or_default();
+                if matches!(frame.header.kind, Kind::Message | Kind::Welcome | Kind::Port)
+                    && let Ok(attached) = Attached::decode(frame.header.flags, frame.parts().0)
+                {
+                    known.references.extend(attached.reply);
+                    known.references.extend(attached.accepted);
+                    known.references.extend(attached.rights);
+                }
+                known.frames.push(frame);
+            }
+            known
+        })
     }
 }
 
@@ -141,7 +170,6 @@ fn read(bytes: &[u8]) -> Result<Option<Frame>, Offence> {
 mod tests {
     use super::*;
     use abi::Slot;
-    use abi::frame::Kind;
 
     const SLOT: Slot = Slot { index: 1, generation: 1 };
 

@@ -5,7 +5,7 @@ use abi::frame::Kind;
 
 use crate::control::about;
 use crate::fault::Fault;
-use crate::task::{Right, RightNumber, TaskNumber};
+use crate::task::{LastWord, Right, RightNumber, TaskNumber};
 use crate::world::World;
 
 impl World {
@@ -16,7 +16,7 @@ impl World {
         };
         if let Right::Joining { .. } = right {
             // Its owner counts it until we claim it: first joined, then let go.
-            self.tasks[me].unwanted.insert(number);
+            self.tasks[me].unwanted.insert(number, LastWord::LetGo);
             return;
         }
         self.tasks[me].rights.remove(&number);
@@ -74,7 +74,8 @@ impl World {
                 let imported = self.tasks[me].link(peer)?.imports.get_mut(&slot.index)?;
                 imported.rights += 1;
             }
-            Right::Dead(abi::right::Kind::Send) => {}
+            Right::Dead(abi::right::Kind::Send)
+            | Right::Joining { kind: abi::right::Kind::Send, .. } => {}
             _ => return None,
         }
         Some(self.tasks[me].keep(right))

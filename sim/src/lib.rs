@@ -8,8 +8,7 @@
 //!
 //! What is not here: sleeping and ringing (a task acts when it is picked),
 //! byte windows, descriptors and regions, the handshake (a link is there at
-//! once), two tasks that connect to each other at the same time, gives of what
-//! is not confirmed yet, and spills.
+//! once), two tasks that connect to each other at the same time, and spills.
 //!
 //! | module         | idea                                                     |
 //! |----------------|----------------------------------------------------------|
@@ -17,9 +16,13 @@
 //! | `lane`, `board`| memory that one task writes                              |
 //! | `task`         | what a task has                                          |
 //! | `send`         | rights are named, gives published, then the message      |
+//! | `carry`        | rights that go with a message                            |
+//! | `export`       | what peers hold of ours                                  |
+//! | `meanwhile`    | what others do in the midst of a sending                 |
 //! | `drain`        | frames are decoded, believed as far as the tables say    |
 //! | `accept`       | rights in a message that came                            |
 //! | `claim`        | gives and claims                                         |
+//! | `chain`        | what is claimed, and given on before it is answered      |
 //! | `control`      | the protocol's own frames                                |
 //! | `port`         | queues, windows, notifications                           |
 //! | `pulse`        | pulses, and what ports drop                              |
@@ -42,11 +45,16 @@ mod accept;
 mod board;
 mod call;
 mod calm;
+mod carry;
+mod chain;
+#[cfg(test)]
+mod chained;
 mod check;
 mod claim;
 mod control;
 mod death;
 mod drain;
+mod export;
 mod facet;
 pub mod fault;
 mod hostile;
@@ -54,6 +62,9 @@ mod hostile_move;
 mod lane;
 mod left;
 mod letting_go;
+mod meanwhile;
+#[cfg(test)]
+mod misled;
 mod moving;
 mod port;
 mod pulse;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
-use sim::{Failure, Figures, Size, run};
+use sim::{Failure, Fault, Figures, Size, run};
 
 /// Runs the whole system in one thread, once for each seed.
 ///
@@ -34,6 +34,21 @@ struct Options {
     /// Steps of each run before it is wound down.
     #[arg(long, default_value_t = Size::default().steps)]
     steps: u64,
+    /// Threads that run seeds: as many as there are cores where it is not said.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    jobs: Option<u64>,
+    /// Has every task break this rule on purpose: the run is to fail.
+    #[arg(long, value_name = "RULE", value_parser = fault)]
+    fault: Option<Fault>,
+}
+
+/// A broken rule, by the name it has in the source.
+fn fault(name: &str) -> Result<Fault, String> {
+    let mut all = Fault::BY_CHANCE.into_iter();
+    all.find(|fault| format!("{fault:?}") == name).ok_or_else(|| {
+        let all = Fault::BY_CHANCE.map(|fault| format!("{fault:?}"));
+        format!("it is one of {}", all.join(", "))
+    })
 }
 
 fn main() -> ExitCode {
@@ -47,7 +62,7 @@ fn main() -> ExitCode {
         }
     };
     println!(
-        "{} seeds, {} steps, {} messages, {} rights moved ({} given on), \
+        "{} seeds, {} steps, {} messages, {} rights moved ({} given, {} of them unconfirmed), \
          {} introductions, {} ports moved, {} rights followed, {} sent again, {} circles, \
          {} calls ({} withdrawn, {} parts), {} left, {} questions for room, \
          {} pulses ({} merged, {} no room), {} dropped, {} kills, {} refused, {} offences, lost 0",
@@ -56,6 +71,7 @@ fn main() -> ExitCode {
         all.messages,
         all.rights,
         all.gives,
+        all.given_on,
         all.introductions,
         all.moves,
         all.follows,
@@ -81,14 +97,15 @@ fn main() -> ExitCode {
 fn all(options: &Options, size: Size) -> Result<Figures, Failure> {
     let next = AtomicU64::new(0);
     let whole = Mutex::new((Figures::default(), None::<Failure>));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let jobs = options.jobs.unwrap_or(cores);
     let work = || {
         loop {
             let nth = next.fetch_add(1, Ordering::Relaxed);
             if nth >= options.seeds {
                 return;
             }
-            let one = run(options.seed.wrapping_add(nth), size, None);
+            let one = run(options.seed.wrapping_add(nth), size, options.fault);
             let mut whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
             match one {
                 Ok(figures) => add(&mut whole.0, figures),
@@ -104,7 +121,7 @@ fn all(options: &Options, size: Size) -> Result<Figures, Failure> {
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..cores {
+        for _ in 1..jobs {
             scope.spawn(work);
         }
         work();
@@ -129,6 +146,7 @@ fn add(all: &mut Figures, one: Figures) {
     all.kills += one.kills;
     all.offences += one.offences;
     all.gives += one.gives;
+    all.given_on += one.given_on;
     all.introductions += one.introductions;
     all.refused += one.refused;
     all.moves += one.moves;

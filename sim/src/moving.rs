@@ -14,6 +14,8 @@ mod adopt;
 mod again;
 mod circle;
 mod claims;
+#[cfg(test)]
+mod failed;
 mod follow;
 mod gone;
 mod pack;

@@ -336,7 +336,6 @@ impl World {
             let copy = (self.chance.below(2) == 0).then(|| self.copy(me, right)).flatten();
             match copy {
                 Some(copy) => rights.push(copy),
-                None if self.is_joining(me, right) => {}
                 None => {
                     self.tasks[me].space.remove(&right);
                     rights.push(right);
@@ -388,17 +387,19 @@ impl World {
     /// A right to send along: more often than not one of another task's.
     fn right_to_send(&mut self, me: TaskNumber) -> Option<RightNumber> {
         let space: Vec<RightNumber> = self.tasks[me].space.iter().copied().collect();
-        let far = self.far(me, &space);
+        let mut far = self.far(me, &space);
+        let rights = &self.tasks[me].rights;
+        let joining = |it: &u64| matches!(rights.get(it), Some(Right::Joining { .. }));
+        let joining: Vec<RightNumber> = space.into_iter().filter(joining).collect();
+        if !joining.is_empty() && self.chance.below(2) == 0 {
+            far = joining;
+        }
         match self.chance.pick(&far) {
             Some(&right) if self.chance.below(3) > 0 => {
                 (!self.tasks[me].is_busy(right)).then_some(right)
             }
             _ => self.idle_right(me),
         }
-    }
-
-    fn is_joining(&self, me: TaskNumber, right: RightNumber) -> bool {
-        matches!(self.tasks[me].rights.get(&right), Some(Right::Joining { .. }))
     }
 
     fn some_reply(&mut self, me: TaskNumber) -> Option<RightNumber> {

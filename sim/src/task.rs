@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use abi::right::Kind;
 use abi::{Slot, TaskId, Ticket};
+use rights::claim::Claims;
 use rights::export::Exports;
 use rights::give::Gives;
 use rights::import::Import;
@@ -183,6 +184,14 @@ pub(crate) struct Parked {
     pub(crate) shown: u64,
 }
 
+/// How a right ended before it was joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastWord {
+    LetGo,
+    /// What it brings is another task's.
+    GivenOn,
+}
+
 /// A message on its way out.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
@@ -220,8 +229,8 @@ pub(crate) struct Task {
     pub(crate) rights: BTreeMap<RightNumber, Right>,
     /// What the user has.
     pub(crate) space: BTreeSet<RightNumber>,
-    /// What the user let go before it was joined.
-    pub(crate) unwanted: BTreeSet<RightNumber>,
+    /// What the user let go of, or gave on, before it was joined.
+    pub(crate) unwanted: BTreeMap<RightNumber, LastWord>,
     pub(crate) ports: BTreeMap<u32, PortState>,
     /// Promises of ours that are neither kept nor broken yet, by where they lead.
     pub(crate) promises: BTreeMap<u64, u32>,
@@ -234,6 +243,7 @@ pub(crate) struct Task {
     pub(crate) relayed: BTreeSet<(u64, u32)>,
     pub(crate) links: BTreeMap<TaskNumber, Link>,
     pub(crate) gives: Gives<Lead>,
+    pub(crate) claims: Claims,
     pub(crate) parked: Vec<Parked>,
     /// Ports that came here, by who moved them and the number of their bag.
     pub(crate) adopted: BTreeMap<(TaskNumber, Ticket), Adopted>,
@@ -257,7 +267,7 @@ impl Task {
             paused_until: 0,
             rights: BTreeMap::new(),
             space: BTreeSet::new(),
-            unwanted: BTreeSet::new(),
+            unwanted: BTreeMap::new(),
             ports: BTreeMap::new(),
             promises: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -265,6 +275,7 @@ impl Task {
             relayed: BTreeSet::new(),
             links: BTreeMap::new(),
             gives: Gives::default(),
+            claims: Claims::default(),
             parked: Vec::new(),
             adopted: BTreeMap::new(),
             follows: BTreeMap::new(),

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use abi::{Offence, Slot, TaskId, Ticket};
 
+use rights::give::GiveName;
+
 use crate::board::Board;
 use crate::fault::Fault;
 use crate::lane::Lane;
@@ -43,6 +45,8 @@ pub struct Figures {
     pub offences: u64,
     /// Rights of third tasks among them.
     pub gives: u64,
+    /// Those that their owners had not confirmed yet.
+    pub given_on: u64,
     /// Links opened because a right was claimed.
     pub introductions: u64,
     /// Messages refused because their right had ended or did not permit them.
@@ -124,6 +128,8 @@ pub(crate) struct World {
     /// Messages that came on a send-once right through the old owner of a port
     /// that moved: its sender's others may have come before them.
     pub(crate) detours: BTreeSet<u64>,
+    /// Gives that their owners rightly refuse: they came back, or came to nothing.
+    pub(crate) not_to_come: BTreeSet<(TaskNumber, GiveName)>,
     /// The bags of the ports that moved, by old owner and number.
     pub(crate) bags: BTreeMap<(TaskNumber, Ticket), Bag>,
     /// The first name of each port that came from another task.
@@ -166,6 +172,7 @@ impl World {
             numbers: 0,
             given_up: BTreeSet::new(),
             detours: BTreeSet::new(),
+            not_to_come: BTreeSet::new(),
             bags: BTreeMap::new(),
             first_names: BTreeMap::new(),
             homes: BTreeMap::new(),

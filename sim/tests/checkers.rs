@@ -3,31 +3,37 @@
 
 use sim::{Fault, Size, run};
 
-/// The invariant that falls, and the seed where it was seen last.
+/// The invariant that falls, and the seed where it was seen last: the first, so that
+/// it costs one run.
 const fn known(fault: Fault) -> (&'static str, u64) {
     match fault {
-        Fault::DeadLaneUnread => ("I4", 4),
-        Fault::EndsTheGiversRight => ("I4", 3),
+        Fault::DeadLaneUnread => ("I4", 11),
+        Fault::EndsTheGiversRight => ("I4", 12),
         Fault::SilentPromise => ("I7", 1),
         Fault::OrderTurned => ("I5", 1),
-        Fault::JoinedTooEarly => ("I5", 3),
-        Fault::LookForgotten => ("I6", 2),
-        Fault::MarkForgotten | Fault::BroughtUncounted => ("I6", 3),
-        Fault::CommitUnsaid => ("I6", 326),
-        Fault::SentForgotten => ("I2", 179),
+        Fault::JoinedTooEarly => ("I5", 117),
+        Fault::LookForgotten | Fault::MarkForgotten => ("I6", 1),
+        Fault::BroughtUncounted => ("I6", 37),
+        Fault::CommitUnsaid => ("I6", 126),
+        Fault::SentForgotten => ("I2", 34),
         Fault::NoPlaceNeeded => ("I8", 1),
-        Fault::RefusedBlamed | Fault::CrossedReturnBlamed => ("I2", 1),
+        Fault::RefusedBlamed => ("I2", 1),
+        Fault::CrossedReturnBlamed => ("I2", 17),
         Fault::RevokedEnters | Fault::UseUncounted => ("I10", 1),
-        Fault::CircleKept => ("I3", 2),
-        Fault::NotArmedAnew => ("I3", 43),
-        Fault::RelayedUnbroken => ("I7", 8),
-        Fault::LateIsKept | Fault::BornWithoutState | Fault::WithdrawnSlotEnds => ("I7", 1),
+        Fault::TakeBackForgotten => ("I3", 2),
+        Fault::DeathUntold => ("I3", 57),
+        Fault::PromisesAreSenders => ("I7", 3),
+        Fault::RelayedUnbroken => ("I7", 7),
+        Fault::LateIsKept | Fault::WithdrawnSlotEnds => ("I7", 1),
+        Fault::BornWithoutState => ("I7", 8),
         Fault::LeftTwice | Fault::PulseUncounted => ("I2", 1),
-        Fault::TakenUnsaid | Fault::RoomUntold => ("I6", 1),
-        Fault::PulsesUnraised => ("I6", 1),
-        Fault::LeftDiesWithSender => ("I4", 1),
-        Fault::PulsesMoveAsOne | Fault::DroppedForgotten => ("I4", 1),
-        Fault::PartLost => ("I4", 1),
+        Fault::TakenUnsaid => ("I6", 2),
+        Fault::RoomUntold => ("I6", 11),
+        Fault::PulsesUnraised => ("I6", 3),
+        Fault::LeftDiesWithSender => ("I4", 13),
+        Fault::PulsesMoveAsOne => ("I4", 175),
+        Fault::DroppedForgotten => ("I4", 18),
+        Fault::PartLost => ("I4", 3),
         _ => ("I3", 1),
     }
 }
@@ -52,9 +58,10 @@ fn the_same_seed_says_the_same() {
     for seed in 1..=3 {
         assert_eq!(run(seed, size, None), run(seed, size, None));
     }
-    let fault = Some(Fault::LookForgotten);
-    assert_eq!(run(1, size, fault), run(1, size, fault));
-    assert!(run(1, size, fault).is_err());
+    let fault = Some(Fault::ReleaseOne);
+    let failed = run(1, Size::default(), fault);
+    assert!(failed.is_err());
+    assert_eq!(failed, run(1, Size::default(), fault));
 }
 
 /// Where something was found once, in the rules or in the simulator.

@@ -9,7 +9,7 @@ use crate::step::{Bench, Ending};
 /// Seeds that `cargo xtask check` runs.
 const SEEDS: u64 = 500;
 
-/// Runs the simulator: seeds S to S+N-1, on every core.
+/// Runs the simulator, optimized: seeds S to S+N-1.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How many seeds.
@@ -22,12 +22,16 @@ pub(crate) struct Options {
     /// Tasks in each run.
     #[arg(long, value_name = "T")]
     tasks: Option<u64>,
+    /// Threads: as many as there are cores where it is not said.
+    #[arg(long, value_name = "J")]
+    jobs: Option<u64>,
 }
 
 fn program(options: &Options) -> Program {
     let mut arguments =
         vec![format!("--seeds={}", options.seeds), format!("--seed={}", options.seed)];
     arguments.extend(options.tasks.map(|tasks| format!("--tasks={tasks}")));
+    arguments.extend(options.jobs.map(|jobs| format!("--jobs={jobs}")));
     Program { package: "pillarbox-sim", name: "sim", arguments }
 }
 
@@ -38,5 +42,5 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
 
 /// The step of `cargo xtask check`.
 pub(crate) fn step(bench: &mut Bench) -> Ending {
-    program(&Options { seeds: SEEDS, seed: 1, tasks: None }).step(bench)
+    program(&Options { seeds: SEEDS, seed: 1, tasks: None, jobs: None }).step(bench)
 }

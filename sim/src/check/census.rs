@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use abi::frame::{Attached, Kind, task_of};
+use abi::frame::{Kind, task_of};
 use abi::right::{Kind as RightKind, RightRef};
 use abi::{Slot, Ticket};
 
@@ -12,8 +12,18 @@ use crate::world::{Violation, World};
 
 /// What is on the wire from one task to another: in the lane, or kept until
 /// the lane has room.
-struct Wire {
-    frames: Vec<Frame>,
+struct Wire<'a> {
+    frames: Vec<&'a Frame>,
+    references: Vec<RightRef>,
+}
+
+/// How often the rights of a task name each slot of its peers, in order.
+type Names = Vec<(TaskNumber, Slot)>;
+
+fn named_in(names: &Names, owner: TaskNumber, slot: Slot) -> u64 {
+    let before =
+        |end: bool| names.partition_point(|it| *it < (owner, slot) || end && *it == (owner, slot));
+    (before(true) - before(false)) as u64
 }
 
 fn broken(what: String) -> Violation {
@@ -28,23 +38,22 @@ fn equal(what: impl Fn() -> String, is: u64, should: u64) -> Result<(), Violatio
     }
 }
 
-impl Wire {
-    fn references(&self) -> Vec<RightRef> {
-        let mut all = Vec::new();
-        for frame in &self.frames {
-            if matches!(frame.header.kind, Kind::Message | Kind::Welcome | Kind::Port)
-                && let Ok(attached) = Attached::decode(frame.header.flags, frame.parts().0)
-            {
-                all.extend(attached.reply);
-                all.extend(attached.accepted);
-                all.extend(attached.rights);
-            }
-        }
-        all
+fn names_of(task: &Task) -> Names {
+    if !task.alive || !task.honest() {
+        return Vec::new();
     }
+    let slot = |right: &Right| match *right {
+        Right::PeerSend(of, slot) | Right::PeerOnce(of, slot) => Some((of, slot)),
+        _ => None,
+    };
+    let mut names: Names = task.rights.values().filter_map(slot).collect();
+    names.sort_unstable();
+    names
+}
 
+impl Wire<'_> {
     fn count(&self, kind: Kind, slot: Slot) -> u64 {
-        let about = |frame: &&Frame| frame.header.kind == kind && frame.header.slot == slot;
+        let about = |frame: &&&Frame| frame.header.kind == kind && frame.header.slot == slot;
         self.frames.iter().filter(about).count() as u64
     }
 
@@ -59,6 +68,7 @@ impl Wire {
 
 impl World {
     pub(super) fn take_census(&self) -> Result<(), Violation> {
+        let names: Vec<Names> = self.tasks.iter().map(names_of).collect();
         for (me, task) in self.tasks.iter().enumerate() {
             if !task.honest() || !task.alive {
                 continue;
@@ -69,7 +79,7 @@ impl World {
             for (&peer, link) in &task.links {
                 let other = &self.tasks[peer];
                 if other.honest() && other.has_link(me) && !link.ended {
-                    self.rights_between(me, peer)?;
+                    self.rights_between(me, peer, &names)?;
                 }
             }
             self.gives(me, task)?;
@@ -77,28 +87,32 @@ impl World {
         Ok(())
     }
 
-    fn wire(&self, from: TaskNumber, to: TaskNumber) -> Wire {
-        let mut frames =
-            self.memory.get(&(from, to)).map_or_else(Vec::new, |out| out.lane.frames());
+    fn wire(&self, from: TaskNumber, to: TaskNumber) -> Wire<'_> {
+        let (mut frames, mut references) = (Vec::new(), Vec::new());
+        if let Some(out) = self.memory.get(&(from, to)) {
+            frames.extend(out.lane.frames());
+            references.extend_from_slice(out.lane.references());
+        }
         if let Some(link) = self.tasks[from].links.get(&to)
             && self.tasks[from].alive
         {
-            frames.extend(link.control.iter().cloned());
+            frames.extend(&link.control);
         }
         let bags = self.bags.range((from, Ticket(0))..=(from, Ticket(u64::MAX)));
         for (_, bag) in bags.filter(|(_, bag)| bag.to == to) {
             frames.extend(bag.lane.frames());
+            references.extend_from_slice(bag.lane.references());
         }
-        Wire { frames }
+        Wire { frames, references }
     }
 
     /// Each right of a task is in its space, in a queue, or with a message on
     /// its way out.
     fn places(&self, me: TaskNumber, task: &Task) -> Result<(), Violation> {
-        let mut places: BTreeMap<RightNumber, u64> = BTreeMap::new();
-        let mut put = |right: RightNumber| *places.entry(right).or_default() += 1;
+        let mut places: Vec<RightNumber> = Vec::with_capacity(task.rights.len());
+        let mut put = |right: RightNumber| places.push(right);
         task.space.iter().copied().for_each(&mut put);
-        task.unwanted.iter().copied().for_each(&mut put);
+        task.unwanted.keys().copied().for_each(&mut put);
         task.watched.values().copied().for_each(&mut put);
         task.rooms.values().filter_map(|asked| asked.to).for_each(|(_, to)| put(to));
         for again in task.links.values().flat_map(|link| &link.again) {
@@ -128,18 +142,19 @@ impl World {
                 put(waiting.out.over);
             }
         }
-        if places.len() != task.rights.len() {
-            return Err(broken(format!(
-                "task {me} has {} rights in {} places",
-                task.rights.len(),
-                places.len()
-            )));
+        places.sort_unstable();
+        if places.iter().eq(task.rights.keys()) {
+            return Ok(());
         }
         for right in task.rights.keys() {
-            let is = places.get(right).copied().unwrap_or(0);
+            let is = places.iter().filter(|place| *place == right).count() as u64;
             equal(|| format!("places of right {right} of task {me}"), is, 1)?;
         }
-        Ok(())
+        Err(broken(format!(
+            "task {me} has {} rights in {} places",
+            task.rights.len(),
+            places.len()
+        )))
     }
 
     /// What a port's owner counts as senders is what there is.
@@ -173,8 +188,11 @@ impl World {
 
     /// A promise that is neither kept nor broken is in one place.
     fn promises_of(&self, me: TaskNumber, task: &Task) -> Result<(), Violation> {
-        let mut places: BTreeMap<u64, u64> = BTreeMap::new();
-        let mut put = |promise: u64| *places.entry(promise).or_default() += 1;
+        if task.promises.is_empty() {
+            return Ok(());
+        }
+        let mut places: Vec<u64> = Vec::new();
+        let mut put = |promise: u64| places.push(promise);
         for right in task.rights.values() {
             if let Right::OwnOnce(lead) = right {
                 put(lead.promise);
@@ -192,8 +210,10 @@ impl World {
                 put(given.port.promise);
             }
         }
+        places.sort_unstable();
         for promise in task.promises.keys() {
-            let is = places.get(promise).copied().unwrap_or(0);
+            let before = places.partition_point(|it| it < promise);
+            let is = places.iter().skip(before).take_while(|it| *it == promise).count();
             if is != 1 {
                 return Err(Violation {
                     invariant: "I7",
@@ -206,7 +226,12 @@ impl World {
 
     /// What `me` counts for `peer` is what the peer has and what is on the wire
     /// either way. A task that is dead has what it had when it died.
-    fn rights_between(&self, me: TaskNumber, peer: TaskNumber) -> Result<(), Violation> {
+    fn rights_between(
+        &self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        names: &[Names],
+    ) -> Result<(), Violation> {
         let (Some(mine), Some(theirs)) =
             (self.tasks[me].links.get(&peer), self.tasks[peer].links.get(&me))
         else {
@@ -214,7 +239,7 @@ impl World {
         };
         let out = self.wire(me, peer);
         let back = self.wire(peer, me);
-        let (named, returned) = (out.references(), back.references());
+        let (named, returned) = (&out.references, &back.references);
         let mut granted: BTreeMap<u32, Slot> = BTreeMap::new();
         let dead = !self.tasks[peer].alive;
         for (slot, export) in mine.exports.iter() {
@@ -253,23 +278,23 @@ impl World {
                 )));
             }
         }
-        self.names_of(peer, me)
+        self.slots_are_named(peer, me, names)
     }
 
     /// A slot is held as often as rights name it.
-    fn names_of(&self, me: TaskNumber, peer: TaskNumber) -> Result<(), Violation> {
+    fn slots_are_named(
+        &self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        names: &[Names],
+    ) -> Result<(), Violation> {
         let Some(link) = self.tasks[me].links.get(&peer).filter(|_| self.tasks[me].alive) else {
             return Ok(());
         };
         for known in link.imports.values() {
-            let is = self.tasks[me].rights.values().filter(|right| match right {
-                Right::PeerSend(of, slot) | Right::PeerOnce(of, slot) => {
-                    *of == peer && *slot == known.slot
-                }
-                _ => false,
-            });
+            let is = names.get(me).map_or(0, |names| named_in(names, peer, known.slot));
             let what = || format!("rights of task {me} that name slot {}", known.slot);
-            equal(what, is.count() as u64, known.rights)?;
+            equal(what, is, known.rights)?;
             if (known.import.count > 0) != (known.rights > 0) {
                 return Err(broken(format!("task {me} counts a slot it does not hold")));
             }
@@ -279,7 +304,9 @@ impl World {
 
     /// Each give is named by one message or one claim, or is being taken back.
     fn gives(&self, me: TaskNumber, task: &Task) -> Result<(), Violation> {
-        for (name, given) in task.gives.iter() {
+        let given = task.gives.iter().map(|(name, given)| (name, Some(given.kind)));
+        // What waits for the answer to another claim is as good as given.
+        for (name, kind) in given.chain(task.claims.onward().map(|(next, _)| (next, None))) {
             let (Some(giver), Some(to)) = (self.find(name.giver), self.find(name.to)) else {
                 continue;
             };
@@ -295,7 +322,7 @@ impl World {
                     && frame.header.tag == name.ticket.0
                     && task_of(&frame.rest) == Ok(name.to)
             });
-            let is = self.named(me, giver, to, given.kind, name.ticket) + u64::from(back);
+            let is = self.named(me, giver, to, kind, name.ticket) + u64::from(back);
             equal(|| format!("names of a give of task {giver} to task {to}"), is, 1)?;
         }
         Ok(())
@@ -306,18 +333,19 @@ impl World {
         owner: TaskNumber,
         giver: TaskNumber,
         to: TaskNumber,
-        kind: RightKind,
+        kind: Option<RightKind>,
         ticket: Ticket,
     ) -> u64 {
-        let coming = self.wire(giver, to).references();
+        let coming = self.wire(giver, to).references;
         let coming = coming.iter().filter(|reference| {
             matches!(reference, RightRef::Third { kind: of, owner: whose, ticket: named, .. }
-                if *of == kind && *whose == World::id(owner) && *named == ticket)
+                if kind.is_none_or(|kind| *of == kind) && *whose == World::id(owner) && *named == ticket)
         });
         let joining = self.tasks[to].rights.values().filter(|right| {
             matches!(right, Right::Joining { giver: from, owner: whose, ticket: named, .. }
                 if *from == giver && *whose == owner && *named == ticket)
         });
-        (coming.count() + joining.count()) as u64
+        // A right that is not confirmed has copies, and one claim.
+        coming.count() as u64 + u64::from(joining.count() > 0)
     }
 }

@@ -28,14 +28,14 @@ impl World {
             let honest = self.tasks[from].honest() && self.tasks[to].honest();
             if honest && self.tasks[to].alive && self.tasks[to].has_link(from) {
                 for frame in out.lane.frames() {
-                    self.on_the_way(from, &frame, &mut places);
+                    self.on_the_way(from, frame, &mut places);
                 }
             }
         }
         for (&(from, _), bag) in &self.bags {
             if self.tasks[from].honest() && self.tasks[bag.to].alive {
                 for frame in bag.lane.frames() {
-                    self.on_the_way(from, &frame, &mut places);
+                    self.on_the_way(from, frame, &mut places);
                 }
             }
         }

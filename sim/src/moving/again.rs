@@ -8,9 +8,9 @@ use abi::frame::{Attached, Header, Kind};
 use abi::right::{Kind as RightKind, RightRef};
 
 use super::{Again, Unread};
+use crate::carry::Load;
 use crate::drain::accepted_of;
 use crate::lane::Frame;
-use crate::send::Load;
 use crate::task::{Lead, Mail, Right, RightNumber, TaskNumber};
 use crate::world::World;
 

@@ -9,11 +9,11 @@ use rights::moving::Arrival;
 use super::pack::{in_bag, out_frame};
 use super::{Forwarded, Gone};
 use crate::board::Moved;
+use crate::carry::Load;
 use crate::control::{NO_SLOT, about};
 use crate::fault::Fault;
 use crate::lane::Frame;
 use crate::left::RoomOf;
-use crate::send::Load;
 use crate::task::{Holder, Lead, Mail, Right, RightNumber, TaskNumber};
 use crate::world::World;
 

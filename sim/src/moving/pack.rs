@@ -13,11 +13,11 @@ use rights::window::Capacity;
 
 use super::{Bag, Gone};
 use crate::board::Moved;
+use crate::carry::Load;
 use crate::control::{NO_SLOT, about};
 use crate::fault::Fault;
 use crate::lane::{Frame, Lane};
 use crate::pulse::Pulse;
-use crate::send::Load;
 use crate::task::{Holder, Lead, Mail, Right, RightNumber, TaskNumber};
 use crate::world::World;
 
