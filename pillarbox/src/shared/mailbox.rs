@@ -68,10 +68,11 @@ pub struct SharedStatus {
 
 #[derive(Debug)]
 struct Reader {
+    /// What it was handed and is not sent yet, in order. It goes before the right: what
+    /// waits for a place there takes its question back, which only a holder may.
+    outs: VecDeque<Out>,
     right: SendRight,
     task: TaskId,
-    /// What it was handed and is not sent yet, in order.
-    outs: VecDeque<Out>,
     /// It takes nothing any more, and what it said last is perhaps not heard yet.
     dying: Option<Dying>,
 }
@@ -434,14 +435,17 @@ impl SharedMailbox {
 
     /// A reader is there no more: what it had goes back.
     fn let_go(&mut self, reader: u64) {
-        let outs = self.readers.remove(&reader).map(|gone| gone.outs).unwrap_or_default();
-        for out in outs {
+        let gone = self.readers.remove(&reader);
+        // First what waits for a place there, then the right.
+        let (outs, right) = gone.map(|gone| (gone.outs, gone.right)).unzip();
+        for out in outs.unwrap_or_default() {
             let (number, item) = (out.number, out.item);
             if let (Some(copy), Some(kept)) = (out.into_copy(), self.kept.get_mut(&item)) {
                 come_back(kept, copy);
             }
             let _ = self.rule.give_back(number, reader, false);
         }
+        drop(right);
         for item in self.rule.leave(reader) {
             self.kept.remove(&item);
         }
