@@ -111,6 +111,18 @@ impl RightRef {
         }
     }
 
+    /// The bytes of a right of the writer's own.
+    pub fn mine(kind: Kind, slot: Slot) -> [u8; REF_BYTES] {
+        let mut bytes = [0; REF_BYTES];
+        let front = u64::from(MINE) | u64::from(kind == Kind::SendOnce) << 8;
+        let back = u64::from(slot.index) | u64::from(slot.generation) << 32;
+        let words = bytes.as_chunks_mut::<8>().0;
+        for (place, word) in words.iter_mut().zip([front, back]) {
+            *place = word.to_le_bytes();
+        }
+        bytes
+    }
+
     /// Reads one reference from the front of `bytes` and says how long it was.
     ///
     /// # Errors

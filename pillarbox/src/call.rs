@@ -37,8 +37,8 @@ use crate::membrane::Within;
 use crate::message::{Body, Message, Notification};
 use crate::port::{After, PortCore};
 use crate::right::SendOnceRight;
-use crate::wait::Waiter;
-use crate::wait::parking::lock;
+use crate::wait::parking::{lock, try_lock};
+use crate::wait::{BURST, Spin, Waiter};
 
 /// A port for one message, without a queue.
 #[derive(Debug)]
@@ -181,6 +181,42 @@ impl ReplyCell {
         None
     }
 
+    /// Keeps the promise by a message that is received as it comes. False where it must
+    /// be kept by [`ReplyCell::arrive`].
+    pub(crate) fn passes(&self) -> bool {
+        let mut cell = lock(&self.cell);
+        self.to.is_none()
+            && cell.parts.is_none()
+            && cell.watch.is_none()
+            && cell.promised.is_open()
+            && cell.promised.comes() == Comes::Kept
+    }
+
+    /// Takes the answer out of a lane if it comes while this thread spins.
+    fn answer_awake(&self, deadline: Deadline, link: &Link) -> Option<Message> {
+        let task = &self.task;
+        let mut spin = Spin::begin(task, deadline);
+        loop {
+            if task.has_business() || self.is_ready() {
+                return None;
+            }
+            let mut seat = try_lock(&task.seat)?;
+            let links = seat.links(task);
+            for _ in 0..BURST {
+                if let Some(any) = links.iter().find(|link| link.has_frames()) {
+                    let ours = std::ptr::eq(&**any, link);
+                    let taken = if ours { any.take_answer(self) } else { None };
+                    drop(seat);
+                    spin.helped();
+                    return taken;
+                }
+                if !spin.turn() {
+                    return None;
+                }
+            }
+        }
+    }
+
     /// Whether a look would find the answer, or that none will come.
     pub(crate) fn is_ready(&self) -> bool {
         !lock(&self.cell).promised.is_open()
@@ -192,6 +228,9 @@ impl ReplyCell {
         deadline: Deadline,
         link: Option<&Link>,
     ) -> Result<Message, CallError> {
+        if let Some(answer) = link.and_then(|link| self.answer_awake(deadline, link)) {
+            return Seen { answer: Some(answer), within: self.within.clone() }.verdict();
+        }
         let seen = self.task.wait(deadline, link, |waiter| self.look(Some(waiter)));
         seen.map_or(Err(CallError::Deadline), Seen::verdict)
     }

@@ -66,7 +66,7 @@ impl Link {
         let (link, ticket) = (Arc::clone(self), Ticket(header.tag));
         let claim = Claim { link, giver, ticket, sent, drained: false, late: false };
         lock(&self.task.gives).claims.claimed(claim.name())?;
-        turn.claims.push(claim);
+        turn.more().claims.push(claim);
         Ok(())
     }
 
@@ -112,7 +112,7 @@ fn kind_of(header: &Header) -> RightKind {
 impl TaskCore {
     /// Answers the claims that came in this turn.
     pub(crate) fn answer_claims(&self, turn: &mut Turn) {
-        while let Some(claim) = turn.claims.pop() {
+        while let Some(claim) = turn.next_claim() {
             // A chain, its first give last.
             let mut chain = vec![claim];
             while let Some(mut claim) = chain.pop() {
@@ -134,7 +134,7 @@ impl TaskCore {
     pub(crate) fn answer_late(&self, claim: Claim) {
         let seat = lock(&self.seat);
         let mut turn = Turn::default();
-        turn.claims.push(Claim { late: true, ..claim });
+        turn.more().claims.push(Claim { late: true, ..claim });
         self.answer_claims(&mut turn);
         drop(seat);
         self.finish_turn(turn);
@@ -158,7 +158,7 @@ impl TaskCore {
             giver.read_bags(turn);
         }
         let first = lock(&self.gives).claims.waits_for(name);
-        let place = turn.claims.iter().position(|other| Some(other.name()) == first);
+        let place = turn.more().claims.iter().position(|other| Some(other.name()) == first);
         // What it hangs on may itself be looked for, and is before it there.
         let unknown = || {
             first.is_some()
@@ -167,7 +167,7 @@ impl TaskCore {
                     || self.follower(claim.giver, claim.ticket).is_some())
         };
         match place {
-            Some(place) => Before::Claim(turn.claims.swap_remove(place)),
+            Some(place) => Before::Claim(turn.more().claims.swap_remove(place)),
             None if !claim.late && unknown() => Before::Look,
             None => Before::Nothing,
         }
@@ -205,7 +205,7 @@ impl TaskCore {
             let told = Message::notification_of(Notification::SendOnceDied);
             held.sink.arrive_once(told, &mut turn.after);
         }
-        turn.held.push(held);
+        turn.more().held.push(held);
         let answer = match slot {
             Ok(slot) => {
                 // While the peer must still hold it.
@@ -232,7 +232,9 @@ impl TaskCore {
         let sink = self.inbox_for(link.peer_core());
         let slot = sink.as_ref().and_then(|sink| link.export_send(sink).ok());
         slot.iter().for_each(|slot| link.published(*slot));
-        turn.sinks.extend(sink);
+        if let Some(sink) = sink {
+            turn.let_go_later(sink);
+        }
         let right = slot.map(|slot| (RightKind::Send, slot));
         let onward = lock(&self.gives).claims.answer(name, right);
         let answer = match slot {

@@ -21,7 +21,7 @@ use abi::right::Kind as RightKind;
 use rights::census::{Census, Holding, Row};
 
 use crate::background::{Background, Job};
-use crate::drain::Parking;
+use crate::drain::{Drainer, Parking};
 use crate::error::TaskError;
 use crate::facet::FacetEnds;
 use crate::future::{Patience, Pollers};
@@ -52,8 +52,9 @@ pub(crate) struct TaskCore {
     pub(crate) patience: Mutex<Patience>,
     pub(crate) pollers: Pollers,
     /// Who drains. Held only while running.
-    pub(crate) seat: Mutex<()>,
+    pub(crate) seat: Mutex<Drainer>,
     pub(crate) links: RwLock<Arc<Vec<Arc<Link>>>>,
+    pub(crate) links_version: AtomicU64,
     pub(crate) meetings: Mutex<HashMap<TaskId, Meeting>>,
     pub(crate) ports: Mutex<HashMap<u64, Weak<PortCore>>>,
     pub(crate) gives: Mutex<GiveTable>,
@@ -67,10 +68,12 @@ pub(crate) struct TaskCore {
     pub(crate) facet_ends: Mutex<FacetEnds>,
     /// Claims of rights nobody holds any more, for what dead owners had not read.
     pub(crate) salvaged: Mutex<Vec<Arc<Join>>>,
+    pub(crate) has_salvaged: AtomicBool,
     /// Rights that were out when ports came here.
     pub(crate) followers: Mutex<FollowerTable>,
     /// Ports that went, with messages whose rights could not be named yet.
     pub(crate) parked: Mutex<Parking>,
+    pub(crate) has_parked: AtomicBool,
     /// Turns of draining so far.
     pub(crate) turns: AtomicU64,
     pub(crate) later: Mutex<Vec<After>>,
@@ -116,7 +119,7 @@ impl TaskCore {
             id,
             epoch: shm::Epoch::current(),
             identity: Identity { task: id, pid, uid, gid },
-            may_spin: shm::thread::cores() > 1,
+            may_spin: shm::thread::others_run_beside(),
             start: Instant::now(),
             next_id: AtomicU64::new(1),
             sleepers: Sleepers::default(),
@@ -124,6 +127,7 @@ impl TaskCore {
             pollers: Pollers::default(),
             seat: Mutex::default(),
             links: RwLock::default(),
+            links_version: AtomicU64::new(0),
             meetings: Mutex::default(),
             ports: Mutex::default(),
             gives: Mutex::new(GiveTable::new(limits.gives)),
@@ -133,8 +137,10 @@ impl TaskCore {
             facets: AtomicUsize::new(0),
             facet_ends: Mutex::default(),
             salvaged: Mutex::default(),
+            has_salvaged: AtomicBool::new(false),
             followers: Mutex::default(),
             parked: Mutex::default(),
+            has_parked: AtomicBool::new(false),
             turns: AtomicU64::new(0),
             later: Mutex::default(),
             has_later: AtomicBool::new(false),

@@ -25,10 +25,31 @@ pub(crate) struct Parking {
     counted: bool,
 }
 
+/// What who drains knows: the links, as they were when it last asked. They lie under
+/// the lock of the seat, so that taking one message need not touch another.
+#[derive(Debug, Default)]
+pub(crate) struct Drainer {
+    version: u64,
+    links: Arc<Vec<Arc<Link>>>,
+}
+
+impl Drainer {
+    /// The links there are now.
+    pub(crate) fn links(&mut self, task: &TaskCore) -> &[Arc<Link>] {
+        // Before the list: what changes between is asked for again.
+        let version = task.links_version.load(Ordering::Acquire);
+        if self.version != version {
+            self.links = task.links();
+            self.version = version;
+        }
+        &self.links
+    }
+}
+
 impl TaskCore {
     /// Ends a link: reads what the peer still sent, then acts on its death.
     pub(crate) fn bury(&self, link: &Arc<Link>) {
-        let seat = lock(&self.seat);
+        let mut seat = lock(&self.seat);
         let mut turn = Turn::default();
         // ECONNRESET is not the end: read on to the end of file; then one last
         // look at the head.
@@ -42,6 +63,8 @@ impl TaskCore {
             self.finish_turn(turn);
             return;
         }
+        // It ends when its last user lets it go, and that is not the seat.
+        let _ = seat.links(self);
         let peer = link.peer_task();
         let end = link.end().unwrap_or(crate::link::End::Died);
         self.counters.link_ended(link.traffic());
@@ -63,6 +86,14 @@ impl TaskCore {
         link.socket().shutdown();
         self.finish_turn(turn);
         end_gives(self, ended, Notification::SendOnceDied);
+    }
+
+    /// Whether there is more to do here than to take messages.
+    pub(crate) fn has_business(&self) -> bool {
+        self.has_later.load(Ordering::Relaxed)
+            || self.has_parked.load(Ordering::Relaxed)
+            || self.has_salvaged.load(Ordering::Relaxed)
+            || self.sleepers.futures.load(Ordering::Relaxed) > 0
     }
 
     /// Takes what lies in the lanes, unless another thread is at it. Returns
@@ -98,6 +129,7 @@ impl TaskCore {
         let mut bells = Turn::default();
         for link in rung {
             link.read_socket(&mut bells);
+            link.settle_passed();
         }
         let (any, turn) = self.turn(&links);
         drop(seat);
@@ -131,14 +163,15 @@ impl TaskCore {
         if heard {
             self.wake_sentinel();
         }
-        self.turns.fetch_add(1, Ordering::AcqRel);
+        // Before the look at what is parked: who parks says so, and looks at this.
+        self.turns.fetch_add(1, Ordering::SeqCst); // pairs: drain.parked
         self.push_parked();
     }
 
     /// How many turns there were. What could not be done before a turn may be
     /// possible after it.
     pub(crate) fn turns(&self) -> u64 {
-        self.turns.load(Ordering::Acquire)
+        self.turns.load(Ordering::SeqCst) // pairs: drain.parked
     }
 
     /// Something found under a lock that must be done without one.
@@ -164,6 +197,7 @@ impl TaskCore {
         let mut parked = lock(&self.parked);
         if !parked.waiting.iter().any(|known| Arc::ptr_eq(known, gone)) {
             parked.waiting.push(Arc::clone(gone));
+            self.has_parked.store(true, Ordering::SeqCst); // pairs: drain.parked
         }
         // They wait as a future does: for whoever drains.
         if !std::mem::replace(&mut parked.counted, true) {
@@ -173,8 +207,17 @@ impl TaskCore {
     }
 
     pub(crate) fn push_parked(&self) {
-        self.forget_salvaged();
-        let waiting = std::mem::take(&mut lock(&self.parked).waiting);
+        if self.has_salvaged.load(Ordering::Relaxed) {
+            self.forget_salvaged();
+        }
+        if !self.has_parked.load(Ordering::SeqCst) {
+            return; // pairs: drain.parked
+        }
+        let waiting = {
+            let mut parked = lock(&self.parked);
+            self.has_parked.store(false, Ordering::SeqCst);
+            std::mem::take(&mut parked.waiting)
+        };
         if waiting.is_empty() {
             return;
         }
@@ -197,13 +240,18 @@ impl TaskCore {
     /// Keeps a claim that nobody holds until it is settled.
     pub(crate) fn keep_until_settled(&self, join: Arc<Join>) {
         lock(&self.salvaged).push(join);
+        self.has_salvaged.store(true, Ordering::Relaxed);
         self.forget_salvaged();
     }
 
     /// What is settled is kept no more.
     pub(crate) fn forget_salvaged(&self) {
-        let settled: Vec<_> =
-            lock(&self.salvaged).extract_if(.., |join| join.result().is_some()).collect();
+        let settled: Vec<_> = {
+            let mut salvaged = lock(&self.salvaged);
+            let settled = salvaged.extract_if(.., |join| join.result().is_some()).collect();
+            self.has_salvaged.store(!salvaged.is_empty(), Ordering::Relaxed);
+            settled
+        };
         drop(settled);
     }
 

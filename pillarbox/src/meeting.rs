@@ -1,5 +1,6 @@
 //! Whom this task is linked with, and whom it is about to be.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use abi::{TaskId, limits};
@@ -21,6 +22,11 @@ pub(crate) enum Meeting {
 impl TaskCore {
     pub(crate) fn links(&self) -> Arc<Vec<Arc<Link>>> {
         Arc::clone(&self.links.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Under the lock they are changed under.
+    fn links_changed(&self) {
+        self.links_version.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn link_with(&self, peer: TaskId) -> Option<Arc<Link>> {
@@ -54,6 +60,7 @@ impl TaskCore {
         let mut list = Vec::clone(&links);
         list.push(Arc::clone(link));
         *links = Arc::new(list);
+        self.links_changed();
         Ok(match before {
             Some(Meeting::Opening(joins)) => joins,
             Some(Meeting::Linked(_)) | None => Vec::new(),
@@ -67,6 +74,7 @@ impl TaskCore {
         }
         *links =
             Arc::new(links.iter().filter(|other| !Arc::ptr_eq(other, link)).cloned().collect());
+        self.links_changed();
         true
     }
 

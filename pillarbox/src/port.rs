@@ -1,8 +1,10 @@
 //! A port: a queue, and who waits at it.
 
+mod after;
 mod asking;
 mod coming;
 mod facets;
+mod hot;
 mod leaving;
 mod moving;
 mod options;
@@ -29,13 +31,14 @@ pub use rights::queue::Order;
 use rights::window::Arrival;
 pub use rights::window::Capacity;
 
+pub(crate) use self::after::After;
 pub(crate) use self::moving::Unloaded;
 pub use self::options::PortOptions;
 pub use self::receive::{Part, Short};
 pub(crate) use self::search::{Found, Search};
 use self::spilling::OwnQueued;
-pub(crate) use self::state::{After, PortState, Wants};
 use self::state::{Holder, OnBoard};
+pub(crate) use self::state::{PortState, Wants};
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
@@ -320,9 +323,14 @@ impl PortCore {
             state.queue.window.next_expiry()
         };
         // Who asks looks again by itself.
-        after.watch.clear();
+        after.watch_nothing();
         after.run();
         next
+    }
+
+    /// The time, where anything here depends on it.
+    fn now_ns(&self, state: &PortState) -> u64 {
+        if state.minds_time() { self.task.now_ns() } else { 0 }
     }
 
     // ---- messages in -----------------------------------------------------
@@ -340,7 +348,7 @@ impl PortCore {
             Err(away) => return away.take(link, via, message, after),
         };
         let holder = Holder::Link(link.number, via);
-        let now_ns = self.task.now_ns();
+        let now_ns = self.now_ns(&state);
         let admitted = match state.admit(self.id, via, &message, now_ns, after) {
             Ok(admitted) => admitted,
             Err(refusal) => return state.refuse(holder, refusal, message, now_ns, after),
@@ -358,12 +366,12 @@ impl PortCore {
                         state.note_asking(now_ns, after);
                     }
                 }
-                after.dropped.extend(state.queue.fallen());
+                after.drop_all(state.queue.fallen());
                 state.queued(admitted, now_ns, after);
                 Ok(())
             }
             Err((offence, message)) => {
-                after.dropped.push(message);
+                after.drop_later(message);
                 Err(offence)
             }
         }
@@ -387,7 +395,7 @@ impl PortCore {
             state.wake_for(label, after);
             after.tell_pollers_of(&self.task);
         } else {
-            after.dropped.push(message);
+            after.drop_later(message);
         }
     }
 
@@ -399,7 +407,11 @@ impl PortCore {
         deadline: Deadline,
     ) -> Result<(), (SendFailure, Message)> {
         let mut after = After::default();
-        let entered = lock(&self.state).enter(via, message, self.task.now_ns(), &mut after);
+        let entered = {
+            let mut state = lock(&self.state);
+            let now_ns = self.now_ns(&state);
+            state.enter(via, message, now_ns, &mut after)
+        };
         after.tell_pollers_of(&self.task);
         after.run();
         match entered {
@@ -458,22 +470,22 @@ impl PortCore {
             }
             state.alive = false;
             sets = state.leave_sets();
-            after.dropped.extend(state.queue.drain());
+            after.drop_all(state.queue.drain().collect());
             for place in state.boards.values() {
                 let Some(link) = place.link.upgrade() else { continue };
                 let life = Life { generation: place.slot.generation, state: State::Dead };
                 link.own_page().set_life(place.slot.index, life);
                 link.own_page().bump_change();
-                after.looks.push((link, place.slot));
+                after.more().looks.push((link, place.slot));
             }
             state.wake_own_senders(&mut after);
-            after.fire.extend(state.room.take().map(|to| (to, Notification::DeadName)));
+            after.more().fire.extend(state.room.take().map(|to| (to, Notification::DeadName)));
             let watchers = state.facets.take_watchers();
             for watcher in state.dead_name.drain(..).chain(watchers) {
-                after.fire.push((watcher, Notification::DeadName));
+                after.fire(watcher, Notification::DeadName);
             }
             let untold = state.no_senders.take().into_iter().chain(state.destroyed.take());
-            after.fire.extend(untold.map(|to| (to, Notification::SendOnceDropped)));
+            after.more().fire.extend(untold.map(|to| (to, Notification::SendOnceDropped)));
         }
         self.task.forget_port(self.id);
         drop(sets);

@@ -175,17 +175,90 @@ const HEADS: usize = 3;
 /// of a peer that is awake, or looking would never be found to help again.
 const SPIN_LEAST: u32 = 1 << 8;
 
+/// Of so many waits one spins though it did not help before: one peer answers at once
+/// now, which did not, or runs on another processor.
+const SPIN_AGAIN: u32 = 16;
+
 /// The most turns of the spin loop before a sleep.
 const SPIN_MOST: u32 = 1 << 11;
 
+/// How often who spins looks at the lanes before it looks elsewhere, and lets others
+/// drain.
+pub(crate) const BURST: u32 = 16;
+
+/// A bounded look whether something comes by itself. How long it is follows how often
+/// that helped.
+#[derive(Debug)]
+pub(crate) struct Spin<'a> {
+    task: &'a TaskCore,
+    budget: u32,
+    left: u32,
+}
+
+impl<'a> Spin<'a> {
+    /// Who has no time, or no second processor, does not look twice. Nor does one
+    /// whom it did not help before, but once in a while.
+    pub(crate) fn begin(task: &'a TaskCore, deadline: Deadline) -> Self {
+        let mut budget = 0;
+        if task.may_spin && deadline != Deadline::Now {
+            let sleepers = &task.sleepers;
+            budget = sleepers.spin.load(Ordering::Relaxed);
+            // Two threads that count at once lose a count.
+            let waits = sleepers.waits.load(Ordering::Relaxed).wrapping_add(1);
+            sleepers.waits.store(waits, Ordering::Relaxed);
+            if budget == 0 && waits.is_multiple_of(SPIN_AGAIN) {
+                budget = SPIN_LEAST;
+            }
+        }
+        Spin { task, budget, left: budget }
+    }
+
+    /// Lets a moment pass. False where it is time to sleep.
+    pub(crate) fn turn(&mut self) -> bool {
+        if self.left > 0 {
+            self.left -= 1;
+            std::hint::spin_loop();
+            return true;
+        }
+        if self.budget > 0 {
+            let less = self.budget / 2;
+            let less = if less < SPIN_LEAST { 0 } else { less };
+            self.task.sleepers.spin.store(less, Ordering::Relaxed);
+        }
+        false
+    }
+
+    /// Something came.
+    pub(crate) fn helped(&self) {
+        if self.left < self.budget {
+            let more = (self.budget * 2).clamp(SPIN_LEAST, SPIN_MOST);
+            self.task.sleepers.spin.store(more, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The sleeping threads of one task.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sleepers {
     pub(crate) seat: std::sync::Mutex<Seat>,
     followers: AtomicUsize,
     spin: AtomicU32,
+    /// Waits that might have spun.
+    waits: AtomicU32,
     /// Futures that wait.
     pub(crate) futures: AtomicUsize,
+}
+
+impl Default for Sleepers {
+    fn default() -> Self {
+        Sleepers {
+            seat: std::sync::Mutex::default(),
+            followers: AtomicUsize::new(0),
+            spin: AtomicU32::new(SPIN_LEAST),
+            waits: AtomicU32::new(0),
+            futures: AtomicUsize::new(0),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -246,23 +319,19 @@ impl TaskCore {
         }
     }
 
-    /// Looks a bounded while whether something comes by itself. How long it
-    /// looks follows how often that helped.
+    /// Looks a bounded while whether something comes by itself.
     pub(crate) fn spin(&self, waiter: &Waiter, seen: u32) -> bool {
-        if !self.may_spin {
-            return false;
-        }
-        let budget = self.sleepers.spin.load(Ordering::Relaxed).clamp(SPIN_LEAST, SPIN_MOST);
         let links = self.links();
-        for _ in 0..budget {
+        let mut spin = Spin::begin(self, Deadline::Never);
+        loop {
             if waiter.word.now() != seen || links.iter().any(|link| link.has_frames()) {
-                self.sleepers.spin.store((budget * 2).min(SPIN_MOST), Ordering::Relaxed);
+                spin.helped();
                 return true;
             }
-            std::hint::spin_loop();
+            if !spin.turn() {
+                return false;
+            }
         }
-        self.sleepers.spin.store(budget / 2, Ordering::Relaxed);
-        false
     }
 
     fn sleep(&self, waiter: &Arc<Waiter>, seen: u32, until: Option<Instant>) {
@@ -298,6 +367,7 @@ impl TaskCore {
         let on_heads = if shm::wait::can_wait_on_heads() { HEADS } else { 0 };
         let mut active: Vec<(&Arc<Link>, u64)> = Vec::with_capacity(HEADS);
         for link in links.iter() {
+            link.settle_passed();
             if active.len() < on_heads && link.used_lately() {
                 // Read before it is announced, and slept on. The number may be rung
                 // for a frame that another thread takes before we are asleep, and

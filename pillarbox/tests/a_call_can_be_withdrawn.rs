@@ -247,8 +247,12 @@ fn what_crosses_a_withdrawal_is_nobodys_fault() {
         }
     }
     assert_eq!(accepted + refused_ones, ROUNDS);
-    // Whatever crossed, every right in it has come home.
-    settled(|| own.status().senders, |senders| *senders == 0);
+    // Whatever crossed, every right in it has come home, once it is looked for.
+    let senders = || {
+        assert!(inbox.peek().is_none(), "seed {seed}");
+        own.status().senders
+    };
+    settled(senders, |senders| *senders == 0);
     assert!(task.peers().iter().any(|peer| peer.identity().pid == child.pid()), "seed {seed}");
     drop(orders);
     assert!(child.ended_well());

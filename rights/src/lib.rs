@@ -24,6 +24,7 @@
 //! | [`sharing`] | which of several readers gets which message           |
 //! | [`spill`]   | what was sent to an unbounded port and found no room      |
 //! | [`reply`]   | what a caller still wants of the answer it was promised   |
+//! | [`quick`]   | maps by numbers of our own making                         |
 //! | [`census`]  | where every right is                                      |
 #![forbid(unsafe_code)]
 
@@ -36,6 +37,7 @@ pub mod moving;
 pub mod port;
 pub mod pulses;
 pub mod queue;
+pub mod quick;
 pub mod ready;
 pub mod reply;
 pub mod senders;

@@ -9,9 +9,10 @@
 mod looking;
 mod moving;
 mod overflow;
+mod passing;
 mod pulse;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hash;
 
 use abi::Offence;
@@ -20,9 +21,11 @@ pub use self::looking::Lent;
 pub use self::moving::Unloaded;
 use self::overflow::Dropping;
 pub use self::overflow::Overflow;
+pub use self::passing::Passed;
 pub use self::pulse::PulseArrived;
 use crate::pulses::{PulseRaise, Pulses};
 use crate::queue::{Label, Labelled, Order, Queue, Spot};
+use crate::quick::QuickMap;
 use crate::window::{Arrival, Capacity, Raise, Window};
 
 /// A message in a queue, and whom its place is charged to.
@@ -81,7 +84,7 @@ pub struct Port<M, K> {
     let_in: Vec<Label>,
     dropping: Dropping<M>,
     /// Holders that have left a message, and which.
-    left: HashMap<K, u64>,
+    left: QuickMap<K, u64>,
     /// How many were left so far.
     lefts: u64,
     /// Holders whose left message was taken.
@@ -99,7 +102,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
             line: VecDeque::new(),
             let_in: Vec::new(),
             dropping: Dropping::new(Overflow::Refuse),
-            left: HashMap::new(),
+            left: QuickMap::default(),
             lefts: 0,
             left_taken: Vec::new(),
             sequence: 0,

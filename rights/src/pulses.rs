@@ -5,10 +5,11 @@
 //! each pulse that is taken, dropped or merged raises it by one. A sender that
 //! has used it up is told *no room*; it never waits.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use abi::Offence;
+
+use crate::quick::QuickMap;
 
 /// What one holder may have sent, and what it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +36,13 @@ pub struct PulseRaise<K> {
 pub struct Pulses<K> {
     limit: u64,
     merge: bool,
-    holders: HashMap<K, Holder>,
+    holders: QuickMap<K, Holder>,
 }
 
 impl<K: Copy + Eq + Hash> Pulses<K> {
     /// So many for each holder, and whether equal neighbours become one.
     pub fn new(limit: u32, merge: bool) -> Self {
-        Pulses { limit: u64::from(limit), merge, holders: HashMap::new() }
+        Pulses { limit: u64::from(limit), merge, holders: QuickMap::default() }
     }
 
     /// Whether equal neighbours become one.

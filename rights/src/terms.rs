@@ -9,11 +9,13 @@
 //! the first ends the second: what was given can be given narrower, never wider.
 //! A facet that has ended stays ended.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::ops::RangeInclusive;
 
 use abi::limits;
+
+use crate::quick::QuickMap;
 
 /// The message ids a facet may send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -128,13 +130,13 @@ struct Facet<K> {
 /// Every facet of one port.
 #[derive(Clone, Debug)]
 pub struct Facets<K> {
-    facets: HashMap<K, Facet<K>>,
+    facets: QuickMap<K, Facet<K>>,
     refused: u64,
 }
 
 impl<K> Default for Facets<K> {
     fn default() -> Self {
-        Facets { facets: HashMap::new(), refused: 0 }
+        Facets { facets: QuickMap::default(), refused: 0 }
     }
 }
 

@@ -19,10 +19,12 @@ mod line;
 mod room;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use abi::Offence;
+
+use crate::quick::QuickMap;
 
 /// Places a new holder begins with, where there are enough. Its reserve grows
 /// with what it sends, so a holder that never sends keeps hardly any from the
@@ -88,6 +90,15 @@ impl Holder {
         self.unused() - self.written_off
     }
 
+    /// Gives one place more into its reserve, if that is smaller than its `share` and
+    /// more than one is `free`. Returns its grant then.
+    fn refill(&mut self, share: u64, free: u64) -> Option<u64> {
+        let may =
+            self.unused() < share && self.written_off == 0 && self.asking.is_none() && free > 1;
+        self.granted += u64::from(may);
+        may.then_some(self.granted)
+    }
+
     /// Ready places it was given unasked.
     fn reserve(&self) -> u64 {
         self.ready().saturating_sub(u64::from(self.asked_since.is_some()))
@@ -106,7 +117,7 @@ pub struct Window<K> {
     beside: u64,
     receivers: u64,
     own_waiting: u64,
-    holders: HashMap<K, Holder>,
+    holders: QuickMap<K, Holder>,
     asking: BTreeMap<Turn, K>,
     /// Holders whose question crossed a place they have: they need no other.
     crossed: Vec<K>,
@@ -129,7 +140,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
             beside: 0,
             receivers: 0,
             own_waiting: 0,
-            holders: HashMap::new(),
+            holders: QuickMap::default(),
             asking: BTreeMap::new(),
             crossed: Vec::new(),
             number: 0,
@@ -189,6 +200,15 @@ impl<K: Copy + Eq + Hash> Window<K> {
             Capacity::Bounded(places) => u64::from(places),
             Capacity::Unbounded => u64::MAX,
         }
+    }
+
+    /// Whether what happens next depends on the time. Where it does not, any will do.
+    pub fn minds_time(&self) -> bool {
+        self.capacity == Capacity::Rendezvous
+            || self.beside > 0
+            || self.own_waiting > 0
+            || !self.asking.is_empty()
+            || !self.crossed.is_empty()
     }
 
     fn free(&self) -> u64 {
@@ -335,22 +355,45 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// A message was taken, or dropped, out of the queue. Its place goes to who
     /// waits longest, else back into the reserve of who sent it.
     pub fn take(&mut self, sender: Option<K>, now_ns: u64, raises: &mut Vec<Raise<K>>) {
-        self.queued = self.queued.saturating_sub(1);
+        self.leave_queue();
         self.hand_out(now_ns, raises);
+        raises.extend(sender.and_then(|sender| self.give_back(sender)));
+    }
+
+    /// A message has left the queue. What is free then is to be handed out.
+    pub(crate) fn leave_queue(&mut self) {
+        self.queued = self.queued.saturating_sub(1);
+    }
+
+    /// A place goes back into the reserve of who sent what left it.
+    pub(crate) fn give_back(&mut self, holder: K) -> Option<Raise<K>> {
         let share = self.share();
-        if let Some(holder) = sender
-            && share > 0
-            && !self.open
-            && let Some(entry) = self.holders.get(&holder)
-            && entry.unused() < share
-            && entry.written_off == 0
-            && entry.asking.is_none()
-            && self.beside == 0
-            && self.free() > 1
-        {
-            let grant = self.promise(holder, 1);
-            raises.push(Raise { holder, grant, asked: false });
+        if self.open || self.beside > 0 {
+            return None;
         }
+        let free = self.free();
+        let grant = self.holders.get_mut(&holder)?.refill(share, free)?;
+        self.promised += 1;
+        Some(Raise { holder, grant, asked: false })
+    }
+
+    /// Counts a message of `holder` that is received as it comes, where nobody waits
+    /// and nothing depends on the time. `None` where it must be counted by
+    /// [`Window::arrive`], or may not come.
+    pub(crate) fn pass(&mut self, holder: K) -> Option<Option<Raise<K>>> {
+        let (share, free) = (self.share(), self.free().saturating_add(1));
+        let entry = self.holders.get_mut(&holder)?;
+        if self.open {
+            return Some(None);
+        }
+        if entry.ready() == 0 {
+            return None;
+        }
+        entry.arrived += 1;
+        entry.asked_since = None;
+        let grant = entry.refill(share, free);
+        self.promised -= u64::from(grant.is_none());
+        Some(grant.map(|grant| Raise { holder, grant, asked: false }))
     }
 
     /// A message was dropped for another, or instead of entering.

@@ -164,6 +164,17 @@ impl LaneReader {
         self.append(0, header.extra as usize, out);
     }
 
+    /// Copies the bytes between header and body, as far as `out` has room. Returns the
+    /// bytes copied.
+    #[inline]
+    pub fn extra_into(&mut self, header: &Header, out: &mut [u8]) -> usize {
+        let count = (header.extra as usize).min(out.len());
+        match (self.page.lane(self.bytes), out.get_mut(..count)) {
+            (Some(lane), Some(out)) => self.emptier.copy(lane, 0, out),
+            _ => 0,
+        }
+    }
+
     /// Appends a copy of the body.
     #[inline]
     pub fn body(&mut self, header: &Header, out: &mut Vec<u8>) {

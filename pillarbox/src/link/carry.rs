@@ -306,14 +306,7 @@ impl Link {
                     drop(sink);
                     after.run();
                 }
-                Undo::ExportOnce(slot) => {
-                    let mut exports = lock(&self.exports);
-                    let _ = exports.rules.withdraw(slot);
-                    let sink = if exports.loaded(slot) { exports.take_sink(slot) } else { None };
-                    drop(exports);
-                    self.reply_left(slot, sink.as_ref());
-                    drop(sink);
-                }
+                Undo::ExportOnce(slot) => self.withdraw_once(slot),
                 Undo::Give(owner, slot, ticket) => {
                     let header = Header { tag: ticket.0, ..Header::new(Kind::TakeBack, slot) };
                     owner.say(header, &self.peer_task().encode());
@@ -479,7 +472,10 @@ impl Link {
         after: &mut Turn,
     ) -> Result<(), Offence> {
         if header.tag == EVERY_TICKET {
-            after.ended.extend(self.call_back_later(to));
+            let ended = self.call_back_later(to);
+            if !ended.is_empty() {
+                after.more().ended.extend(ended);
+            }
             return Ok(());
         }
         let name = GiveName { giver: self.peer_task(), to, ticket: Ticket(header.tag) };
@@ -489,7 +485,7 @@ impl Link {
             return Ok(());
         }
         if let Some((given, held)) = self.task.take_give(name) {
-            after.held.push(held);
+            after.more().held.push(held);
             if given.kind == RightKind::SendOnce {
                 let _ = self.take_promise_back(given.slot);
             }

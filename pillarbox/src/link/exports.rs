@@ -82,9 +82,7 @@ impl Link {
     pub(super) fn exports_seen(&self) -> MutexGuard<'_, Exported> {
         let mut exports = lock(&self.exports);
         if exports.rules.unsent() > 0 {
-            for slot in self.take_published() {
-                exports.rules.published(slot);
-            }
+            self.take_published(|slot| exports.rules.published(slot));
         }
         exports
     }
@@ -170,7 +168,7 @@ impl Link {
     /// the peer, and nobody but us can say so.
     pub(super) fn published_once(&self, slot: Slot) {
         let died = {
-            let mut exports = lock(&self.exports);
+            let mut exports = self.exports_seen();
             let unused = exports.loaded(slot);
             if unused && exports.ended { exports.take_sink(slot) } else { None }
         };
@@ -225,6 +223,16 @@ impl Link {
         // Gone already where the link has ended meanwhile.
         let released = exports.rules.withdraw(slot).ok()?;
         self.released(&mut exports, slot, released, after)
+    }
+
+    /// A send-once right in a message that was not sent comes back.
+    pub(super) fn withdraw_once(&self, slot: Slot) {
+        let sink = {
+            let mut exports = lock(&self.exports);
+            let _ = exports.rules.withdraw(slot);
+            if exports.loaded(slot) { exports.take_sink(slot) } else { None }
+        };
+        self.reply_left(slot, sink.as_ref());
     }
 
     /// A right the peer held ends with its link.

@@ -18,17 +18,15 @@ use shm::socket::Received;
 use super::out::{BAG_DESCRIPTORS, BAG_VOID, DESCRIPTORS};
 use super::spill::{SPILL, SPILL_DESCRIPTORS};
 use super::spilled::Spilled;
-use super::{End, Join, Link};
-use crate::claims::Claim;
-use crate::core::TaskCore;
-use crate::giving::{HeldGive, end_gives};
-use crate::message::{Message, Notification};
-use crate::port::{After, ReceiveRight};
-use crate::right::{SendRight, Sink};
+use super::turn::Turn;
+use super::{End, Link};
 use crate::wait::parking::lock;
 
 /// Frames taken from one link in one turn.
 const TURN: u32 = 64;
+
+/// The share of the window that may be with us though nothing of it waits.
+const PASSED: u64 = 16;
 
 /// Packets read from one socket in one turn, bells included.
 const PACKETS: usize = 256;
@@ -80,47 +78,6 @@ impl Inn {
     pub(crate) fn new(reader: LaneReader) -> Self {
         let (packets, bag_packets) = (VecDeque::new(), VecDeque::new());
         Inn { reader, packets, bag_packets, announced: 0, frames: 0, spilled: Spilled::default() }
-    }
-}
-
-/// What one turn of draining leaves to be done without locks.
-#[derive(Debug, Default)]
-pub(crate) struct Turn {
-    pub(crate) after: After,
-    /// Rights that must be claimed from their owners.
-    pub(crate) joins: Vec<Arc<Join>>,
-    /// Claims of peers', to be answered.
-    pub(crate) claims: Vec<Claim>,
-    pub(crate) held: Vec<HeldGive>,
-    /// Gives that nobody will claim.
-    pub(crate) ended: Vec<HeldGive>,
-    pub(crate) sinks: Vec<Sink>,
-    pub(crate) rights: Vec<SendRight>,
-    pub(crate) messages: Vec<Message>,
-    /// Ports that lay in their own queues.
-    pub(crate) ports: Vec<ReceiveRight>,
-    pub(crate) foreign: Vec<OwnedFd>,
-    pub(crate) refused: Vec<Arc<Join>>,
-    /// Bags that are being read, one in a queue in the other.
-    pub(crate) bags_open: usize,
-    /// A bell was read, perhaps on the way to descriptors: its number is used up,
-    /// and who rests on it must announce anew.
-    pub(crate) heard: bool,
-}
-
-impl Turn {
-    /// Drops and wakes; claims are the task's to start.
-    pub(crate) fn finish(self, task: &TaskCore) {
-        for join in self.refused {
-            let mut after = After::default();
-            join.fail(true, &mut after);
-            after.run();
-        }
-        self.after.run();
-        end_gives(task, self.ended, Notification::SendOnceDied);
-        if !self.foreign.is_empty() {
-            shm::close::close_later(self.foreign);
-        }
     }
 }
 
@@ -195,6 +152,7 @@ impl Link {
         let spilled = if at_odds() { 0 } else { self.take_spilled(&mut inn, most, turn) };
         taken += spilled;
         inn.frames += u64::from(taken);
+        self.give_passed_back(&mut inn);
         if inn.reader.position() != inn.announced {
             self.make_room(&mut inn);
             self.note_use();
@@ -206,6 +164,36 @@ impl Link {
     pub(super) fn was_read(&self) -> (u64, u64) {
         let inn = lock(&self.inn);
         (inn.frames, inn.reader.position())
+    }
+
+    /// One message was read and received at once.
+    pub(super) fn count_passed(&self, inn: &mut Inn, bytes: u64) {
+        inn.frames += 1;
+        // Changed under the lock of the lane alone.
+        let passed = self.passed.load(Ordering::Relaxed) + bytes;
+        self.passed.store(passed, Ordering::Relaxed);
+        // What few messages count goes back with others': nobody waits for that little.
+        if passed >= self.task.limits.link_queued_bytes / PASSED {
+            self.give_passed_back(inn);
+        }
+        self.make_room(inn);
+        self.note_use();
+    }
+
+    fn give_passed_back(&self, _: &mut Inn) {
+        let bytes = self.passed.load(Ordering::Relaxed);
+        if bytes > 0 {
+            self.passed.store(0, Ordering::Relaxed);
+            self.arrived_bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.return_bytes(bytes);
+        }
+    }
+
+    /// What was received as it came counts no more, before whoever read it sleeps.
+    pub(crate) fn settle_passed(&self) {
+        if self.passed.load(Ordering::Relaxed) > 0 {
+            self.give_passed_back(&mut lock(&self.inn));
+        }
     }
 
     fn make_room(&self, inn: &mut Inn) {
@@ -266,7 +254,9 @@ impl Link {
                     inn.bag_packets.push_back(Packet { number, descriptors, lost });
                     while inn.bag_packets.len() > limits::BAG_DESCRIPTORS_WAITING {
                         let oldest = inn.bag_packets.pop_front();
-                        turn.foreign.extend(oldest.into_iter().flat_map(|old| old.descriptors));
+                        turn.more()
+                            .foreign
+                            .extend(oldest.into_iter().flat_map(|old| old.descriptors));
                     }
                 }
                 Received::Packet { bytes: 8, descriptors, .. }
@@ -274,7 +264,9 @@ impl Link {
                 {
                     let number = u32::from_le_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
                     let void = take_packet(&mut inn.bag_packets, number);
-                    turn.foreign.extend(void.into_iter().flat_map(|packet| packet.descriptors));
+                    turn.more()
+                        .foreign
+                        .extend(void.into_iter().flat_map(|packet| packet.descriptors));
                 }
                 Received::Packet { bytes: 12, mut descriptors, .. }
                     if buffer.starts_with(&SPILL) =>
@@ -282,7 +274,7 @@ impl Link {
                     let word = |at| abi::u32_at(&buffer, at).unwrap_or(0);
                     let slot = Slot { index: word(4), generation: word(8) };
                     let fd = descriptors.pop();
-                    turn.foreign.append(&mut descriptors);
+                    turn.more().foreign.append(&mut descriptors);
                     self.take_memory(inn, slot, fd, turn)?;
                 }
                 Received::Packet { bytes: 8, descriptors, lost, .. }
@@ -292,7 +284,7 @@ impl Link {
                     self.take_spill_packet(inn, Packet { number, descriptors, lost })?;
                 }
                 Received::Packet { descriptors, .. } => {
-                    turn.foreign.extend(descriptors);
+                    turn.more().foreign.extend(descriptors);
                     return Err(Offence::PacketMalformed);
                 }
             }
@@ -337,7 +329,7 @@ impl Link {
                 }
                 // Packets come in the order of their frames; this one's frame
                 // was never published.
-                turn.foreign.extend(packet.descriptors);
+                turn.more().foreign.extend(packet.descriptors);
                 return Err(Offence::DescriptorsUnowned);
             }
             if !last {
@@ -397,7 +389,7 @@ impl Link {
                     self.broken(NO_ROOM);
                 }
                 let fd = packet.descriptors.pop().ok_or(Offence::DescriptorsMissing)?;
-                turn.foreign.append(&mut packet.descriptors);
+                turn.more().foreign.append(&mut packet.descriptors);
                 match self.peer.add_board(fd) {
                     Ok(()) => Ok(()),
                     Err(shm::OpenError::Offence(offence)) => Err(offence),
@@ -424,7 +416,7 @@ impl Link {
                     self.broken(NO_ROOM);
                 }
                 let fd = packet.descriptors.pop().ok_or(Offence::DescriptorsMissing)?;
-                turn.foreign.append(&mut packet.descriptors);
+                turn.more().foreign.append(&mut packet.descriptors);
                 self.bag_goes_on(Ticket(header.tag), fd, inn, turn)
             }
             Kind::Bag => self.look_into_bag(Ticket(header.tag), inn, turn),

@@ -41,6 +41,7 @@ mod early;
 mod entry;
 mod exports;
 mod follow;
+mod hot;
 mod inn;
 mod join;
 mod moving;
@@ -53,6 +54,7 @@ mod send;
 mod spill;
 mod spilled;
 mod take;
+mod turn;
 mod words;
 
 use std::collections::HashMap;
@@ -74,9 +76,10 @@ use self::entry::Imported;
 use self::entry::{Answer, Question};
 pub(crate) use self::entry::{AskedStatus, Entry, Held, StatusCell};
 pub(crate) use self::follow::Moved;
-pub(crate) use self::inn::{From, Inn, Turn};
+pub(crate) use self::inn::{From, Inn};
 pub(crate) use self::join::{Join, Joined};
 pub(crate) use self::posting::Posting;
+pub(crate) use self::turn::Turn;
 
 use self::again::AgainQueue;
 use self::early::Early;
@@ -183,6 +186,8 @@ pub(crate) struct Link {
     pub(crate) open_bags: AtomicUsize,
     arrived_bytes: AtomicU64,
     taken_bytes: AtomicU64,
+    /// Bytes of messages that were received as they came, not yet given back.
+    passed: AtomicU64,
     want_seen: AtomicU64,
     once_held: AtomicU64,
     spill_queue: SpillQueue,
@@ -241,6 +246,7 @@ impl Link {
             open_bags: AtomicUsize::new(0),
             arrived_bytes: AtomicU64::new(0),
             taken_bytes: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
             want_seen: AtomicU64::new(0),
             once_held: AtomicU64::new(0),
             spill_queue: SpillQueue::default(),

@@ -80,6 +80,9 @@ pub(crate) struct Out {
     pub(super) packet: u32,
     pub(super) bagged: Bagged,
     pub(super) sent_bytes: u64,
+    /// The bytes the peer granted when it was last looked at: it goes on writing
+    /// there.
+    pub(super) granted: u64,
     published: u64,
     fault: Option<Offence>,
     /// The system refused something that must be tried again.
@@ -102,6 +105,21 @@ impl Out {
         !self.has_boards() && self.backlog.first().is_none()
     }
 
+    /// Whether nothing is before a message that is written now.
+    pub(super) fn is_clear(&self) -> bool {
+        self.nothing_waits()
+            && !self.look_all
+            && !self.bagged.has_void()
+            && self.spills.is_idle()
+            && self.fault.is_none()
+    }
+
+    /// Announces what was written.
+    pub(super) fn announce(&mut self) {
+        self.writer.publish();
+        self.published = self.writer.head();
+    }
+
     /// Slots of ours that the peer may know from now on.
     pub(super) fn note_exported(&mut self, slots: impl Iterator<Item = Slot>) {
         self.exported.extend(slots);
@@ -121,6 +139,7 @@ impl Out {
             packet: 0,
             bagged: Bagged::default(),
             sent_bytes: 0,
+            granted: 0,
             published: 0,
             fault: None,
             again: false,
@@ -157,8 +176,8 @@ impl Link {
     }
 
     /// Slots named in messages that are published and not noted as such.
-    pub(super) fn take_published(&self) -> Vec<Slot> {
-        std::mem::take(&mut lock(&self.out).exported)
+    pub(super) fn take_published(&self, note: impl FnMut(Slot)) {
+        lock(&self.out).exported.drain(..).for_each(note);
     }
 
     pub(super) fn send_descriptors(
@@ -490,8 +509,7 @@ impl Link {
         let again = std::mem::take(&mut out.again);
         let news = out.writer.head() != out.published;
         if news {
-            out.writer.publish();
-            out.published = out.writer.head();
+            out.announce();
         }
         // After the lane: it holds what was sent before.
         let spilled = self.show_spilled(&mut out.spills);
@@ -508,7 +526,7 @@ impl Link {
     }
 
     /// Rings for something in the lane; without it for what was spilled alone.
-    fn ring(&self, lane: bool) {
+    pub(super) fn ring(&self, lane: bool) {
         // Publish, fence, look; the reader announces, fences, looks.
         shm::full_fence(); // pairs: lane.sleep
         let (number, bell) = match self.peer.sleep() {
@@ -517,7 +535,8 @@ impl Link {
             Sleep::Bell(number) => (number, true),
         };
         let mark = number << 1 | u64::from(bell);
-        if self.rung.swap(mark, Ordering::Relaxed) == mark {
+        let known = self.rung.load(Ordering::Relaxed) == mark;
+        if known || self.rung.swap(mark, Ordering::Relaxed) == mark {
             return;
         }
         self.bells.fetch_add(1, Ordering::Relaxed);

@@ -63,7 +63,7 @@ impl Link {
             Some(port) => port.pulse_arrives(self, sink.id(), pulse, &mut turn.after),
             None => Err(Offence::NeverExported),
         };
-        turn.sinks.push(sink);
+        turn.let_go_later(sink);
         result
     }
 }

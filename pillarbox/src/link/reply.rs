@@ -81,7 +81,7 @@ impl Link {
             Sink::Reply(cell) => cell.part(header.tag, bytes),
             Sink::Port(_) | Sink::Facet(_) => Err(Offence::PartBeyondRoom),
         };
-        turn.sinks.push(sink);
+        turn.let_go_later(sink);
         placed
     }
 

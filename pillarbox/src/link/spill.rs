@@ -80,6 +80,11 @@ impl Spills {
         self.rules.is_spilled(slot)
     }
 
+    /// Whether nothing is spilled, and the lane need not say of anything.
+    pub(super) fn is_idle(&self) -> bool {
+        self.rules.is_empty() && self.rules.unmarked().is_none()
+    }
+
     /// What was spilled and not let go, in order, and rights that wait behind it.
     pub(super) fn unread(&self) -> Vec<(Header, Vec<u8>)> {
         let mut all = Vec::new();

@@ -180,7 +180,7 @@ impl Link {
     ) -> Result<(), Offence> {
         let sink = self.send_sink(slot)?;
         let port = sink.port().map(|port| port.id);
-        turn.sinks.push(sink);
+        turn.let_go_later(sink);
         let port = port.ok_or(Offence::RightKind)?;
         let Some(fd) = fd else {
             // Our table was full, and memory is not offered twice.

@@ -9,8 +9,9 @@ use abi::frame::{Attached, Header, flag};
 use abi::right::{Kind as RightKind, RightRef};
 use abi::{Offence, Slot, limits};
 
-use super::inn::{From, Inn, Turn};
+use super::inn::{From, Inn};
 use super::send::{charge_of, charge_of_once};
+use super::turn::Turn;
 use super::{Charge, Link};
 use crate::limits::Limit;
 use crate::message::{Body, Descriptor, Message, Notification};
@@ -55,7 +56,7 @@ impl Link {
         let result = self.fill(&mut message, inn, header, attached, turn);
         if let Err(offence) = result {
             // Its rights are dropped with the link, not under its locks.
-            turn.messages.push(message);
+            turn.more().messages.push(message);
             return Err(offence);
         }
         Ok(message)
@@ -114,7 +115,7 @@ impl Link {
             let mut due = usize::from(attached.descriptors);
             let came = packet.descriptors.len();
             if came > due || (came < due && !packet.lost) {
-                turn.foreign.extend(packet.descriptors);
+                turn.more().foreign.extend(packet.descriptors);
                 return Err(Offence::DescriptorsMissing);
             }
             let mut descriptors = packet.descriptors.into_iter();
@@ -197,7 +198,7 @@ impl Link {
             message.notification = Notification::from_id(header.id);
         }
         if waiting > limits::BAG_QUEUED_BYTES {
-            turn.messages.push(message);
+            turn.more().messages.push(message);
             return Err(Offence::BagOverfull);
         }
         let mut bags = VecDeque::new();
@@ -215,7 +216,7 @@ impl Link {
         let result =
             result.and_then(|()| self.take_rights(&mut message, attached, bags, inn, turn));
         if let Err(offence) = result {
-            turn.messages.push(message);
+            turn.more().messages.push(message);
             return Err(offence);
         }
         Ok(message)
@@ -237,7 +238,7 @@ impl Link {
                 let result = match sink.port() {
                     Some(port) => {
                         let mut message = message;
-                        turn.ports.extend(message.break_circles(port));
+                        turn.end_ports(message.break_circles(port));
                         if message.accepted.is_some() {
                             port.arrive_left(self, sink.id(), message, &mut turn.after)
                         } else {
@@ -245,28 +246,28 @@ impl Link {
                         }
                     }
                     None => {
-                        turn.messages.push(message);
+                        turn.more().messages.push(message);
                         Err(Offence::NeverExported)
                     }
                 };
-                turn.sinks.push(sink);
+                turn.let_go_later(sink);
                 result
             }
             (RightKind::SendOnce, Ok(Some(sink))) => {
                 sink.arrive_once(message, &mut turn.after);
-                turn.sinks.push(sink);
+                turn.let_go_later(sink);
                 Ok(())
             }
             (RightKind::SendOnce, Ok(None)) => {
-                turn.messages.push(message);
+                turn.more().messages.push(message);
                 Ok(())
             }
             (RightKind::Send, Ok(None)) => {
-                turn.messages.push(message);
+                turn.more().messages.push(message);
                 Err(Offence::NeverExported)
             }
             (_, Err(offence)) => {
-                turn.messages.push(message);
+                turn.more().messages.push(message);
                 Err(offence)
             }
         }

@@ -9,7 +9,7 @@ use abi::right::Kind as RightKind;
 use abi::{Offence, Slot, TaskId, Ticket};
 
 use super::entry::Imported;
-use super::inn::Turn;
+use super::turn::Turn;
 use super::{Joined, Link};
 use crate::message::{Message, Notification};
 use crate::right::{SendRight, Sink};
@@ -38,14 +38,16 @@ impl Link {
             | Kind::Board => Err(Offence::FrameKind),
             Kind::Emptied => self.take_emptied(header.slot, header.tag, turn),
             Kind::Release => {
-                turn.sinks.extend(self.take_release(header.slot, header.tag, &mut turn.after)?);
+                if let Some(sink) = self.take_release(header.slot, header.tag, &mut turn.after)? {
+                    turn.let_go_later(sink);
+                }
                 Ok(())
             }
             Kind::Dropped => {
                 if let Some(sink) = self.take_once(header.slot)? {
                     let told = Message::notification_of(Notification::SendOnceDropped);
                     sink.arrive_once(told, &mut turn.after);
-                    turn.sinks.push(sink);
+                    turn.let_go_later(sink);
                 }
                 Ok(())
             }
@@ -53,7 +55,7 @@ impl Link {
                 let sink = self.send_sink(header.slot)?;
                 let Some(port) = sink.port() else { return Ok(()) };
                 let full = port.ask(self, sink.id(), header, &mut turn.after);
-                turn.sinks.push(sink);
+                turn.let_go_later(sink);
                 if full { self.say_full(header.slot, header.tag) } else { Ok(()) }
             }
             Kind::Return => {
@@ -62,7 +64,7 @@ impl Link {
                 let back = sink.port().map_or(Ok(()), |port| {
                     port.hand_back(self, sink.id(), header.tag, stop, &mut turn.after)
                 });
-                turn.sinks.push(sink);
+                turn.let_go_later(sink);
                 back
             }
             Kind::Look => {
@@ -86,7 +88,7 @@ impl Link {
                 let (_, join) = self
                     .claim_answered(task_of(body)?, Ticket(header.tag), &mut turn.after)
                     .ok_or(Offence::AnswerUnasked)?;
-                turn.refused.extend(join);
+                turn.refuse(join);
                 Ok(())
             }
             Kind::Status => {
@@ -96,7 +98,7 @@ impl Link {
                     Some(port) if sink.is_open() => port.status().encode().to_vec(),
                     _ => Vec::new(),
                 };
-                turn.sinks.push(sink);
+                turn.let_go_later(sink);
                 self.say_answer(header, &answer)
             }
             Kind::Watch => {
@@ -104,7 +106,7 @@ impl Link {
                 if let Some(port) = sink.port() {
                     port.peer_watches_room(self, sink.id(), &mut turn.after);
                 }
-                turn.sinks.push(sink);
+                turn.let_go_later(sink);
                 Ok(())
             }
             Kind::Taken => {
@@ -178,7 +180,7 @@ impl Link {
         let (kind, join) =
             self.claim_answered(giver, ticket, &mut turn.after).ok_or(Offence::AnswerUnasked)?;
         if once != (kind == RightKind::SendOnce) {
-            turn.refused.extend(join);
+            turn.refuse(join);
             return Err(Offence::RightKind);
         }
         match kind {
@@ -187,7 +189,7 @@ impl Link {
                     Ok(held) => held,
                     Err(offence) => {
                         // Nobody will answer the claim again.
-                        turn.refused.extend(join);
+                        turn.refuse(join);
                         return Err(offence);
                     }
                 };
@@ -197,7 +199,7 @@ impl Link {
                         turn.after.let_join_go(join);
                     }
                     // The right was dropped meanwhile: it goes home at once.
-                    None => turn.rights.push(SendRight::import(held)),
+                    None => turn.more().rights.push(SendRight::import(held)),
                 }
             }
             RightKind::SendOnce => {

@@ -104,7 +104,7 @@ impl Link {
         match filled {
             Ok(()) => Ok(right.into()),
             Err(offence) => {
-                turn.ports.push(right);
+                turn.end_ports(vec![right]);
                 Err(offence)
             }
         }
@@ -324,7 +324,7 @@ impl Adopted {
                             state.promises.checked_sub(1).ok_or(Offence::PromisesExceeded)?;
                     }
                     let mut message = link.unpack(inn, &header, attached, From::Bag, body, turn)?;
-                    turn.ports.extend(message.break_circles(&self.port));
+                    turn.end_ports(message.break_circles(&self.port));
                     self.port.adopt(message, &origin, &mut turn.after);
                     let ticket = Ticket(origin.ticket);
                     if let Some(claimed) = state.followers.bring(ticket) {

@@ -120,11 +120,11 @@ impl Adopted {
                 said
             }
             Err(_) => {
-                turn.sinks.push(sink);
+                turn.let_go_later(sink);
                 return self.refuse(link, ticket);
             }
         };
-        turn.sinks.push(sink);
+        turn.let_go_later(sink);
         if let Err(offence) = answer {
             link.fault(offence);
         }

@@ -72,7 +72,7 @@ impl PortCore {
             if used.is_ok() {
                 state.count_own(via, id, now_ns, &mut after);
                 state.wake_for(label, &mut after);
-                after.dropped.extend(state.queue.fallen());
+                after.drop_all(state.queue.fallen());
                 // Others may have stood in line before it.
                 state.hand_out(now_ns, &mut after);
             }

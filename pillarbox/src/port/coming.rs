@@ -5,7 +5,8 @@ use std::sync::{Arc, MutexGuard};
 use abi::Offence;
 
 use super::PortCore;
-use super::state::{After, Holder, PortState, Queued};
+use super::after::After;
+use super::state::{Holder, PortState, Queued};
 use crate::link::Link;
 use crate::message::Message;
 use crate::moving::gone::Gone;
@@ -54,7 +55,7 @@ impl Away<'_> {
         match self {
             Away::Gone(gone, granted) => gone.arrive(link, via, message, granted, after),
             Away::Ended => {
-                after.dropped.push(message);
+                after.drop_later(message);
                 Ok(())
             }
         }

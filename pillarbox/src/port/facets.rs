@@ -1,14 +1,16 @@
 //! The facets of one port, under its lock: who holds them and how they end.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use abi::Offence;
 use abi::board::{Life, State};
+use rights::quick::QuickMap;
 use rights::senders::NoSenders;
 use rights::terms::{Admitted, End, Facets, MakeError, Refusal, Terms};
 
 use super::PortCore;
-use super::state::{After, Holder, PortState};
+use super::after::After;
+use super::state::{Holder, PortState};
 use crate::error::SendFailure;
 use crate::link::Link;
 use crate::membrane::Within;
@@ -32,7 +34,7 @@ struct Place {
 #[derive(Debug, Default)]
 pub(super) struct PortFacets {
     pub(super) rules: Facets<u64>,
-    places: HashMap<u64, Place>,
+    places: QuickMap<u64, Place>,
 }
 
 impl PortFacets {
@@ -109,7 +111,7 @@ impl PortState {
                 let life = Life { generation: board.slot.generation, state: State::Revoked };
                 link.own_page().set_life(board.slot.index, life);
                 link.own_page().bump_change();
-                after.looks.push((link, board.slot));
+                after.more().looks.push((link, board.slot));
             }
             for to in place.watchers.drain(..) {
                 after.fire(to, Notification::DeadName);
@@ -175,7 +177,7 @@ impl PortState {
         now_ns: u64,
         after: &mut After,
     ) -> Result<(), Offence> {
-        after.refused.push(message);
+        after.more().refused.push(message);
         if let Refusal::Id(_) = refusal {
             self.queue.window.hand_back(holder, 1, false)?;
             self.hand_out(now_ns, after);

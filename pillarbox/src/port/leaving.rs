@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use abi::Offence;
 
-use super::state::{After, Holder, PortState};
+use super::after::After;
+use super::state::{Holder, PortState};
 use super::{Link, Message, PortCore, SendFailure, SendOnceRight, lock};
 use crate::error::LeaveError;
 use crate::full::Left;
@@ -74,10 +75,12 @@ impl PortCore {
         let admitted = match state.admit(self.id, via, &message, now_ns, after) {
             Ok(admitted) => admitted,
             Err(_) => {
-                after.refused.push(message);
+                after.more().refused.push(message);
                 state.facets.rules.count_refused();
                 let place = state.boards.get(&(link.number, via));
-                after.takens.extend(place.map(|place| (Arc::clone(link), place.slot)));
+                if let Some(place) = place {
+                    after.more().takens.push((Arc::clone(link), place.slot));
+                }
                 return Ok(());
             }
         };
@@ -85,7 +88,7 @@ impl PortCore {
             state.mark(Some(via), &mut message);
         }
         if let Err(message) = state.queue.leave(Holder::Link(link.number, via), message) {
-            after.dropped.push(message);
+            after.drop_later(message);
             return Err(Offence::LeftTwice);
         }
         state.hand_out(now_ns, after);
@@ -103,7 +106,7 @@ impl PortState {
                 && let Some(place) = self.boards.get(&(number, via))
                 && let Some(link) = place.link.upgrade()
             {
-                after.takens.push((link, place.slot));
+                after.more().takens.push((link, place.slot));
             }
         }
     }

@@ -11,8 +11,9 @@ use rights::queue::Labelled;
 use rights::senders::NoSenders;
 use rights::window::Capacity;
 
+use super::after::After;
 use super::options::PortOptions;
-use super::state::{After, Holder, PortState};
+use super::state::{Holder, PortState};
 use super::{Order, Overflow, PortCore};
 use crate::error::SendFailure;
 use crate::link::{Join, Link};
@@ -188,7 +189,7 @@ impl PortCore {
             Place::Beyond | Place::Promised => state.queue.enter_beyond(message),
         }
         state.wake_for(label, after);
-        after.dropped.extend(state.queue.fallen());
+        after.drop_all(state.queue.fallen());
         let now_ns = self.task.now_ns();
         state.hand_out(now_ns, after);
         state.note_asking(now_ns, after);

@@ -7,8 +7,9 @@ use rights::queue::Labelled;
 use rights::terms::{End, Refusal};
 
 use super::PortCore;
+use super::after::After;
 use super::coming::Away;
-use super::state::{After, Holder, PortState};
+use super::state::{Holder, PortState};
 use crate::error::PulseError;
 use crate::link::Link;
 use crate::message::Message;

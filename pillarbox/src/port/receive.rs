@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::state::{After, PortState, Wants};
+use super::after::After;
+use super::state::{PortState, Wants};
 use super::{PortCore, ReceiveRight};
 use crate::deadline::Deadline;
 use crate::error::ReceiveError;
@@ -61,10 +62,10 @@ impl PortCore {
         waiting: &mut bool,
         mut take: impl FnMut(&mut PortState, u64, &mut After) -> Option<R>,
     ) -> Option<R> {
-        let now_ns = self.task.now_ns();
         let mut after = After::default();
         let taken = {
             let mut state = lock(&self.state);
+            let now_ns = self.now_ns(&state);
             let mut taken = take(&mut state, now_ns, &mut after);
             if taken.is_none() && !*waiting {
                 *waiting = true;
@@ -121,10 +122,10 @@ impl PortCore {
         waiting: &mut bool,
         mut take: impl FnMut(&mut PortState, u64, &mut After) -> Option<R>,
     ) -> Option<R> {
-        let now_ns = self.task.now_ns();
         let mut after = After::default();
         let taken = {
             let mut state = lock(&self.state);
+            let now_ns = self.now_ns(&state);
             let taken = take(&mut state, now_ns, &mut after);
             state.leave_receivers(waiter, waiting, now_ns, &mut after);
             taken
@@ -271,6 +272,12 @@ impl ReceiveRight {
     }
 
     fn receive_wanted(&self, wants: Wants, deadline: Deadline) -> Result<Message, ReceiveError> {
+        if wants == Wants::Any
+            && self.core.task.check().is_ok()
+            && let Some(message) = self.core.receive_awake(deadline)
+        {
+            return Ok(message);
+        }
         let take =
             |state: &mut PortState, now_ns, after: &mut After| state.take(wants, now_ns, after);
         self.core.receive(wants, deadline, take).map(taken_out)

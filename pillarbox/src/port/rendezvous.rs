@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use rights::window::Capacity;
 
-use super::state::{After, PortState};
+use super::after::After;
+use super::state::PortState;
 use super::{Deadline, PortCore, WORD, Waiter, lock};
 
 impl PortState {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::state::{After, Holder, PortState};
+use super::after::After;
+use super::state::{Holder, PortState};
 use super::{Link, Notification, PortCore, SendOnceRight, lock};
 
 /// The sender of our own that hears of room: there is one.
@@ -52,10 +53,13 @@ impl PortState {
                 Holder::Link(number, via) => {
                     let place = self.boards.get(&(number, via));
                     let told = place.and_then(|place| Some((place.link.upgrade()?, place.slot)));
-                    after.rooms.extend(told);
+                    after.more().rooms.extend(told);
                 }
                 Holder::Own(_) => {
-                    after.fire.extend(self.room.take().map(|to| (to, Notification::SendPossible)));
+                    after
+                        .more()
+                        .fire
+                        .extend(self.room.take().map(|to| (to, Notification::SendPossible)));
                 }
             }
         }

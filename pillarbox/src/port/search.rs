@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use rights::queue::Scan;
 
+use super::after::After;
 use super::receive::taken_out;
-use super::state::{After, Wants};
+use super::state::Wants;
 use super::{PortCore, ReceiveRight};
 use crate::deadline::Deadline;
 use crate::error::ReceiveError;

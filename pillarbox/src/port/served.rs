@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::PortCore;
+use super::after::After;
 use super::receive::taken_out;
-use super::state::{After, Wants};
+use super::state::Wants;
 use crate::message::Message;
 use crate::wait::parking::lock;
 

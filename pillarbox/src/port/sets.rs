@@ -9,8 +9,9 @@ use std::sync::Arc;
 use rights::window::Capacity;
 
 use super::PortCore;
+use super::after::After;
 use super::receive::taken_out;
-use super::state::{After, PortState, Wants};
+use super::state::{PortState, Wants};
 use crate::message::Message;
 use crate::set::{Attends, SetCore, SetError, Visit};
 use crate::wait::Waiter;

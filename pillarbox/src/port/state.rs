@@ -1,27 +1,26 @@
 //! What a port holds, under its lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use abi::{Slot, Ticket};
+use abi::Slot;
 use rights::port::{Lent, Port as Queue, Taken};
 use rights::queue::{Label, Labelled, Spot};
+use rights::quick::QuickMap;
 use rights::senders::{NoSenders, Senders};
 use rights::window::{Capacity, Raise};
 
+use super::after::After;
 use super::facets::PortFacets;
 use super::spilling::OwnQueued;
 use super::{PortCore, PortOptions};
 use crate::core::TaskCore;
 use crate::error::SendFailure;
-use crate::link::{Charge, Join, Joined, Link};
-use crate::message::{Message, Notification};
-use crate::moving::gone::Gone;
-use crate::right::{SendOnceRight, SendRight};
+use crate::link::Link;
+use crate::message::Message;
+use crate::right::SendOnceRight;
 use crate::set::SetCore;
-use crate::special::kernel;
 use crate::wait::Waiter;
-use crate::wait::parking::lock;
 
 /// Whom a place in a queue is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,12 +58,12 @@ pub(crate) struct PortState {
     pub(super) dead_name: Vec<SendOnceRight>,
     pub(super) facets: PortFacets,
     /// By link and what the right is: the port itself or a facet of it.
-    pub(super) boards: HashMap<(u32, u64), OnBoard>,
+    pub(super) boards: QuickMap<(u32, u64), OnBoard>,
     /// Who of our own is to hear of room.
     pub(super) room: Option<SendOnceRight>,
-    pub(super) own_waiting: HashMap<u64, OwnSender>,
+    pub(super) own_waiting: QuickMap<u64, OwnSender>,
     /// Futures of our own that wait for a place, and keep their message.
-    pub(super) own_asking: HashMap<u64, Arc<Waiter>>,
+    pub(super) own_asking: QuickMap<u64, Arc<Waiter>>,
     /// The port sets it is a member of.
     pub(super) sets: Vec<Arc<SetCore>>,
     /// The port itself, where the library takes what comes, and whether somebody
@@ -108,256 +107,6 @@ pub(super) struct Receiver {
     pub(super) wants: Wants,
 }
 
-/// What is to be done once the port's lock is let go.
-#[derive(Debug, Default)]
-#[must_use = "wakes and looks must follow"]
-pub(crate) struct After {
-    pub(super) wake: Vec<Arc<Waiter>>,
-    pub(super) looks: Vec<(Arc<Link>, Slot)>,
-    /// Slots whose left message was taken.
-    pub(super) takens: Vec<(Arc<Link>, Slot)>,
-    /// Slots whose port has room, and their holders are to hear of it.
-    pub(super) rooms: Vec<(Arc<Link>, Slot)>,
-    pub(super) fire: Vec<(SendOnceRight, Notification)>,
-    /// Who is told that nobody can send, and how many rights were made.
-    pub(super) no_senders: Vec<(SendOnceRight, u64)>,
-    /// Ports that the library is to take something from.
-    pub(super) serve: Vec<Weak<PortCore>>,
-    pub(super) dropped: Vec<Message>,
-    pub(super) refused: Vec<Message>,
-    pub(super) let_go: Vec<SendOnceRight>,
-    joins_let_go: Vec<Arc<Join>>,
-    joined_dropped: Vec<Joined>,
-    /// What messages that were passed on counted against their senders.
-    charges: Vec<Charge>,
-    /// Peers that must read what was said, whatever their threads are doing.
-    rings: Vec<Arc<Link>>,
-    /// Whoever polls for this task is told.
-    tell: Option<Arc<TaskCore>>,
-    joins: Vec<Arc<Join>>,
-    watches: Vec<(Arc<Join>, SendOnceRight)>,
-    rooms_moved: Vec<(Arc<Join>, SendOnceRight)>,
-    ask_rooms: Vec<(SendRight, SendOnceRight)>,
-    again: Vec<Arc<Link>>,
-    forwards: Vec<Arc<Gone>>,
-    ended_out: Vec<(Arc<Gone>, Ticket)>,
-    armed: Vec<(Arc<PortCore>, SendOnceRight)>,
-    followers_gone: Vec<Arc<PortCore>>,
-    promises_died: Vec<Arc<PortCore>>,
-    owners_died: Vec<Arc<PortCore>>,
-    sets: Vec<Arc<SetCore>>,
-    /// Ports whose windows may have places to write off.
-    pub(super) watch: Vec<(Weak<TaskCore>, u64)>,
-}
-
-impl After {
-    pub(crate) fn wake(&mut self, waiter: Arc<Waiter>) {
-        self.wake.push(waiter);
-    }
-
-    /// Something may have entered a queue of `task`.
-    pub(super) fn tell_pollers_of(&mut self, task: &Arc<TaskCore>) {
-        if task.is_polled() {
-            self.tell = Some(Arc::clone(task));
-        }
-    }
-
-    /// A right is to be claimed.
-    pub(crate) fn join(&mut self, join: Arc<Join>) {
-        self.joins.push(join);
-    }
-
-    /// Nobody has a right any more that this would follow for.
-    pub(crate) fn let_join_go(&mut self, join: Arc<Join>) {
-        self.joins_let_go.push(join);
-    }
-
-    /// An answer to a claim that came to nothing.
-    pub(crate) fn drop_joined(&mut self, joined: Joined) {
-        self.joined_dropped.push(joined);
-    }
-
-    /// Somebody wants to hear of the end of a right that follows its port.
-    pub(crate) fn watch(&mut self, join: Arc<Join>, to: SendOnceRight) {
-        self.watches.push((join, to));
-    }
-
-    /// Somebody wants to hear of room in a port that a right follows.
-    pub(crate) fn watch_room(&mut self, join: Arc<Join>, to: SendOnceRight) {
-        self.rooms_moved.push((join, to));
-    }
-
-    /// The same of a port of our own.
-    pub(crate) fn ask_for_room(&mut self, port: SendRight, to: SendOnceRight) {
-        self.ask_rooms.push((port, to));
-    }
-
-    /// Drops a right later, if there is one.
-    pub(crate) fn let_go_of(&mut self, right: Option<SendOnceRight>) {
-        self.let_go.extend(right);
-    }
-
-    /// A right to a port that has gone is out no more.
-    pub(crate) fn end_out(&mut self, gone: Arc<Gone>, ticket: Ticket) {
-        self.ended_out.push((gone, ticket));
-    }
-
-    /// Messages for a port that has gone wait to be named.
-    pub(crate) fn forward(&mut self, gone: Arc<Gone>) {
-        self.forwards.push(gone);
-    }
-
-    /// A peer is to look at a slot of its.
-    pub(crate) fn look(&mut self, link: Arc<Link>, slot: Slot) {
-        self.looks.push((link, slot));
-    }
-
-    /// Somebody hears when nobody can send to a port that came here.
-    pub(crate) fn arm(&mut self, port: &Arc<PortCore>, to: SendOnceRight) {
-        self.armed.push((Arc::clone(port), to));
-    }
-
-    /// A right that was out when the port came is no more.
-    pub(crate) fn follower_gone(&mut self, port: &Arc<PortCore>) {
-        self.followers_gone.push(Arc::clone(port));
-    }
-
-    /// Sets that a port is no member of any more: they may end with this.
-    pub(super) fn leave_sets(&mut self, sets: Vec<Arc<SetCore>>) {
-        self.sets.extend(sets);
-    }
-
-    /// The task a port has just gone to is dead.
-    pub(crate) fn owner_died(&mut self, port: &Arc<PortCore>) {
-        self.owners_died.push(Arc::clone(port));
-    }
-
-    /// A promise that was out when the port came is broken.
-    pub(crate) fn promise_died(&mut self, port: &Arc<PortCore>) {
-        self.promises_died.push(Arc::clone(port));
-    }
-
-    /// What a dead owner had not read is to be sent on this link.
-    pub(crate) fn send_again(&mut self, link: &Arc<Link>) {
-        self.again.push(Arc::clone(link));
-    }
-
-    pub(crate) fn drop_later(&mut self, message: Message) {
-        self.dropped.push(message);
-    }
-
-    pub(crate) fn fire(&mut self, right: SendOnceRight, what: Notification) {
-        self.fire.push((right, what));
-    }
-
-    /// Bytes go back to their sender later.
-    pub(crate) fn let_charges_go(&mut self, charges: Vec<Charge>) {
-        self.charges.extend(charges);
-    }
-
-    /// A peer is to read what it was told, though its threads may all be busy.
-    pub(crate) fn ring(&mut self, link: Arc<Link>) {
-        self.rings.push(link);
-    }
-
-    /// Drops a right later.
-    pub(crate) fn let_go(&mut self, right: SendOnceRight) {
-        self.let_go.push(right);
-    }
-
-    pub(crate) fn run(self) {
-        for waiter in self.wake {
-            waiter.raise();
-        }
-        for (link, slot) in self.looks {
-            link.say_look(slot);
-        }
-        for link in self.rings {
-            link.ring_now();
-        }
-        for message in self.refused {
-            message.refuse();
-        }
-        for (link, slot) in self.takens {
-            link.say_taken(slot);
-        }
-        for (link, slot) in self.rooms {
-            link.say_room(slot);
-        }
-        for (right, what) in self.fire {
-            right.notify(what);
-        }
-        for (right, made) in self.no_senders {
-            right.notify_with(Notification::NoSenders, made);
-        }
-        for (gone, ticket) in self.ended_out {
-            gone.push_ended(ticket);
-        }
-        for gone in self.forwards {
-            gone.push_parked();
-        }
-        for (port, to) in self.armed {
-            port.watch_no_senders(to, 0);
-        }
-        for port in self.owners_died {
-            let mut after = After::default();
-            port.new_owner_died(&mut after);
-            after.run();
-        }
-        for port in self.promises_died {
-            let mut after = After::default();
-            port.promise_died(&mut after);
-            after.run();
-        }
-        for port in self.followers_gone {
-            let mut after = After::default();
-            lock(port.state()).follower_gone(&mut after);
-            after.run();
-        }
-        for (join, to) in self.watches {
-            join.watch_death(to);
-        }
-        for (join, to) in self.rooms_moved {
-            let mut after = After::default();
-            let before = join.watch_room(to, &mut after);
-            after.let_go_of(before);
-            after.run();
-        }
-        for (port, to) in self.ask_rooms {
-            // It comes back where nobody is there any more, and is told so.
-            if let Err(error) = port.notify_room(to) {
-                error.right.notify(Notification::DeadName);
-            }
-        }
-        for join in self.joins {
-            let mut after = After::default();
-            let task = Arc::clone(&join.task);
-            task.start_join(join, &mut after);
-            after.run();
-        }
-        for link in self.again {
-            link.push_again();
-        }
-        drop(self.sets);
-        drop(self.dropped);
-        for port in self.serve.iter().filter_map(Weak::upgrade) {
-            kernel::serve(&port);
-        }
-        drop(self.let_go);
-        drop(self.joins_let_go);
-        drop(self.joined_dropped);
-        drop(self.charges);
-        if let Some(task) = self.tell {
-            task.tell_pollers();
-        }
-        for (task, port) in self.watch {
-            if let Some(task) = task.upgrade() {
-                task.watch_window(port);
-            }
-        }
-    }
-}
-
 impl PortState {
     pub(super) fn new(
         id: u64,
@@ -380,10 +129,10 @@ impl PortState {
             destroyed: None,
             dead_name: Vec::new(),
             facets: PortFacets::default(),
-            boards: HashMap::new(),
+            boards: QuickMap::default(),
             room: None,
-            own_waiting: HashMap::new(),
-            own_asking: HashMap::new(),
+            own_waiting: QuickMap::default(),
+            own_asking: QuickMap::default(),
             sets: Vec::new(),
             served: None,
             serving: false,
@@ -391,6 +140,11 @@ impl PortState {
             own,
             task,
         }
+    }
+
+    /// Whether what happens here next depends on the time.
+    pub(super) fn minds_time(&self) -> bool {
+        self.queue.window.minds_time() || self.facets.has_any()
     }
 
     /// Queues a message of our own task if there is room now.
@@ -423,7 +177,7 @@ impl PortState {
         if let Err(message) = entered {
             return Err((SendFailure::Full, Message { within, ..message }));
         }
-        after.dropped.extend(self.queue.fallen());
+        after.drop_all(self.queue.fallen());
         self.count_own(via, id, now_ns, after);
         self.wake_for(label, after);
         Ok(())
@@ -494,12 +248,14 @@ impl PortState {
                     let Some(link) = place.link.upgrade() else { continue };
                     link.own_page().set_grant(place.slot.index, raise.grant);
                     if raise.asked {
-                        after.looks.push((link, place.slot));
+                        after.more().looks.push((link, place.slot));
                     }
                 }
                 Holder::Own(key) if self.own_asking.contains_key(&key) => {
                     // It comes with its message when it is polled.
-                    after.wake.extend(self.own_asking.get(&key).cloned());
+                    if let Some(waiter) = self.own_asking.get(&key) {
+                        after.wake(Arc::clone(waiter));
+                    }
                 }
                 Holder::Own(key) => {
                     self.deposit(key, now_ns, after);
@@ -517,7 +273,7 @@ impl PortState {
         self.tell_taken(after);
         self.tell_room(after);
         if self.queue.window.next_expiry().is_some() {
-            after.watch.push((Weak::clone(&self.task), self.id));
+            after.more().watch.push((Weak::clone(&self.task), self.id));
         }
     }
 
@@ -538,7 +294,7 @@ impl PortState {
             // Its terms have ended while it waited: it looks, and is told.
             Err(message)
         };
-        after.wake.push(waiter);
+        after.wake(waiter);
         // Not granted after all: it goes on waiting.
         if let (Err(message), Some(own)) = (arrived, self.own_waiting.get_mut(&key)) {
             own.message = Some(message);
@@ -557,7 +313,7 @@ impl PortState {
                 Wants::Search => true,
             };
             if may {
-                after.wake.push(Arc::clone(&receiver.waiter));
+                after.wake(Arc::clone(&receiver.waiter));
             }
         }
         self.wake_any(after);
@@ -566,14 +322,18 @@ impl PortState {
     /// Wakes the first who takes whatever is ready, here and at each set.
     pub(super) fn wake_any(&self, after: &mut After) {
         self.note_ready(after);
-        if !self.serving {
-            after.serve.extend(self.served.clone());
+        if !self.serving
+            && let Some(port) = &self.served
+        {
+            after.more().serve.push(Weak::clone(port));
         }
         let mut any = self.receivers.iter().filter(|receiver| receiver.wants == Wants::Any);
         let first = any.next();
         // A future that was told and is not polled keeps nobody else asleep.
         let next = first.into_iter().chain(any).find(|receiver| !receiver.waiter.is_told());
-        after.wake.extend(next.or(first).map(|receiver| Arc::clone(&receiver.waiter)));
+        if let Some(receiver) = next.or(first) {
+            after.wake(Arc::clone(&receiver.waiter));
+        }
     }
 
     /// A thread waits at the port from now on.
@@ -622,9 +382,11 @@ impl PortState {
     /// Every sender of our own that waits looks again.
     pub(super) fn wake_own_senders(&self, after: &mut After) {
         for own in self.own_waiting.values() {
-            after.wake.push(Arc::clone(&own.waiter));
+            after.wake(Arc::clone(&own.waiter));
         }
-        after.wake.extend(self.own_asking.values().cloned());
+        for waiter in self.own_asking.values() {
+            after.wake(Arc::clone(waiter));
+        }
     }
 
     /// Takes the first message of those wanted.
@@ -705,7 +467,9 @@ impl PortState {
             NoSenders::Quiet => {}
             NoSenders::Fires => {
                 let made = self.senders.made();
-                after.no_senders.extend(self.no_senders.take().map(|to| (to, made)));
+                if let Some(to) = self.no_senders.take() {
+                    after.more().no_senders.push((to, made));
+                }
             }
         }
     }

@@ -55,6 +55,31 @@ impl SendOnceRight {
         SendOnceRight { target: Some(Once::Dead(Arc::clone(task))), within: None, watched: None }
     }
 
+    /// Where it leads, if it is one of this task's to the answer of a call and nobody
+    /// watches it.
+    pub(crate) fn own_cell(&self, task: &Arc<TaskCore>) -> Option<&Sink> {
+        match &self.target {
+            Some(Once::Own(sink @ Sink::Reply(cell)))
+                if self.within.is_none()
+                    && self.watched.is_none()
+                    && Arc::ptr_eq(&cell.task, task) =>
+            {
+                Some(sink)
+            }
+            _ => None,
+        }
+    }
+
+    /// The peer's slot it is, if nothing else is to be said of it.
+    fn plain_slot(&self) -> Option<(&Arc<Link>, Slot)> {
+        match &self.target {
+            Some(Once::Import(link, slot)) if self.within.is_none() && self.watched.is_none() => {
+                Some((link, *slot))
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn within(&self) -> Option<&Within> {
         self.within.as_ref()
     }
@@ -123,7 +148,14 @@ impl SendOnceRight {
     ///
     /// # Blocking
     /// Waits for room in the lane until `deadline`, never for room in the queue.
-    pub fn send(self, mut message: Message, deadline: Deadline) -> Result<(), SendOnceError> {
+    pub fn send(mut self, mut message: Message, deadline: Deadline) -> Result<(), SendOnceError> {
+        if let Some((link, slot)) = self.plain_slot()
+            && link.send_once_plain(slot, &message)
+        {
+            link.let_go_once();
+            self.target = None;
+            return Ok(());
+        }
         match Passed::once(&self, &mut message) {
             Ok(passed) => self.send_out(message, deadline).map_err(|mut error| {
                 passed.come_back(&mut error.message);

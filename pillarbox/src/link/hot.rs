@@ -1,0 +1,246 @@
+//! The hot path: messages that are a body and nothing else.
+//!
+//! What a message may bring with it, and what may be in its way, is the business of
+//! `send.rs`, `inn.rs` and `take.rs`. Most messages bring nothing, and nothing is in
+//! their way: they are written, and read, here. Each of the two first asks whether
+//! that is so. Where it is not it has done nothing, and the general way is taken; so
+//! nothing is decided here that is not decided there.
+//!
+//! Going out a message costs one lock, one copy and one fence; coming in, when its
+//! receiver waits for it, it never lies in a queue.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use abi::frame::{Header, Kind, flag};
+use abi::right::{Kind as RightKind, REF_BYTES, RightRef};
+use abi::{Slot, limits};
+
+use super::inn::Inn;
+use super::out::Out;
+use super::{Entry, Link};
+use crate::call::ReplyCell;
+use crate::message::{Body, Message};
+use crate::port::PortCore;
+use crate::right::{Once, SendOnceRight, Sink};
+use crate::wait::parking::lock;
+
+impl Message {
+    /// Its body, where it is that and nothing else, but for a reply right.
+    fn plain(&self) -> Option<&[u8]> {
+        let alone = self.rights.is_empty()
+            && self.descriptors.is_empty()
+            && self.accepted.is_none()
+            && self.within.is_none()
+            && self.notification.is_none()
+            && self.priority <= limits::PRIORITY_MAX;
+        match &self.body {
+            Body::Bytes(body) if alone && body.len() <= limits::INLINE_BYTES => Some(body),
+            _ => None,
+        }
+    }
+}
+
+impl Link {
+    /// Sends a message that is a body and nothing else, but for a reply right of a
+    /// call, if nothing is in its way. False where it did nothing.
+    pub(crate) fn send_plain(self: &Arc<Self>, entry: &Entry, message: &mut Message) -> bool {
+        let header = Header::new(Kind::Message, entry.slot);
+        let Some(reply) = &message.reply else {
+            return self.write_plain(header, Some(entry), message, None);
+        };
+        let Some(sink) = reply.own_cell(&self.task) else { return false };
+        let Ok(slot) = self.export_once(sink, true) else { return false };
+        if !self.write_plain(header, Some(entry), message, Some(slot)) {
+            self.withdraw_once(slot);
+            return false;
+        }
+        self.published_once(slot);
+        drop(message.reply.take().map(SendOnceRight::disarm));
+        true
+    }
+
+    /// The same on a send-once right.
+    pub(crate) fn send_once_plain(&self, slot: Slot, message: &Message) -> bool {
+        message.reply.is_none()
+            && self.write_plain(Header::new(Kind::Message, slot), None, message, None)
+    }
+
+    fn write_plain(
+        &self,
+        header: Header,
+        entry: Option<&Entry>,
+        message: &Message,
+        reply: Option<Slot>,
+    ) -> bool {
+        let Some(body) = message.plain() else { return false };
+        if self.task.check().is_err() || body.len() as u64 > self.task.limits.message_bytes {
+            return false;
+        }
+        let name = reply.map(|slot| RightRef::mine(RightKind::SendOnce, slot));
+        let extra: &[u8] = name.as_ref().map_or(&[], |name| name);
+        let header = Header {
+            length: (abi::frame::HEADER_BYTES + extra.len() + body.len()) as u32,
+            flags: if reply.is_some() { flag::REPLY } else { 0 },
+            extra: extra.len() as u32,
+            priority: message.priority,
+            id: message.id,
+            tag: message.tag,
+            ..header
+        };
+        let mut out = lock(&self.out);
+        if self.is_dead() || !out.is_clear() {
+            return false;
+        }
+        match entry {
+            Some(entry) => {
+                let charge = u64::from(header.room());
+                let mut import = lock(&entry.import);
+                let may = !self.has_again()
+                    && self.is_as_seen(entry)
+                    && self.has_window(&mut out, charge)
+                    && (import.may_send() || {
+                        import.look(self.peer.grant(entry.slot.index).unwrap_or(0));
+                        import.may_send()
+                    });
+                if !may || !self.write_parts(&mut out, &header, extra, body) {
+                    return false;
+                }
+                import.sent();
+                out.sent_bytes += charge;
+            }
+            None => {
+                let wanted = self.refuses(header.slot).is_none();
+                if !wanted || !self.write_parts(&mut out, &header, extra, body) {
+                    return false;
+                }
+            }
+        }
+        out.note_exported(reply.into_iter());
+        out.messages += 1;
+        out.announce();
+        drop(out);
+        self.ring(true);
+        true
+    }
+
+    fn write_parts(&self, out: &mut Out, header: &Header, extra: &[u8], body: &[u8]) -> bool {
+        out.writer.write(header, &[extra, body], limits::LANE_RESERVE, &self.peer).is_ok()
+    }
+
+    /// Whether so many bytes may be sent, with some of the window left for others.
+    fn has_window(&self, out: &mut Out, charge: u64) -> bool {
+        let after = out.sent_bytes + charge + limits::WINDOW_KEPT;
+        if after > out.granted {
+            out.granted = self.peer.granted();
+        }
+        after <= out.granted
+    }
+
+    /// Whether the peer has changed nothing on its board since the slot was seen alive.
+    fn is_as_seen(&self, entry: &Entry) -> bool {
+        self.peer.change() == entry.change_seen.load(Ordering::Relaxed)
+            && entry.moved().get().is_none()
+            && !entry.was_seen_dead()
+    }
+
+    /// Takes what lies first in the lane, if it is a message for `port`, a body and
+    /// nothing else but a reply right, and would be received next. Under the seat.
+    pub(crate) fn take_plain(self: &Arc<Self>, port: &PortCore) -> Option<Message> {
+        let mut inn = lock(&self.inn);
+        // What is wrong with a frame is said by who reads it next.
+        let header = inn.reader.next().ok()??;
+        if !is_plain(&header) || !inn.spilled.is_empty() || !self.leads_to(header.slot, port) {
+            return None;
+        }
+        let reply = match header.flags {
+            0 => None,
+            _ => Some(self.take_reply(&mut inn, &header)?),
+        };
+        let Some(sequence) = port.pass(self, header.slot) else {
+            // The right comes again, to who reads the frame.
+            if let Some(Once::Import(link, _)) = reply.and_then(SendOnceRight::disarm) {
+                link.let_go_once();
+            }
+            return None;
+        };
+        let message = self.taken(&mut inn, &header);
+        self.count_passed(&mut inn, u64::from(header.room()));
+        Some(Message { reply, sequence, ..message })
+    }
+
+    /// Takes what lies first in the lane, if it is the answer that `cell` waits for, a
+    /// body and nothing else. Under the seat.
+    pub(crate) fn take_answer(self: &Arc<Self>, cell: &ReplyCell) -> Option<Message> {
+        let mut inn = lock(&self.inn);
+        let header = inn.reader.next().ok()??;
+        if !is_plain(&header) || header.flags != 0 {
+            return None;
+        }
+        let sink = {
+            let mut exports = self.exports_seen();
+            let export = exports.rules.get(header.slot).ok()?;
+            let here = export.kind == RightKind::SendOnce
+                && !export.given
+                && matches!(exports.sink(header.slot), Some(Sink::Reply(sink)) if std::ptr::eq(&**sink, cell))
+                && cell.passes();
+            if !here || exports.rules.consume(header.slot).is_err() {
+                return None;
+            }
+            exports.loaded(header.slot);
+            exports.take_sink(header.slot)
+        };
+        let message = self.taken(&mut inn, &header);
+        self.count_passed(&mut inn, 0);
+        drop(inn);
+        drop(sink);
+        Some(message)
+    }
+
+    /// The reply right in a frame, where it is one of the peer's own.
+    fn take_reply(self: &Arc<Self>, inn: &mut Inn, header: &Header) -> Option<SendOnceRight> {
+        let mut name = [0; REF_BYTES];
+        if header.extra as usize != REF_BYTES
+            || inn.reader.extra_into(header, &mut name) != REF_BYTES
+        {
+            return None;
+        }
+        match RightRef::decode(&name).ok()?.0 {
+            name @ RightRef::Mine(RightKind::SendOnce, _) => {
+                self.take_in(name, &mut Vec::new()).ok()?.into_send_once().ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// The message in a frame that is a body and nothing else.
+    fn taken(&self, inn: &mut Inn, header: &Header) -> Message {
+        let mut body = Vec::with_capacity(header.body_bytes());
+        inn.reader.body(header, &mut body);
+        inn.reader.finish(header);
+        Message {
+            id: header.id,
+            priority: header.priority,
+            tag: header.tag,
+            body: Body::Bytes(body),
+            sender: Some(self.who.sender),
+            via: Some(Arc::clone(&self.peer_core)),
+            ..Message::default()
+        }
+    }
+
+    /// Whether `slot` is a send right of the peer's to `port` itself.
+    fn leads_to(&self, slot: Slot, port: &PortCore) -> bool {
+        let exports = self.exports_seen();
+        exports.rules.get(slot).is_ok_and(|export| export.kind == RightKind::Send)
+            && matches!(exports.sink(slot), Some(Sink::Port(sink)) if std::ptr::eq(&**sink, port))
+    }
+}
+
+/// Whether a frame is a message with nothing but a body, and perhaps a reply right.
+fn is_plain(header: &Header) -> bool {
+    header.kind == Kind::Message
+        && (header.flags == 0 && header.extra == 0 || header.flags == flag::REPLY)
+        && header.priority <= limits::PRIORITY_MAX
+        && header.body_bytes() <= limits::INLINE_BYTES
+}

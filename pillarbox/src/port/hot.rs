@@ -1,0 +1,61 @@
+//! Receiving a message as it comes, by the thread that waits for it.
+//!
+//! Who waits looks into the lanes itself for as long as it may spin. What it finds
+//! there for its port it takes, past the queue, where that comes to the same. In all
+//! other cases it goes the general way, with nothing done.
+
+use abi::Slot;
+
+use super::PortCore;
+use super::state::Holder;
+use crate::deadline::Deadline;
+use crate::link::Link;
+use crate::message::Message;
+use crate::wait::parking::{lock, try_lock};
+use crate::wait::{BURST, Spin};
+
+impl PortCore {
+    /// A message of the link's peer comes on `slot` and is received at once. Returns
+    /// the number of its turn, or `None` where it must lie in the queue, or may not.
+    pub(crate) fn pass(&self, link: &Link, slot: Slot) -> Option<u64> {
+        let holder = Holder::Link(link.number, self.id);
+        let mut state = lock(&self.state);
+        let alone = state.receivers.is_empty() && state.alive;
+        if !alone || self.gone().is_some() {
+            return None;
+        }
+        let passed = state.queue.pass(holder)?;
+        if let Some(board) = state.boards.get_mut(&(link.number, self.id)) {
+            board.came += 1;
+        }
+        if let Some(raise) = passed.raise {
+            link.own_page().set_grant(slot.index, raise.grant);
+        }
+        Some(passed.sequence)
+    }
+
+    /// Takes a message out of a lane if one comes while this thread spins.
+    pub(super) fn receive_awake(&self, deadline: Deadline) -> Option<Message> {
+        let task = &self.task;
+        let mut spin = Spin::begin(task, deadline);
+        loop {
+            // What is here goes before what comes.
+            if task.has_business() || lock(&self.state).queue.has_ready() {
+                return None;
+            }
+            let mut seat = try_lock(&task.seat)?;
+            let links = seat.links(task);
+            for _ in 0..BURST {
+                if let Some(link) = links.iter().find(|link| link.has_frames()) {
+                    let taken = link.take_plain(self);
+                    drop(seat);
+                    spin.helped();
+                    return taken;
+                }
+                if !spin.turn() {
+                    return None;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Who waits for a message may take it out of the lane itself, past the queue. What it
+//! gets, and what its sender may send next, is the same as if it had been queued.
+
+mod family;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use family::{Random, is_part, long, seed};
+use pillarbox::{
+    Capacity, Deadline, Limits, Message, PortOptions, ReceiveRight, SendFailure, SendRight, Task,
+};
+
+fn door() -> PathBuf {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("pillarbox-waiting-{}-{number}", std::process::id()))
+}
+
+/// A port of one task and a right to it in another.
+fn linked(limits: Limits, port: impl Into<PortOptions>) -> (Task, ReceiveRight, Task, SendRight) {
+    let (owner, caller) = (Task::new_with(limits), Task::new());
+    let inbox = owner.port(port);
+    let door = door();
+    let offer = vec![("inbox".to_owned(), inbox.make_send().unwrap())];
+    let listening = owner.listen(&door, offer).unwrap();
+    let post = caller.connect(&door, long()).unwrap().remove("inbox").unwrap();
+    drop(listening);
+    (owner, inbox, caller, post.into_send().unwrap())
+}
+
+#[test]
+fn it_comes_in_order_with_its_number_and_everything_in_it() {
+    const MESSAGES: u64 = 20_000;
+    if is_part() {
+        return;
+    }
+    for capacity in [Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Unbounded] {
+        let (_owner, inbox, caller, post) = linked(Limits::default(), capacity);
+        let seed = seed();
+        let sender = std::thread::spawn(move || {
+            let mut random = Random::new(seed);
+            let home = caller.port(Capacity::Unbounded);
+            let mut calls = Vec::new();
+            for number in 0..MESSAGES {
+                let body = vec![number as u8; random.below(200) as usize];
+                let message = Message::new(body).with_tag(number).with_id(number as i32);
+                match random.below(16) {
+                    0 => {
+                        let right = home.make_send().unwrap();
+                        post.send(message.with_right(right), long()).unwrap();
+                    }
+                    1 => calls.push((number, post.start_call(message, long()).unwrap())),
+                    _ => post.send(message, long()).unwrap(),
+                }
+                if random.below(64) == 0 {
+                    std::thread::park_timeout(random.micros(50));
+                }
+            }
+            for (number, mut call) in calls {
+                assert_eq!(call.wait(long()).unwrap().tag(), number, "seed {seed}");
+            }
+        });
+        for number in 0..MESSAGES {
+            let mut message = inbox.receive(long()).unwrap();
+            assert_eq!((message.tag(), message.sequence()), (number, number + 1), "seed {seed}");
+            assert_eq!(message.id(), number as i32);
+            assert!(message.body().iter().all(|byte| *byte == number as u8), "seed {seed}");
+            assert_eq!(message.sender().unwrap().pid, std::process::id() as i32);
+            if message.reply_right().is_some() {
+                message.reply(Message::new("").with_tag(number), long()).unwrap();
+            }
+        }
+        sender.join().unwrap();
+        assert!(inbox.receive(Deadline::Now).is_err());
+    }
+}
+
+#[test]
+fn its_place_and_its_bytes_are_its_senders_again() {
+    if is_part() {
+        return;
+    }
+    for bytes in [u64::MAX, 0] {
+        let mut limits = Limits::default();
+        limits.link_queued_bytes = limits.link_queued_bytes.min(bytes);
+        let (owner, inbox, caller, post) = linked(limits, Capacity::Bounded(8));
+        // Many times as many bytes as may wait at once.
+        let most = owner.limits().link_queued_bytes;
+        let body = vec![7; 8 << 10];
+        let messages = 10 * most / body.len() as u64;
+        let sender = std::thread::spawn(move || {
+            for number in 0..messages {
+                let message = Message::new(body.clone()).with_tag(number);
+                post.send(message, long()).unwrap();
+            }
+            (caller, post)
+        });
+        for number in 0..messages {
+            assert_eq!(inbox.receive(long()).unwrap().tag(), number);
+        }
+        let (_caller, post) = sender.join().unwrap();
+        // No place was won or lost by it.
+        for _ in 0..8 {
+            post.send(Message::new(""), Deadline::Now).unwrap();
+        }
+        let full = post.send(Message::new(""), Deadline::Now).unwrap_err();
+        assert_eq!(full.reason, SendFailure::Full);
+    }
+}
+
+#[test]
+fn of_several_who_wait_each_message_goes_to_one() {
+    const MESSAGES: u64 = 6_000;
+    if is_part() {
+        return;
+    }
+    let (_owner, inbox, _caller, post) = linked(Limits::default(), Capacity::Bounded(16));
+    let sum = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let message = inbox.receive(long()).unwrap();
+                    if message.id() == 1 {
+                        return;
+                    }
+                    sum.fetch_add(message.tag(), Ordering::Relaxed);
+                }
+            });
+        }
+        for number in 0..MESSAGES {
+            post.send(Message::new("some").with_tag(number), long()).unwrap();
+        }
+        for _ in 0..3 {
+            post.send(Message::new("").with_id(1), long()).unwrap();
+        }
+    });
+    assert_eq!(sum.load(Ordering::Relaxed), MESSAGES * (MESSAGES - 1) / 2);
+    assert!(inbox.receive(Deadline::Now).is_err());
+}
+
+#[test]
+fn what_waits_already_is_received_first() {
+    if is_part() {
+        return;
+    }
+    let (owner, inbox, _caller, post) = linked(Limits::default(), Capacity::Bounded(64));
+    let other = owner.port(Capacity::Bounded(1));
+    for round in 0..500 {
+        post.send(Message::new("first").with_tag(round), long()).unwrap();
+        // Whoever looks elsewhere brings what is in the lanes to its queue.
+        assert!(other.receive(Deadline::Now).is_err());
+        post.send(Message::new("second").with_tag(round), long()).unwrap();
+        let own = inbox.make_send().unwrap();
+        own.send(Message::new("third").with_tag(round), long()).unwrap();
+        let mut came = Vec::new();
+        for _ in 0..3 {
+            let message = inbox.receive(long()).unwrap();
+            assert_eq!(message.tag(), round);
+            came.push(message.into_body());
+        }
+        let place = |body: &[u8]| came.iter().position(|other| other == body).unwrap();
+        assert!(place(b"first") < place(b"second"));
+        assert!(place(b"first") < place(b"third"));
+    }
+}
