@@ -227,6 +227,7 @@ impl TaskCore {
             }
         }
         lock(&self.windows).extend(keep);
+        self.read_late_claims();
         let (expired, due) = {
             let mut gives = lock(&self.gives);
             let _ = gives.rules.expire(self.now_ns());

@@ -74,6 +74,17 @@ impl TaskCore {
         gives.let_go()
     }
 
+    /// Gives of the dead are about to end: who claimed one in time is read first. Nobody
+    /// may have rung for it, and we may have been stopped.
+    pub(crate) fn read_late_claims(&self) {
+        let due = lock(&self.gives).rules.next_expiry();
+        if due.is_some_and(|due| due <= self.now_ns()) {
+            for link in self.links().iter() {
+                self.drain_link(link);
+            }
+        }
+    }
+
     /// Whether a stranger's ticket is good, before anything of his is mapped.
     pub(crate) fn knows_give(&self, giver: TaskId, to: TaskId, ticket: Ticket) -> bool {
         let name = GiveName { giver, to, ticket };
