@@ -21,7 +21,7 @@ use shm::socket::Listener;
 use crate::claims::Claim;
 use crate::core::TaskCore;
 use crate::giving::end_gives;
-use crate::greeting::{Greeting, Offered};
+use crate::greeting::{Greeting, Offered, Role};
 use crate::link::{Join, Link};
 use crate::message::Notification;
 use crate::port::PortCore;
@@ -275,7 +275,13 @@ impl Worker {
     fn work(&mut self, job: Job) {
         match job {
             Job::Greet(greeting) => {
-                let _ = self.add_greeting(*greeting);
+                let spoken = matches!(greeting.role, Role::Acceptor(_));
+                // A parent has said its hello before its child was there.
+                if let Some(number) = self.add_greeting(*greeting)
+                    && spoken
+                {
+                    self.greet(number);
+                }
             }
             Job::Introduce(join) => {
                 let until = Instant::now() + Duration::from_nanos(limits::INTRODUCTION_NS);

@@ -77,11 +77,14 @@ impl Worker {
             return;
         }
         let purpose = Purpose::Claim { giver: join.giver, ticket: join.ticket };
-        let opened =
-            LinkSocket::connect(&join.address).map_err(LinkError::System).and_then(|socket| {
-                let (own, writer) = greeting::open(&self.core, &socket, purpose)?;
-                Ok((socket, own, writer))
-            });
+        // Our memory first: it takes longer than all the rest, and the owner, whom the
+        // connection wakes, would find nothing said and sleep again.
+        let own = greeting::own_side(&self.core, purpose).map_err(LinkError::System);
+        let opened = own.and_then(|(own, writer, hello, memory)| {
+            let socket = LinkSocket::connect(&join.address).map_err(LinkError::System)?;
+            greeting::say_hello(&socket, &hello, &memory)?;
+            Ok((socket, own, writer))
+        });
         match opened {
             Ok((socket, own, writer)) => {
                 let due = Instant::now() + Duration::from_nanos(limits::HELLO_NS);
