@@ -35,10 +35,13 @@ fn what_is_left_goes_back_to_the_front_with_its_rights() {
             drop(held[0].message_mut().take_rights());
             drop(first);
             let mut second = attach(1).unwrap();
-            for (tag, times) in [(0, 1), (2, 1), (3, 0)] {
+            for tag in [0, 2, 3] {
                 let delivery = second.receive(long()).unwrap().unwrap();
                 let message = delivery.message();
-                assert_eq!((message.tag(), delivery.redelivered().min(1)), (tag, times));
+                assert_eq!(message.tag(), tag);
+                // The last may have been on its way to the first reader when that left:
+                // it had room for one more.
+                assert!(tag == 3 || delivery.redelivered() == 1);
                 assert_eq!(message.body(), long_body);
                 assert!(matches!(message.rights(), [Right::Send(_)]));
                 delivery.acknowledge(long()).unwrap();
