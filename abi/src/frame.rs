@@ -20,6 +20,7 @@
 //! After the header come `extra` bytes that name rights and descriptors, then
 //! the body.
 
+use crate::loan::{self, Loan, RegionRef};
 use crate::right::RightRef;
 use crate::{Offence, Slot, TaskId, Ticket, limits, u16_at, u32_at, u64_at};
 
@@ -49,6 +50,8 @@ pub mod flag {
     /// The message may wait with the owner of a full port. The right on which its
     /// taking is told follows the reply right.
     pub const LEFT: u8 = 16;
+    /// Regions follow the rights.
+    pub const REGIONS: u8 = 32;
 }
 
 /// What the `id` of an *ask* says.
@@ -131,11 +134,17 @@ pub enum Kind {
     /// Nothing more comes in the memory offered for the slot's messages up to number
     /// `tag`: let it go.
     Spent = 28,
+    /// Memory that loans are made of; its descriptor came before.
+    Memory = 29,
+    /// Nothing of that memory is lent any more: let it go.
+    Unmap = 30,
+    /// That memory of yours was let go, or could not be had.
+    Unmapped = 31,
 }
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Kind; 29] = [
+    pub const ALL: [Kind; 32] = [
         Kind::Skip,
         Kind::Message,
         Kind::Welcome,
@@ -165,12 +174,17 @@ impl Kind {
         Kind::Spilled,
         Kind::Emptied,
         Kind::Spent,
+        Kind::Memory,
+        Kind::Unmap,
+        Kind::Unmapped,
     ];
 
     fn flags_allowed(self) -> u8 {
         match self {
             Kind::Port => flag::ATTACHED,
-            Kind::Message => flag::REPLY | flag::ATTACHED | flag::NOTIFICATION | flag::LEFT,
+            Kind::Message => {
+                flag::REPLY | flag::ATTACHED | flag::NOTIFICATION | flag::LEFT | flag::REGIONS
+            }
             Kind::Welcome => flag::REPLY | flag::ATTACHED | flag::NOTIFICATION,
             Kind::Give | Kind::GiveOn | Kind::Joined => flag::ONCE,
             _ => 0,
@@ -300,6 +314,11 @@ pub struct Attached {
     /// Bytes of the body in the packet's first descriptor; zero for an inline
     /// body.
     pub region: u64,
+    /// Where the body lies, if it is lent.
+    pub lent: Option<Loan>,
+    /// The regions, in the sender's order. Descriptors of those that are sealed come
+    /// after the bags'.
+    pub regions: Vec<RegionRef>,
 }
 
 impl Attached {
@@ -325,7 +344,27 @@ impl Attached {
                 right.encode(out);
             }
         }
+        if self.lent.is_some() || !self.regions.is_empty() {
+            flags |= flag::REGIONS;
+            loan::encode_all(self.lent.as_ref(), &self.regions, out);
+        }
         flags
+    }
+
+    /// How many regions have a descriptor of their own.
+    pub fn sealed(&self) -> usize {
+        self.regions.iter().filter(|region| matches!(region, RegionRef::Sealed { .. })).count()
+    }
+
+    /// Whether anything of it is lent.
+    pub fn lends(&self) -> bool {
+        self.lent.is_some() || self.regions.len() > self.sealed()
+    }
+
+    /// What it counts against the byte window beside its frame.
+    pub fn charge(&self) -> u64 {
+        let lent = self.regions.len() - self.sealed() + usize::from(self.lent.is_some());
+        (u64::from(self.descriptors) + lent as u64) * limits::DESCRIPTOR_CHARGE
     }
 
     /// How many receive rights there are, and descriptors of their bags.
@@ -354,7 +393,10 @@ impl Attached {
             attached.packet = u32_at(bytes, 4).ok_or(SHORT)?;
             attached.region = u64_at(bytes, 8).ok_or(SHORT)?;
             let region = attached.region > 0;
-            let most = limits::MESSAGE_DESCRIPTORS + limits::MESSAGE_RECEIVES + usize::from(region);
+            let most = limits::MESSAGE_DESCRIPTORS
+                + limits::MESSAGE_RECEIVES
+                + limits::MESSAGE_REGIONS
+                + usize::from(region);
             if rights > limits::MESSAGE_RIGHTS
                 || usize::from(attached.descriptors) > most
                 || attached.region > limits::MESSAGE_BYTES
@@ -371,11 +413,19 @@ impl Attached {
                 bytes = bytes.get(used..).ok_or(SHORT)?;
             }
         }
+        if flags & flag::REGIONS != 0 {
+            let (lent, regions, used) = loan::decode_all(bytes)?;
+            (attached.lent, attached.regions) = (lent, regions);
+            bytes = bytes.get(used..).ok_or(SHORT)?;
+        }
         let bags = attached.bags();
         if bags > limits::MESSAGE_RECEIVES {
             return Err(Offence::FrameOversized);
         }
-        if bags + usize::from(attached.region > 0) > usize::from(attached.descriptors) {
+        let owned = bags + attached.sealed() + usize::from(attached.region > 0);
+        if owned > usize::from(attached.descriptors)
+            || (attached.region > 0 && attached.lent.is_some())
+        {
             return Err(Offence::BodyMalformed);
         }
         if bytes.is_empty() { Ok(attached) } else { Err(Offence::FrameOversized) }
@@ -542,6 +592,8 @@ mod tests {
             descriptors: 2,
             packet: 11,
             region: 1 << 20,
+            lent: None,
+            regions: vec![RegionRef::Sealed { length: 9 }],
         };
         let mut bytes = Vec::new();
         let flags = attached.encode(&mut bytes);

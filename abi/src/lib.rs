@@ -15,6 +15,7 @@
 //! | [`hello`]   | the first packet each way                                 |
 //! | [`frame`]   | what lies in a lane                                       |
 //! | [`bag`]     | what a port is when its receive right goes away           |
+//! | [`loan`]    | how memory that is lent is named inside a message         |
 //! | [`right`]   | how a right is named inside a message                     |
 //! | [`name`]    | names of services: checked text                           |
 //! | [`offence`] | what a peer can do wrong, one word for each               |
@@ -26,6 +27,7 @@ pub mod frame;
 pub mod hello;
 pub mod id;
 pub mod limits;
+pub mod loan;
 pub mod name;
 pub mod offence;
 pub mod page;

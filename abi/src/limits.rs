@@ -33,6 +33,9 @@ pub const MESSAGE_RIGHTS: usize = 512;
 /// Descriptors in one message.
 pub const MESSAGE_DESCRIPTORS: usize = 64;
 
+/// Regions in one message, a body in memory that is lent not counted.
+pub const MESSAGE_REGIONS: usize = 16;
+
 /// Receive rights in one message.
 pub const MESSAGE_RECEIVES: usize = 8;
 
@@ -40,11 +43,13 @@ pub const MESSAGE_RECEIVES: usize = 8;
 pub const NAME_BYTES: usize = 255;
 
 /// The longest frame: header, reply right, the right of a left message, attachment head, the rights with the
-/// longest form, and an inline body.
+/// longest form, regions, and an inline body.
 pub const FRAME_BYTES: usize = crate::frame::HEADER_BYTES
     + crate::frame::ATTACHED_BYTES
     + (MESSAGE_RIGHTS + 2) * crate::right::REF_BYTES_MAX
     + INLINE_BYTES
+    + crate::loan::HEAD_BYTES
+    + (MESSAGE_REGIONS + 1) * crate::loan::REGION_BYTES
     + crate::bag::Origin::BYTES
     + 8;
 
@@ -54,9 +59,9 @@ pub const LINK_QUEUED_BYTES: u64 = 8 * 1024 * 1024;
 /// The least a task may grant: the largest message with everything in it, or
 /// that message could never be sent.
 pub const LINK_QUEUED_BYTES_MIN: u64 =
-    FRAME_BYTES as u64 + (MESSAGE_DESCRIPTORS as u64 + 1) * DESCRIPTOR_CHARGE;
+    FRAME_BYTES as u64 + (MESSAGE_DESCRIPTORS + MESSAGE_REGIONS + 1) as u64 * DESCRIPTOR_CHARGE;
 
-/// What one descriptor in a queued message counts against
+/// What one descriptor or loan in a queued message counts against
 /// [`LINK_QUEUED_BYTES`], on a send-once right as well: at most 128 of one peer
 /// wait, so that none can fill our descriptor table.
 pub const DESCRIPTOR_CHARGE: u64 = 64 * 1024;
@@ -88,8 +93,33 @@ pub const SPILLS: usize = 64;
 pub const SPILL_QUEUED_BYTES: u64 = LINK_QUEUED_BYTES / 4;
 
 /// Descriptors in spilled messages of one link that are not taken: one message's
-/// worth, and its long body's.
-pub const SPILL_DESCRIPTORS: usize = MESSAGE_DESCRIPTORS + 1;
+/// worth, its regions', and its long body's.
+pub const SPILL_DESCRIPTORS: usize = MESSAGE_DESCRIPTORS + MESSAGE_REGIONS + 1;
+
+/// Bytes of memory one task may have for what it lends to one peer, as many as 128
+/// bodies of 1 MiB: what a window lets wait ([`DESCRIPTOR_CHARGE`]). The peer's
+/// mappings of it are limited alike.
+pub const ARENA_BYTES: u64 = 128 * 1024 * 1024;
+
+/// The smallest of the memories an arena is made of.
+pub const ARENA_MEMORY_MIN: u64 = 1024 * 1024;
+
+/// The largest.
+pub const ARENA_MEMORY_MAX: u64 = 64 * 1024 * 1024;
+
+/// Memories of one arena, those counted that the peer has not let go: each as large
+/// as all before it makes eight of them.
+pub const ARENA_MEMORIES: usize = 16;
+
+/// The most that is lent as one chunk. Longer bodies travel in sealed memory.
+pub const CHUNK_BYTES: usize = 16 * 1024 * 1024;
+
+/// Chunks of one arena that may be out at once: as many as the page has words to
+/// return them by.
+pub const LOANS: u32 = 448;
+
+/// How long an arena is not used before what of it is free is given up.
+pub const ARENA_IDLE_NS: u64 = 1_000_000_000;
 
 /// Bytes a task's own senders may have waiting in its own unbounded ports: twice the
 /// longest body.

@@ -144,6 +144,16 @@ pub enum Offence {
     /// More messages on send-once rights than were out when the port moved.
     #[error("the peer brought more promised messages than were promised")]
     PromisesExceeded,
+    /// A loan that does not lie in memory that is there, or a region of no length.
+    #[error("the peer lent memory that is not there")]
+    LoanMalformed,
+    /// The return of a loan that is not out.
+    #[error("the peer returned a loan that it does not have")]
+    LoanNotOut,
+    /// Memory for loans out of order, more than there may be, or taken back while it
+    /// was lent.
+    #[error("the peer offered or took back memory for loans as it must not")]
+    ArenaOrder,
     /// A name that is not valid.
     #[error("the peer sent an invalid name: {0}")]
     Name(#[from] crate::name::NameError),

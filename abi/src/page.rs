@@ -15,6 +15,7 @@
 //! | 384    | `sleep`   | how my reader waits, and a number (see [`Sleep`]) |
 //! | 392    | `change`  | how often a slot of mine changed its state        |
 //! | 400    | `want`    | counts up when my writer begins to wait for room  |
+//! | 512    | `returned`| for each loan of yours: the last one I returned   |
 //!
 //! All counts only grow. Each is 64 bits, little-endian, 8-aligned, and read
 //! with one load. The low half of `head` is the word a reader sleeps on.
@@ -40,6 +41,8 @@ pub const SLEEP_AT: usize = 384;
 pub const CHANGE_AT: usize = 392;
 /// Offset of `want`.
 pub const WANT_AT: usize = 400;
+/// Offset of the words that say which loans were returned, one for each place.
+pub const RETURNED_AT: usize = 512;
 /// Offset of the first board.
 pub const BOARD_AT: usize = 4096;
 
@@ -104,5 +107,7 @@ mod tests {
         assert_eq!(HEAD_AT / 128, SPILLED_AT / 128);
         assert_eq!(TAIL_AT / 128, GRANTED_AT / 128);
         assert_eq!(SLEEP_AT / 128, CHANGE_AT / 128);
+        const { assert!(WANT_AT / 128 < RETURNED_AT / 128) };
+        assert_eq!(RETURNED_AT + 8 * limits::LOANS as usize, BOARD_AT);
     }
 }

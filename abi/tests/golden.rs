@@ -51,6 +51,8 @@ fn attached() -> Attached {
         descriptors: 2,
         packet: 5,
         region: 65_536,
+        lent: None,
+        regions: Vec::new(),
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) enum Job {
     Bury(u32),
     /// The system refused a link something that must be tried again.
     Again(u32),
+    /// A link has begun to lend memory: to see when it does so no more.
+    WatchArena(u32),
     /// A program is to be started.
     Start(Box<Starting>),
     /// Receive rights that somebody is to have may perhaps be sent now.
@@ -94,6 +96,7 @@ impl Background {
             introducing: HashMap::new(),
             resting: Vec::new(),
             again: Vec::new(),
+            arenas: Vec::new(),
             links: HashMap::new(),
             children: HashMap::new(),
             unfinished: Vec::new(),
@@ -184,6 +187,8 @@ struct Worker {
     resting: Vec<(Instant, Token)>,
     /// Links that the system refused something, and when to try again.
     again: Vec<(Instant, u32)>,
+    /// Links that lend memory, and when to see whether they still do.
+    arenas: Vec<(Instant, u32)>,
     links: HashMap<u64, Arc<Link>>,
     /// Programs that were started on request and have not ended.
     children: HashMap<u64, Arc<Child>>,
@@ -248,6 +253,7 @@ impl Worker {
             }
             self.knock_again();
             self.try_again();
+            self.rest_arenas();
             self.listen_again();
             self.give_up_late();
             self.core.drain_for_futures();
@@ -260,7 +266,8 @@ impl Worker {
         let knocks = self.knocks.iter().map(|knock| knock.0);
         let resting = self.resting.iter().map(|resting| resting.0);
         let again = self.again.iter().map(|again| again.0);
-        let greeting = greetings.chain(knocks).chain(resting).chain(again).min();
+        let arenas = self.arenas.iter().map(|arena| arena.0);
+        let greeting = greetings.chain(knocks).chain(resting).chain(again).chain(arenas).min();
         let expiry = self
             .core
             .expire()
@@ -319,6 +326,7 @@ impl Worker {
                     self.again.push((Instant::now() + REST, number));
                 }
             }
+            Job::WatchArena(number) => self.watch_arena(number),
             Job::Start(starting) => {
                 let started = self.core.start_now(*starting);
                 started.into_iter().for_each(|child| self.watch_child(child));

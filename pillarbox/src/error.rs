@@ -52,9 +52,15 @@ pub enum SendFailure {
     /// in the queue of a port that goes with it, than may be on their way at a time.
     #[error("the message carries {0} descriptors, more than this task may send")]
     TooManyDescriptors(usize),
+    /// More regions than a message may carry.
+    #[error("the message carries {0} regions, more than this task may send")]
+    TooManyRegions(usize),
     /// A descriptor of the message was lost on an earlier way.
     #[error("a descriptor of the message is lost")]
     DescriptorLost,
+    /// A region of the message was lost on an earlier way, or has no bytes.
+    #[error("a region of the message is lost or has no bytes")]
+    RegionLost,
     /// The user has as many descriptors in flight as the kernel allows.
     #[error("too many descriptors of this user are in flight")]
     DescriptorsInFlight,

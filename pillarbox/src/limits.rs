@@ -68,10 +68,15 @@ limits! {
     message_rights: usize = MESSAGE_RIGHTS, MessageRights, 0;
     /// Descriptors in a message it sends.
     message_descriptors: usize = MESSAGE_DESCRIPTORS, MessageDescriptors, 0;
+    /// Regions in a message it sends.
+    message_regions: usize = MESSAGE_REGIONS, MessageRegions, 0;
     /// Bytes one peer may have waiting in its queues. The peer is told by its window.
     link_queued_bytes: u64 = LINK_QUEUED_BYTES, LinkQueuedBytes, LINK_QUEUED_BYTES_MIN;
     /// Bytes it spills for one peer that does not read its unbounded ports.
     spill_bytes: u64 = SPILL_BYTES, SpillBytes, 0;
+    /// Bytes of memory it has for what it lends to one peer; what finds no room there
+    /// travels in memory of its own.
+    arena_bytes: u64 = ARENA_BYTES, ArenaBytes, 0;
     /// Bytes its own senders may have waiting in its own unbounded ports.
     own_queued_bytes: u64 = OWN_QUEUED_BYTES, OwnQueuedBytes, 0;
     /// Questions of one link that may be open: half of them its own claims, half

@@ -22,6 +22,7 @@ use crate::error::ReplyError;
 use crate::link::Charge;
 use crate::membrane::Within;
 use crate::peer::PeerCore;
+use crate::region::Region;
 use crate::right::SendOnceRight;
 
 /// A message: on its way out or received.
@@ -41,6 +42,8 @@ pub struct Message {
     pub(crate) body: Body,
     pub(crate) rights: Vec<Right>,
     pub(crate) descriptors: Vec<Descriptor>,
+    #[allow(clippy::box_collection, reason = "most messages have none")]
+    pub(crate) regions: Option<Box<Vec<Region>>>,
     pub(crate) reply: Option<SendOnceRight>,
     pub(crate) sender: Option<Identity>,
     pub(crate) notification: Option<Notification>,
@@ -79,6 +82,7 @@ impl Message {
             body: Body::Bytes(body.into()),
             rights: Vec::new(),
             descriptors: Vec::new(),
+            regions: None,
             reply: None,
             accepted: None,
             sender: None,
@@ -218,6 +222,11 @@ impl Message {
     /// Which message of its port this was, counted from 1.
     pub const fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// The regions that came with it.
+    pub(crate) fn put_regions(&mut self, regions: Vec<Region>) {
+        self.regions = (!regions.is_empty()).then(|| Box::new(regions));
     }
 
     /// The message may not enter. Who waits for an answer is told why there is none.

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use abi::frame::{Attached, Header, Kind, flag};
+use abi::loan::{Loan, RegionRef};
 use abi::page::{BOARD_AT, GRANTED_AT, HEAD_AT, LANE_AT, SLEEP_AT, TAIL_AT};
 use abi::right::{Kind as RightKind, RightRef};
-use abi::{Slot, TaskId, Ticket};
+use abi::{Slot, TaskId, Ticket, limits};
 use family::raw::{LANE, Peer};
 use family::residue::Residue;
 use family::{
@@ -96,6 +97,23 @@ fn odd_number(random: &mut Random) -> u64 {
     }
 }
 
+fn odd_loan(random: &mut Random) -> Loan {
+    Loan {
+        memory: random.below(3) as u32,
+        place: random.below(u64::from(limits::LOANS) + 2) as u32,
+        page: random.below(300) as u32,
+        generation: odd_number(random),
+        length: odd_number(random),
+    }
+}
+
+fn odd_region(random: &mut Random) -> RegionRef {
+    match random.below(2) {
+        0 => RegionRef::Lent(odd_loan(random)),
+        _ => RegionRef::Sealed { length: odd_number(random) },
+    }
+}
+
 fn odd_slot(random: &mut Random) -> Slot {
     let index =
         if random.below(8) == 0 { odd_number(random) as u32 } else { random.below(4) as u32 };
@@ -143,7 +161,10 @@ fn almost(peer: &mut Peer, random: &mut Random) {
             let rights = (0..random.below(4)).map(|_| odd_right(random, peer)).collect();
             let reply = (random.below(3) == 0).then(|| odd_right(random, peer));
             let accepted = (random.below(8) == 0).then(|| odd_right(random, peer));
-            let attached = Attached { reply, accepted, rights, descriptors, packet, region: 0 };
+            let lent = (random.below(8) == 0).then(|| odd_loan(random));
+            let regions = (0..random.below(3)).map(|_| odd_region(random)).collect();
+            let attached =
+                Attached { reply, accepted, rights, descriptors, packet, region: 0, lent, regions };
             if descriptors > 0 {
                 let fds: Vec<_> = (0..descriptors).map(|_| null()).collect();
                 peer.send_descriptors(packet, &fds);

@@ -10,15 +10,15 @@ use std::fs::File;
 use abi::frame::Kind;
 use family::raw::{OWN, Peer, wait_for_the_end};
 use family::{Reaped, act_with, acting, is_part, long};
-use offences::{ACTS, Act, spills};
-use pillarbox::{Capacity, Message, Notification, Offence, Right, SendFailure, Task};
+use offences::{ACTS, Act, loans, spills};
+use pillarbox::{Capacity, LoanError, Message, Notification, Offence, Right, SendFailure, Task};
 
 /// The variable that says which act a peer commits.
 const ACT: &str = "PILLARBOX_TEST_ACT";
 
 /// Everything there is to do wrong.
 fn all() -> impl Iterator<Item = &'static Act> {
-    ACTS.iter().chain(spills::ACTS)
+    ACTS.iter().chain(spills::ACTS).chain(loans::ACTS)
 }
 
 /// Offenders at a time.
@@ -63,6 +63,12 @@ fn offend(task: &Task, act: &Act) {
     let post = ready.take_rights().remove(0).into_send().unwrap();
     post.notify_dead(ended.make_send_once().unwrap()).unwrap();
     post.send(Message::new("go"), long()).unwrap();
+    if act.offence == Offence::LoanNotOut {
+        // Who lends looks at what was returned when it lends again.
+        let _ = post.send(Message::new(vec![0; 40_000]), long());
+        let told = std::iter::repeat_with(|| post.loan(4096, long())).find_map(Result::err);
+        assert_eq!(told, Some(LoanError::Fault(act.offence)));
+    }
     if act.offence == Offence::TailImpossible {
         // Only a writer in need of room looks at a tail.
         while post.send(Message::new(vec![0; 4096]), long()).is_ok() {}

@@ -71,6 +71,7 @@ fn what_a_message_may_be() {
         limits.message_bytes = 10;
         limits.message_rights = 1;
         limits.message_descriptors = 0;
+        limits.message_regions = 1;
     }));
     let port = task.port(Capacity::Bounded(4));
     let post = port.make_send().unwrap();
@@ -90,6 +91,9 @@ fn what_a_message_may_be() {
     let file = Message::new("").with_descriptor(File::open("/dev/null").unwrap().into());
     let back = refused(file, SendFailure::TooManyDescriptors(1), Limit::MessageDescriptors);
     assert_eq!(back.descriptors().len(), 1);
+    let regions = Message::new("").with_region(vec![1]).with_region(vec![2]);
+    let back = refused(regions, SendFailure::TooManyRegions(2), Limit::MessageRegions);
+    assert_eq!(back.regions().len(), 2);
     post.send(Message::new("ten chars!").with_right(post.clone()), long()).unwrap();
     let once = port.make_send_once().unwrap();
     let error = once.send(Message::new("eleven char"), long()).unwrap_err();

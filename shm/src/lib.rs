@@ -16,6 +16,7 @@
 //! | [`poll`]   | waiting for descriptors                                     |
 //! | [`socket`] | packets, descriptors, who sent them, death                  |
 //! | [`body`]   | sealed regions                                              |
+//! | [`arena`]  | memory that is lent, ours and the peer's                    |
 //! | [`spawn`]  | children born with a link                                   |
 //! | [`thread`] | threads no signal reaches                                   |
 //! | [`close`]  | closing what may block                                      |
@@ -41,7 +42,9 @@
 //! | M10 | the kernel is given buffers as long as it is told | `packet.rs` | `tests/hostile_packets.rs` |
 //! | M11 | between fork and exec: no lock, no memory, one system call | `spawn.rs` | `tests/two_processes.rs` |
 //! | M12 | the benchmark's bare memory is used by its own processes alone, by atomics or one opaque copy | `memory.rs`, `bare.rs` | its own tests |
+//! | M13 | a chunk of an arena is written by its one holder, and by nobody once it is lent | `arena/mod.rs` | its own tests, `tests/hostile.rs` |
 
+pub mod arena;
 pub mod bare;
 pub mod body;
 pub mod close;

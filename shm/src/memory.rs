@@ -112,6 +112,16 @@ impl Mapping {
         // SAFETY: M1: `at` lies within the mapping.
         Some(unsafe { self.base.as_ptr().add(at) })
     }
+
+    /// The address of `count` bytes at offset `at`, if they lie in the mapping and the
+    /// mapping is there.
+    fn bytes_at(&self, at: usize, count: usize) -> Option<*mut u8> {
+        if at.checked_add(count)? > self.bytes || !self.epoch.is_current() {
+            return None;
+        }
+        // SAFETY: M1: `at` lies within the mapping, or at its end.
+        Some(unsafe { self.base.as_ptr().add(at) })
+    }
 }
 
 impl Drop for Mapping {
@@ -197,6 +207,12 @@ impl OwnMemory {
         Some(unsafe { std::slice::from_raw_parts(words.cast(), count) })
     }
 
+    /// The address of `count` bytes at offset `at`. `None` past the end, and in a
+    /// forked child. For memory in which there are no words.
+    pub(crate) fn bytes_at(&self, at: usize, count: usize) -> Option<*mut u8> {
+        self.0.bytes_at(at, count)
+    }
+
     /// Wakes every thread, of any process, that sleeps on the low half of the
     /// word at `at`. Errors mean that nobody can be woken so, and are ignored:
     /// a peer can make this fail, and only its own threads sleep here.
@@ -242,6 +258,12 @@ impl PeerMemory {
         let words = self.0.words_at(at, count)?;
         // SAFETY: M1, M3: as in `load`, for each of them.
         Some(unsafe { std::slice::from_raw_parts(words.cast(), count) })
+    }
+
+    /// The address of `count` bytes at offset `at`, to be copied by a copy the
+    /// compiler sees nothing of. `None` past the end, and in a forked child.
+    pub(crate) fn bytes_at(&self, at: usize, count: usize) -> Option<*const u8> {
+        self.0.bytes_at(at, count).map(<*mut u8>::cast_const)
     }
 
     /// The address a thread can sleep on: the low half of the word at `at`.
@@ -304,6 +326,11 @@ impl SealedMemory {
         // against writing, shrinking and holes, so the bytes never change.
         unsafe { std::slice::from_raw_parts(self.0.base.as_ptr(), self.0.bytes) }
     }
+}
+
+/// Checks that `fd` is a sealed memory of exactly `bytes`.
+pub(crate) fn verify_sealed(fd: &OwnedFd, bytes: u64) -> Result<(), OpenError> {
+    verify(fd.as_fd(), BODY_NEEDED, bytes)
 }
 
 /// Makes a sealed memory that holds `parts`, one after another.

@@ -20,8 +20,10 @@ use abi::limits;
 use crate::refuse::{self, Call};
 use crate::who::Credentials;
 
-/// Descriptors one packet carries: those of a message, its body, one to spare.
-pub(crate) const PACKET_DESCRIPTORS: usize = limits::MESSAGE_DESCRIPTORS + 2;
+/// Descriptors one packet carries: those of a message, its ports and regions, its body,
+/// one to spare.
+pub(crate) const PACKET_DESCRIPTORS: usize =
+    limits::MESSAGE_DESCRIPTORS + limits::MESSAGE_RECEIVES + limits::MESSAGE_REGIONS + 2;
 
 /// `SO_PASSPIDFD`, Linux 6.5.
 const SO_PASSPIDFD: libc::c_int = 76;

@@ -98,6 +98,14 @@ impl OwnPage {
         self.count_up(page::WANT_AT)
     }
 
+    /// The loan of this generation at `place` is the peer's again.
+    pub(crate) fn put_returned(&self, place: u32, generation: u64) {
+        if place < limits::LOANS {
+            // Release: after everything that was read of it.
+            self.publish(page::RETURNED_AT + place as usize * 8, generation);
+        }
+    }
+
     /// Writes what has become of the slot at `index`. `false` where no board
     /// of ours has such a slot.
     pub fn set_life(&self, index: u32, life: Life) -> bool {
@@ -284,6 +292,11 @@ impl PeerPage {
     #[inline]
     pub fn want(&self) -> u64 {
         self.look(page::WANT_AT)
+    }
+
+    /// Which loan of ours the peer says it returned last at `place`.
+    pub(crate) fn returned(&self, place: u32) -> u64 {
+        self.look(page::RETURNED_AT + place as usize * 8)
     }
 
     /// What has become of the peer's slot at `index`. `None` where the peer has

@@ -13,11 +13,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use abi::frame::{HEADER_BYTES, Header, Kind};
+use abi::loan::Loan;
 use abi::page::{self, Sleep};
 use abi::{Offence, Slot, board, limits};
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::thread::futex;
+use shm::arena::LentMemory;
 use shm::{Body, LaneReader, LinkSocket, OpenError, OwnPage, PeerPage, WakeWord, Woke, WriteError};
 
 const LANE: u32 = limits::LANE_BYTES_MIN;
@@ -660,4 +662,76 @@ fn unknown_words_cost_the_liar_a_byte() {
     let (peer, _reader) = hostile.open();
     hostile.say(page::SLEEP_AT, u64::MAX);
     assert_eq!(peer.sleep(), Sleep::Bell(u64::MAX >> 2));
+}
+
+/// The word of every page a copy may begin with.
+fn filled_with(byte: u8) -> Vec<u8> {
+    vec![byte; limits::ARENA_MEMORY_MIN as usize]
+}
+
+#[test]
+fn what_is_lent_may_change_and_is_only_copied() {
+    let bytes = limits::ARENA_MEMORY_MIN;
+    let fd = memfd(bytes);
+    assert_eq!(rustix::io::pwrite(&fd, &filled_with(1), 0), Ok(bytes as usize));
+    // SAFETY: a fresh mapping at an address the kernel chooses.
+    let base = unsafe {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        rustix::mm::mmap(ptr::null_mut(), bytes as usize, access, MapFlags::SHARED, &fd, 0)
+    }
+    .unwrap();
+    seal(&fd, OUTBOUND);
+    let memory = LentMemory::open(fd).unwrap();
+    let loan = Loan { memory: 0, place: 0, page: 1, generation: 1, length: 100_000 };
+    let lent = memory.lent(&loan).unwrap();
+    assert_eq!(lent.to_vec(0), vec![1; 100_000]);
+    let over = AtomicBool::new(false);
+    let address = base as usize;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut value = 0_u64;
+            while !over.load(Relaxed) {
+                value = value.wrapping_add(0x0101_0101_0101_0101);
+                for at in (4096..110_000).step_by(8) {
+                    let word = ptr::with_exposed_provenance_mut::<u64>(address + at);
+                    // SAFETY: within the mapping, aligned, by atomics only.
+                    unsafe { AtomicU64::from_ptr(word) }.store(value, Relaxed);
+                }
+            }
+        });
+        for _ in 0..1000 {
+            // Whatever came is as long as it must be, and never looked at again.
+            let copy = lent.to_vec(0);
+            assert_eq!(copy.len(), 100_000);
+        }
+        over.store(true, Relaxed);
+    });
+    drop(memory);
+    // What refers to it keeps it mapped.
+    assert_eq!(lent.to_vec(99_999).len(), 1);
+    // SAFETY: nothing points into it.
+    unsafe { rustix::mm::munmap(base, bytes as usize) }.unwrap();
+}
+
+#[test]
+fn memory_to_lend_from_is_checked_as_any_other() {
+    let open = |fd| match LentMemory::open(fd) {
+        Ok(_) => None,
+        Err(OpenError::Offence(offence)) => Some(offence),
+        Err(other) => panic!("blamed on the system: {other:?}"),
+    };
+    let of = |bytes: u64, seals| {
+        let fd = memfd(bytes);
+        rustix::io::pwrite(&fd, &vec![1; bytes as usize], 0).unwrap();
+        seal(&fd, seals);
+        fd
+    };
+    let least = limits::ARENA_MEMORY_MIN;
+    assert_eq!(open(of(least, OUTBOUND)), None);
+    assert_eq!(open(of(least / 2, OUTBOUND)), Some(Offence::MemorySize));
+    assert_eq!(open(of(least + 4096, OUTBOUND)), Some(Offence::MemorySize));
+    assert_eq!(open(of(least, SealFlags::SHRINK)), Some(Offence::SealMissing));
+    let sparse = memfd(least);
+    seal(&sparse, OUTBOUND);
+    assert_eq!(open(sparse), Some(Offence::MemoryHoles));
 }

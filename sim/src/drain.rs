@@ -35,8 +35,15 @@ impl World {
         let header = frame.header;
         let slot = header.slot;
         match header.kind {
-            // Nobody spills here.
-            Kind::Skip | Kind::Status | Kind::Spilled | Kind::Emptied | Kind::Spent => Ok(()),
+            // Nobody spills or lends here.
+            Kind::Skip
+            | Kind::Status
+            | Kind::Spilled
+            | Kind::Emptied
+            | Kind::Spent
+            | Kind::Memory
+            | Kind::Unmap
+            | Kind::Unmapped => Ok(()),
             Kind::Message => self.message(me, peer, frame),
             Kind::Part => self.take_part(me, peer, frame),
             Kind::Welcome => self.welcome(me, peer, frame),

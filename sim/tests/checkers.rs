@@ -31,7 +31,7 @@ const fn known(fault: Fault) -> (&'static str, u64) {
         Fault::RoomUntold => ("I6", 11),
         Fault::PulsesUnraised => ("I6", 3),
         Fault::LeftDiesWithSender => ("I4", 13),
-        Fault::PulsesMoveAsOne => ("I4", 175),
+        Fault::PulsesMoveAsOne => ("I4", 633),
         Fault::DroppedForgotten => ("I4", 18),
         Fault::PartLost => ("I4", 3),
         _ => ("I3", 1),

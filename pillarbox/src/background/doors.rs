@@ -82,6 +82,23 @@ impl Worker {
         }
     }
 
+    /// Looks after a while whether a link still lends memory.
+    pub(super) fn watch_arena(&mut self, number: u32) {
+        let idle = Duration::from_nanos(limits::ARENA_IDLE_NS);
+        self.arenas.push((Instant::now() + idle, number));
+    }
+
+    /// Gives up what links lend no more.
+    pub(super) fn rest_arenas(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self.arenas.extract_if(.., |arena| arena.0 <= now).collect();
+        for (_, number) in due {
+            if self.links.get(&u64::from(number)).is_some_and(|link| link.rest_arena()) {
+                self.watch_arena(number);
+            }
+        }
+    }
+
     fn add_stranger(&mut self, socket: LinkSocket, door: Door) {
         let uid = socket.opened_by();
         // The one that has been silent longest makes room: a flood of silent

@@ -27,6 +27,7 @@
 //! | `&mut` of a [`PendingCall`] | the call is as it was; dropping the call itself withdraws it |
 //! | [`SendRight::call_async`] | the request is withdrawn: the server sees that, an answer is refused or dropped; whether it was sent is not told |
 //! | [`SendRight::status_async`] | the question is withdrawn |
+//! | [`SendRight::loan_async`] | it has taken nothing |
 //!
 //! docs/async.md of the repository has every operation that waits and its twin, or
 //! why it has none.

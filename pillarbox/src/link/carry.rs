@@ -14,9 +14,11 @@ use abi::right::{Kind as RightKind, RightRef};
 use abi::{Offence, Slot, TaskId, Ticket, limits};
 use rights::export::Released;
 use rights::give::{GiveName, Given};
+use shm::arena::Chunk;
 
 use super::entry::Pin;
 use super::exports::Exported;
+use super::regions::Carried;
 use super::{Entry, Join, Link, Turn};
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
@@ -37,11 +39,15 @@ pub(crate) struct Load {
     pub(super) extra: Vec<u8>,
     /// The body, where it is too long for the lane.
     pub(super) body_fd: Option<OwnedFd>,
+    /// What else lies outside of the lane.
+    carried: Option<Box<Carried>>,
     /// Receive rights that go with it, and those in the queues of their ports.
     pub(crate) packs: Vec<Pack>,
     /// The bags of those it names itself.
     pub(super) bags: Vec<OwnedFd>,
     undo: Vec<Undo>,
+    /// Regions may be lent.
+    may_lend: bool,
     /// Slots of the peer's that it names.
     pins: Vec<Pin>,
 }
@@ -67,10 +73,29 @@ impl Load {
         self.attached.descriptors
     }
 
+    /// Whether the body lies elsewhere than in the frame.
+    pub(super) fn holds_body(&self) -> bool {
+        self.body_fd.is_some() || self.attached.lent.is_some()
+    }
+
+    /// Whether it names memory of ours that must have been offered.
+    pub(super) fn lends(&self) -> bool {
+        self.attached.lends()
+    }
+
+    /// It was written: what it names is the peer's until that returns it.
+    pub(super) fn lend(&mut self, message: &Message) {
+        if let Some(carried) = &mut self.carried {
+            carried.lend(message, &self.attached);
+        }
+    }
+
     pub(super) fn descriptors<'a>(&'a self, message: &'a Message) -> Vec<BorrowedFd<'a>> {
         let body = self.body_fd.iter();
         let own = message.descriptors.iter().filter_map(crate::message::Descriptor::as_ref);
-        body.chain(&self.bags).chain(own).map(AsFd::as_fd).collect()
+        let bags = body.chain(&self.bags).map(AsFd::as_fd);
+        let sealed = self.carried.iter().flat_map(|carried| carried.descriptors());
+        bags.chain(sealed).chain(own.map(AsFd::as_fd)).collect()
     }
 }
 
@@ -82,7 +107,7 @@ impl Message {
             task.counters.refuse(limit);
             Err(failure)
         };
-        let bytes = self.body().len() as u64;
+        let bytes = self.body_len() as u64;
         if bytes > limits.message_bytes {
             return refuse(Limit::MessageBytes, SendFailure::TooLong { bytes });
         }
@@ -101,6 +126,13 @@ impl Message {
             let many = SendFailure::TooManyDescriptors(self.descriptors.len());
             return refuse(Limit::MessageDescriptors, many);
         }
+        if self.regions().len() > limits.message_regions {
+            let many = SendFailure::TooManyRegions(self.regions().len());
+            return refuse(Limit::MessageRegions, many);
+        }
+        if self.regions().iter().any(|region| region.is_lost() || region.is_empty()) {
+            return Err(SendFailure::RegionLost);
+        }
         if self.descriptors.iter().any(|descriptor| descriptor.is_lost()) {
             return Err(SendFailure::DescriptorLost);
         }
@@ -117,7 +149,32 @@ impl Link {
         message: &mut Message,
         deadline: Deadline,
     ) -> Result<Load, SendFailure> {
+        self.load_from(Load::default(), message, deadline)
+    }
+
+    /// The same for a frame of this kind in the lane: a long body may be lent.
+    pub(super) fn load_with(
+        self: &Arc<Self>,
+        kind: Kind,
+        message: &mut Message,
+        deadline: Deadline,
+    ) -> Result<Load, SendFailure> {
         let mut load = Load::default();
+        if kind == Kind::Message && message.body_len() > limits::INLINE_BYTES {
+            let body = self.place(message.body());
+            load.attached.lent = body.as_ref().map(Chunk::loan);
+            load.carried.get_or_insert_default().body = body;
+        }
+        load.may_lend = kind == Kind::Message;
+        self.load_from(load, message, deadline)
+    }
+
+    fn load_from(
+        self: &Arc<Self>,
+        mut load: Load,
+        message: &mut Message,
+        deadline: Deadline,
+    ) -> Result<Load, SendFailure> {
         match self.load_all(message, deadline, &mut load) {
             Ok(()) => Ok(load),
             Err(reason) => {
@@ -167,8 +224,14 @@ impl Link {
             };
             load.attached.rights.push(name);
         }
-        load.attached.descriptors = (message.descriptors.len() + load.bags.len()) as u16;
-        if message.body().len() > limits::INLINE_BYTES {
+        if !message.regions().is_empty() {
+            let carried = load.carried.get_or_insert_default();
+            load.attached.regions = self.name_regions(message, load.may_lend, carried)?;
+        }
+        let sealed = load.attached.sealed();
+        load.attached.descriptors = (message.descriptors.len() + load.bags.len() + sealed) as u16;
+        // Looked at here, where no lock is held: what a peer lends is copied and returned.
+        if message.body().len() > limits::INLINE_BYTES && load.attached.lent.is_none() {
             let fd = shm::body::Body::create(&[message.body()])
                 .map_err(|error| SendFailure::System(error.kind()))?;
             load.body_fd = Some(fd);

@@ -356,10 +356,16 @@ impl Link {
         let (extra, body) = rest.split_at_checked(header.extra as usize).unwrap_or((rest, &[]));
         debug_assert_eq!(rest.len() + HEADER_BYTES, header.length as usize, "a frame of ours");
         let attached = Attached::decode(header.flags, extra).unwrap_or_default();
-        message.body = if attached.region > 0 { Body::Lost } else { Body::Bytes(body.to_vec()) };
+        message.body = match &attached.lent {
+            Some(loan) => self.read_loan_back(loan).map_or(Body::Lost, Body::Bytes),
+            None if attached.region > 0 => Body::Lost,
+            None => Body::Bytes(body.to_vec()),
+        };
         let lost = usize::from(attached.descriptors)
-            .saturating_sub(usize::from(attached.region > 0) + attached.bags());
+            .saturating_sub(usize::from(attached.region > 0) + attached.bags() + attached.sealed());
         message.descriptors = (0..lost).map(|_| Descriptor::foreign(None)).collect();
+        let regions = attached.regions.iter().map(|named| self.region_back(named));
+        message.put_regions(regions.collect());
         message.reply = attached.reply.map(|name| self.once_back(name));
         message.accepted = attached.accepted.map(|name| Box::new(self.once_back(name)));
         for name in attached.rights {

@@ -30,6 +30,7 @@ impl Message {
     fn plain(&self) -> Option<&[u8]> {
         let alone = self.rights.is_empty()
             && self.descriptors.is_empty()
+            && self.regions.is_none()
             && self.accepted.is_none()
             && self.within.is_none()
             && self.notification.is_none()

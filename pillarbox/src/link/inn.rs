@@ -15,6 +15,7 @@ use abi::{Offence, Slot, Ticket, limits};
 use shm::LaneReader;
 use shm::socket::Received;
 
+use super::arena::Borrowed;
 use super::out::{BAG_DESCRIPTORS, BAG_VOID, DESCRIPTORS};
 use super::spill::{SPILL, SPILL_DESCRIPTORS};
 use super::spilled::Spilled;
@@ -72,12 +73,21 @@ pub(crate) struct Inn {
     announced: u64,
     frames: u64,
     pub(super) spilled: Spilled,
+    pub(super) borrowed: Borrowed,
 }
 
 impl Inn {
     pub(crate) fn new(reader: LaneReader) -> Self {
         let (packets, bag_packets) = (VecDeque::new(), VecDeque::new());
-        Inn { reader, packets, bag_packets, announced: 0, frames: 0, spilled: Spilled::default() }
+        Inn {
+            reader,
+            packets,
+            bag_packets,
+            announced: 0,
+            frames: 0,
+            spilled: Spilled::default(),
+            borrowed: Borrowed::default(),
+        }
     }
 }
 
@@ -401,6 +411,8 @@ impl Link {
                     }
                 }
             }
+            Kind::Memory => self.take_lent_memory(inn, header, turn),
+            Kind::Unmap => self.take_unmap(inn, header),
             Kind::Part => {
                 let mut part = Vec::new();
                 if header.body_bytes() > limits::INLINE_BYTES {

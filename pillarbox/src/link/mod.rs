@@ -22,6 +22,8 @@
 //! | [`pulse`] | pulses on their way                                      |
 //! | [`spill`] | messages to unbounded ports that find no room, on their way out |
 //! | [`spilled`] | and on their way in                                    |
+//! | [`arena`] | memory that is lent, ours to the peer and the peer's to us |
+//! | [`regions`] | regions on their way into and out of messages           |
 //! | [`charge`] | what a queued message counts against its sender        |
 //! | [`posting`] | a message a future sends, between two polls            |
 //! | [`reply`] | what callers still want, and parts of answers            |
@@ -31,6 +33,7 @@
 //! dropped under a lock: what falls away is collected and dropped after.
 
 mod again;
+mod arena;
 mod backlog;
 mod bagged;
 mod call_back;
@@ -48,6 +51,7 @@ mod moving;
 mod out;
 mod posting;
 mod pulse;
+mod regions;
 mod reply;
 mod room;
 mod send;
@@ -70,6 +74,7 @@ use abi::{Offence, Slot, TaskId, Ticket, limits};
 use shm::socket::LinkSocket;
 use shm::{LaneReader, LaneWriter, OwnPage, PeerPage};
 
+pub(crate) use self::arena::OnLoan;
 pub(crate) use self::carry::Load;
 pub(crate) use self::charge::Charge;
 use self::entry::Imported;
@@ -82,6 +87,7 @@ pub(crate) use self::posting::Posting;
 pub(crate) use self::turn::Turn;
 
 use self::again::AgainQueue;
+use self::arena::Lending;
 use self::early::Early;
 use self::exports::Exported;
 use self::join::Joins;
@@ -193,6 +199,7 @@ pub(crate) struct Link {
     spill_queue: SpillQueue,
     reply_watches: Mutex<Watches>,
     peer_core: Arc<PeerCore>,
+    lending: Lending,
     /// Bells rung: beside the system calls they are.
     bells: AtomicU64,
     /// Owners of rights we gave the peer, who may hold them for it still.
@@ -252,6 +259,7 @@ impl Link {
             spill_queue: SpillQueue::default(),
             reply_watches: Mutex::default(),
             peer_core: PeerCore::new(task, sender),
+            lending: Lending::default(),
             bells: AtomicU64::new(0),
             gave_for: Mutex::default(),
             calling_back: Mutex::default(),

@@ -233,7 +233,7 @@ impl Link {
         if message.notification.is_some() {
             header.flags |= flag::NOTIFICATION;
         }
-        let body: &[u8] = if load.body_fd.is_some() { &[] } else { message.body() };
+        let body: &[u8] = if load.holds_body() { &[] } else { message.body() };
         if bag.append(header, &[&extra, &origin.encode(), body]) {
             Ok(())
         } else {

@@ -52,6 +52,8 @@ enum Memory {
     Board(u32),
     /// Where a bag goes on.
     Bag(Ticket),
+    /// What we lend from.
+    Lent(u32),
 }
 
 impl NewMemory {
@@ -65,6 +67,10 @@ impl NewMemory {
             Memory::Bag(ticket) => {
                 let slot = Slot { index: self.packet, generation: 0 };
                 Header { id: MORE, tag: ticket.0, ..Header::new(Kind::Bag, slot) }
+            }
+            Memory::Lent(number) => {
+                let tag = u64::from(self.packet);
+                Header { tag, ..super::arena::about(Kind::Memory, number) }
             }
         }
     }
@@ -430,6 +436,12 @@ impl Link {
     pub(super) fn offer_board(&self, number: u32, fd: OwnedFd) {
         let mut out = lock(&self.out);
         out.memories.push_back(NewMemory { what: Memory::Board(number), fd: Some(fd), packet: 0 });
+    }
+
+    /// Memory to lend from, before the first frame that names a loan in it.
+    pub(super) fn offer_lent_memory(&self, number: u32, fd: OwnedFd) {
+        let mut out = lock(&self.out);
+        out.memories.push_back(NewMemory { what: Memory::Lent(number), fd: Some(fd), packet: 0 });
     }
 
     /// Where a bag goes on, for the peer to map. In order with all other memory.

@@ -112,7 +112,7 @@ impl Posting {
         }
         // The second time as one who is told of room.
         for last in [false, true] {
-            match self.link.load(message, Deadline::Now) {
+            match self.link.load_with(Kind::Message, message, Deadline::Now) {
                 Ok(load) => return Some(Ok(load)),
                 Err(SendFailure::Full | SendFailure::NotJoined(_)) if !last => {
                     self.stand_at_owners(message);

@@ -85,7 +85,7 @@ impl Link {
             return Err((end.as_send_failure(), message));
         }
         describe(&mut header, &message);
-        let mut load = match self.load(&mut message, deadline) {
+        let mut load = match self.load_with(header.kind, &mut message, deadline) {
             Ok(load) => load,
             Err(reason) => return Err((reason, message)),
         };
@@ -303,8 +303,8 @@ impl Link {
         // What goes on a send-once right has its room already, but for its
         // descriptors.
         let charge = match (entry, header.kind) {
-            (Some(_), _) => charge_of(&header, load.attached.descriptors),
-            (None, Kind::Message) => charge_of_once(load.attached.descriptors),
+            (Some(_), _) => charge_of(&header, &load.attached),
+            (None, Kind::Message) => load.attached.charge(),
             (None, _) => 0,
         };
         // What may be spilled leaves some of the window to what may not.
@@ -331,6 +331,7 @@ impl Link {
             Ok(()) => {}
             Err(error) => return Err(self.not_written(out, error)),
         }
+        load.lend(message);
         out.sent_bytes += charge;
         out.note_exported(load.exported());
         out.messages += 1;
@@ -396,15 +397,10 @@ pub(super) fn describe(header: &mut Header, message: &Message) {
     header.tag = message.tag;
 }
 
-/// What a frame with so many descriptors counts against the byte window. Both
-/// sides count alike.
-pub(super) fn charge_of(header: &Header, descriptors: u16) -> u64 {
-    u64::from(header.room()) + charge_of_once(descriptors)
-}
-
-/// The same for a message on a send-once right.
-pub(super) fn charge_of_once(descriptors: u16) -> u64 {
-    u64::from(descriptors) * limits::DESCRIPTOR_CHARGE
+/// What a frame with so much attached counts against the byte window; on a send-once
+/// right only what is attached. Both sides count alike.
+pub(super) fn charge_of(header: &Header, attached: &Attached) -> u64 {
+    u64::from(header.room()) + attached.charge()
 }
 
 impl Load {
@@ -417,7 +413,7 @@ impl Load {
         packet: u32,
     ) -> (Header, &'a [u8]) {
         let mut flags = 0;
-        let body: &[u8] = if self.body_fd.is_some() { &[] } else { message.body() };
+        let body: &[u8] = if self.holds_body() { &[] } else { message.body() };
         self.extra.clear();
         if !self.attached.is_plain() {
             self.attached.packet = packet;
@@ -448,5 +444,7 @@ impl Plain for Attached {
             && self.rights.is_empty()
             && self.descriptors == 0
             && self.region == 0
+            && self.lent.is_none()
+            && self.regions.is_empty()
     }
 }

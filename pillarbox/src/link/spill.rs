@@ -155,8 +155,8 @@ impl Link {
         message: &Message,
         load: &mut Load,
     ) -> Result<(), Blocked> {
-        // What its rights are on must be offered before it.
-        if out.has_boards() && load.exported().next().is_some() {
+        // What its rights are on, and what it lies in, must be offered before it.
+        if out.has_boards() && (load.lends() || load.exported().next().is_some()) {
             let _ = self.flush(out);
             if out.has_boards() {
                 return Err(Blocked::Room);
@@ -199,6 +199,7 @@ impl Link {
         memory.last = number;
         // Accepted: whoever reads this memory finds it, and we cannot take it back.
         memory.writer.publish();
+        load.lend(message);
         out.spills.rules.spilled(slot);
         if descriptors > 0 {
             out.spills.descriptors.push_back((slot, number, descriptors));

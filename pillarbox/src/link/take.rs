@@ -10,7 +10,7 @@ use abi::right::{Kind as RightKind, RightRef};
 use abi::{Offence, Slot, limits};
 
 use super::inn::{From, Inn};
-use super::send::{charge_of, charge_of_once};
+use super::send::charge_of;
 use super::turn::Turn;
 use super::{Charge, Link};
 use crate::limits::Limit;
@@ -38,8 +38,8 @@ impl Link {
         // What comes on a send-once right had its room when the right was made,
         // but for its descriptors.
         let charge = match on {
-            Some(RightKind::Send) => charge_of(header, attached.descriptors),
-            Some(RightKind::SendOnce) => charge_of_once(attached.descriptors),
+            Some(RightKind::Send) => charge_of(header, &attached),
+            Some(RightKind::SendOnce) => attached.charge(),
             None => 0,
         };
         if charge > 0 {
@@ -83,7 +83,7 @@ impl Link {
     ) -> Result<(), Offence> {
         let mut bags = VecDeque::new();
         self.fill_attached(message, inn, &attached, From::Lane, &mut bags, turn)?;
-        if attached.region == 0 {
+        if attached.region == 0 && attached.lent.is_none() {
             if header.body_bytes() > limits::INLINE_BYTES {
                 return Err(Offence::FrameOversized);
             }
@@ -106,6 +106,19 @@ impl Link {
         bags: &mut VecDeque<Option<OwnedFd>>,
         turn: &mut Turn,
     ) -> Result<(), Offence> {
+        if matches!(from, From::Bag) && attached.lends() {
+            return Err(Offence::BagMalformed);
+        }
+        if let Some(loan) = &attached.lent {
+            message.body = Body::lent(self.on_loan(inn, loan)?);
+            self.task.counters.lost.fetch_add(u64::from(message.is_body_lost()), Ordering::Relaxed);
+        }
+        let mut regions = Vec::with_capacity(attached.regions.len());
+        if attached.descriptors == 0 {
+            for named in &attached.regions {
+                regions.push(self.take_region(inn, named, &mut std::iter::empty())?);
+            }
+        }
         if attached.descriptors > 0 {
             let packet = match from {
                 From::Lane => self.packet(inn, attached.packet, turn)?,
@@ -130,6 +143,10 @@ impl Link {
                 due -= 1;
                 bags.push_back(descriptors.next());
             }
+            due = due.saturating_sub(attached.sealed());
+            for named in &attached.regions {
+                regions.push(self.take_region(inn, named, &mut descriptors)?);
+            }
             // What the kernel could not install arrives as lost in its place.
             message.descriptors =
                 (0..due).map(|_| Descriptor::foreign(descriptors.next())).collect();
@@ -137,6 +154,9 @@ impl Link {
             let lost = lost as u64 + u64::from(message.is_body_lost());
             self.task.counters.lost.fetch_add(lost, Ordering::Relaxed);
         }
+        let lost = regions.iter().filter(|region| region.is_lost()).count();
+        self.task.counters.lost.fetch_add(lost as u64, Ordering::Relaxed);
+        message.put_regions(regions);
         Ok(())
     }
 
@@ -205,6 +225,13 @@ impl Link {
         let result = self
             .fill_attached(&mut message, inn, &attached, from, &mut bags, turn)
             .and_then(|()| match (attached.region, body) {
+                (0, body) if attached.lent.is_some() => {
+                    if body.is_empty() {
+                        Ok(())
+                    } else {
+                        Err(Offence::BodyMalformed)
+                    }
+                }
                 (0, body) if body.len() > limits::INLINE_BYTES => Err(Offence::FrameOversized),
                 (0, body) => {
                     message.body = Body::Bytes(body.to_vec());

@@ -35,7 +35,10 @@ impl Link {
             | Kind::Welcome
             | Kind::Spilled
             | Kind::Spent
+            | Kind::Memory
+            | Kind::Unmap
             | Kind::Board => Err(Offence::FrameKind),
+            Kind::Unmapped => self.take_unmapped(header, turn),
             Kind::Emptied => self.take_emptied(header.slot, header.tag, turn),
             Kind::Release => {
                 if let Some(sink) = self.take_release(header.slot, header.tag, &mut turn.after)? {

@@ -49,6 +49,8 @@ pub struct Envelope {
     pub rights: usize,
     /// How many descriptors it carries.
     pub descriptors: usize,
+    /// How many regions it carries.
+    pub regions: usize,
     /// Whether the sender waits for a reply.
     pub wants_reply: bool,
     /// Who sent it.
@@ -87,9 +89,10 @@ impl Message {
             id: self.id,
             priority: self.priority,
             tag: self.tag,
-            bytes: self.body().len(),
+            bytes: self.body_len(),
             rights: self.rights.len(),
             descriptors: self.descriptors.len(),
+            regions: self.regions().len(),
             wants_reply: self.reply.is_some(),
             sender: self.sender,
             notification: self.notification,

@@ -90,9 +90,10 @@ impl PortCore {
             .queue
             .iter()
             .map(|message| {
-                let body = message.body().len().min(abi::limits::INLINE_BYTES);
-                let rights = message.rights.len() + 1;
-                (128 + body + rights * abi::right::REF_BYTES_MAX).min(head + body)
+                let body = message.body_len().min(abi::limits::INLINE_BYTES);
+                let rights = (message.rights.len() + 1) * abi::right::REF_BYTES_MAX;
+                let regions = (message.regions().len() + 1) * abi::loan::REGION_BYTES;
+                (128 + body + rights + regions).min(head + body)
             })
             .sum();
         let unread: usize = state
@@ -338,7 +339,8 @@ impl PortState {
     pub(crate) fn packets_inside(&self) -> usize {
         let with_any = |message: &&Message| {
             !message.descriptors.is_empty()
-                || message.body().len() > abi::limits::INLINE_BYTES
+                || !message.regions().is_empty()
+                || message.body_len() > abi::limits::INLINE_BYTES
                 || message.rights.iter().any(|right| matches!(right, Right::Receive(_)))
         };
         self.queue.iter().filter(with_any).count()

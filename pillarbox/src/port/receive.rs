@@ -43,11 +43,7 @@ impl Part {
     /// Puts the body of a message that was taken into `buffer`.
     fn of(mut message: Message, buffer: &mut [u8]) -> Self {
         let body = std::mem::replace(&mut message.body, Body::Bytes(Vec::new()));
-        let body = body.as_slice();
-        let bytes = body.len().min(buffer.len());
-        if let (Some(into), Some(from)) = (buffer.get_mut(..bytes), body.get(..bytes)) {
-            into.copy_from_slice(from);
-        }
+        let bytes = body.copy_to(buffer);
         Part { message, bytes, left: body.len() - bytes }
     }
 }
@@ -169,7 +165,7 @@ impl PortState {
     ) -> Option<Result<Message, ReceiveError>> {
         let spot = self.queue.first()?;
         let (sequence, message) = self.queue.get_mut(spot)?;
-        let bytes = message.body().len();
+        let bytes = message.body_len();
         match short {
             Short::Keep if bytes > room => Some(Err(ReceiveError::TooLong { bytes })),
             Short::Split if bytes > room => {

@@ -39,7 +39,7 @@ impl PortState {
         if self.queue.window.capacity() != Capacity::Unbounded || dropping {
             return true;
         }
-        let bytes = (size_of::<Message>() + message.body().len()) as u64;
+        let bytes = (size_of::<Message>() + message.body_len()) as u64;
         message.charge = Charge::own(&self.own.bytes, bytes, self.own.most);
         let charged = message.charge.is_some();
         if !charged && let Some(task) = self.task.upgrade() {

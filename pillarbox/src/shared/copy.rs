@@ -41,6 +41,7 @@ pub(super) fn copy_of(kept: &mut Message) -> std::io::Result<Message> {
         Body::Sealed(body) => Body::Sealed(Arc::clone(body)),
         other => Body::Bytes(other.as_slice().to_vec()),
     };
+    copy.put_regions(kept.regions().to_vec());
     for right in std::mem::take(&mut kept.rights) {
         match right {
             Right::Send(right) => {

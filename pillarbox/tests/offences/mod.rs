@@ -1,5 +1,6 @@
 //! What a peer can do wrong once it is linked, one act after another.
 
+pub(crate) mod loans;
 pub(crate) mod spills;
 
 use std::os::fd::OwnedFd;

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use pillarbox::kernel::{Kernel, KernelError, Program, Refused as KernelRefused};
 use pillarbox::{
-    CallError, Capacity, Deadline, Holding, LinkError, Message, Notification, ReceiveRight, Right,
-    SendFailure, SendRight, Spawn, Task,
+    CallError, Capacity, Deadline, Holding, LinkError, LoanError, Message, Notification,
+    ReceiveRight, Region, Right, SendFailure, SendRight, Spawn, Task,
 };
 
 use crate::family::{long, settled};
 
-/// Bytes of a body that needs memory of its own.
+/// Bytes of a body that does not lie in a lane.
 const BIG: usize = 100_000;
 /// Rights that need a second board.
 const MANY: usize = 130;
@@ -203,6 +203,29 @@ impl World {
             return Err(refused("a big message", "part of it had no room here"));
         }
         assert_eq!((came.body().len(), came.body()[BIG - 1]), (BIG, 7));
+        drop(came);
+
+        let sealed = Region::sealed(&[5; BIG]).map_err(|error| refused("a seal", error))?;
+        let mut loan = match to_owner.loan(BIG, long()) {
+            Ok(loan) => loan,
+            Err(error) => {
+                let ended = matches!(error, LoanError::System(_) | LoanError::Dead);
+                assert!(ended, "{error:?}");
+                return Err(refused("a loan", error));
+            }
+        };
+        loan.as_mut_slice().fill(6);
+        let message = Message::new("regions").with_region(sealed).with_region(loan);
+        send("regions", to_owner, message)?;
+        let came = receive("regions", inbox, to_owner)?;
+        let mapped = came.regions().iter().all(|region| !region.is_lost());
+        let sealed = came.regions().first().and_then(Region::as_slice);
+        if !mapped || sealed.is_none() {
+            return Err(refused("regions", "one had no room here"));
+        }
+        assert_eq!(sealed, Some(&[5; BIG][..]));
+        assert_eq!(came.regions()[1].to_vec(), [6; BIG]);
+        assert_eq!(came.body(), b"regions");
         drop(came);
 
         let ports: Vec<_> = (0..MANY).map(|_| self.caller.port(Capacity::Bounded(4))).collect();

@@ -9,12 +9,13 @@ use super::source::{Source, blank};
 use super::{Finding, Tree};
 
 /// The sources that fix the bytes.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "abi/src/board.rs",
     "abi/src/frame.rs",
     "abi/src/hello.rs",
     "abi/src/id.rs",
     "abi/src/limits.rs",
+    "abi/src/loan.rs",
     "abi/src/page.rs",
     "abi/src/right.rs",
 ];

@@ -7,6 +7,7 @@ mod futures;
 mod idle;
 mod life;
 mod local;
+mod regions;
 mod rights;
 pub(crate) mod server;
 mod stream;
@@ -115,6 +116,50 @@ pub const ROWS: &[Row] = &[
         place: Place::TwoCores,
         once: false,
         make: stream::copied_1m,
+    },
+    Row {
+        name: "loan-64k",
+        unit: Unit::PerSecond,
+        about: "64 KiB lent one way: written in place, and copied out by the receiver",
+        limit: "a bare ring of such frames",
+        goal: Goal::RatioAtLeast(0.9),
+        state: State::Awake,
+        place: Place::TwoCores,
+        once: false,
+        make: regions::lent_64k,
+    },
+    Row {
+        name: "loan-1m",
+        unit: Unit::PerSecond,
+        about: "1 MiB lent one way: written in place, and copied out by the receiver",
+        limit: "a bare ring of such frames",
+        goal: Goal::RatioAtLeast(0.9),
+        state: State::Awake,
+        place: Place::TwoCores,
+        once: false,
+        make: regions::lent_1m,
+    },
+    Row {
+        name: "loan-1m-untouched",
+        unit: Unit::Nanoseconds,
+        about: "1 MiB lent and not touched by anybody, and 64 bytes back",
+        limit: "a round trip of 64 bytes",
+        goal: Goal::RatioAtMost(1.5),
+        state: State::Awake,
+        place: Place::TwoCores,
+        once: false,
+        make: regions::lent_untouched,
+    },
+    Row {
+        name: "sealed-1m-to-8",
+        unit: Unit::Nanoseconds,
+        about: "1 MiB sealed once, sent to eight processes that do not look, and 64 bytes back from each; beside it without the region",
+        limit: "",
+        goal: Goal::Stated,
+        state: State::Awake,
+        place: Place::TwoCores,
+        once: false,
+        make: regions::sealed_to_many,
     },
     Row {
         name: "right-transfer",
@@ -306,14 +351,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Rows of the plan that are not here, and why: what is not built is not measured.
-pub const ABSENT: &[(&str, &str)] = &[
-    ("loan-64k", LOANS),
-    ("loan-1m", LOANS),
-    ("loan-1m-untouched", LOANS),
-    ("sealed-1m-to-8", "the library has no regions that are sealed once and sent to many"),
-];
-
-const LOANS: &str = "the library has no loans: a body is copied, or travels in memory of its own";
+pub const ABSENT: &[(&str, &str)] = &[];
 
 /// What children can act.
 pub(crate) const PARTS: &[Part] = &[

@@ -16,10 +16,13 @@ pub(crate) const BODY: [u8; SMALL] = [7; SMALL];
 pub(crate) const ECHO: i32 = 1;
 /// Send the same body to the client's inbox.
 pub(crate) const PING: i32 = 2;
-/// Take it and do nothing.
+/// Take it, with its body, and do nothing.
 pub(crate) const SINK: i32 = 3;
 /// Send the same body by the right that came.
 pub(crate) const USE: i32 = 4;
+
+/// Copy the regions that came with it.
+pub(crate) const READ: i32 = 5;
 
 /// The part of the server.
 pub(crate) const SERVER: &str = "server";
@@ -46,6 +49,7 @@ pub(crate) fn serve(stage: &mut Stage) -> Result<()> {
     let inbox = task.port(Capacity::Bounded(u32::try_from(stage.number(0)?)?));
     client.notify_dead(inbox.make_send_once()?)?;
     client.send(Message::new("").with_right(inbox.make_send()?), patience())?;
+    let mut room = Vec::new();
     loop {
         let mut request = inbox.receive(Deadline::Never)?;
         if request.notification().is_some() {
@@ -64,7 +68,17 @@ pub(crate) fn serve(stage: &mut Stage) -> Result<()> {
                 let right = right.context("no right came")?;
                 right.send(Message::new(request.into_body()), Deadline::Never)?;
             }
-            SINK => {}
+            SINK => drop(request.into_body()),
+            READ => {
+                for region in request.take_regions() {
+                    room.resize(region.len().max(room.len()), 0);
+                    let copied = region.copy_to(0, &mut room);
+                    ensure!(copied == region.len(), "a region was cut short");
+                    let ends = (room.first(), room.get(copied - 1));
+                    let fill = request.body().first();
+                    ensure!(ends == (fill, fill), "a region holds something else");
+                }
+            }
             other => bail!("nobody knows what {other} asks for"),
         }
     }

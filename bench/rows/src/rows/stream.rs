@@ -146,14 +146,20 @@ pub(super) fn streamed(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
     Ok(vec![ours(row, SMALL, BATCH, PLACES)?, Entrant::new("bare ring", Side::Limit, bare)])
 }
 
-/// Large bodies that wait at the port. Each has a descriptor of its own; with more
-/// than 64 on their way the library takes an honest sender for a liar.
+/// Large bodies that wait at the port.
 const LARGE_PLACES: u32 = 32;
 
 /// Large bodies: rings of some depths, the best counts. A shallow one stays in the
 /// caches, a deep one never waits.
 fn copied(row: &Row, bytes: usize) -> Result<Vec<Entrant>> {
     let mut entrants = vec![ours(row, bytes, 1, LARGE_PLACES)?];
+    entrants.extend(rings(row, bytes)?);
+    Ok(entrants)
+}
+
+/// Bare rings of large frames.
+pub(super) fn rings(row: &Row, bytes: usize) -> Result<Vec<Entrant>> {
+    let mut entrants = Vec::new();
     for (name, frames) in [("bare ring of 2", 2), ("bare ring of 8", 8)] {
         let bare = Bare::new(row, Shape::of(bytes, frames).sleeping(), 1, true)?;
         entrants.push(Entrant::new(name, Side::Limit, bare));

@@ -117,7 +117,7 @@ pub(crate) fn go_on_serving(port: &Arc<PortCore>) {
 
 /// The request a message is: one that its id says, too.
 pub(super) fn request(message: &Message) -> Result<Request, Refused> {
-    if message.body().len() > limits::KERNEL_BYTES {
+    if message.body_len() > limits::KERNEL_BYTES {
         return Err(Refused::TooLarge);
     }
     let request = postcard::from_bytes::<Request>(message.body()).ok();
