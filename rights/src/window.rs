@@ -384,7 +384,8 @@ impl<K: Copy + Eq + Hash> Window<K> {
         let (share, free) = (self.share(), self.free().saturating_add(1));
         let entry = self.holders.get_mut(&holder)?;
         if self.open {
-            return Some(None);
+            // Where nothing may be queued it is dropped.
+            return (free > 1).then_some(None);
         }
         if entry.ready() == 0 {
             return None;

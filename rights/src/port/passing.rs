@@ -19,10 +19,10 @@ pub struct Passed<K> {
 impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// Counts a message of `holder` that comes and is received at once: the same is
     /// then so as if it had been queued and taken. `None` where that would not be the
-    /// same, or it may not come: something waits here, or somebody for a place, or its
-    /// place was written off, or it has none.
+    /// same, or it may not come: something waits here, or somebody for a place or to hear
+    /// of one, or its place was written off, or it has none.
     pub fn pass(&mut self, holder: K) -> Option<Passed<K>> {
-        if !self.holds_nothing() || self.window.minds_time() {
+        if !self.holds_nothing() || self.window.minds_time() || self.window.is_watched() {
             return None;
         }
         let raise = self.window.pass(holder)?;
@@ -65,7 +65,7 @@ mod tests {
             for _ in 0..2_000 {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let holder = (random >> 33) as u32 % 3;
-                match (random >> 40) % 24 {
+                match (random >> 40) % 26 {
                     0 => {
                         port.window.leave(holder);
                         let _ = port.window.join(holder);
@@ -76,6 +76,8 @@ mod tests {
                     4..8 => port.hand_out(random >> 45, &mut raises),
                     8..14 => while port.take(0, &mut raises).is_some() {},
                     14 => drop(port.arrive(holder, Nothing)),
+                    15 => port.window.watch(holder),
+                    16 => drop(port.window.tell_room()),
                     _ => {
                         let (mut by, mut through) = (port.clone(), port.clone());
                         let Some(done) = by.pass(holder) else {
@@ -88,6 +90,8 @@ mod tests {
                         assert_eq!(done.sequence, taken.sequence);
                         assert_eq!(Vec::from_iter(done.raise), raises);
                         assert_eq!(seen(&by), seen(&through));
+                        assert_eq!(by.window.tell_room(), through.window.tell_room());
+                        assert!(port.window.tell_room().is_empty(), "who waits hears of it");
                         passed += 1;
                         port = by;
                     }

@@ -13,6 +13,11 @@ impl<K: Copy + Eq + Hash> Window<K> {
         }
     }
 
+    /// Whether anybody is to hear of room.
+    pub(crate) const fn is_watched(&self) -> bool {
+        !self.watching.is_empty()
+    }
+
     /// Whether a message of `holder` would find a place now.
     fn has_room(&self, holder: &K) -> bool {
         let first = self.beside == 0 && self.asking.is_empty();
