@@ -7,18 +7,21 @@
 //! | [`letter`] | what lies in their messages                              |
 //! | [`places`] | where the ports are                                      |
 //! | [`ledger`] | what all did, held against what they must have seen      |
+//! | [`readings`] | the same of mailboxes that several read                |
 //!
 //! What is checked: each message comes once, whole, in the order of its sender,
 //! with its rights and descriptors, from whom the kernel says; what was accepted
 //! for a port that was closed after the news of no senders was received; that
 //! news is never early and never missing; each call and each send-once right
 //! ends in one message or one notification; nobody sees a death that was none;
-//! what was not sent comes back whole. In the end everybody ends by itself, and
+//! what was not sent comes back whole; what several readers share is acknowledged
+//! once, and goes to others where a reader is gone. In the end everybody ends by itself, and
 //! nothing is left: no right, descriptor, mapping, thread, name or process.
 
 mod ledger;
 mod letter;
 mod places;
+mod readings;
 mod swarm;
 pub(crate) mod worker;
 
@@ -50,6 +53,9 @@ pub(crate) struct Options {
     /// Microseconds between two steps of a worker's thread, at most.
     #[arg(long, default_value_t = 5_000)]
     pace: u64,
+    /// Some own mailboxes that several read.
+    #[arg(long)]
+    mailboxes: bool,
 }
 
 /// How often the logs are read.
@@ -62,8 +68,10 @@ const SETTLE: Duration = Duration::from_secs(20);
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let seed = options.seed.unwrap_or_else(|| crate::log::now_ns() & 0xffff_ffff);
     let again = format!(
-        "again: cargo xtask chaos --kills {} --tasks {} --seed {seed}",
-        options.kills, options.tasks
+        "again: cargo xtask chaos --kills {} --tasks {} --seed {seed}{}",
+        options.kills,
+        options.tasks,
+        if options.mailboxes { " --mailboxes" } else { "" },
     );
     let figures = all(options, seed).map_err(|what| format!("{what}\n{again}"))?;
     let (done, verified, deaths) = figures;

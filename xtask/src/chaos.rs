@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// Where chance begins; another each time where none is given.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Some own mailboxes that several read.
+    #[arg(long)]
+    mailboxes: bool,
 }
 
 fn program(options: &Options) -> Program {
@@ -33,6 +36,7 @@ fn program(options: &Options) -> Program {
         format!("--tasks={}", options.tasks),
     ];
     arguments.extend(options.seed.map(|seed| format!("--seed={seed}")));
+    arguments.extend(options.mailboxes.then(|| "--mailboxes".to_owned()));
     Program { package: "pillarbox-chaos", name: "chaos", arguments }
 }
 
@@ -43,5 +47,5 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
 
 /// The step of `cargo xtask check`.
 pub(crate) fn step(bench: &mut Bench) -> Ending {
-    program(&Options { kills: KILLS, tasks: 20, seed: None }).step(bench)
+    program(&Options { kills: KILLS, tasks: 20, seed: None, mailboxes: false }).step(bench)
 }

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use super::letter::{PortId, Stream};
 use super::places::Places;
+use super::readings::Readings;
 use crate::log::Record;
 
 /// What a record says.
@@ -47,6 +48,15 @@ pub(crate) mod kind {
     pub(crate) const DROPPED: u64 = 15;
     /// Port: a body or a descriptor was lost on its way.
     pub(crate) const STRIPPED: u64 = 14;
+    /// Mailbox, number and how often it went back, reader: of what is read by several,
+    /// as all up to [`ALL_READ`], which [`readings`](crate::kills::readings) tells of.
+    pub(crate) const READ: u64 = 32;
+    pub(crate) const ACKNOWLEDGING: u64 = 33;
+    pub(crate) const ACKNOWLEDGED: u64 = 34;
+    pub(crate) const GAVE_BACK: u64 = 35;
+    pub(crate) const LEFT: u64 = 36;
+    pub(crate) const ATTACHING: u64 = 37;
+    pub(crate) const ALL_READ: u64 = 38;
 }
 
 /// How long after a death it may still be the cause of somebody's news: a give
@@ -82,6 +92,7 @@ enum What {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     places: Places,
+    readings: Readings,
     last_kill_ns: u64,
     sent: HashMap<PortId, HashMap<Stream, u64>>,
     heard: HashMap<PortId, HashMap<Stream, u64>>,
@@ -103,11 +114,15 @@ impl Ledger {
     /// The life is killed at this time, or a little later.
     pub(crate) fn killed(&mut self, life: u32, time_ns: u64) {
         self.places.killed(life, time_ns);
+        self.readings.killed(life, time_ns);
         self.last_kill_ns = self.last_kill_ns.max(time_ns);
     }
 
     /// Takes what `life` wrote.
     pub(crate) fn take(&mut self, life: u32, record: Record) {
+        if self.readings.take(record) {
+            return;
+        }
         let [one, two, three] = record.numbers;
         let (port, time_ns) = (PortId(one), record.time_ns);
         let mut seen = |what| self.seen[0].push(Seen { port, what, by: life, time_ns });
@@ -257,6 +272,8 @@ impl Ledger {
     pub(crate) fn finish(&mut self) -> Result<(), String> {
         self.judge()?;
         self.judge()?;
+        self.readings.judge()?;
+        self.verified += self.readings.verified;
         let ports = self.sent.keys().copied().chain(self.places.moved());
         let left: Vec<_> = ports
             .filter_map(|port| Some((port, self.places.never_ended(port)?)))

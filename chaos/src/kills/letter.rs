@@ -3,6 +3,8 @@
 //! A letter says everything a receiver needs to know that it is the right one,
 //! whole, in its place, and with the rights it was sent with.
 
+use super::readings;
+
 /// Which port: the life that made it, and a number of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct PortId(pub(crate) u64);
@@ -16,6 +18,14 @@ impl PortId {
     pub(crate) const FIXED: u32 = 1 << 21;
     /// Of a port: it drops what is too much.
     pub(crate) const DROPPING: u32 = 1 << 20;
+
+    /// Of a port: several read it, as the lowest bits say.
+    pub(crate) const SHARED: u32 = 1 << 19;
+
+    /// The mailbox of this sort that a life owns.
+    pub(super) const fn shared(life: u32, sort: readings::Sort) -> Self {
+        PortId::new(life, Self::FIXED | Self::SHARED | sort as u32)
+    }
 
     pub(crate) const fn new(life: u32, number: u32) -> Self {
         PortId((life as u64) << 24 | number as u64 & 0xff_ffff)
@@ -84,6 +94,8 @@ pub(crate) enum Sort {
     Answer = 4,
     /// The run is over.
     Rest = 5,
+    /// Rights to read mailboxes.
+    Readers = 6,
 }
 
 /// A right in a letter: to a port, the port itself, or the one answer with this
@@ -171,6 +183,7 @@ impl Letter {
             3 => Sort::Request,
             4 => Sort::Answer,
             5 => Sort::Rest,
+            6 => Sort::Readers,
             _ => return None,
         };
         let sizes = word(48)?;

@@ -29,6 +29,8 @@ struct Worker {
     log: Reading,
     /// A right to its port, once it has greeted, and how many letters went there.
     main: Option<(SendRight, u64)>,
+    /// Rights to read its mailboxes.
+    readers: Vec<(SendRight, PortId)>,
     stopped_until: Option<Instant>,
     steps: [u64; THREADS],
     moved: Instant,
@@ -48,6 +50,7 @@ pub(super) struct Figures {
 pub(super) struct Swarm {
     seed: u64,
     pace: u64,
+    mailboxes: bool,
     chance: Chance,
     control: ReceiveRight,
     workers: Vec<Worker>,
@@ -64,6 +67,7 @@ impl Swarm {
         Swarm {
             seed,
             pace: options.pace,
+            mailboxes: options.mailboxes,
             chance: Chance::new(seed),
             control: task.port(Capacity::Unbounded),
             workers: Vec::new(),
@@ -85,6 +89,9 @@ impl Swarm {
         command.arg("worker");
         command.args(["--life", &life.to_string(), "--seed", &self.seed.to_string()]);
         command.args(["--pace", &self.pace.to_string()]);
+        if self.mailboxes {
+            command.arg("--mailboxes");
+        }
         command.stdin(log.for_child().map_err(|error| said(&error))?);
         let control = self.control.make_send().map_err(|error| said(&error))?;
         let child = Spawn::new(command).right(CONTROL, control).spawn();
@@ -95,6 +102,7 @@ impl Swarm {
             child,
             log,
             main: None,
+            readers: Vec::new(),
             stopped_until: None,
             steps: [0; THREADS],
             moved: Instant::now(),
@@ -118,11 +126,17 @@ impl Swarm {
             deadline = Deadline::Now;
             let letter = Letter::decode(message.body()).ok_or("a greeting is no letter")?;
             let life = letter.from.life();
-            let right = message.take_rights().pop().and_then(|right| right.into_send().ok());
-            let right = right.ok_or_else(|| format!("life {life} greeted without a right"))?;
+            let named = letter.rights.iter().zip(message.take_rights());
+            let mut rights = named.filter_map(|(named, right)| match named {
+                Named::Send(port) => Some((right.into_send().ok()?, *port)),
+                Named::Receive(_) | Named::Once(_) => None,
+            });
+            let main = rights.next().filter(|(_, port)| port.is_main());
+            let (right, _) = main.ok_or_else(|| format!("life {life} greeted without a right"))?;
             // It may be dead by now.
             if let Some(at) = self.workers.iter().position(|worker| worker.life == life) {
                 self.workers[at].main = Some((right, 0));
+                self.workers[at].readers = rights.collect();
                 self.introduce(at);
             }
         }
@@ -137,7 +151,18 @@ impl Swarm {
             if self.chance.one_in(2) {
                 self.give(other, at);
             }
+            self.let_read(at, other);
+            self.let_read(other, at);
         }
+    }
+
+    /// One of them may read a mailbox of the other's.
+    fn let_read(&mut self, to: usize, of: usize) {
+        let readers = &self.workers[of].readers;
+        let Some((right, port)) = readers.get(self.chance.place(readers.len())) else { return };
+        let right = (right.clone(), *port);
+        let _ =
+            self.post(to, Sort::Readers, Some(right), Deadline::after(Duration::from_millis(20)));
     }
 
     fn give(&mut self, to: usize, of: usize) {
@@ -314,6 +339,7 @@ impl Swarm {
         }
         for worker in &mut self.workers {
             worker.main = None;
+            worker.readers.clear();
         }
         let until = Instant::now() + 2 * PATIENCE;
         while let Some(mut worker) = self.workers.pop() {

@@ -13,6 +13,7 @@
 //! | [`pending`] | calls that are open beside each other, and withdrawn       |
 //! | [`pulses`] | messages that are all header                                 |
 //! | [`sets`]  | receiving from any of its ports, while they come and go      |
+//! | [`shared`] | mailboxes that several read                                 |
 //! | [`voice`] | sending, and what must be true where a send fails            |
 //!
 //! What it finds broken it says at once; all else goes into its log.
@@ -28,6 +29,7 @@ pub(super) mod moves;
 pub(super) mod pending;
 pub(super) mod pulses;
 pub(super) mod sets;
+pub(super) mod shared;
 pub(super) mod voice;
 
 use std::collections::HashMap;
@@ -43,6 +45,7 @@ use self::held::{Held, Trust};
 use self::keep::Promise;
 use self::pending::Open;
 use self::sets::Sets;
+use self::shared::{Mailbox, Shared};
 use self::voice::Voice;
 use super::ledger::kind;
 use super::letter::{Letter, Named, PortId, Sort, Stream};
@@ -52,7 +55,7 @@ use crate::log::Log;
 pub(crate) const CONTROL: &str = "control";
 
 /// What a worker counts, beside the steps of its threads.
-pub(crate) const NAMES: [&str; 22] = [
+pub(crate) const NAMES: [&str; 24] = [
     "messages",
     "rights",
     "calls",
@@ -75,13 +78,15 @@ pub(crate) const NAMES: [&str; 22] = [
     "facets",
     "revoked",
     "refused",
+    "readings",
+    "read again",
 ];
 
 /// Where in the log these counters begin; the steps of the threads are before.
 pub(crate) const COUNTS_AT: usize = 8;
 
 /// Threads whose steps are counted.
-pub(crate) const THREADS: usize = 4;
+pub(crate) const THREADS: usize = 5;
 
 /// How long a resting worker waits for the last news before it says what is
 /// missing.
@@ -99,6 +104,9 @@ pub(crate) struct Options {
     /// Microseconds between two steps of a thread, at most.
     #[arg(long)]
     pace: u64,
+    /// Every third owns mailboxes that several read.
+    #[arg(long)]
+    mailboxes: bool,
 }
 
 /// A port of the worker's own.
@@ -146,6 +154,7 @@ pub(super) struct Own {
     pub(super) promises: Mutex<Vec<Promise>>,
     pub(super) open: Mutex<Vec<Open>>,
     pub(super) sets: Sets,
+    pub(super) shared: Shared,
     pub(super) resting: AtomicBool,
     next: AtomicU64,
     counts: [AtomicU64; NAMES.len()],
@@ -245,6 +254,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         promises: Mutex::default(),
         open: Mutex::default(),
         sets,
+        shared: Shared::default(),
         resting: AtomicBool::new(false),
         next: AtomicU64::new(1),
         counts: Default::default(),
@@ -252,15 +262,21 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     });
     let panicking = Arc::clone(&own);
     std::panic::set_hook(Box::new(move |info| panicking.broken(info)));
-    live(&own, options.seed);
+    live(&own, options);
     Ok(())
 }
 
-fn live(own: &Arc<Own>, seed: u64) {
+fn live(own: &Arc<Own>, options: &Options) {
+    let seed = options.seed;
     let deadline = Deadline::after(Duration::from_secs(20));
     let control = own.task.inherited(CONTROL, deadline).and_then(|right| right.into_send().ok());
     let Some(control) = control else { return own.broken("it was not given its right") };
-    if let Err(what) = greet(own, &control) {
+    let life = options.mailboxes.then_some(own.life);
+    let mailboxes = match shared::mailboxes(&own.task, life) {
+        Ok(mailboxes) => mailboxes,
+        Err(error) => return own.broken(format_args!("it has no mailboxes: {error}")),
+    };
+    if let Err(what) = greet(own, &control, &mailboxes) {
         return own.broken(what);
     }
     std::thread::scope(|scope| {
@@ -268,6 +284,8 @@ fn live(own: &Arc<Own>, seed: u64) {
             scope.spawn(move || drive::run(&mut Voice::new(own, seed, thread)));
         }
         scope.spawn(|| keep::run(own, seed));
+        scope.spawn(|| shared::serve(own, mailboxes, seed));
+        scope.spawn(|| shared::read(own, seed));
         hear::run(own);
         // The others end when they see that it rests and nothing is left.
     });
@@ -276,11 +294,15 @@ fn live(own: &Arc<Own>, seed: u64) {
     own.log.add(kind::DONE, [0; 3]);
 }
 
-/// Says that it is there, with a right to its port.
-fn greet(own: &Own, control: &SendRight) -> Result<(), String> {
+/// Says that it is there, with a right to its port, and rights to read its mailboxes.
+fn greet(own: &Own, control: &SendRight, mailboxes: &[Mailbox]) -> Result<(), String> {
     let main = own.main.right.make_send().map_err(|error| error.to_string())?;
     let news = own.main.right.make_send_once().map_err(|error| error.to_string())?;
     own.main.right.notify_no_senders(news).map_err(|error| error.to_string())?;
+    let readers = shared::rights(mailboxes).map_err(|error| error.to_string())?;
+    own.shared.keep_own(readers.clone());
+    let mut rights = vec![Named::Send(own.main.id)];
+    rights.extend(readers.iter().map(|(port, _)| Named::Send(*port)));
     let letter = Letter {
         sort: Sort::Hello,
         from: Stream::new(own.life, 0),
@@ -288,11 +310,14 @@ fn greet(own: &Own, control: &SendRight) -> Result<(), String> {
         to: PortId::new(0, 0),
         number: 0,
         nonce: 0,
-        rights: vec![Named::Send(own.main.id)],
+        rights,
         baggage: Vec::new(),
         fill: 0,
     };
-    let message = pillarbox::Message::new(letter.encode()).with_right(main);
+    let mut message = pillarbox::Message::new(letter.encode()).with_right(main);
+    for (_, right) in readers {
+        message = message.with_right(right);
+    }
     control
         .send(message, Deadline::after(Duration::from_secs(20)))
         .map_err(|error| format!("its greeting: {error}"))

@@ -8,7 +8,7 @@ use pillarbox::{Deadline, Message, Notification, ReplyError, SendFailure};
 
 use super::held::Held;
 use super::voice::answer_to;
-use super::{Own, OwnPort, drive, futures, lock, pulses};
+use super::{Own, OwnPort, drive, futures, lock, pulses, shared};
 use crate::chance::Chance;
 use crate::kills::ledger::kind;
 use crate::kills::letter::{Letter, PortId, Sort, Stream};
@@ -72,13 +72,16 @@ pub(super) fn take(own: &Own, port: &OwnPort, mut message: Message, chance: &mut
         own.broken(format_args!("{letter:?} came from process {said_by:?}"));
     }
     in_order(own, port, letter.to, letter.from, letter.number);
+    if letter.sort == Sort::Readers {
+        return shared::offered(own, &letter, &mut message);
+    }
     rights(own, port, &letter, &mut message);
     descriptors(own, port, &letter, &mut message);
     match letter.sort {
         Sort::Rest => own.resting.store(true, Ordering::Relaxed),
         Sort::Request => request(own, &letter, message, chance),
         Sort::Plain => {}
-        Sort::Hello | Sort::Answer => {
+        Sort::Hello | Sort::Answer | Sort::Readers => {
             own.broken(format_args!("{letter:?} is nothing for {:?}", port.id));
         }
     }
