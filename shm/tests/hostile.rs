@@ -405,7 +405,9 @@ fn scribble(hostile: &Hostile, random: &mut Random, near: u64) {
         3 => {
             let mut bytes = [0; HEADER_BYTES];
             bytes.fill_with(|| random.next() as u8);
-            hostile.put((near + random.below(64) * 8) % lane, &bytes);
+            // Not past the end of the memory, which is the lane's.
+            let last = lane - HEADER_BYTES as u64;
+            hostile.put(((near + random.below(64) * 8) % lane).min(last), &bytes);
         }
         _ => {
             let kind = match random.below(32) {
