@@ -119,7 +119,7 @@ impl TaskCore {
             id,
             epoch: shm::Epoch::current(),
             identity: Identity { task: id, pid, uid, gid },
-            may_spin: shm::thread::others_run_beside(),
+            may_spin: shm::thread::cores() > 1,
             start: Instant::now(),
             next_id: AtomicU64::new(1),
             sleepers: Sleepers::default(),

@@ -175,10 +175,6 @@ const HEADS: usize = 3;
 /// of a peer that is awake, or looking would never be found to help again.
 const SPIN_LEAST: u32 = 1 << 8;
 
-/// Of so many waits one spins though it did not help before: one peer answers at once
-/// now, which did not, or runs on another processor.
-const SPIN_AGAIN: u32 = 16;
-
 /// The most turns of the spin loop before a sleep.
 const SPIN_MOST: u32 = 1 << 11;
 
@@ -196,19 +192,13 @@ pub(crate) struct Spin<'a> {
 }
 
 impl<'a> Spin<'a> {
-    /// Who has no time, or no second processor, does not look twice. Nor does one
-    /// whom it did not help before, but once in a while.
+    /// Who has no time, or no second processor, does not look twice. All others look a
+    /// while, however seldom it helped: two that each sleep at once would never find the
+    /// other awake.
     pub(crate) fn begin(task: &'a TaskCore, deadline: Deadline) -> Self {
         let mut budget = 0;
         if task.may_spin && deadline != Deadline::Now {
-            let sleepers = &task.sleepers;
-            budget = sleepers.spin.load(Ordering::Relaxed);
-            // Two threads that count at once lose a count.
-            let waits = sleepers.waits.load(Ordering::Relaxed).wrapping_add(1);
-            sleepers.waits.store(waits, Ordering::Relaxed);
-            if budget == 0 && waits.is_multiple_of(SPIN_AGAIN) {
-                budget = SPIN_LEAST;
-            }
+            budget = task.sleepers.spin.load(Ordering::Relaxed).clamp(SPIN_LEAST, SPIN_MOST);
         }
         Spin { task, budget, left: budget }
     }
@@ -221,9 +211,7 @@ impl<'a> Spin<'a> {
             return true;
         }
         if self.budget > 0 {
-            let less = self.budget / 2;
-            let less = if less < SPIN_LEAST { 0 } else { less };
-            self.task.sleepers.spin.store(less, Ordering::Relaxed);
+            self.task.sleepers.spin.store(self.budget / 2, Ordering::Relaxed);
         }
         false
     }
@@ -243,8 +231,6 @@ pub(crate) struct Sleepers {
     pub(crate) seat: std::sync::Mutex<Seat>,
     followers: AtomicUsize,
     spin: AtomicU32,
-    /// Waits that might have spun.
-    waits: AtomicU32,
     /// Futures that wait.
     pub(crate) futures: AtomicUsize,
 }
@@ -255,7 +241,6 @@ impl Default for Sleepers {
             seat: std::sync::Mutex::default(),
             followers: AtomicUsize::new(0),
             spin: AtomicU32::new(SPIN_LEAST),
-            waits: AtomicU32::new(0),
             futures: AtomicUsize::new(0),
         }
     }
