@@ -31,6 +31,8 @@ pub(crate) struct Parking {
 pub(crate) struct Drainer {
     version: u64,
     links: Arc<Vec<Arc<Link>>>,
+    /// Behind the link that something was taken from last.
+    next: usize,
 }
 
 impl Drainer {
@@ -43,6 +45,17 @@ impl Drainer {
             self.version = version;
         }
         &self.links
+    }
+
+    /// A link with frames, in turn: one that always has some keeps none from others.
+    pub(crate) fn next_with_frames(&mut self) -> Option<&Arc<Link>> {
+        let (before, behind) = self.links.split_at(self.next.min(self.links.len()));
+        let at = match behind.iter().position(|link| link.has_frames()) {
+            Some(at) => before.len() + at,
+            None => before.iter().position(|link| link.has_frames())?,
+        };
+        self.next = at + 1;
+        self.links.get(at)
     }
 }
 

@@ -44,9 +44,9 @@ impl PortCore {
                 return None;
             }
             let mut seat = try_lock(&task.seat)?;
-            let links = seat.links(task);
+            let _ = seat.links(task);
             for _ in 0..BURST {
-                if let Some(link) = links.iter().find(|link| link.has_frames()) {
+                if let Some(link) = seat.next_with_frames() {
                     let taken = link.take_plain(self);
                     drop(seat);
                     spin.helped();
