@@ -134,7 +134,7 @@ impl ReplyCell {
         if let Some(parts) = cell.parts.take()
             && !message.is_own_notification()
         {
-            let last = std::mem::replace(&mut message.body, Body::Bytes(Vec::new()));
+            let last = std::mem::replace(&mut message.body, Body::NONE);
             message.body = Body::Parts(Box::new(InParts::new(*parts, last)));
         }
         match &self.to {

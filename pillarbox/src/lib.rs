@@ -89,7 +89,9 @@ pub use inbox::{Callers, InboxError, ReceiveFromError, SendToError, SendToFailur
 pub use limits::{Limit, Limits};
 pub use listen::Listening;
 pub use membrane::Membrane;
-pub use message::{Descriptor, Envelope, Identity, Message, Notification, Pulse, Right};
+pub use message::{
+    Descriptor, Envelope, Identity, Message, MessageBody, Notification, Pulse, Right,
+};
 pub use metrics::{Metrics, Traffic};
 pub use offer::OfferError;
 pub use peer::Peer;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rights::queue::{Label, Labelled};
 
 pub(crate) use self::body::Body;
+pub use self::body::MessageBody;
 pub use self::descriptor::Descriptor;
 pub use self::envelope::{Envelope, Identity, Pulse};
 pub use self::notification::Notification;
@@ -68,18 +69,19 @@ pub struct Message {
 
 impl Default for Message {
     fn default() -> Self {
-        Message::new(Vec::new())
+        Message::new(MessageBody(Body::NONE))
     }
 }
 
 impl Message {
     /// A message with this body and nothing else.
-    pub fn new(body: impl Into<Vec<u8>>) -> Self {
+    #[inline]
+    pub fn new(body: impl Into<MessageBody>) -> Self {
         Message {
             id: 0,
             priority: 0,
             tag: 0,
-            body: Body::Bytes(body.into()),
+            body: body.into().0,
             rights: Vec::new(),
             descriptors: Vec::new(),
             regions: None,

@@ -76,7 +76,7 @@ fn written<T: Serialize>(value: T) -> Vec<u8> {
 /// `bytes` as a typed receive reads them.
 fn read<T: DeserializeOwned>(bytes: impl Into<Vec<u8>>) -> Result<T, TypedOffence> {
     let (sender, receiver) = pair();
-    sender.right().send(Message::new(bytes), Deadline::Now).unwrap();
+    sender.right().send(Message::new(bytes.into()), Deadline::Now).unwrap();
     match receiver.receive(Deadline::Now) {
         Ok(received) => Ok(received.value),
         Err(TypedReceiveError::Fault { offence, .. }) => Err(offence),

@@ -359,7 +359,7 @@ impl Link {
         message.body = match &attached.lent {
             Some(loan) => self.read_loan_back(loan).map_or(Body::Lost, Body::Bytes),
             None if attached.region > 0 => Body::Lost,
-            None => Body::Bytes(body.to_vec()),
+            None => Body::copied(body),
         };
         let lost = usize::from(attached.descriptors)
             .saturating_sub(usize::from(attached.region > 0) + attached.bags() + attached.sealed());

@@ -35,10 +35,7 @@ impl Message {
             && self.within.is_none()
             && self.notification.is_none()
             && self.priority <= limits::PRIORITY_MAX;
-        match &self.body {
-            Body::Bytes(body) if alone && body.len() <= limits::INLINE_BYTES => Some(body),
-            _ => None,
-        }
+        self.body.plain().filter(|body| alone && body.len() <= limits::INLINE_BYTES)
     }
 }
 
@@ -216,14 +213,13 @@ impl Link {
 
     /// The message in a frame that is a body and nothing else.
     fn taken(&self, inn: &mut Inn, header: &Header) -> Message {
-        let mut body = Vec::with_capacity(header.body_bytes());
-        inn.reader.body(header, &mut body);
+        let body = Body::read(&mut inn.reader, header);
         inn.reader.finish(header);
         Message {
             id: header.id,
             priority: header.priority,
             tag: header.tag,
-            body: Body::Bytes(body),
+            body,
             sender: Some(self.who.sender),
             via: Some(Arc::clone(&self.peer_core)),
             ..Message::default()

@@ -87,9 +87,7 @@ impl Link {
             if header.body_bytes() > limits::INLINE_BYTES {
                 return Err(Offence::FrameOversized);
             }
-            let mut body = Vec::with_capacity(header.body_bytes());
-            inn.reader.body(header, &mut body);
-            message.body = Body::Bytes(body);
+            message.body = Body::read(&mut inn.reader, header);
         } else if header.body_bytes() > 0 {
             return Err(Offence::BodyMalformed);
         }
@@ -234,7 +232,7 @@ impl Link {
                 }
                 (0, body) if body.len() > limits::INLINE_BYTES => Err(Offence::FrameOversized),
                 (0, body) => {
-                    message.body = Body::Bytes(body.to_vec());
+                    message.body = Body::copied(body);
                     Ok(())
                 }
                 (_, []) => Ok(()),

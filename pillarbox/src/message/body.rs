@@ -12,6 +12,8 @@ use crate::wait::parking::lock;
 /// lies.
 #[derive(Debug)]
 pub(crate) enum Body {
+    /// The message holds them itself.
+    Small(SmallBody),
     Bytes(Vec<u8>),
     Sealed(Arc<shm::body::Body>),
     /// It lies in memory of the sender's.
@@ -22,6 +24,93 @@ pub(crate) enum Body {
     Parts(Box<InParts>),
     /// It was sealed memory that could not be mapped here.
     Lost,
+}
+
+/// How many bytes a message holds itself.
+const SMALL: usize = 64;
+
+/// A few bytes, which need no memory of their own.
+#[derive(Clone, Copy)]
+pub(crate) struct SmallBody {
+    length: u8,
+    bytes: [u8; SMALL],
+}
+
+impl SmallBody {
+    /// So many bytes, put there by `fill`; `None` where they are too many.
+    #[inline]
+    fn filled(length: usize, fill: impl FnOnce(&mut [u8])) -> Option<SmallBody> {
+        let mut bytes = [0; SMALL];
+        fill(bytes.get_mut(..length)?);
+        Some(SmallBody { length: length as u8, bytes })
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for SmallBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_slice().fmt(f)
+    }
+}
+
+/// What the body of a message may be made of: bytes or text. Up to 64 bytes of a slice
+/// or an array are copied into the message itself; a vector or a string is taken as it
+/// is. Neither needs memory of its own then.
+///
+/// # Examples
+/// ```
+/// use pillarbox::{Message, MessageBody};
+/// let body = MessageBody::from("twelve bytes");
+/// assert_eq!(Message::new(body).body().len(), 12);
+/// assert_eq!(Message::new(vec![0; 100]).body().len(), 100);
+/// ```
+#[derive(Debug)]
+pub struct MessageBody(pub(crate) Body);
+
+impl From<Vec<u8>> for MessageBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        MessageBody(Body::Bytes(bytes))
+    }
+}
+
+impl From<String> for MessageBody {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
+}
+
+impl From<Box<[u8]>> for MessageBody {
+    fn from(bytes: Box<[u8]>) -> Self {
+        bytes.into_vec().into()
+    }
+}
+
+impl From<&[u8]> for MessageBody {
+    fn from(bytes: &[u8]) -> Self {
+        MessageBody(Body::copied(bytes))
+    }
+}
+
+impl From<&str> for MessageBody {
+    fn from(text: &str) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for MessageBody {
+    fn from(bytes: [u8; N]) -> Self {
+        bytes.as_slice().into()
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for MessageBody {
+    fn from(bytes: &[u8; N]) -> Self {
+        bytes.as_slice().into()
+    }
 }
 
 /// A body in memory that the sender may still write: copied once, at the first look,
@@ -68,6 +157,45 @@ fn copy_front(from: &[u8], to: &mut [u8]) -> usize {
 }
 
 impl Body {
+    /// No bytes.
+    pub(crate) const NONE: Body = Body::Small(SmallBody { length: 0, bytes: [0; SMALL] });
+
+    /// A copy of `bytes`.
+    #[inline]
+    pub(crate) fn copied(bytes: &[u8]) -> Body {
+        match SmallBody::filled(bytes.len(), |to| to.copy_from_slice(bytes)) {
+            Some(small) => Body::Small(small),
+            None => Body::Bytes(bytes.to_vec()),
+        }
+    }
+
+    /// The body of a frame.
+    #[inline]
+    pub(crate) fn read(reader: &mut shm::LaneReader, header: &abi::frame::Header) -> Body {
+        let length = header.body_bytes();
+        let few = SmallBody::filled(length, |to| {
+            reader.body_into(header, to);
+        });
+        match few {
+            Some(small) => Body::Small(small),
+            None => {
+                let mut body = Vec::with_capacity(length);
+                reader.body(header, &mut body);
+                Body::Bytes(body)
+            }
+        }
+    }
+
+    /// Its bytes, where they lie in our own memory and nobody else has a part in them.
+    #[inline]
+    pub(crate) fn plain(&self) -> Option<&[u8]> {
+        match self {
+            Body::Small(small) => Some(small.as_slice()),
+            Body::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// What a peer lends; lost where its memory could not be had.
     pub(crate) fn lent(on_loan: OnLoan) -> Body {
         if on_loan.lent().is_none() {
@@ -80,6 +208,7 @@ impl Body {
 
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
+            Body::Small(small) => small.as_slice(),
             Body::Bytes(bytes) => bytes,
             Body::Sealed(body) => body,
             Body::Lent(body) => body.copy(),
@@ -108,7 +237,7 @@ impl Body {
 
     pub(crate) fn is_lost(&self) -> bool {
         match self {
-            Body::Bytes(_) | Body::Sealed(_) | Body::Lent(_) => false,
+            Body::Small(_) | Body::Bytes(_) | Body::Sealed(_) | Body::Lent(_) => false,
             Body::Rest(whole, _) => whole.is_lost(),
             Body::Parts(parts) => parts.whole().is_none(),
             Body::Lost => true,
@@ -134,9 +263,11 @@ impl Message {
         self.body.is_lost()
     }
 
-    /// The body, taken out; copied only where it lies in sealed memory.
+    /// The body, taken out; copied only where it is of a few bytes or lies in sealed
+    /// memory.
     pub fn into_body(self) -> Vec<u8> {
         match self.body {
+            Body::Small(small) => small.as_slice().to_vec(),
             Body::Bytes(bytes) => bytes,
             Body::Sealed(body) => body.to_vec(),
             Body::Lent(body) => body.into_bytes(),

@@ -42,7 +42,7 @@ pub struct Part {
 impl Part {
     /// Puts the body of a message that was taken into `buffer`.
     fn of(mut message: Message, buffer: &mut [u8]) -> Self {
-        let body = std::mem::replace(&mut message.body, Body::Bytes(Vec::new()));
+        let body = std::mem::replace(&mut message.body, Body::NONE);
         let bytes = body.copy_to(buffer);
         Part { message, bytes, left: body.len() - bytes }
     }

@@ -32,14 +32,13 @@ impl About {
 /// The system had no descriptor for a duplicate.
 pub(super) fn copy_of(kept: &mut Message) -> std::io::Result<Message> {
     let mut copy =
-        Message::new(Vec::new()).with_id(kept.id).with_priority(kept.priority).with_tag(kept.tag);
+        Message::default().with_id(kept.id).with_priority(kept.priority).with_tag(kept.tag);
     for fd in kept.descriptors.iter().filter_map(|descriptor| descriptor.as_ref()) {
         copy = copy.with_descriptor(fd.try_clone()?);
     }
     copy.body = match &mut kept.body {
-        Body::Bytes(bytes) => Body::Bytes(bytes.clone()),
         Body::Sealed(body) => Body::Sealed(Arc::clone(body)),
-        other => Body::Bytes(other.as_slice().to_vec()),
+        other => Body::copied(other.as_slice()),
     };
     copy.put_regions(kept.regions().to_vec());
     for right in std::mem::take(&mut kept.rights) {
