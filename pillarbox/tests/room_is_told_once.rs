@@ -5,8 +5,10 @@
 
 mod family;
 
+use abi::frame::{Header, Kind};
 use family::hand::{SEND, SEND_NOW, Told, obey};
-use family::{Reaped, acting, is_part, long, meet, offer, settled};
+use family::raw::Peer;
+use family::{Reaped, act, acting, is_part, long, meet, offer, settled};
 use pillarbox::{Capacity, Deadline, Message, Notification, ReceiveRight, SendRight, Task};
 
 #[test]
@@ -190,4 +192,40 @@ fn a_place_somebody_waits_for_is_not_room() {
     assert_eq!(waiting.tell(SEND_NOW, 1), 1);
     assert_eq!(waiting.tell(family::hand::JOIN, 0), 1);
     settled(|| inbox.status().queued, |queued| *queued == 1);
+}
+
+/// Asks for the only place there is, and lets it lie.
+#[test]
+fn idle_part() {
+    if !acting("idle_part") {
+        return;
+    }
+    let mut peer = Peer::of_parent();
+    let (post, ready) = (peer.slot("post"), peer.slot("ready"));
+    peer.say(Header::new(Kind::Ask, post), &[]);
+    while peer.page.grant(post.index) != Some(1) {
+        std::thread::yield_now();
+    }
+    peer.send(ready, &Default::default(), b"");
+    family::raw::wait_for_the_end(&peer.socket);
+}
+
+#[test]
+fn a_place_that_lies_unused_is_room() {
+    if is_part() {
+        return;
+    }
+    let task = Task::current().unwrap();
+    let inbox = task.port(Capacity::Bounded(1));
+    let (ready, news) = (task.port(Capacity::Unbounded), task.port(Capacity::Unbounded));
+    let child = act("idle_part")
+        .right("post", inbox.make_send().unwrap())
+        .right("ready", ready.make_send().unwrap());
+    let _child = Reaped(child.spawn().unwrap());
+    ready.receive(long()).unwrap();
+    // Nobody waits for a place, so nothing but the time frees this one.
+    let post = inbox.make_send().unwrap();
+    ask(&post, &news);
+    assert_eq!(told(&news), Some(Notification::SendPossible));
+    post.send(Message::new(""), Deadline::Now).unwrap();
 }

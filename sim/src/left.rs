@@ -169,10 +169,13 @@ impl World {
         }
     }
 
-    /// Tells those who wait for it that there is room.
+    /// Tells those who wait for it that there is room, and notes when to look again
+    /// for the others.
     pub(crate) fn tell_room(&mut self, me: TaskNumber, port: u32) {
         let Some(state) = self.port(me, port) else { return };
-        for (peer, slot) in state.queue.window.tell_room() {
+        let told = state.queue.window.tell_room();
+        state.look_at = state.queue.window.next_expiry();
+        for (peer, slot) in told {
             if peer == me {
                 self.told_of_room(me, RoomOf::Own(port));
             } else if !self.is(Fault::RoomUntold) {

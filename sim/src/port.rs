@@ -185,10 +185,6 @@ impl World {
         state.queue.window.write_off(now_ns);
         state.queue.hand_out(now_ns, &mut raises);
         self.let_fall(me, port);
-        let Some(state) = self.port(me, port) else {
-            return;
-        };
-        state.look_at = state.queue.window.next_expiry();
         self.raise(me, raises);
         self.tell_room(me, port);
     }

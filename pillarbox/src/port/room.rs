@@ -1,6 +1,6 @@
 //! Telling once that a port has room.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::after::After;
 use super::state::{Holder, PortState};
@@ -46,7 +46,8 @@ impl PortCore {
 }
 
 impl PortState {
-    /// Tells those who wait for it that there is room.
+    /// Tells those who wait for it that there is room. While others wait, for room or
+    /// to hear of it, somebody looks for places that lie unused.
     pub(super) fn tell_room(&mut self, after: &mut After) {
         for holder in self.queue.window.tell_room() {
             match holder {
@@ -62,6 +63,9 @@ impl PortState {
                         .extend(self.room.take().map(|to| (to, Notification::SendPossible)));
                 }
             }
+        }
+        if self.queue.window.next_expiry().is_some() {
+            after.more().watch.push((Weak::clone(&self.task), self.id));
         }
     }
 }

@@ -272,9 +272,6 @@ impl PortState {
         }
         self.tell_taken(after);
         self.tell_room(after);
-        if self.queue.window.next_expiry().is_some() {
-            after.more().watch.push((Weak::clone(&self.task), self.id));
-        }
     }
 
     fn deposit(&mut self, key: u64, now_ns: u64, after: &mut After) {

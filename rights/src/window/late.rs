@@ -7,9 +7,10 @@ use abi::limits;
 use super::Window;
 
 impl<K: Copy + Eq + Hash> Window<K> {
-    /// Whether a place that lies unused is in somebody's way.
+    /// Whether a place that lies unused is in somebody's way. It is also in that of
+    /// who wants to hear of room: asking, that one would get it.
     fn anyone_waits(&self) -> bool {
-        self.own_waiting > 0 || self.beside > 0 || !self.asking.is_empty()
+        self.own_waiting > 0 || self.beside > 0 || !self.asking.is_empty() || self.is_watched()
     }
 
     /// Writes off what was asked for and left unused too long while others wait.

@@ -112,6 +112,34 @@ fn a_place_that_crossed_its_hand_back_is_written_off_in_time() {
 }
 
 #[test]
+fn a_place_that_lies_unused_is_room_in_time() {
+    for capacity in [Capacity::Bounded(1), Capacity::Rendezvous] {
+        let mut window = Window::new(capacity);
+        let mut raises = Vec::new();
+        let _ = window.join('a');
+        let _ = window.join('w');
+        window.set_receivers(1);
+        window.ask('a', 0);
+        let _ = expire(&mut window, 1, &mut raises);
+        assert_eq!(raised(&mut raises), [('a', 1)]);
+        assert_eq!(window.next_expiry(), None);
+        // It may be on its way.
+        window.watch('w');
+        assert!(window.tell_room().is_empty());
+        let late = 1 + limits::GRANT_IDLE_NS;
+        assert_eq!(window.next_expiry(), Some(late));
+        assert_eq!(expire(&mut window, late - 1, &mut raises), Some(late));
+        assert!(window.tell_room().is_empty());
+        let _ = expire(&mut window, late, &mut raises);
+        assert_eq!(window.tell_room(), ['w']);
+        assert_eq!(window.next_expiry(), None);
+        // Nothing was taken from who had it but its turn.
+        assert_eq!(window.arrive('a'), Ok(Arrival::Beside));
+        assert!(window.admit(true));
+    }
+}
+
+#[test]
 fn one_who_lets_a_place_lie_shuts_nobody_out() {
     let mut window = Window::new(Capacity::Bounded(2));
     let mut raises = Vec::new();
