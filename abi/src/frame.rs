@@ -27,6 +27,9 @@ use crate::{Offence, Slot, TaskId, Ticket, limits, u16_at, u32_at, u64_at};
 /// Bytes of a header.
 pub const HEADER_BYTES: usize = 32;
 
+/// Words of a header.
+pub const HEADER_WORDS: usize = HEADER_BYTES / 8;
+
 /// Bytes of an attachment head.
 pub const ATTACHED_BYTES: usize = 16;
 
@@ -179,6 +182,7 @@ impl Kind {
         Kind::Unmapped,
     ];
 
+    #[inline]
     fn flags_allowed(self) -> u8 {
         match self {
             Kind::Port => flag::ATTACHED,
@@ -228,36 +232,56 @@ impl Header {
         }
     }
 
+    /// The header as the words of a lane, the first byte lowest.
+    #[inline]
+    pub const fn words(&self) -> [u64; HEADER_WORDS] {
+        [
+            self.length as u64
+                | (self.kind as u64) << 32
+                | (self.flags as u64) << 40
+                | (self.priority as u64) << 48,
+            self.slot.index as u64 | (self.slot.generation as u64) << 32,
+            self.id.cast_unsigned() as u64 | (self.extra as u64) << 32,
+            self.tag,
+        ]
+    }
+
     /// The header's bytes.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
-        bytes[0..4].copy_from_slice(&self.length.to_le_bytes());
-        bytes[4] = self.kind as u8;
-        bytes[5] = self.flags;
-        bytes[6..8].copy_from_slice(&self.priority.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.slot.index.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.slot.generation.to_le_bytes());
-        bytes[16..20].copy_from_slice(&self.id.to_le_bytes());
-        bytes[20..24].copy_from_slice(&self.extra.to_le_bytes());
-        bytes[24..32].copy_from_slice(&self.tag.to_le_bytes());
+        for (to, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.words()) {
+            *to = word.to_le_bytes();
+        }
         bytes
     }
 
     /// Reads a header that has been copied out of a lane.
     ///
     /// # Errors
+    /// As [`Header::from_words`].
+    pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, Offence> {
+        let mut words = [0; HEADER_WORDS];
+        for (to, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *to = u64::from_le_bytes(*bytes);
+        }
+        Header::from_words(words)
+    }
+
+    /// Reads a header whose words have been copied out of a lane, the first byte
+    /// lowest.
+    ///
+    /// # Errors
     /// [`Offence::FrameTruncated`], [`Offence::FrameOversized`],
     /// [`Offence::FrameKind`], [`Offence::FrameFlags`].
-    pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, Offence> {
-        const SHORT: Offence = Offence::FrameTruncated;
-        let length = u32_at(bytes, 0).ok_or(SHORT)?;
-        let number = bytes[4];
+    #[inline]
+    pub fn from_words(words: [u64; HEADER_WORDS]) -> Result<Self, Offence> {
+        let [first, slot, more, tag] = words;
+        let (length, flags, extra) = (first as u32, (first >> 40) as u8, (more >> 32) as u32);
+        let number = (first >> 32) as u8;
         let kind = *Kind::ALL.get(usize::from(number)).ok_or(Offence::FrameKind)?;
-        let flags = bytes[5];
-        let extra = u32_at(bytes, 20).ok_or(SHORT)?;
-        if (length as usize) < HEADER_BYTES {
-            return Err(SHORT);
-        }
+        let Some(behind) = (length as usize).checked_sub(HEADER_BYTES) else {
+            return Err(Offence::FrameTruncated);
+        };
         let most = match kind {
             Kind::Skip => limits::LANE_BYTES_MAX as usize,
             _ => limits::FRAME_BYTES,
@@ -268,21 +292,18 @@ impl Header {
         if flags & !kind.flags_allowed() != 0 {
             return Err(Offence::FrameFlags);
         }
-        if extra as usize > length as usize - HEADER_BYTES {
-            return Err(SHORT);
+        if extra as usize > behind {
+            return Err(Offence::FrameTruncated);
         }
         Ok(Header {
             length,
             kind,
             flags,
-            priority: u16_at(bytes, 6).ok_or(SHORT)?,
-            slot: Slot {
-                index: u32_at(bytes, 8).ok_or(SHORT)?,
-                generation: u32_at(bytes, 12).ok_or(SHORT)?,
-            },
-            id: u32_at(bytes, 16).ok_or(SHORT)?.cast_signed(),
+            priority: (first >> 48) as u16,
+            slot: Slot { index: slot as u32, generation: (slot >> 32) as u32 },
+            id: (more as u32).cast_signed(),
             extra,
-            tag: u64_at(bytes, 24).ok_or(SHORT)?,
+            tag,
         })
     }
 

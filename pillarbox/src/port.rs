@@ -250,6 +250,7 @@ impl PortCore {
             }
             return;
         }
+        state.settle_passed();
         // One that has ended has left already.
         if state.boards.remove(&(link.number, via)).is_none() {
             return;

@@ -259,8 +259,7 @@ impl SendRight {
     /// [`Deadline::Now`], and with a deadline that leaves no time for the answer,
     /// it waits for that word at most 50 ms. To an unbounded port nobody waits, but
     /// with a receive right in the message, or while the port is about to move.
-    pub fn send(&self, message: Message, deadline: Deadline) -> Result<(), SendError> {
-        let mut message = message;
+    pub fn send(&self, mut message: Message, deadline: Deadline) -> Result<(), SendError> {
         if let Target::Import(held) = &self.target
             && held.entry().link.send_plain(held.entry(), &mut message)
         {

@@ -26,9 +26,8 @@ use abi::Offence;
 
 use crate::quick::QuickMap;
 
-/// Places a new holder begins with, where there are enough. Its reserve grows
-/// with what it sends, so a holder that never sends keeps hardly any from the
-/// others.
+/// Places a new holder begins with, where there are enough. It has its share once it
+/// has sent some, so a holder that never sends keeps hardly any from the others.
 const FIRST_PLACES: u64 = 2;
 
 /// How much a port holds.
@@ -90,13 +89,16 @@ impl Holder {
         self.unused() - self.written_off
     }
 
-    /// Gives one place more into its reserve, if that is smaller than its `share` and
-    /// more than one is `free`. Returns its grant then.
-    fn refill(&mut self, share: u64, free: u64) -> Option<u64> {
-        let may =
-            self.unused() < share && self.written_off == 0 && self.asking.is_none() && free > 1;
-        self.granted += u64::from(may);
-        may.then_some(self.granted)
+    /// Fills its reserve up to its `share`, where less than half of that is left, with
+    /// what half of the `free` places allow. Returns how many that were.
+    fn refill(&mut self, share: u64, free: u64) -> u64 {
+        let unused = self.unused();
+        if unused >= share.div_ceil(2) || self.written_off > 0 || self.asking.is_some() {
+            return 0;
+        }
+        let places = (share - unused).min(free / 2);
+        self.granted += places;
+        places
     }
 
     /// Ready places it was given unasked.
@@ -122,6 +124,8 @@ pub struct Window<K> {
     /// Holders whose question crossed a place they have: they need no other.
     crossed: Vec<K>,
     number: u64,
+    /// How many places each holder may keep in reserve.
+    share: u64,
     /// Who wants to hear of room once, and reserves none.
     watching: Vec<K>,
     /// No place that lies unused was asked for before.
@@ -144,6 +148,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
             asking: BTreeMap::new(),
             crossed: Vec::new(),
             number: 0,
+            share: 0,
             watching: Vec::new(),
             oldest: None,
         }
@@ -215,13 +220,11 @@ impl<K: Copy + Eq + Hash> Window<K> {
         self.places().saturating_sub(self.queued).saturating_sub(self.promised)
     }
 
-    /// How many places each holder may keep in reserve.
-    fn share(&self) -> u64 {
-        let Capacity::Bounded(places) = self.capacity else {
-            return 0;
-        };
+    /// There are more holders, or fewer: how many places each may keep in reserve.
+    fn share_anew(&mut self) {
+        let Capacity::Bounded(places) = self.capacity else { return };
         let share = u64::from(places) / (self.holders.len() as u64 + 1);
-        if share >= 4 { share } else { 0 }
+        self.share = if share >= 4 { share } else { 0 };
     }
 
     /// A new holder comes. Returns its first grant.
@@ -234,7 +237,8 @@ impl<K: Copy + Eq + Hash> Window<K> {
             return u64::MAX;
         }
         self.holders.insert(holder, entry);
-        let grant = self.share().min(self.free() / 2).min(FIRST_PLACES);
+        self.share_anew();
+        let grant = self.share.min(self.free() / 2).min(FIRST_PLACES);
         self.promise(holder, grant)
     }
 
@@ -244,6 +248,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
         let Some(gone) = self.holders.remove(&holder) else {
             return;
         };
+        self.share_anew();
         if let Some(turn) = gone.asking {
             self.forget_question(holder, turn);
         }
@@ -367,21 +372,21 @@ impl<K: Copy + Eq + Hash> Window<K> {
 
     /// A place goes back into the reserve of who sent what left it.
     pub(crate) fn give_back(&mut self, holder: K) -> Option<Raise<K>> {
-        let share = self.share();
         if self.open || self.beside > 0 {
             return None;
         }
-        let free = self.free();
-        let grant = self.holders.get_mut(&holder)?.refill(share, free)?;
-        self.promised += 1;
-        Some(Raise { holder, grant, asked: false })
+        let (share, free) = (self.share, self.free());
+        let entry = self.holders.get_mut(&holder)?;
+        let places = entry.refill(share, free);
+        self.promised += places;
+        (places > 0).then_some(Raise { holder, grant: entry.granted, asked: false })
     }
 
     /// Counts a message of `holder` that is received as it comes, where nobody waits
     /// and nothing depends on the time. `None` where it must be counted by
     /// [`Window::arrive`], or may not come.
     pub(crate) fn pass(&mut self, holder: K) -> Option<Option<Raise<K>>> {
-        let (share, free) = (self.share(), self.free().saturating_add(1));
+        let (share, free) = (self.share, self.free().saturating_add(1));
         let entry = self.holders.get_mut(&holder)?;
         if self.open {
             // Where nothing may be queued it is dropped.
@@ -392,9 +397,10 @@ impl<K: Copy + Eq + Hash> Window<K> {
         }
         entry.arrived += 1;
         entry.asked_since = None;
-        let grant = entry.refill(share, free);
-        self.promised -= u64::from(grant.is_none());
-        Some(grant.map(|grant| Raise { holder, grant, asked: false }))
+        let places = entry.refill(share, free);
+        let grant = entry.granted;
+        self.promised = self.promised - 1 + places;
+        Some((places > 0).then_some(Raise { holder, grant, asked: false }))
     }
 
     /// A message was dropped for another, or instead of entering.
@@ -450,7 +456,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
             if free == 0 && !self.reclaim() {
                 return;
             }
-            let places = self.share().min(free / 2).max(1);
+            let places = self.share.min(free / 2).max(1);
             self.asking.remove(&turn);
             if let Some(entry) = self.holders.get_mut(&holder) {
                 entry.asking = None;

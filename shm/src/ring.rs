@@ -24,7 +24,7 @@
 //! 4. The writer begins to wait for room while the reader frees: `link.look`,
 //!    the same with `tail` and `want`.
 
-use abi::frame::{HEADER_BYTES, Header, Kind};
+use abi::frame::{HEADER_BYTES, HEADER_WORDS, Header, Kind};
 use abi::{Offence, Slot, limits};
 
 use crate::word::{Look, Word};
@@ -209,18 +209,41 @@ impl Filler {
     #[inline]
     fn fill<W: Word>(&self, lane: &[W], header: &Header, parts: &[&[u8]]) {
         let start = self.offset() as usize / 8;
-        let mut words = lane.get(start..).unwrap_or_default().iter();
-        // A word not yet full, and how many bytes of it there are.
-        let mut begun = ([0; 8], 0);
-        put(&mut words, &mut begun, &header.encode());
-        for part in parts {
-            put(&mut words, &mut begun, part);
+        let there = lane.get(start..start + room(header) as usize / 8).unwrap_or_default();
+        let (first, mut words) = there.split_at(HEADER_WORDS.min(there.len()));
+        for (word, value) in first.iter().zip(header.words()) {
+            word.set(value.to_le());
         }
-        if begun.1 > 0
-            && let Some(word) = words.next()
-        {
-            word.set(u64::from_ne_bytes(begun.0));
+        let mut parts = parts.iter();
+        for part in &mut parts {
+            let (whole, rest) = part.as_chunks::<8>();
+            let (to, behind) = words.split_at(whole.len().min(words.len()));
+            for (word, bytes) in to.iter().zip(whole) {
+                word.set(u64::from_ne_bytes(*bytes));
+            }
+            words = behind;
+            if !rest.is_empty() {
+                put_behind(words, rest, parts.as_slice());
+                break;
+            }
         }
+    }
+}
+
+/// Stores `rest`, which does not fill a word, and the parts behind it.
+#[inline]
+fn put_behind<W: Word>(words: &[W], rest: &[u8], parts: &[&[u8]]) {
+    let mut words = words.iter();
+    // A word not yet full, and how many bytes of it there are.
+    let mut begun = ([0; 8], 0);
+    put(&mut words, &mut begun, rest);
+    for part in parts {
+        put(&mut words, &mut begun, part);
+    }
+    if begun.1 > 0
+        && let Some(word) = words.next()
+    {
+        word.set(u64::from_ne_bytes(begun.0));
     }
 }
 
@@ -317,9 +340,13 @@ impl Emptier {
                 self.position = self.position.wrapping_add(rest);
                 continue;
             }
-            let mut bytes = [0; HEADER_BYTES];
-            copy_out(lane, offset as usize, &mut bytes);
-            let header = Header::decode(&bytes)?;
+            let mut words = [0; HEADER_WORDS];
+            let start = offset as usize / 8;
+            let there = lane.get(start..start + HEADER_WORDS).unwrap_or_default();
+            for (to, word) in words.iter_mut().zip(there) {
+                *to = u64::from_le(word.look());
+            }
+            let header = Header::from_words(words)?;
             let room = room(&header);
             if room > shown || room > rest {
                 return Err(Offence::FrameOversized);
@@ -379,8 +406,22 @@ impl Emptier {
 /// Copies bytes from offset `at` of the lane, each word loaded once.
 #[inline]
 fn copy_out<L: Look>(lane: &[L], at: usize, mut out: &mut [u8]) {
-    let mut words = lane.get(at / 8..).unwrap_or_default().iter();
+    let words = lane.get(at / 8..).unwrap_or_default();
     let inside = at % 8;
+    if inside == 0 {
+        let (whole, back) = out.as_chunks_mut::<8>();
+        let (front, behind) = words.split_at(whole.len().min(words.len()));
+        for (bytes, word) in whole.iter_mut().zip(front) {
+            *bytes = word.look().to_ne_bytes();
+        }
+        if let Some(word) = behind.first() {
+            for (to, from) in back.iter_mut().zip(word.look().to_ne_bytes()) {
+                *to = from;
+            }
+        }
+        return;
+    }
+    let mut words = words.iter();
     if inside > 0
         && let Some(word) = words.next()
     {

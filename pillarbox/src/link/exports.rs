@@ -1,5 +1,6 @@
 //! What we export to the peer: slots on our board, and where each leads.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 use abi::right::Kind as RightKind;
@@ -10,7 +11,7 @@ use super::Link;
 use crate::error::SendFailure;
 use crate::limits::Limit;
 use crate::message::{Message, Notification};
-use crate::port::After;
+use crate::port::{After, PortCore};
 use crate::right::Sink;
 use crate::wait::parking::lock;
 
@@ -75,6 +76,14 @@ impl Exported {
     }
 }
 
+/// A slot of ours that was seen to lead to a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Led {
+    slot: Slot,
+    port: u64,
+    version: u64,
+}
+
 impl Link {
     /// What the peer holds, as the peer may know it: with everything that the
     /// lane shows. A slot in a message that is not published yet is not the
@@ -85,6 +94,30 @@ impl Link {
             self.take_published(|slot| exports.rules.published(slot));
         }
         exports
+    }
+
+    /// What was known of a send slot of ours may be so no more. Under the lock of the
+    /// exports.
+    pub(super) fn leads_elsewhere(&self) {
+        self.exports_version.fetch_add(1, Ordering::Release); // pairs: exports.version
+    }
+
+    /// Whether `slot` is a send right of the peer's to `port` itself. It is looked up
+    /// once, and known for as long as no slot of ours changes.
+    pub(super) fn leads_to(&self, known: &mut Option<Led>, slot: Slot, port: &PortCore) -> bool {
+        // Before the look: what changes after it counts more.
+        let version = self.exports_version.load(Ordering::Acquire); // pairs: exports.version
+        let led = Led { slot, port: port.id, version };
+        if *known == Some(led) {
+            return true;
+        }
+        let exports = self.exports_seen();
+        let leads = exports.rules.get(slot).is_ok_and(|export| export.kind == RightKind::Send)
+            && matches!(exports.sink(slot), Some(Sink::Port(sink)) if std::ptr::eq(&**sink, port));
+        if leads {
+            *known = Some(led);
+        }
+        leads
     }
 
     /// A right is the peer's from now on: what names it cannot fail.
@@ -214,6 +247,7 @@ impl Link {
     ) -> Result<Option<Sink>, Offence> {
         let mut exports = self.exports_seen();
         let released = exports.rules.release(slot, count)?;
+        self.leads_elsewhere();
         Ok(self.released(&mut exports, slot, released, after))
     }
 
@@ -222,6 +256,7 @@ impl Link {
         let mut exports = lock(&self.exports);
         // Gone already where the link has ended meanwhile.
         let released = exports.rules.withdraw(slot).ok()?;
+        self.leads_elsewhere();
         self.released(&mut exports, slot, released, after)
     }
 

@@ -20,7 +20,7 @@ use super::inn::Inn;
 use super::out::Out;
 use super::{Entry, Link};
 use crate::call::ReplyCell;
-use crate::message::{Body, Message};
+use crate::message::{Body, Message, MessageBody};
 use crate::port::PortCore;
 use crate::right::{Once, SendOnceRight, Sink};
 use crate::wait::parking::lock;
@@ -144,11 +144,15 @@ impl Link {
 
     /// Takes what lies first in the lane, if it is a message for `port`, a body and
     /// nothing else but a reply right, and would be received next. Under the seat.
+    #[inline]
     pub(crate) fn take_plain(self: &Arc<Self>, port: &PortCore) -> Option<Message> {
         let mut inn = lock(&self.inn);
         // What is wrong with a frame is said by who reads it next.
         let header = inn.reader.next().ok()??;
-        if !is_plain(&header) || !inn.spilled.is_empty() || !self.leads_to(header.slot, port) {
+        if !is_plain(&header)
+            || !inn.spilled.is_empty()
+            || !self.leads_to(&mut inn.led, header.slot, port)
+        {
             return None;
         }
         let reply = match header.flags {
@@ -162,9 +166,8 @@ impl Link {
             }
             return None;
         };
-        let message = self.taken(&mut inn, &header);
-        self.count_passed(&mut inn, u64::from(header.room()));
-        Some(Message { reply, sequence, ..message })
+        let body = self.read_body(&mut inn, &header, u64::from(header.room()));
+        Some(Message { reply, sequence, ..self.message(&header, body) })
     }
 
     /// Takes what lies first in the lane, if it is the answer that `cell` waits for, a
@@ -188,11 +191,10 @@ impl Link {
             exports.loaded(header.slot);
             exports.take_sink(header.slot)
         };
-        let message = self.taken(&mut inn, &header);
-        self.count_passed(&mut inn, 0);
+        let body = self.read_body(&mut inn, &header, 0);
         drop(inn);
         drop(sink);
-        Some(message)
+        Some(self.message(&header, body))
     }
 
     /// The reply right in a frame, where it is one of the peer's own.
@@ -211,26 +213,26 @@ impl Link {
         }
     }
 
-    /// The message in a frame that is a body and nothing else.
-    fn taken(&self, inn: &mut Inn, header: &Header) -> Message {
+    /// The body of a frame, which is left behind and counts so many bytes.
+    #[inline]
+    fn read_body(&self, inn: &mut Inn, header: &Header, bytes: u64) -> Body {
         let body = Body::read(&mut inn.reader, header);
         inn.reader.finish(header);
+        self.count_passed(inn, bytes);
+        body
+    }
+
+    /// The message of a frame that is a body and nothing else.
+    #[inline]
+    fn message(&self, header: &Header, body: Body) -> Message {
         Message {
             id: header.id,
             priority: header.priority,
             tag: header.tag,
-            body,
             sender: Some(self.who.sender),
             via: Some(Arc::clone(&self.peer_core)),
-            ..Message::default()
+            ..Message::new(MessageBody(body))
         }
-    }
-
-    /// Whether `slot` is a send right of the peer's to `port` itself.
-    fn leads_to(&self, slot: Slot, port: &PortCore) -> bool {
-        let exports = self.exports_seen();
-        exports.rules.get(slot).is_ok_and(|export| export.kind == RightKind::Send)
-            && matches!(exports.sink(slot), Some(Sink::Port(sink)) if std::ptr::eq(&**sink, port))
     }
 }
 

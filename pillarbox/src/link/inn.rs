@@ -16,6 +16,7 @@ use shm::LaneReader;
 use shm::socket::Received;
 
 use super::arena::Borrowed;
+use super::exports::Led;
 use super::out::{BAG_DESCRIPTORS, BAG_VOID, DESCRIPTORS};
 use super::spill::{SPILL, SPILL_DESCRIPTORS};
 use super::spilled::Spilled;
@@ -74,6 +75,8 @@ pub(crate) struct Inn {
     frames: u64,
     pub(super) spilled: Spilled,
     pub(super) borrowed: Borrowed,
+    /// The slot a message came on last that was received as it came.
+    pub(super) led: Option<Led>,
 }
 
 impl Inn {
@@ -87,6 +90,7 @@ impl Inn {
             frames: 0,
             spilled: Spilled::default(),
             borrowed: Borrowed::default(),
+            led: None,
         }
     }
 }

@@ -161,6 +161,8 @@ pub(crate) struct Link {
     out: Mutex<Out>,
     inn: Mutex<Inn>,
     exports: Mutex<Exported>,
+    /// How often a slot of ours may have come to lead elsewhere.
+    exports_version: AtomicU64,
     imports: Mutex<HashMap<u32, Imported>>,
     joins: Mutex<Joins>,
     /// Rights of ours whose ports went from the peer to others.
@@ -233,6 +235,7 @@ impl Link {
             out: Mutex::new(Out::new(writer)),
             inn: Mutex::new(Inn::new(reader)),
             exports: Mutex::default(),
+            exports_version: AtomicU64::new(0),
             imports: Mutex::default(),
             joins: Mutex::default(),
             follows: Mutex::default(),
@@ -478,7 +481,11 @@ impl Link {
         self.end_early(after);
         self.end_again(after);
         self.end_spills();
-        let what_was_out = lock(&self.exports).take_all();
+        let what_was_out = {
+            let mut exports = lock(&self.exports);
+            self.leads_elsewhere();
+            exports.take_all()
+        };
         for (kind, sink) in what_was_out {
             self.end_export(kind, sink, Notification::SendOnceDied, after);
         }

@@ -25,9 +25,7 @@ impl PortCore {
             return None;
         }
         let passed = state.queue.pass(holder)?;
-        if let Some(board) = state.boards.get_mut(&(link.number, self.id)) {
-            board.came += 1;
-        }
+        state.count_passed(link.number);
         if let Some(raise) = passed.raise {
             link.own_page().set_grant(slot.index, raise.grant);
         }
@@ -35,24 +33,24 @@ impl PortCore {
     }
 
     /// Takes a message out of a lane if one comes while this thread spins.
+    #[inline]
     pub(super) fn receive_awake(&self, deadline: Deadline) -> Option<Message> {
         let task = &self.task;
         let mut spin = Spin::begin(task, deadline);
         loop {
-            // What is here goes before what comes.
-            if task.has_business() || lock(&self.state).queue.has_ready() {
+            if task.has_business() {
                 return None;
             }
             let mut seat = try_lock(&task.seat)?;
             let _ = seat.links(task);
-            for _ in 0..BURST {
+            for look in 0..BURST {
                 if let Some(link) = seat.next_with_frames() {
-                    let taken = link.take_plain(self);
-                    drop(seat);
+                    // Where something is here already it does not pass it.
                     spin.helped();
-                    return taken;
+                    return link.take_plain(self);
                 }
-                if !spin.turn() {
+                let here = look == 0 && lock(&self.state).queue.has_ready();
+                if here || !spin.turn() {
                     return None;
                 }
             }

@@ -351,7 +351,8 @@ impl PortState {
     }
 
     /// The rights peers hold: by link, what they are, and how much came of them.
-    pub(crate) fn out(&self) -> Vec<(u32, u64, Weak<Link>, u64)> {
+    pub(crate) fn out(&mut self) -> Vec<(u32, u64, Weak<Link>, u64)> {
+        self.settle_passed();
         let row = |(key, board): (&(u32, u64), &super::state::OnBoard)| {
             (key.0, key.1, Weak::clone(&board.link), board.came)
         };

@@ -267,6 +267,7 @@ impl ReceiveRight {
         self.receive_wanted(Wants::Tag(tag), deadline)
     }
 
+    #[inline]
     fn receive_wanted(&self, wants: Wants, deadline: Deadline) -> Result<Message, ReceiveError> {
         if wants == Wants::Any
             && self.core.task.check().is_ok()

@@ -59,6 +59,9 @@ pub(crate) struct PortState {
     pub(super) facets: PortFacets,
     /// By link and what the right is: the port itself or a facet of it.
     pub(super) boards: QuickMap<(u32, u64), OnBoard>,
+    /// Messages that came of one link's right and passed the queue, not yet counted
+    /// with its board.
+    passed: Option<(u32, u64)>,
     /// Who of our own is to hear of room.
     pub(super) room: Option<SendOnceRight>,
     pub(super) own_waiting: QuickMap<u64, OwnSender>,
@@ -130,6 +133,7 @@ impl PortState {
             dead_name: Vec::new(),
             facets: PortFacets::default(),
             boards: QuickMap::default(),
+            passed: None,
             room: None,
             own_waiting: QuickMap::default(),
             own_asking: QuickMap::default(),
@@ -139,6 +143,27 @@ impl PortState {
             spills_nothing: false,
             own,
             task,
+        }
+    }
+
+    /// Counts a message that came on the right of a link's peer to the port itself and
+    /// passed the queue. As long as they come of one link no board is looked up.
+    pub(super) fn count_passed(&mut self, link: u32) {
+        match &mut self.passed {
+            Some((of, count)) if *of == link => *count += 1,
+            _ => {
+                self.settle_passed();
+                self.passed = Some((link, 1));
+            }
+        }
+    }
+
+    /// What passed the queue is counted where everything is.
+    pub(super) fn settle_passed(&mut self) {
+        if let Some((link, count)) = self.passed.take()
+            && let Some(board) = self.boards.get_mut(&(link, self.id))
+        {
+            board.came += count;
         }
     }
 
