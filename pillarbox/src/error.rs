@@ -152,6 +152,18 @@ pub struct SendError {
     pub message: Box<Message>,
 }
 
+/// A message of several that was not sent, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}, after {sent} were sent")]
+pub struct SendManyError {
+    /// How many were sent before it.
+    pub sent: usize,
+    /// Why.
+    pub reason: SendFailure,
+    /// The message, whole, and those behind it that were at hand.
+    pub unsent: Vec<Message>,
+}
+
 /// A message that was not sent on a send-once right, which is still unused.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]

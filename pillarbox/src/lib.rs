@@ -81,7 +81,7 @@ pub use call::{PartError, PendingCall, StartedCall, Withdraw};
 pub use deadline::Deadline;
 pub use error::{
     CallError, LeaveError, LinkError, NotifyError, PulseError, ReceiveError, ReplyError, SendError,
-    SendFailure, SendOnceError, SpawnError, SpawnFailure, StatusError, TaskError,
+    SendFailure, SendManyError, SendOnceError, SpawnError, SpawnFailure, StatusError, TaskError,
 };
 pub use facet::{FacetError, Revoker, Terms};
 pub use full::Left;

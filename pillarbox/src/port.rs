@@ -6,6 +6,7 @@ mod coming;
 mod facets;
 mod hot;
 mod leaving;
+mod many;
 mod moving;
 mod options;
 mod pulse;

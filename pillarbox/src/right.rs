@@ -4,6 +4,7 @@
 //! away, a clone is a copy, a drop gives it back. A send-once right that is
 //! dropped unused speaks.
 
+mod many;
 mod once;
 mod sink;
 

@@ -205,6 +205,12 @@ impl LaneReader {
         self.emptier.position()
     }
 
+    /// How far the peer had filled its lane when that was looked at last.
+    #[inline]
+    pub fn shown(&self) -> u64 {
+        self.emptier.shown()
+    }
+
     /// Whether the peer's head is past our position, for the look before a
     /// sleep. Call [`full_fence`](crate::full_fence) before it.
     #[inline]

@@ -305,6 +305,12 @@ impl Emptier {
         self.position
     }
 
+    /// The last head seen.
+    #[inline]
+    pub fn shown(&self) -> u64 {
+        self.head
+    }
+
     /// Whether there is anything past the position, given what `head` loads.
     #[inline]
     pub fn pending(&self, head: impl FnOnce() -> u64) -> bool {

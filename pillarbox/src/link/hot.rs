@@ -12,9 +12,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use abi::frame::{Header, Kind, flag};
+use abi::frame::{HEADER_BYTES, Header, Kind, flag};
 use abi::right::{Kind as RightKind, REF_BYTES, RightRef};
 use abi::{Slot, limits};
+use rights::import::Import;
 
 use super::inn::Inn;
 use super::out::Out;
@@ -71,41 +72,21 @@ impl Link {
         message: &Message,
         reply: Option<Slot>,
     ) -> bool {
-        let Some(body) = message.plain() else { return false };
-        if self.task.check().is_err() || body.len() as u64 > self.task.limits.message_bytes {
-            return false;
-        }
+        let Some(body) = self.plain_body(message) else { return false };
         let name = reply.map(|slot| RightRef::mine(RightKind::SendOnce, slot));
         let extra: &[u8] = name.as_ref().map_or(&[], |name| name);
-        let header = Header {
-            length: (abi::frame::HEADER_BYTES + extra.len() + body.len()) as u32,
-            flags: if reply.is_some() { flag::REPLY } else { 0 },
-            extra: extra.len() as u32,
-            priority: message.priority,
-            id: message.id,
-            tag: message.tag,
-            ..header
-        };
+        let header = described(header, message, extra, body);
         let mut out = lock(&self.out);
         if self.is_dead() || !out.is_clear() {
             return false;
         }
         match entry {
             Some(entry) => {
-                let charge = u64::from(header.room());
                 let mut import = lock(&entry.import);
-                let may = !self.has_again()
-                    && self.is_as_seen(entry)
-                    && self.has_window(&mut out, charge)
-                    && (import.may_send() || {
-                        import.look(self.peer.grant(entry.slot.index).unwrap_or(0));
-                        import.may_send()
-                    });
-                if !may || !self.write_parts(&mut out, &header, extra, body) {
+                let may = !self.has_again() && self.is_as_seen(entry);
+                if !may || !self.write_granted(&mut out, entry, &mut import, &header, extra, body) {
                     return false;
                 }
-                import.sent();
-                out.sent_bytes += charge;
             }
             None => {
                 let wanted = self.refuses(header.slot).is_none();
@@ -119,6 +100,67 @@ impl Link {
         out.announce();
         drop(out);
         self.ring(true);
+        true
+    }
+
+    /// Writes as many of these messages as are a body and nothing else and find nothing
+    /// in their way, and shows them together. Returns how many.
+    pub(crate) fn send_run(&self, entry: &Entry, run: &[Message]) -> usize {
+        let mut out = lock(&self.out);
+        if self.is_dead() || !out.is_clear() {
+            return 0;
+        }
+        let mut import = lock(&entry.import);
+        if self.has_again() || !self.is_as_seen(entry) {
+            return 0;
+        }
+        let header = Header::new(Kind::Message, entry.slot);
+        let written = run.iter().take_while(|message| {
+            let body = self.plain_body(message).filter(|_| message.reply.is_none());
+            body.is_some_and(|body| {
+                let header = described(header, message, &[], body);
+                self.write_granted(&mut out, entry, &mut import, &header, &[], body)
+            })
+        });
+        let written = written.count();
+        drop(import);
+        if written > 0 {
+            out.messages += written as u64;
+            out.announce();
+            drop(out);
+            self.ring(true);
+        }
+        written
+    }
+
+    /// The body of a message that is nothing else, if this task may send it.
+    fn plain_body<'a>(&self, message: &'a Message) -> Option<&'a [u8]> {
+        let may = |body: &&[u8]| body.len() as u64 <= self.task.limits.message_bytes;
+        message.plain().filter(may).filter(|_| self.task.check().is_ok())
+    }
+
+    /// Writes a message on a right, if its owner has granted a place for it, and bytes.
+    #[inline]
+    fn write_granted(
+        &self,
+        out: &mut Out,
+        entry: &Entry,
+        import: &mut Import,
+        header: &Header,
+        extra: &[u8],
+        body: &[u8],
+    ) -> bool {
+        let charge = u64::from(header.room());
+        let may = self.has_window(out, charge)
+            && (import.may_send() || {
+                import.look(self.peer.grant(entry.slot.index).unwrap_or(0));
+                import.may_send()
+            });
+        if !may || !self.write_parts(out, header, extra, body) {
+            return false;
+        }
+        import.sent();
+        out.sent_bytes += charge;
         true
     }
 
@@ -159,7 +201,8 @@ impl Link {
             0 => None,
             _ => Some(self.take_reply(&mut inn, &header)?),
         };
-        let Some(sequence) = port.pass(self, header.slot) else {
+        let passed = port.passing().and_then(|mut port| port.pass(self, header.slot));
+        let Some(sequence) = passed else {
             // The right comes again, to who reads the frame.
             if let Some(Once::Import(link, _)) = reply.and_then(SendOnceRight::disarm) {
                 link.let_go_once();
@@ -168,6 +211,48 @@ impl Link {
         };
         let body = self.read_body(&mut inn, &header, u64::from(header.room()));
         Some(Message { reply, sequence, ..self.message(&header, body) })
+    }
+
+    /// Takes up to `most` messages that lie first in the lane, if all came on one right
+    /// to `port` and are a body and nothing else. Under the seat. Returns how many.
+    pub(crate) fn take_run(
+        self: &Arc<Self>,
+        port: &PortCore,
+        most: usize,
+        into: &mut Vec<Message>,
+    ) -> usize {
+        let mut inn = lock(&self.inn);
+        let (mut taken, mut bytes) = (0, 0);
+        let mut on = None;
+        let mut passing = None;
+        while taken < most
+            && let Ok(Some(header)) = inn.reader.next()
+            && is_plain(&header)
+            && header.flags == 0
+            && inn.spilled.is_empty()
+            && on.is_none_or(|on| on == header.slot)
+        {
+            if on.is_none() && !self.leads_to(&mut inn.led, header.slot, port) {
+                break;
+            }
+            on = Some(header.slot);
+            let passing = passing.get_or_insert_with(|| port.passing());
+            let Some(sequence) =
+                passing.as_mut().and_then(|passing| passing.pass(self, header.slot))
+            else {
+                break;
+            };
+            let body = Body::read(&mut inn.reader, &header);
+            inn.reader.finish(&header);
+            into.push(Message { sequence, ..self.message(&header, body) });
+            bytes += u64::from(header.room());
+            taken += 1;
+        }
+        drop(passing);
+        if taken > 0 {
+            self.count_passed(&mut inn, taken as u64, bytes);
+        }
+        taken
     }
 
     /// Takes what lies first in the lane, if it is the answer that `cell` waits for, a
@@ -218,7 +303,7 @@ impl Link {
     fn read_body(&self, inn: &mut Inn, header: &Header, bytes: u64) -> Body {
         let body = Body::read(&mut inn.reader, header);
         inn.reader.finish(header);
-        self.count_passed(inn, bytes);
+        self.count_passed(inn, 1, bytes);
         body
     }
 
@@ -233,6 +318,20 @@ impl Link {
             via: Some(Arc::clone(&self.peer_core)),
             ..Message::new(MessageBody(body))
         }
+    }
+}
+
+/// The header of a message's frame with this between it and the body.
+#[inline]
+fn described(header: Header, message: &Message, extra: &[u8], body: &[u8]) -> Header {
+    Header {
+        length: (HEADER_BYTES + extra.len() + body.len()) as u32,
+        flags: if extra.is_empty() { 0 } else { flag::REPLY },
+        extra: extra.len() as u32,
+        priority: message.priority,
+        id: message.id,
+        tag: message.tag,
+        ..header
     }
 }
 

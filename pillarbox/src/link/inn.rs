@@ -180,9 +180,9 @@ impl Link {
         (inn.frames, inn.reader.position())
     }
 
-    /// One message was read and received at once.
-    pub(super) fn count_passed(&self, inn: &mut Inn, bytes: u64) {
-        inn.frames += 1;
+    /// So many messages were read and received at once.
+    pub(super) fn count_passed(&self, inn: &mut Inn, messages: u64, bytes: u64) {
+        inn.frames += messages;
         // Changed under the lock of the lane alone.
         let passed = self.passed.load(Ordering::Relaxed) + bytes;
         self.passed.store(passed, Ordering::Relaxed);
@@ -212,6 +212,7 @@ impl Link {
 
     fn make_room(&self, inn: &mut Inn) {
         let position = inn.reader.position();
+        self.shown.store(inn.reader.shown(), Ordering::Relaxed);
         self.position.store(position, Ordering::Relaxed);
         let freed = position - inn.announced;
         inn.announced = position;

@@ -182,6 +182,9 @@ pub(crate) struct Link {
     end: OnceLock<End>,
     /// Our reader's count, for a look without its lock.
     position: AtomicU64,
+    /// The head it saw last: as long as that is ahead, the peer's own, which it writes
+    /// with each message, need not be looked at.
+    shown: AtomicU64,
     /// The number of the peer's sleep that was rung last.
     rung: AtomicU64,
     active: AtomicU32,
@@ -248,6 +251,7 @@ impl Link {
             waiters: Mutex::default(),
             end: OnceLock::new(),
             position: AtomicU64::new(0),
+            shown: AtomicU64::new(0),
             rung: AtomicU64::new(0),
             active: AtomicU32::new(ACTIVE_SLEEPS),
             announced: AtomicU64::new(FIRST_SLEEP.encode()),
@@ -339,8 +343,10 @@ impl Link {
     }
 
     pub(crate) fn has_frames(&self) -> bool {
+        let position = self.position();
         !self.is_dead()
-            && (self.peer.head() != self.position()
+            && (self.shown.load(Ordering::Relaxed) != position
+                || self.peer.head() != position
                 || self.spill_queue.has_news(self.peer.spilled()))
     }
 

@@ -4,32 +4,47 @@
 //! there for its port it takes, past the queue, where that comes to the same. In all
 //! other cases it goes the general way, with nothing done.
 
+use std::sync::MutexGuard;
+
 use abi::Slot;
 
 use super::PortCore;
-use super::state::Holder;
+use super::state::{Holder, PortState};
 use crate::deadline::Deadline;
 use crate::link::Link;
 use crate::message::Message;
 use crate::wait::parking::{lock, try_lock};
 use crate::wait::{BURST, Spin};
 
-impl PortCore {
+/// A port whose lock is held, which nobody stands in line at.
+pub(crate) struct Passing<'a> {
+    id: u64,
+    state: MutexGuard<'a, PortState>,
+}
+
+impl Passing<'_> {
     /// A message of the link's peer comes on `slot` and is received at once. Returns
     /// the number of its turn, or `None` where it must lie in the queue, or may not.
-    pub(crate) fn pass(&self, link: &Link, slot: Slot) -> Option<u64> {
+    #[inline]
+    pub(crate) fn pass(&mut self, link: &Link, slot: Slot) -> Option<u64> {
         let holder = Holder::Link(link.number, self.id);
-        let mut state = lock(&self.state);
-        let alone = state.receivers.is_empty() && state.alive;
-        if !alone || self.gone().is_some() {
-            return None;
-        }
-        let passed = state.queue.pass(holder)?;
-        state.count_passed(link.number);
+        let passed = self.state.queue.pass(holder)?;
+        self.state.count_passed(link.number);
         if let Some(raise) = passed.raise {
             link.own_page().set_grant(slot.index, raise.grant);
         }
         Some(passed.sequence)
+    }
+}
+
+impl PortCore {
+    /// To receive messages here as they come, where nobody stands in line and the port
+    /// is here and alive.
+    #[inline]
+    pub(crate) fn passing(&self) -> Option<Passing<'_>> {
+        let state = lock(&self.state);
+        let alone = state.receivers.is_empty() && state.alive && self.gone().is_none();
+        alone.then_some(Passing { id: self.id, state })
     }
 
     /// Takes a message out of a lane if one comes while this thread spins.

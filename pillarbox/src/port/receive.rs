@@ -181,12 +181,19 @@ impl PortState {
 /// The bytes of a message that has left the queue are the sender's again, and
 /// whoever left it is told.
 pub(super) fn taken_out(mut message: Message) -> Message {
-    message.charge = None;
-    if let Some(accepted) = message.accepted.take() {
-        accepted.notify(Notification::MessageAccepted);
-    }
-    message.pass_inside();
+    message.leave_queue();
     message
+}
+
+impl Message {
+    /// The same, where it lies.
+    pub(super) fn leave_queue(&mut self) {
+        self.charge = None;
+        if let Some(accepted) = self.accepted.take() {
+            accepted.notify(Notification::MessageAccepted);
+        }
+        self.pass_inside();
+    }
 }
 
 impl ReceiveRight {

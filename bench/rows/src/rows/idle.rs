@@ -80,7 +80,7 @@ impl Drop for Idle {
 pub(super) fn idle(_: &Row, effort: &Effort) -> Result<Vec<Entrant>> {
     let task = Task::new();
     let inbox = task.port(Capacity::Bounded(4));
-    let casting = Casting::of(SERVER, Place::Anywhere).argument(PLACES);
+    let casting = Casting::of(SERVER, Place::Anywhere).argument(PLACES).argument(1);
     let server = casting.start_from(&task, [("client", inbox.make_send()?)])?;
     let post = hello(&inbox)?;
     let mut client = Casting::of(WAITS, Place::Anywhere).start_from(&task, [("server", post)])?;

@@ -50,38 +50,53 @@ pub(crate) fn serve(stage: &mut Stage) -> Result<()> {
     client.notify_dead(inbox.make_send_once()?)?;
     client.send(Message::new("").with_right(inbox.make_send()?), patience())?;
     let mut room = Vec::new();
+    let most = stage.number(1)?;
+    let mut requests = Vec::with_capacity(most);
     loop {
-        let mut request = inbox.receive(Deadline::Never)?;
-        if request.notification().is_some() {
-            let offences = task.metrics().offences;
-            ensure!(offences.is_empty(), "the link with the client ended: {offences:?}");
-            return Ok(());
+        if most > 1 {
+            inbox.receive_many(&mut requests, most, Deadline::Never)?;
+        } else {
+            requests.push(inbox.receive(Deadline::Never)?);
         }
-        match request.id() {
-            ECHO => {
-                let answer = Message::new(request.body());
-                request.reply(answer, Deadline::Never)?;
+        for request in requests.drain(..) {
+            if request.notification().is_some() {
+                let offences = task.metrics().offences;
+                ensure!(offences.is_empty(), "the link with the client ended: {offences:?}");
+                return Ok(());
             }
-            PING => client.send(Message::new(request.into_body()), Deadline::Never)?,
-            USE => {
-                let right = request.take_rights().pop().and_then(|right| right.into_send().ok());
-                let right = right.context("no right came")?;
-                right.send(Message::new(request.into_body()), Deadline::Never)?;
-            }
-            SINK => drop(request.into_body()),
-            READ => {
-                for region in request.take_regions() {
-                    room.resize(region.len().max(room.len()), 0);
-                    let copied = region.copy_to(0, &mut room);
-                    ensure!(copied == region.len(), "a region was cut short");
-                    let ends = (room.first(), room.get(copied - 1));
-                    let fill = request.body().first();
-                    ensure!(ends == (fill, fill), "a region holds something else");
-                }
-            }
-            other => bail!("nobody knows what {other} asks for"),
+            answer(request, &client, &mut room)?;
         }
     }
+}
+
+/// Does what a request asks for.
+fn answer(mut request: Message, client: &SendRight, room: &mut Vec<u8>) -> Result<()> {
+    match request.id() {
+        ECHO => {
+            let answer = Message::new(request.body());
+            request.reply(answer, Deadline::Never)?;
+        }
+        PING => client.send(Message::new(request.body()), Deadline::Never)?,
+        USE => {
+            let right = request.take_rights().pop().and_then(|right| right.into_send().ok());
+            let right = right.context("no right came")?;
+            right.send(Message::new(request.body()), Deadline::Never)?;
+        }
+        // A body that is looked at was copied here.
+        SINK => drop(std::hint::black_box(request.body())),
+        READ => {
+            for region in request.take_regions() {
+                room.resize(region.len().max(room.len()), 0);
+                let copied = region.copy_to(0, room);
+                ensure!(copied == region.len(), "a region was cut short");
+                let ends = (room.first(), room.get(copied - 1));
+                let fill = request.body().first();
+                ensure!(ends == (fill, fill), "a region holds something else");
+            }
+        }
+        other => bail!("nobody knows what {other} asks for"),
+    }
+    Ok(())
 }
 
 /// A task of this row's own, its server in another process, and the ways between.
@@ -101,9 +116,14 @@ impl Pair {
 
     /// The same, with so many places at the server's port.
     pub(crate) fn with_places(place: Place, places: u32) -> Result<Pair> {
+        Pair::taking(place, places, 1)
+    }
+
+    /// The same, and it takes so many messages at once.
+    pub(crate) fn taking(place: Place, places: u32, most: u32) -> Result<Pair> {
         let task = Task::new();
         let inbox = task.port(Capacity::Bounded(PLACES));
-        let casting = Casting::of(SERVER, place).argument(places);
+        let casting = Casting::of(SERVER, place).argument(places).argument(most);
         let server = casting.start_from(&task, [("client", inbox.make_send()?)])?;
         let post = hello(&inbox)?;
         Ok(Pair { task, inbox, post, server })

@@ -29,17 +29,20 @@ struct Ours {
     pair: Pair,
     body: Vec<u8>,
     batch: u64,
+    /// The messages of a batch are sent together.
+    together: bool,
 }
 
 impl Contender for Ours {
     fn slice(&mut self, span: Duration) -> Result<Slice> {
-        let Ours { pair, body, batch } = self;
+        let Ours { pair, body, batch, together } = self;
         let send = || {
-            for _ in 0..*batch {
-                let message = Message::new(body.as_slice()).with_id(SINK);
-                pair.post.send(message, Deadline::Never)?;
+            let mut messages = (0..*batch).map(|_| Message::new(body.as_slice()).with_id(SINK));
+            if *together {
+                pair.post.send_many(messages, Deadline::Never)?;
+                return Ok(());
             }
-            Ok(())
+            Ok(messages.try_for_each(|message| pair.post.send(message, Deadline::Never))?)
         };
         // The answer of a call comes after all that was sent before it was taken.
         in_batches(span, *batch, send, || pair.call())
@@ -131,7 +134,7 @@ const DEEP: Shape = Shape::of(SMALL, 4096).sleeping();
 
 fn ours(row: &Row, bytes: usize, batch: u64, places: u32) -> Result<Entrant> {
     let pair = Pair::with_places(row.place, places)?;
-    let ours = Ours { pair, body: vec![7; bytes], batch };
+    let ours = Ours { pair, body: vec![7; bytes], batch, together: false };
     Ok(Entrant::new("pillarbox", Side::Ours, ours))
 }
 
@@ -140,10 +143,15 @@ pub(super) fn each(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
     Ok(vec![ours(row, SMALL, BATCH, PLACES)?, Entrant::new("bare ring", Side::Limit, bare)])
 }
 
-/// The library has no call that sends many: ours are single sends here as well.
+/// Sent in batches, and received in batches.
 pub(super) fn streamed(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
     let bare = Bare::new(row, DEEP, BATCH, false)?;
-    Ok(vec![ours(row, SMALL, BATCH, PLACES)?, Entrant::new("bare ring", Side::Limit, bare)])
+    let pair = Pair::taking(row.place, PLACES, u32::try_from(BATCH)?)?;
+    let ours = Ours { pair, body: vec![7; SMALL], batch: BATCH, together: true };
+    Ok(vec![
+        Entrant::new("pillarbox", Side::Ours, ours),
+        Entrant::new("bare ring", Side::Limit, bare),
+    ])
 }
 
 /// Large bodies that wait at the port.
