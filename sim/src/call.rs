@@ -50,7 +50,8 @@ impl World {
 
     /// The caller of some call changes its mind.
     pub(crate) fn some_change_of_mind(&mut self, me: TaskNumber) {
-        let open = self.tasks[me].calls.iter().filter(|(_, call)| call.is_open());
+        let calls = self.tasks[me].calls.iter();
+        let open = calls.filter(|(promise, call)| call.is_open() && !self.is_handout(**promise));
         let open: Vec<u64> = open.map(|(&promise, _)| promise).collect();
         let Some(&promise) = self.chance.pick(&open) else { return };
         let why = match self.chance.below(4) {
@@ -128,6 +129,7 @@ impl World {
             let what = format!("task {me} withdrew call {promise}, and its answer came");
             self.violated("I7", what);
         }
+        self.handed_back(me, promise, mail.is_some());
         let Some(mail) = mail else { return };
         let written = self.parts.get(&promise).copied().unwrap_or(0);
         if call.written() != written && !self.liars {

@@ -48,6 +48,8 @@ impl World {
     }
 
     fn settle(&mut self, me: TaskNumber, let_go: bool) {
+        // Its readers may never acknowledge anything.
+        self.unshare(me);
         let peers: Vec<TaskNumber> = self.tasks[me].links.keys().copied().collect();
         for peer in peers {
             if self.hung_up(peer, me) {

@@ -216,6 +216,7 @@ impl World {
             && let Some(state) = self.port(me, lead.port)
         {
             state.queue.enter_beyond(Mail { facet: lead.facet, ..mail });
+            self.note_ready(me, lead.port);
             return Ok(());
         }
         self.excuse(me, mail);

@@ -102,13 +102,23 @@ pub enum Fault {
     FallenKept,
     /// A port that moves forgets how much it dropped.
     DroppedForgotten,
+    /// What a reader has is handed to another too.
+    SharedTwice,
+    /// What a reader gave back is forgotten.
+    SharedForgotten,
+    /// A reader whose port is gone is buried though its answer may be on its way.
+    SharedBuriedEarly,
+    /// A member of a set that has something is not noted.
+    ReadyUnnoted,
+    /// A member of a set is taken from until it is empty.
+    SetGreedy,
 }
 
 impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own; so have those of what
     /// is given on, where the right one must die, and `NotArmedAnew`.
-    pub const BY_CHANCE: [Fault; 42] = [
+    pub const BY_CHANCE: [Fault; 47] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,
         Fault::DeadLaneUnread,
@@ -151,5 +161,10 @@ impl Fault {
         Fault::PulsesMoveAsOne,
         Fault::FallenKept,
         Fault::DroppedForgotten,
+        Fault::SharedTwice,
+        Fault::SharedForgotten,
+        Fault::SharedBuriedEarly,
+        Fault::ReadyUnnoted,
+        Fault::SetGreedy,
     ];
 }

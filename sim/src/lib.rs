@@ -8,7 +8,8 @@
 //!
 //! What is not here: sleeping and ringing (a task acts when it is picked),
 //! byte windows, descriptors and regions, the handshake (a link is there at
-//! once), two tasks that connect to each other at the same time, and spills.
+//! once), two tasks that connect to each other at the same time, spills, membranes,
+//! and the words that readers of mailboxes say: here a reader acknowledges by an answer.
 //!
 //! | module         | idea                                                     |
 //! |----------------|----------------------------------------------------------|
@@ -26,6 +27,8 @@
 //! | `control`      | the protocol's own frames                                |
 //! | `port`         | queues, windows, notifications                           |
 //! | `pulse`        | pulses, and what ports drop                              |
+//! | `share`        | mailboxes of several readers                             |
+//! | `set`          | sets of ports                                            |
 //! | `facet`        | rights with terms: made, used up, revoked                |
 //! | `call`         | promises of replies: withdrawn, watched, kept in parts   |
 //! | `moving`       | receive rights that go to other tasks, and who follows   |
@@ -74,6 +77,8 @@ mod run;
 mod schedule;
 mod seed;
 mod send;
+mod set;
+mod share;
 mod task;
 mod waiting;
 mod world;

@@ -65,7 +65,8 @@ fn main() -> ExitCode {
         "{} seeds, {} steps, {} messages, {} rights moved ({} given, {} of them unconfirmed), \
          {} introductions, {} ports moved, {} rights followed, {} sent again, {} circles, \
          {} calls ({} withdrawn, {} parts), {} left, {} questions for room, \
-         {} pulses ({} merged, {} no room), {} dropped, {} kills, {} refused, {} offences, lost 0",
+         {} pulses ({} merged, {} no room), {} dropped, \
+         {} handed to readers ({} back), {} out of sets, {} kills, {} refused, {} offences, lost 0",
         options.seeds,
         all.steps,
         all.messages,
@@ -86,6 +87,9 @@ fn main() -> ExitCode {
         all.merged,
         all.no_room,
         all.dropped,
+        all.handed,
+        all.back,
+        all.from_sets,
         all.kills,
         all.refused,
         all.offences
@@ -162,6 +166,9 @@ fn add(all: &mut Figures, one: Figures) {
     all.merged += one.merged;
     all.no_room += one.no_room;
     all.dropped += one.dropped;
+    all.handed += one.handed;
+    all.back += one.back;
+    all.from_sets += one.from_sets;
 }
 
 fn report(failure: &Failure, size: Size) {

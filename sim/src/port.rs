@@ -98,7 +98,10 @@ impl World {
         self.promise_counts(me, lead.promise);
         self.break_circles(me, lead.port, &mut mail);
         match self.port(me, lead.port) {
-            Some(state) => state.queue.enter_beyond(mail),
+            Some(state) => {
+                state.queue.enter_beyond(mail);
+                self.note_ready(me, lead.port);
+            }
             None => self.excuse(me, mail),
         }
     }
@@ -185,6 +188,7 @@ impl World {
         state.queue.window.write_off(now_ns);
         state.queue.hand_out(now_ns, &mut raises);
         self.let_fall(me, port);
+        self.note_ready(me, port);
         self.raise(me, raises);
         self.tell_room(me, port);
     }
@@ -201,61 +205,70 @@ impl World {
 
     /// Takes one message, or waits for one at a rendezvous.
     pub(crate) fn receive(&mut self, me: TaskNumber, port: u32) {
-        let now_ns = self.now_ns;
+        let shared = self.tasks[me].shared.as_ref().map(|shared| shared.port);
+        if shared == Some(port) {
+            return self.share(me);
+        }
         let turned = self.is(Fault::OrderTurned);
-        let Some(state) = self.port(me, port) else {
-            return;
-        };
-        let receive = state.receive;
-        if !self.tasks[me].space.contains(&receive) {
-            return;
-        }
-        let Some(state) = self.port(me, port) else {
-            return;
-        };
-        let rendezvous = state.queue.window.capacity() == Capacity::Rendezvous;
-        let mut raises = Vec::new();
-        let (mut taken, mut pulsed, mut raised) = (Vec::new(), Vec::new(), Vec::new());
+        let mut taken = Vec::new();
         for _ in 0..if turned { 2 } else { 1 } {
-            if let Some(Taken { message: mail, pulses, raise, .. }) =
-                state.queue.take(now_ns, &mut raises)
-            {
-                state.charged.remove(&mail.number);
-                taken.insert(0, mail.clone());
-                pulsed.extend(mail.pulse.map(|pulse| (pulse, pulses)));
-                raised.push(raise);
-            }
+            taken.extend(self.take(me, port));
         }
-        if rendezvous {
-            let receivers = u64::from(taken.is_empty());
-            state.queue.window.set_receivers(receivers);
-        }
-        self.raise(me, raises);
-        for raise in raised {
-            self.raise_pulses(me, raise);
-        }
-        for (pulse, count) in pulsed {
-            self.pulse_over(pulse, port, count);
-        }
-        self.serve(me, port);
-        for mut mail in taken {
-            self.tell_accepted(me, port, &mut mail);
+        for mail in taken.into_iter().rev() {
             self.received(me, port, mail);
         }
     }
 
+    /// Takes the first message out of a queue.
+    pub(crate) fn take(&mut self, me: TaskNumber, port: u32) -> Option<Mail> {
+        let now_ns = self.now_ns;
+        let receive = self.port(me, port)?.receive;
+        if !self.tasks[me].space.contains(&receive) {
+            return None;
+        }
+        let state = self.port(me, port)?;
+        let rendezvous = state.queue.window.capacity() == Capacity::Rendezvous;
+        let mut raises = Vec::new();
+        let taken = state.queue.take(now_ns, &mut raises);
+        if rendezvous {
+            state.queue.window.set_receivers(u64::from(taken.is_none()));
+        }
+        if let Some(taken) = &taken {
+            state.charged.remove(&taken.message.number);
+        }
+        self.raise(me, raises);
+        let mail = taken.map(|Taken { message, pulses, raise, .. }| {
+            self.raise_pulses(me, raise);
+            if let Some(pulse) = message.pulse {
+                self.pulse_over(pulse, port, pulses);
+            }
+            message
+        });
+        self.serve(me, port);
+        mail
+    }
+
     fn received(&mut self, me: TaskNumber, port: u32, mail: Mail) {
-        self.tasks[me].space.extend(mail.rights);
+        if let Some(mail) = self.has_come(me, port, mail) {
+            self.tasks[me].space.extend(mail.rights);
+        }
+    }
+
+    /// A message was taken out of a queue: whoever is to hear of that does, and it
+    /// is looked at whether it may come now. `None` where it may not come at all.
+    pub(crate) fn has_come(&mut self, me: TaskNumber, port: u32, mut mail: Mail) -> Option<Mail> {
+        self.tell_accepted(me, port, &mut mail);
         if mail.number == 0 {
-            return;
+            return Some(mail);
         }
         let Some(fact) = self.mail.remove(&mail.number) else {
             let what = format!("message {} was received twice", mail.number);
-            return self.violated("I4", what);
+            self.violated("I4", what);
+            return None;
         };
         let from = fact.from;
         if self.detours.contains(&mail.number) {
-            return;
+            return Some(mail);
         }
         let first = self.first_name(port);
         let last = self.order.entry((from, first)).or_default();
@@ -268,6 +281,7 @@ impl World {
         } else {
             *last = mail.number;
         }
+        Some(mail)
     }
 
     /// The receive right ends: the board says so, the queue's rights go.
@@ -281,6 +295,7 @@ impl World {
         let armed = state.armed.take();
         let receive = state.receive;
         let mails: Vec<Mail> = state.queue.drain().collect();
+        self.leave_set(me, port);
         self.tasks[me].rights.remove(&receive);
         self.tasks[me].space.remove(&receive);
         let first = self.first_name(port);

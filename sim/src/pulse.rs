@@ -205,7 +205,7 @@ impl World {
     ) -> Result<(), Offence> {
         let Some(state) = self.port(me, port) else { return Ok(()) };
         match state.queue.pulse(holder, mail) {
-            Ok(PulseArrived::Queued) => {}
+            Ok(PulseArrived::Queued) => self.note_ready(me, port),
             Ok(PulseArrived::Merged(_, raise)) => {
                 self.figures.merged += 1;
                 self.raise_pulses(me, raise);

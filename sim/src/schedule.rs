@@ -65,7 +65,12 @@ impl World {
         };
         let pulses = self.chance.below(4) as u32;
         let merge_pulses = self.chance.below(2) == 0;
-        self.make_port(me, Options { capacity, overflow, pulses, merge_pulses }, armed);
+        let right = self.make_port(me, Options { capacity, overflow, pulses, merge_pulses }, armed);
+        if let Some(&Right::OwnSend(lead)) = self.tasks[me].rights.get(&right)
+            && self.chance.below(2) == 0
+        {
+            self.join_set(me, lead.port);
+        }
     }
 
     fn send_welcome(&mut self, me: TaskNumber, peer: TaskNumber) {
@@ -151,6 +156,8 @@ impl World {
         match self.chance.below(1000) {
             0..240 => self.some_send(me),
             240..255 => self.some_pulse(me),
+            600..700 => self.receive_from_set(me),
+            700..725 => self.share(me),
             255..266 => self.some_service(me),
             266..270 => self.some_question_for_room(me),
             270..600 => {
@@ -165,7 +172,7 @@ impl World {
                     self.drain(me, peer, limit);
                 }
             }
-            600..830 => {
+            725..830 => {
                 let ports: Vec<u32> = self.tasks[me]
                     .ports
                     .iter()

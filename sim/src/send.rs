@@ -178,6 +178,7 @@ impl World {
         self.figures.rights += out.carried().len() as u64;
         let Some(lead) = lead else { return };
         if lead.is_call() {
+            self.acknowledges(lead.promise);
             return self.note_answer(number, from, to);
         }
         let port = self.first_name(lead.port);

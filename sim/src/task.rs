@@ -18,6 +18,8 @@ use crate::lane::Frame;
 use crate::left::{Asked, RoomOf};
 use crate::moving::{Adopted, Again, Follow, Gone};
 use crate::pulse::Pulse;
+use crate::set::PortSet;
+use crate::share::Shared;
 
 /// A task, by its place in the world.
 pub(crate) type TaskNumber = usize;
@@ -250,6 +252,10 @@ pub(crate) struct Task {
     /// Rights of ours whose ports went away, by their old owner and ticket.
     pub(crate) follows: BTreeMap<(TaskNumber, Ticket), Follow>,
     pub(crate) waiting: Vec<Waiting>,
+    /// The mailbox it shares out.
+    pub(crate) shared: Option<Shared>,
+    /// Some of its ports, to be received from in turn.
+    pub(crate) set: PortSet,
     /// Who is to hear of room, and where.
     pub(crate) rooms: BTreeMap<RoomOf, Asked>,
     pub(crate) tickets: u64,
@@ -280,6 +286,8 @@ impl Task {
             adopted: BTreeMap::new(),
             follows: BTreeMap::new(),
             waiting: Vec::new(),
+            shared: None,
+            set: PortSet::default(),
             rooms: BTreeMap::new(),
             tickets: 0,
             names: 0,

@@ -12,6 +12,7 @@ use crate::lane::Lane;
 use crate::moving::Bag;
 use crate::pulse::Pulsed;
 use crate::seed::Chance;
+use crate::share::Handout;
 use crate::task::{Link, Task, TaskNumber, id};
 
 /// What one task writes for one other.
@@ -77,6 +78,12 @@ pub struct Figures {
     pub no_room: u64,
     /// Messages that ports dropped.
     pub dropped: u64,
+    /// Messages handed to readers of shared mailboxes.
+    pub handed: u64,
+    /// Those that came back unacknowledged.
+    pub back: u64,
+    /// Messages received from sets.
+    pub from_sets: u64,
 }
 
 /// What the world knows of an accepted message that nobody has received yet.
@@ -115,6 +122,9 @@ pub(crate) struct World {
     pub(crate) parts: BTreeMap<u64, u64>,
     /// Messages that were left.
     pub(crate) lefts: BTreeSet<u64>,
+    /// The calls that hand out messages of shared mailboxes, and what was acknowledged.
+    pub(crate) handouts: BTreeMap<u64, Handout>,
+    pub(crate) acknowledged: BTreeSet<Handout>,
     /// Pulses, by their sender and the first name of the port.
     pub(crate) pulsed: BTreeMap<(TaskNumber, u32), Pulsed>,
     /// What each port has dropped, by its first name.
@@ -166,6 +176,8 @@ impl World {
             withdrawn: BTreeSet::new(),
             parts: BTreeMap::new(),
             lefts: BTreeSet::new(),
+            handouts: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
             pulsed: BTreeMap::new(),
             dropped: BTreeMap::new(),
             order: BTreeMap::new(),

@@ -114,6 +114,10 @@ impl World {
         task.space.iter().copied().for_each(&mut put);
         task.unwanted.keys().copied().for_each(&mut put);
         task.watched.values().copied().for_each(&mut put);
+        if let Some(shared) = &task.shared {
+            shared.readers.values().copied().for_each(&mut put);
+            shared.items.values().flat_map(|mail| &mail.rights).copied().for_each(&mut put);
+        }
         task.rooms.values().filter_map(|asked| asked.to).for_each(|(_, to)| put(to));
         for again in task.links.values().flat_map(|link| &link.again) {
             put(again.over);

@@ -10,7 +10,12 @@ use crate::world::{Violation, World};
 impl World {
     pub(super) fn replies_agree(&self) -> Result<(), Violation> {
         for (me, task) in self.tasks.iter().enumerate() {
-            if !task.honest() || !task.alive || task.calls.is_empty() {
+            if !task.honest() || !task.alive {
+                continue;
+            }
+            let shared = self.sharing_agrees(me);
+            shared.map_err(|what| Violation { invariant: "I4", what })?;
+            if task.calls.is_empty() {
                 continue;
             }
             for (&peer, link) in task.links.iter().filter(|(_, link)| !link.ended) {

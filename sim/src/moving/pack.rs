@@ -261,6 +261,7 @@ impl World {
         }
         for pack in packs {
             self.figures.moves += 1;
+            self.leave_set(me, pack.port);
             let relayed = self.tasks[me].promises_to(pack.port);
             let mut lane = Lane::default();
             for frame in &pack.frames {
