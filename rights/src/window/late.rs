@@ -16,7 +16,8 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// Writes off what was asked for and left unused too long while others wait.
     /// What is free then is to be handed out.
     pub fn write_off(&mut self, now_ns: u64) {
-        if !self.anyone_waits() {
+        // Where whoever comes may enter, no place is in anybody's way.
+        if self.open || !self.anyone_waits() {
             return;
         }
         self.oldest = None;

@@ -349,3 +349,17 @@ fn what_is_sent_again_is_no_more_than_the_port_holds() {
     let before = window.join('a');
     assert_eq!(window.grant_more('a', 2), Some(before + 2));
 }
+
+#[test]
+fn where_everybody_may_enter_nothing_is_written_off() {
+    let mut window = Window::new(Capacity::Bounded(2)).open();
+    let mut raises = Vec::new();
+    assert_eq!(window.join('a'), u64::MAX);
+    window.ask('a', 0);
+    window.hand_out(1, &mut raises);
+    assert_eq!(raised(&mut raises), [('a', u64::MAX)]);
+    // A message was left, and stands in line.
+    window.stand_in_line();
+    window.write_off(1 + limits::GRANT_IDLE_NS);
+    assert_eq!((window.written_off(), window.promised()), (0, 0));
+}
