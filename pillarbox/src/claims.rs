@@ -218,7 +218,7 @@ impl TaskCore {
         let said = link.say_answer(answer, &giver.encode());
         // Its last word may wait for this, or a right that was let go meanwhile goes
         // home with it, and nobody waits for it.
-        link.ring_awake();
+        self.ring_later(&link);
         said
     }
 

@@ -6,6 +6,7 @@
 //! | `meeting.rs`   | whom the task is linked with                           |
 //! | `drain.rs`     | taking what peers have written                         |
 //! | `giving.rs`    | rights on their way from one peer to another           |
+//! | `unheard.rs`   | answers to claims that nobody may have heard           |
 //! | `welcome.rs`   | rights that come with a link                           |
 //! | `wait.rs`      | how its threads wait                                   |
 //! | `future/`      | how its futures wait                                   |
@@ -35,6 +36,7 @@ use crate::metrics::Counters;
 use crate::moving::followers::FollowerTable;
 use crate::port::{After, PortCore};
 use crate::special::{Bequests, Children, KernelPort, NotifyPort};
+use crate::unheard::Unheard;
 use crate::wait::Sleepers;
 use crate::wait::parking::lock;
 use crate::welcome::Welcomes;
@@ -58,6 +60,7 @@ pub(crate) struct TaskCore {
     pub(crate) meetings: Mutex<HashMap<TaskId, Meeting>>,
     pub(crate) ports: Mutex<HashMap<u64, Weak<PortCore>>>,
     pub(crate) gives: Mutex<GiveTable>,
+    pub(crate) unheard: Unheard,
     pub(crate) welcomes: Mutex<Welcomes>,
     /// The default port, once one was opened.
     pub(crate) inbox: Mutex<Option<OpenInbox>>,
@@ -131,6 +134,7 @@ impl TaskCore {
             meetings: Mutex::default(),
             ports: Mutex::default(),
             gives: Mutex::new(GiveTable::new(limits.gives)),
+            unheard: Unheard::default(),
             welcomes: Mutex::default(),
             inbox: Mutex::default(),
             windows: Mutex::default(),

@@ -112,6 +112,13 @@ impl TaskCore {
     /// Takes what lies in the lanes, unless another thread is at it. Returns
     /// whether there was anything.
     pub(crate) fn drain(&self) -> bool {
+        let any = self.drain_in_wait();
+        self.ring_unheard();
+        any
+    }
+
+    /// The same by who looks at what is unheard before it sleeps or leaves.
+    pub(crate) fn drain_in_wait(&self) -> bool {
         let late = self.run_late();
         let links = self.links();
         if !links.iter().any(|link| link.has_frames()) {
@@ -120,7 +127,7 @@ impl TaskCore {
         let Some(seat) = try_lock(&self.seat) else { return late };
         let (any, turn) = self.turn(&links);
         drop(seat);
-        self.finish_turn(turn);
+        self.end_turn(turn);
         if any {
             self.tell_pollers();
         }
@@ -164,7 +171,12 @@ impl TaskCore {
         (any, turn)
     }
 
-    pub(crate) fn finish_turn(&self, mut turn: Turn) {
+    pub(crate) fn finish_turn(&self, turn: Turn) {
+        self.end_turn(turn);
+        self.ring_unheard();
+    }
+
+    fn end_turn(&self, mut turn: Turn) {
         let heard = turn.heard;
         let joins = std::mem::take(&mut turn.joins);
         for join in joins {

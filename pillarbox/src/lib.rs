@@ -67,6 +67,7 @@ mod spawn;
 mod special;
 mod task;
 pub mod typed;
+mod unheard;
 mod wait;
 mod welcome;
 

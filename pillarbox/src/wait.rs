@@ -276,7 +276,7 @@ impl TaskCore {
                 self.leave_wait();
                 return Some(found);
             }
-            let drained = self.drain();
+            let drained = self.drain_in_wait();
             if deadline.has_passed() {
                 let found = look(&waiter);
                 self.leave_wait();
@@ -300,6 +300,7 @@ impl TaskCore {
                 }
                 Some(deadline.instant_or(patient))
             };
+            let until = self.heard_by(until);
             self.sleep(&waiter, seen, until);
         }
     }
@@ -393,6 +394,7 @@ impl TaskCore {
     /// Ends a wait: if threads sleep and none of them sits on the heads, one is
     /// woken to take the seat; if futures wait, the bells are listened for.
     fn leave_wait(&self) {
+        self.ring_unheard();
         if self.sleepers.followers.load(Ordering::Relaxed) > 0 {
             let seat = lock(&self.sleepers.seat);
             if seat.sentinel.is_none()

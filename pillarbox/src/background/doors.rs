@@ -119,9 +119,14 @@ impl Worker {
             unsaid: None,
             uid,
         });
-        // It has spoken already, most often.
+        // It has spoken already, most often, or is about to: where we share a processor,
+        // its connection has woken us in the midst of that.
         if let Some(number) = number {
             self.greet(number);
+            if self.greetings.contains_key(&number) {
+                std::thread::yield_now();
+                self.greet(number);
+            }
         }
     }
 

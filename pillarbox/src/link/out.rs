@@ -317,7 +317,12 @@ impl Link {
             let written = after_all
                 && self.flush(&mut out)
                 && (!wanted() || self.write_above(&mut out, header, body, reserve));
-            self.publish(out);
+            if written && header.kind == Kind::Give && self.has_read_most(&out) {
+                // Who claims it wakes its owner, who reads this first.
+                self.publish_quietly(out);
+            } else {
+                self.publish(out);
+            }
             if written {
                 return Some(Ok(()));
             }
@@ -516,7 +521,14 @@ impl Link {
 
     /// Announces what was written, lets the lane go, and rings if the reader
     /// sleeps.
-    pub(super) fn publish(&self, mut out: std::sync::MutexGuard<'_, Out>) {
+    pub(super) fn publish(&self, out: std::sync::MutexGuard<'_, Out>) {
+        if let Some(news) = self.publish_quietly(out) {
+            self.ring(news);
+        }
+    }
+
+    /// The same, and rings nobody: what to ring for, if anything.
+    fn publish_quietly(&self, mut out: std::sync::MutexGuard<'_, Out>) -> Option<bool> {
         let fault = out.fault.take();
         let again = std::mem::take(&mut out.again);
         let news = out.writer.head() != out.published;
@@ -529,12 +541,16 @@ impl Link {
         if let Some(offence) = fault {
             self.fault(offence);
         }
-        if news || spilled {
-            self.ring(news);
-        }
         if again && !self.is_dead() {
             self.task.job(Job::Again(self.number));
         }
+        (news || spilled).then_some(news)
+    }
+
+    /// Whether little of what was written is unread: what is written now may lie there.
+    fn has_read_most(&self, out: &Out) -> bool {
+        let unread = out.writer.head().saturating_sub(self.peer.tail());
+        unread < u64::from(out.writer.lane_bytes()) / 8
     }
 
     /// Rings for something in the lane; without it for what was spilled alone.
