@@ -6,90 +6,42 @@ use rows::{Contender, Effort, Peer, Row, Side};
 
 type Body = [u8; BYTES];
 
-struct Crossbeam;
+/// A channel by the names it gives its parts: they all mean the same.
+macro_rules! channel {
+    ($(#[$doc:meta])* $name:ident: $sender:ty, $receiver:ty, $open:path, $send:ident, $receive:ident) => {
+        $(#[$doc])*
+        struct $name;
 
-impl Channel for Crossbeam {
-    type Sender = crossbeam_channel::Sender<Body>;
-    type Receiver = crossbeam_channel::Receiver<Body>;
+        impl Channel for $name {
+            type Sender = $sender;
+            type Receiver = $receiver;
 
-    fn open() -> Result<(Self::Sender, Self::Receiver)> {
-        Ok(crossbeam_channel::bounded(PLACES))
-    }
+            fn open() -> Result<(Self::Sender, Self::Receiver)> {
+                Ok($open(PLACES))
+            }
 
-    #[inline]
-    fn send(sender: &Self::Sender, body: Body) -> Result<()> {
-        Ok(sender.send(body)?)
-    }
+            #[inline]
+            fn send(sender: &Self::Sender, body: Body) -> Result<()> {
+                Ok(sender.$send(body)?)
+            }
 
-    #[inline]
-    fn receive(receiver: &mut Self::Receiver) -> Result<Body> {
-        Ok(receiver.recv()?)
-    }
+            #[inline]
+            fn receive(receiver: &mut Self::Receiver) -> Result<Body> {
+                receiver.$receive().context("nobody sends any more")
+            }
+        }
+    };
 }
 
-struct Flume;
-
-impl Channel for Flume {
-    type Sender = flume::Sender<Body>;
-    type Receiver = flume::Receiver<Body>;
-
-    fn open() -> Result<(Self::Sender, Self::Receiver)> {
-        Ok(flume::bounded(PLACES))
-    }
-
-    #[inline]
-    fn send(sender: &Self::Sender, body: Body) -> Result<()> {
-        Ok(sender.send(body)?)
-    }
-
-    #[inline]
-    fn receive(receiver: &mut Self::Receiver) -> Result<Body> {
-        Ok(receiver.recv()?)
-    }
-}
-
-struct Kanal;
-
-impl Channel for Kanal {
-    type Sender = kanal::Sender<Body>;
-    type Receiver = kanal::Receiver<Body>;
-
-    fn open() -> Result<(Self::Sender, Self::Receiver)> {
-        Ok(kanal::bounded(PLACES))
-    }
-
-    #[inline]
-    fn send(sender: &Self::Sender, body: Body) -> Result<()> {
-        Ok(sender.send(body)?)
-    }
-
-    #[inline]
-    fn receive(receiver: &mut Self::Receiver) -> Result<Body> {
-        Ok(receiver.recv()?)
-    }
-}
-
-/// Its ends block here, as everybody's do in these rows; it is made for futures.
-struct Tokio;
-
-impl Channel for Tokio {
-    type Sender = tokio::sync::mpsc::Sender<Body>;
-    type Receiver = tokio::sync::mpsc::Receiver<Body>;
-
-    fn open() -> Result<(Self::Sender, Self::Receiver)> {
-        Ok(tokio::sync::mpsc::channel(PLACES))
-    }
-
-    #[inline]
-    fn send(sender: &Self::Sender, body: Body) -> Result<()> {
-        Ok(sender.blocking_send(body)?)
-    }
-
-    #[inline]
-    fn receive(receiver: &mut Self::Receiver) -> Result<Body> {
-        receiver.blocking_recv().context("nobody sends any more")
-    }
-}
+channel!(Crossbeam: crossbeam_channel::Sender<Body>, crossbeam_channel::Receiver<Body>,
+    crossbeam_channel::bounded, send, recv);
+channel!(Flume: flume::Sender<Body>, flume::Receiver<Body>, flume::bounded, send, recv);
+channel!(Kanal: kanal::Sender<Body>, kanal::Receiver<Body>, kanal::bounded, send, recv);
+channel!(
+    /// Its ends block here, as everybody's do in these rows; it is made for futures.
+    Tokio: tokio::sync::mpsc::Sender<Body>, tokio::sync::mpsc::Receiver<Body>,
+    tokio::sync::mpsc::channel, blocking_send, blocking_recv
+);
 
 fn one_way<C: Channel>(_: &Row, _: &Effort) -> Result<Box<dyn Contender>> {
     Ok(Box::new(Flow::<C>::of(1)))

@@ -31,7 +31,7 @@ const PLACES: usize = 256;
 const SLICE: u64 = 0;
 const END: u64 = 1;
 
-fn told<E: Debug>(error: E) -> anyhow::Error {
+pub(crate) fn told<E: Debug>(error: E) -> anyhow::Error {
     anyhow!("iceoryx2: {error:?}")
 }
 
@@ -104,7 +104,7 @@ impl Ends {
 }
 
 /// Services of this row of this process.
-fn base(row: &Row) -> String {
+pub(crate) fn base(row: &Row) -> String {
     format!("pillarbox-bench/{}/{}", std::process::id(), row.name)
 }
 
@@ -146,7 +146,7 @@ impl Drop for Echo {
 }
 
 /// Lets it clean up: what a killed process of theirs leaves behind stays there.
-fn end(server: &mut Child) {
+pub(crate) fn end(server: &mut Child) {
     if server.line.say(END).is_ok() {
         let _ = server.line.hear();
     }

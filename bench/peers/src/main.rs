@@ -4,6 +4,7 @@
 //! |------------|---------------------------------------------------------------|
 //! | `channels` | between threads: crossbeam, flume, kanal, tokio               |
 //! | `iceoryx`  | iceoryx2: publish and subscribe, polled or woken by its events |
+//! | `lends`    | iceoryx2 where memory is lent                                 |
 //! | `servo`    | ipc-channel                                                   |
 //! | `kernel`   | pipes and UNIX sockets                                        |
 //!
@@ -20,12 +21,13 @@
 mod channels;
 mod iceoryx;
 mod kernel;
+mod lends;
 mod servo;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use rows::{Effort, Part, Peer, command};
+use rows::{Effort, Part, Peer, Row, command};
 
 /// Measures the rows of the benchmark beside peers.
 #[derive(Debug, Parser)]
@@ -45,7 +47,7 @@ struct Line {
 }
 
 fn main() -> ExitCode {
-    let parts: Vec<Part> = [iceoryx::PARTS, servo::PARTS, kernel::PARTS].concat();
+    let parts: Vec<Part> = [iceoryx::PARTS, lends::PARTS, servo::PARTS, kernel::PARTS].concat();
     if let Some(ended) = rows::act(&parts) {
         return match ended {
             Ok(()) => ExitCode::SUCCESS,
@@ -62,9 +64,10 @@ fn main() -> ExitCode {
         _ => Effort::USUAL,
     };
     let mut peers: Vec<Peer> =
-        [channels::PEERS, iceoryx::PEERS, servo::PEERS, kernel::PEERS].concat();
+        [channels::PEERS, iceoryx::PEERS, lends::PEERS, servo::PEERS, kernel::PEERS].concat();
     peers.retain(|peer| peer.always || line.peers);
-    match command::run(&line.options, &effort, &peers, |row| eprintln!("{}", row.name)) {
+    let begun = |row: &Row, at, of| eprintln!("{at} of {of}: {}", row.name);
+    match command::run(&line.options, &effort, &peers, begun) {
         Ok(outcome) => {
             print!("{}", outcome.told());
             ExitCode::from(u8::from(!outcome.failed.is_empty()))

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::builder::PossibleValuesParser;
 
 use crate::html::html;
 use crate::place::{Cores, Place};
@@ -16,8 +15,9 @@ use crate::runner::{Effort, Peer, measure};
 /// Which rows, and where the figures go.
 #[derive(Debug, Default, clap::Args)]
 pub struct Options {
-    /// Measure these rows only.
-    #[arg(long = "row", value_name = "NAME", num_args = 1.., value_parser = names())]
+    /// Measure these rows only: a name, or what several begin with, as "call" or
+    /// "local".
+    #[arg(long = "row", value_name = "NAME", num_args = 1.., value_parser = known)]
     pub rows: Vec<String>,
     /// Write the figures as JSON.
     #[arg(long, value_name = "FILE")]
@@ -27,8 +27,20 @@ pub struct Options {
     pub html: Option<PathBuf>,
 }
 
-fn names() -> PossibleValuesParser {
-    PossibleValuesParser::new(ROWS.iter().map(|row| row.name))
+/// Whether a row is called so; where none is, whether its name begins with these words.
+fn is_meant(row: &Row, name: &str) -> bool {
+    if ROWS.iter().any(|row| row.name == name) {
+        return row.name == name;
+    }
+    row.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
+}
+
+fn known(name: &str) -> Result<String, String> {
+    if ROWS.iter().any(|row| is_meant(row, name)) {
+        return Ok(name.to_owned());
+    }
+    let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+    Err(format!("the rows are {}", names.join(", ")))
 }
 
 /// What came of a run.
@@ -53,7 +65,7 @@ impl Outcome {
         for (row, why) in &self.failed {
             text += &format!("{} was not measured: {why}\n", row.name);
         }
-        let stated = self.measured.iter().filter(|one| one.row.goal == Goal::Stated).count();
+        let stated = self.measured.iter().filter(|one| one.goal == Goal::Stated).count();
         let passed = self.measured.iter().filter(|one| one.pass).count() - stated;
         let short = self.measured.len() - passed - stated;
         let (failed, absent) = (self.failed.len(), self.absent.len());
@@ -64,7 +76,8 @@ impl Outcome {
     }
 }
 
-/// Measures the rows that were asked for, all where none was; `begun` hears of each.
+/// Measures the rows that were asked for, all where none was; `begun` hears of each, the
+/// how manyth it is, and of how many.
 ///
 /// # Errors
 /// The figures cannot be written. A row that cannot be measured is in the outcome.
@@ -72,7 +85,7 @@ pub fn run(
     options: &Options,
     effort: &Effort,
     peers: &[Peer],
-    mut begun: impl FnMut(&Row),
+    mut begun: impl FnMut(&Row, usize, usize),
 ) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     if options.rows.is_empty() {
@@ -80,13 +93,14 @@ pub fn run(
     }
     let cores = Cores::here()?.count();
     let asked =
-        |row: &&Row| options.rows.is_empty() || options.rows.iter().any(|name| name == row.name);
-    for row in ROWS.iter().filter(asked) {
+        |row: &&Row| options.rows.is_empty() || options.rows.iter().any(|name| is_meant(row, name));
+    let all: Vec<_> = ROWS.iter().filter(asked).collect();
+    for (at, row) in all.iter().copied().enumerate() {
         if row.place == Place::TwoCores && cores < 2 {
             outcome.absent.push((row.name, "this process may run on one processor only"));
             continue;
         }
-        begun(row);
+        begun(row, at + 1, all.len());
         let peers: Vec<Peer> = peers.iter().filter(|peer| peer.row == row.name).copied().collect();
         match measure(row, effort, &peers) {
             Ok(measured) => outcome.measured.push(measured),
@@ -104,4 +118,18 @@ pub fn run(
 
 fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_meant_by_whole_words() {
+        let meant = |name: &str| ROWS.iter().filter(|row| is_meant(row, name)).count();
+        assert_eq!((meant("call-awake"), meant("loan-1m"), meant("loan")), (1, 1, 3));
+        assert_eq!((meant("loa"), meant("")), (0, 0));
+        assert_eq!(known("loan"), Ok("loan".to_owned()));
+        assert!(known("loa").is_err_and(|why| why.contains("loan-64k")));
+    }
 }

@@ -41,5 +41,6 @@ pub use html::html;
 pub use place::{Cores, Place};
 pub use report::{Measured, json, table};
 pub use row::{Goal, Row, State, Unit};
+pub use rows::server::{ECHO, Pair};
 pub use rows::{ABSENT, ROWS};
 pub use runner::{Contender, Effort, Entrant, Peer, Side};

@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use rows::{Effort, command};
+use rows::{Effort, Row, command};
 
 /// Measures the rows of the benchmark.
 #[derive(Debug, Parser)]
@@ -41,7 +41,8 @@ fn main() -> ExitCode {
         (_, true) => Effort::FULL,
         _ => Effort::USUAL,
     };
-    match command::run(&line.options, &effort, &[], |row| eprintln!("{}", row.name)) {
+    let begun = |row: &Row, at, of| eprintln!("{at} of {of}: {}", row.name);
+    match command::run(&line.options, &effort, &[], begun) {
         Ok(outcome) => {
             print!("{}", outcome.told());
             ExitCode::from(u8::from(!outcome.failed.is_empty()))

@@ -23,7 +23,9 @@ pub struct Measured {
     pub limit_name: Option<String>,
     /// The median over all rounds of ours by the limit.
     pub ratio: Option<f64>,
-    /// Whether the goal is reached.
+    /// The row's goal, as it is where these peers run.
+    pub goal: Goal,
+    /// Whether it is reached.
     pub pass: bool,
     /// Each peer's median.
     pub peers: BTreeMap<String, f64>,
@@ -51,6 +53,7 @@ impl Measured {
             series.into_iter().map(|((name, side), series)| (name, side, series)).collect();
         let (_, _, ours) =
             series.iter().find(|(_, side, _)| *side == Side::Ours).context("nothing of ours")?;
+        let (beside, goal) = row.goal.beside(|peer| series.iter().any(|(name, _, _)| name == peer));
         let mut limit: Option<(f64, &str, &Series)> = None;
         let mut peers = BTreeMap::new();
         for (name, side, series) in &series {
@@ -58,15 +61,21 @@ impl Measured {
             if matches!(side, Side::Peer | Side::PeerAndLimit) {
                 peers.insert(name.clone(), value);
             }
-            if matches!(side, Side::Limit | Side::PeerAndLimit)
-                && limit.is_none_or(|(best, _, _)| row.unit.better(value, best))
-            {
+            let is_limit = match beside {
+                Some(peer) => name == peer,
+                None => matches!(side, Side::Limit | Side::PeerAndLimit),
+            };
+            // What would be the limit without that peer stands beside it.
+            if beside.is_some() && !is_limit && *side == Side::Limit {
+                peers.insert(name.clone(), value);
+            }
+            if is_limit && limit.is_none_or(|(best, _, _)| row.unit.better(value, best)) {
                 limit = Some((value, name, series));
             }
         }
         let value = ours.median().context("ours has no figure")?;
         let ratio = limit
-            .filter(|_| row.goal.is_ratio())
+            .filter(|_| goal.is_ratio())
             .and_then(|(_, _, series)| ratio(&ours.values, &series.values));
         let p99 = ours.quantile(0.99);
         Ok(Measured {
@@ -75,7 +84,8 @@ impl Measured {
             limit: limit.map(|(value, _, _)| value),
             limit_name: limit.map(|(_, name, _)| name.to_owned()),
             ratio,
-            pass: row.goal.reached(value, ratio, p99),
+            goal,
+            pass: goal.reached(value, ratio, p99),
             peers,
             missing,
             p99,
@@ -127,7 +137,7 @@ pub fn json(rows: &[Measured]) -> Result<String> {
             ours: short(one.ours),
             limit: one.limit.map(short),
             ratio: one.ratio.map(short),
-            goal: one.row.goal.number(),
+            goal: one.goal.number(),
             pass: one.pass,
             peers: one.peers.iter().map(|(name, value)| (&**name, short(*value))).collect(),
             p99: one.p99.map(short),
@@ -160,12 +170,13 @@ pub(crate) fn shown(value: f64, unit: Unit) -> String {
     }
 }
 
-pub(crate) fn goal(row: &Row) -> String {
-    match row.goal {
+pub(crate) fn goal(goal: Goal, unit: Unit) -> String {
+    match goal {
         Goal::RatioAtMost(number) => format!("≤ {number} ×"),
         Goal::RatioAtLeast(number) => format!("≥ {number} ×"),
-        Goal::AtMost(number) => format!("≤ {}", shown(number, row.unit)),
-        Goal::Nearly(number) => format!("p99 ≤ {}", shown(number, row.unit)),
+        Goal::Beside(peer, number, _) => format!("≥ {number} × {peer}"),
+        Goal::AtMost(number) => format!("≤ {}", shown(number, unit)),
+        Goal::Nearly(number) => format!("p99 ≤ {}", shown(number, unit)),
         Goal::Stated => "stated".to_owned(),
     }
 }
@@ -186,8 +197,8 @@ pub fn table(rows: &[Measured]) -> String {
             or_dash(one.limit.map(|limit| shown(limit, unit))),
             or_dash(one.limit_name.clone()),
             or_dash(one.ratio.map(|ratio| format!("{ratio:.2}"))),
-            goal(one.row),
-            if one.row.goal == Goal::Stated {
+            goal(one.goal, unit),
+            if one.goal == Goal::Stated {
                 String::new()
             } else {
                 if one.pass { "pass" } else { "short" }.to_owned()
@@ -265,6 +276,23 @@ mod tests {
             .map(|key| text.find(key).unwrap())
             .collect();
         assert!(keys.is_sorted());
+    }
+
+    #[test]
+    fn a_goal_beside_a_peer_takes_that_peer_for_the_limit() {
+        let row = ROWS.iter().find(|row| row.name == "loan-1m").unwrap();
+        let all = |peer: &str| {
+            vec![
+                (("pillarbox".to_owned(), Side::Ours), series(&[1000.0; 3], &[])),
+                (("bare ring".to_owned(), Side::Limit), series(&[1100.0; 3], &[])),
+                ((peer.to_owned(), Side::Peer), series(&[800.0; 3], &[])),
+            ]
+        };
+        let one = Measured::of(row, all("iceoryx2"), Vec::new()).unwrap();
+        assert_eq!((one.ratio, one.limit_name.as_deref()), (Some(1.25), Some("iceoryx2")));
+        assert!(one.pass && one.peers.contains_key("bare ring"));
+        let alone = Measured::of(row, all("other"), Vec::new()).unwrap();
+        assert_eq!((alone.goal, alone.limit), (Goal::RatioAtLeast(0.9), Some(1100.0)));
     }
 
     #[test]

@@ -88,6 +88,9 @@ pub enum Goal {
     AtMost(f64),
     /// The 99th of 100 is at most this.
     Nearly(f64),
+    /// Ours is at least so many times what the peer of this name has. Where that does
+    /// not run, at least so many times the limit.
+    Beside(&'static str, f64, f64),
     /// Nothing: the figure is stated.
     Stated,
 }
@@ -99,21 +102,34 @@ impl Goal {
             Goal::RatioAtMost(number)
             | Goal::RatioAtLeast(number)
             | Goal::AtMost(number)
-            | Goal::Nearly(number) => Some(number),
+            | Goal::Nearly(number)
+            | Goal::Beside(_, number, _) => Some(number),
             Goal::Stated => None,
+        }
+    }
+
+    /// What it comes to where such peers run: whose figures are the limit, if it is one
+    /// of theirs, and the goal.
+    pub(crate) fn beside(self, runs: impl Fn(&str) -> bool) -> (Option<&'static str>, Goal) {
+        match self {
+            Goal::Beside(name, least, _) if runs(name) => (Some(name), Goal::RatioAtLeast(least)),
+            Goal::Beside(_, _, least) => (None, Goal::RatioAtLeast(least)),
+            other => (None, other),
         }
     }
 
     /// Whether it is about a ratio.
     pub(crate) const fn is_ratio(self) -> bool {
-        matches!(self, Goal::RatioAtMost(_) | Goal::RatioAtLeast(_))
+        matches!(self, Goal::RatioAtMost(_) | Goal::RatioAtLeast(_) | Goal::Beside(..))
     }
 
     /// Whether it is reached. A figure that is missing reaches nothing.
     pub(crate) fn reached(self, ours: f64, ratio: Option<f64>, p99: Option<f64>) -> bool {
         match self {
             Goal::RatioAtMost(most) => ratio.is_some_and(|ratio| ratio <= most),
-            Goal::RatioAtLeast(least) => ratio.is_some_and(|ratio| ratio >= least),
+            Goal::RatioAtLeast(least) | Goal::Beside(_, _, least) => {
+                ratio.is_some_and(|ratio| ratio >= least)
+            }
             Goal::AtMost(most) => ours <= most,
             Goal::Nearly(most) => p99.is_some_and(|p99| p99 <= most),
             Goal::Stated => true,
@@ -161,6 +177,14 @@ mod tests {
         assert!(!Goal::Nearly(9.0).reached(1.0, None, Some(9.5)));
         assert!(!Goal::Nearly(9.0).reached(1.0, None, None));
         assert!(Goal::Stated.reached(1.0, None, None));
+    }
+
+    #[test]
+    fn a_goal_beside_a_peer_is_one_beside_the_limit_where_that_does_not_run() {
+        let goal = Goal::Beside("it", 1.2, 0.9);
+        assert_eq!(goal.beside(|peer| peer == "it"), (Some("it"), Goal::RatioAtLeast(1.2)));
+        assert_eq!(goal.beside(|_| false), (None, Goal::RatioAtLeast(0.9)));
+        assert_eq!(Goal::Stated.beside(|_| true), (None, Goal::Stated));
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn names() -> PossibleValuesParser {
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let options = command::Options { rows: arguments.rows, ..command::Options::default() };
     let watched = !arguments.json && output::is_terminal();
-    let outcome = command::run(&options, &Effort::SHORT, &[], |row| {
+    let outcome = command::run(&options, &Effort::SHORT, &[], |row, _, _| {
         if watched {
             output::line(row.name);
         }

@@ -10,7 +10,7 @@ use super::server::{BODY, Pair, SMALL, USE, given, hello, patience};
 use crate::child::{Casting, Child, Stage};
 use crate::clock::{back_to_back, now_ns, sampled};
 use crate::figure::Slice;
-use crate::place::Place;
+use crate::place::{Cores, Place};
 use crate::row::Row;
 use crate::runner::{Contender, Effort, Entrant, Side};
 
@@ -88,7 +88,10 @@ const WAKE: i32 = 12;
 
 /// Owner or holder, until the parent has gone.
 pub(super) fn third(stage: &mut Stage) -> Result<()> {
+    // Who started it is pinned already.
+    Cores::here()?.pin(None)?;
     let task = Task::current()?;
+    stage.take_place()?;
     let inbox = task.port(Capacity::Bounded(64));
     let parent = given(&task, "parent")?;
     parent.notify_dead(inbox.make_send_once()?)?;
@@ -122,16 +125,18 @@ struct Third {
 }
 
 impl Third {
-    fn child(task: &Task, inbox: &ReceiveRight) -> Result<(Child, SendRight)> {
+    fn child(task: &Task, inbox: &ReceiveRight, place: Place) -> Result<(Child, SendRight)> {
         let parent = inbox.make_send()?;
-        let child = Casting::of(THIRD, Place::Anywhere).start_from(task, [("parent", parent)])?;
+        let child = Casting::of(THIRD, place).start_from(task, [("parent", parent)])?;
         Ok((child, hello(inbox)?))
     }
 
     fn new(first: bool) -> Result<Third> {
         let task = Task::new();
         let inbox = task.port(Capacity::Bounded(16));
-        let (owner, to_owner) = Self::child(&task, &inbox)?;
+        // Three tasks, two processors: the owner shares ours, as we wait for nobody once
+        // the right is on its way.
+        let (owner, to_owner) = Self::child(&task, &inbox, Place::OneCore)?;
         Ok(Third { task, inbox, owner, to_owner, holder: None, first })
     }
 
@@ -139,7 +144,7 @@ impl Third {
     fn sample(&mut self) -> Result<u32> {
         if self.first || self.holder.is_none() {
             self.holder = None;
-            self.holder = Some(Self::child(&self.task, &self.inbox)?);
+            self.holder = Some(Self::child(&self.task, &self.inbox, Place::TwoCores)?);
             if !self.first {
                 self.give()?;
             }

@@ -12,8 +12,8 @@ pub(crate) const SMALL: usize = 64;
 /// The body of a small message.
 pub(crate) const BODY: [u8; SMALL] = [7; SMALL];
 
-/// Answer with the same body.
-pub(crate) const ECHO: i32 = 1;
+/// The id of a message that our server answers with the same body.
+pub const ECHO: i32 = 1;
 /// Send the same body to the client's inbox.
 pub(crate) const PING: i32 = 2;
 /// Take it, with its body, and do nothing.
@@ -101,16 +101,22 @@ fn answer(mut request: Message, client: &SendRight, room: &mut Vec<u8>) -> Resul
 
 /// A task of this row's own, its server in another process, and the ways between.
 #[derive(Debug)]
-pub(crate) struct Pair {
-    pub(crate) task: Task,
+pub struct Pair {
+    /// The client.
+    pub task: Task,
     pub(crate) inbox: ReceiveRight,
-    pub(crate) post: SendRight,
-    pub(crate) server: Child,
+    /// Where the server is called.
+    pub post: SendRight,
+    /// The server.
+    pub server: Child,
 }
 
 impl Pair {
     /// Starts a server where such a row has it.
-    pub(crate) fn new(place: Place) -> Result<Pair> {
+    ///
+    /// # Errors
+    /// It does not start, or does not say hello.
+    pub fn new(place: Place) -> Result<Pair> {
         Pair::with_places(place, PLACES)
     }
 
