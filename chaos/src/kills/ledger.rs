@@ -198,11 +198,12 @@ impl Ledger {
                 }
                 self.broken.push(format!(
                     "{} of {accepted} messages accepted from life {} by port {:x} of life {} \
-                     are lost",
+                     are lost; {}",
                     accepted - heard,
                     stream.life(),
                     closed.port.0,
                     closed.port.life(),
+                    self.places.tell(closed.port, closed.time_ns),
                 ));
             }
         }
@@ -215,7 +216,7 @@ impl Ledger {
                     seen.by,
                     seen.port.0,
                     seen.port.life(),
-                    self.places.tell(seen.port),
+                    self.places.tell(seen.port, seen.time_ns),
                 ));
             }
         }

@@ -35,6 +35,8 @@ struct Journey {
     place: Place,
     /// Who had it, and gave it away or was about to.
     left: Vec<u32>,
+    /// The ports it went in a letter to. It lay in their queues, and went with them.
+    through: Vec<PortId>,
 }
 
 /// Where all ports are, and which tasks are over.
@@ -67,7 +69,12 @@ impl Places {
 
     fn journey(&mut self, port: PortId) -> &mut Journey {
         let place = Place::With(port.life());
-        self.journeys.entry(port).or_insert(Journey { ways: 0, place, left: Vec::new() })
+        self.journeys.entry(port).or_insert_with(|| Journey {
+            ways: 0,
+            place,
+            left: Vec::new(),
+            through: Vec::new(),
+        })
     }
 
     /// A letter with the port is about to go, or was accepted.
@@ -75,6 +82,9 @@ impl Places {
         let journey = self.journey(port);
         if !journey.left.contains(&life) {
             journey.left.push(life);
+        }
+        if !journey.through.contains(&to) {
+            journey.through.push(to);
         }
         if way > journey.ways {
             journey.place = Place::OnItsWay { from: life, to, accepted };
@@ -117,11 +127,26 @@ impl Places {
         }
     }
 
-    /// Whether one of those who gave the port away was over by then: what that may
-    /// still take is the matter of decision 11.
+    /// Whether one of those who gave the port away was over by then, or gave away one it
+    /// lay in: what that may still take is the matter of decision 11.
     pub(super) fn left_one_over(&self, port: PortId, by_ns: u64) -> bool {
         let killed = |life: &u32| self.over.get(life).is_some_and(|end| *end <= by_ns);
-        self.journeys.get(&port).is_some_and(|journey| journey.left.iter().any(killed))
+        self.way_of(port).iter().any(|(_, journey)| journey.left.iter().any(killed))
+    }
+
+    /// The journey of the port, of those it lay in, and so on.
+    fn way_of(&self, port: PortId) -> Vec<(PortId, &Journey)> {
+        let mut way: Vec<(PortId, &Journey)> = Vec::new();
+        let mut next = vec![port];
+        while let Some(port) = next.pop() {
+            if way.iter().any(|(known, _)| *known == port) {
+                continue;
+            }
+            let Some(journey) = self.journeys.get(&port) else { continue };
+            next.extend(&journey.through);
+            way.push((port, journey));
+        }
+        way
     }
 
     /// Whose port it is that was not ended though its task lived to the end.
@@ -141,9 +166,18 @@ impl Places {
         }
     }
 
-    /// All that is known of a port.
-    pub(super) fn tell(&self, port: PortId) -> String {
-        format!("{:?}, ended {:?}", self.journeys.get(&port), self.ended.get(&port))
+    /// All that is known of a port, and who was over when this was seen.
+    pub(super) fn tell(&self, port: PortId, by_ns: u64) -> String {
+        let way = self.way_of(port);
+        let mut over: Vec<u32> = way
+            .iter()
+            .flat_map(|(_, journey)| &journey.left)
+            .filter(|life| self.over.get(life).is_some_and(|end| *end <= by_ns))
+            .copied()
+            .collect();
+        over.sort_unstable();
+        over.dedup();
+        format!("{way:x?}, of them over {over:x?}, ended {:?}", self.ended.get(&port))
     }
 
     /// Ports that ever moved.
@@ -204,6 +238,19 @@ mod tests {
         assert_eq!(places.never_ended(PORT), None);
         places.took(3, PORT, 1);
         assert!(!places.is_over(PORT, 9));
+    }
+
+    #[test]
+    fn one_that_went_in_the_queue_of_another_may_have_lost_what_took_that() {
+        let (mut places, way) = (Places::default(), PortId::new(2, 1));
+        // It lies in a port that goes from its task to a third.
+        places.goes(1, PORT, way, 1, true);
+        places.goes(2, way, MAIN, 1, true);
+        places.took(3, way, 1);
+        places.took(3, PORT, 1);
+        assert!(!places.left_one_over(PORT, 9));
+        places.killed(2, 5);
+        assert!(places.left_one_over(PORT, 5) && !places.left_one_over(PORT, 4));
     }
 
     #[test]
