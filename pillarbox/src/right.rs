@@ -10,7 +10,7 @@ mod sink;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use abi::TaskId;
 use abi::frame::PortStatus;
@@ -441,6 +441,13 @@ impl SendRight {
             if status != Err(StatusError::Dead) || !settled.follows() {
                 return status;
             }
+        }
+    }
+
+    /// Reads what the owner has written to us so far.
+    pub(crate) fn read_owner(&self) {
+        if let Settled::Import(entry) = self.resolve().settled() {
+            entry.link.task.drain_link(&entry.link);
         }
     }
 

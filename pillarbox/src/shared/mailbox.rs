@@ -81,7 +81,7 @@ struct Reader {
 /// it is let go when nothing more is heard.
 #[derive(Clone, Copy, Debug)]
 struct Dying {
-    /// A look into every lane has followed.
+    /// What it had written was read since.
     looked: bool,
     /// Words of whomever that are heard before its own would have been.
     left: u32,
@@ -474,14 +474,19 @@ impl SharedMailbox {
         }
     }
 
-    /// Nothing is there to be heard. Whether a look into every lane has found so
-    /// since a reader was seen to be gone; if not, there is another look.
+    /// Nothing is there to be heard. Whether what those who are gone had written was read
+    /// before; if not it is read now, and there is another look.
     fn is_silent(&mut self, waiter: &Arc<Waiter>) -> bool {
         let mut again = false;
         let mut silent = false;
-        for dying in self.readers.values_mut().filter_map(|it| it.dying.as_mut()) {
+        for reader in self.readers.values_mut() {
+            let Some(dying) = &mut reader.dying else { continue };
             silent |= dying.looked;
-            again |= !std::mem::replace(&mut dying.looked, true);
+            if !std::mem::replace(&mut dying.looked, true) {
+                // Another thread may be just reading it: who looks waits for that one.
+                reader.right.read_owner();
+                again = true;
+            }
         }
         if again && !silent {
             waiter.raise();
