@@ -9,7 +9,7 @@ mod doors;
 mod greet;
 mod meet;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -100,6 +100,7 @@ impl Background {
             links: HashMap::new(),
             children: HashMap::new(),
             unfinished: Vec::new(),
+            jobs: VecDeque::new(),
             next: 1,
         };
         let _ = shm::thread::spawn_quiet("pillarbox", move || worker.run())?;
@@ -194,6 +195,8 @@ struct Worker {
     children: HashMap<u64, Arc<Child>>,
     /// Links with more frames than one turn takes.
     unfinished: Vec<Arc<Link>>,
+    /// What is to be done before we sleep.
+    jobs: VecDeque<Job>,
     next: u64,
 }
 
@@ -243,8 +246,9 @@ impl Worker {
             for link in ended {
                 self.bury(&link);
             }
-            let jobs = std::mem::take(&mut *lock(&self.inbox.jobs));
-            for job in jobs {
+            self.jobs.extend(std::mem::take(&mut *lock(&self.inbox.jobs)));
+            // One by one: a burial looks for claims behind it.
+            while let Some(job) = self.jobs.pop_front() {
                 if matches!(job, Job::Close) {
                     self.close();
                     return;
@@ -341,6 +345,22 @@ impl Worker {
         }
     }
 
+    /// Answers the claims that were handed to us, and does what was to be done before.
+    fn answer_claims(&mut self) {
+        self.jobs.extend(std::mem::take(&mut *lock(&self.inbox.jobs)));
+        let Some(last) = self.jobs.iter().rposition(|job| matches!(job, Job::Claim(_))) else {
+            return;
+        };
+        let behind = self.jobs.split_off(last + 1);
+        for job in std::mem::replace(&mut self.jobs, behind) {
+            match job {
+                // In their turn.
+                Job::Bury(_) | Job::Close => self.jobs.push_front(job),
+                job => self.work(job),
+            }
+        }
+    }
+
     /// Sees the end of a program. One that cannot be watched now is tried again.
     fn watch_child(&mut self, child: Arc<Child>) {
         let token = Token::Child(child.number());
@@ -372,6 +392,12 @@ impl Worker {
     }
 
     fn bury(&mut self, link: &Arc<Link>) {
+        if !self.links.contains_key(&u64::from(link.number)) {
+            return;
+        }
+        // What it claimed is answered while it counts, and with that what it gave on.
+        self.core.drain_link(link);
+        self.answer_claims();
         if self.links.remove(&u64::from(link.number)).is_none() {
             return;
         }
