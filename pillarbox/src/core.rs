@@ -29,7 +29,7 @@ use crate::future::{Patience, Pollers};
 use crate::giving::{GiveTable, end_gives};
 use crate::inbox::OpenInbox;
 use crate::limits::Limits;
-use crate::link::{Join, Link};
+use crate::link::{Join, Link, Ways};
 use crate::meeting::Meeting;
 use crate::message::{Identity, Notification};
 use crate::metrics::Counters;
@@ -72,6 +72,8 @@ pub(crate) struct TaskCore {
     /// Claims of rights nobody holds any more, for what dead owners had not read.
     pub(crate) salvaged: Mutex<Vec<Arc<Join>>>,
     pub(crate) has_salvaged: AtomicBool,
+    /// Held while it is decided where what is sent again goes.
+    pub(crate) ways: Mutex<Ways>,
     /// Rights that were out when ports came here.
     pub(crate) followers: Mutex<FollowerTable>,
     /// Ports that went, with messages whose rights could not be named yet.
@@ -142,6 +144,7 @@ impl TaskCore {
             facet_ends: Mutex::default(),
             salvaged: Mutex::default(),
             has_salvaged: AtomicBool::new(false),
+            ways: Mutex::default(),
             followers: Mutex::default(),
             parked: Mutex::default(),
             has_parked: AtomicBool::new(false),

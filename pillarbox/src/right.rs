@@ -88,6 +88,11 @@ pub(crate) fn leads_back(joined: &Joined, is_it: impl Fn(&Entry) -> bool) -> boo
     met
 }
 
+/// Whether what led to this entry leads nowhere now.
+pub(crate) fn leads_nowhere(entry: &Arc<Entry>) -> bool {
+    matches!(go_after(Step::Entry(entry)), Settled::Dead)
+}
+
 /// Goes on until `met` says so of an entry on the way.
 fn go_until<'a>(mut step: Step<'a>, mut met: impl FnMut(&Entry) -> bool) -> Settled<'a> {
     // A mark that is set anew after twice as many steps each time is met again in a
@@ -138,19 +143,21 @@ fn go_until<'a>(mut step: Step<'a>, mut met: impl FnMut(&Entry) -> bool) -> Sett
     }
 }
 
-/// How often a wait whose time is over goes after a port that goes on: whether it does,
-/// peers say.
-const LATE: u32 = 16;
-
-/// The looks of one wait for where a port has gone.
+/// The looks of one wait for where a port has gone. Whether it goes on for ever peers
+/// say, and may lie: so there is an end, a word behind the deadline.
 #[derive(Default)]
-struct Looks(u32);
+struct Looks {
+    late_since: Option<Instant>,
+}
 
 impl Looks {
     /// Whether to look once more.
     fn again(&mut self, deadline: Deadline) -> bool {
-        self.0 += u32::from(deadline.has_passed());
-        self.0 <= LATE
+        if !deadline.has_passed() {
+            return true;
+        }
+        let now = Instant::now();
+        now.duration_since(*self.late_since.get_or_insert(now)) < WORD
     }
 }
 

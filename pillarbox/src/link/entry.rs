@@ -59,6 +59,8 @@ pub(crate) struct Entry {
     asking: Mutex<Asking>,
     /// Where the rights lead since the port went to another task.
     moved: OnceLock<Arc<Moved>>,
+    /// Messages that are sent again, before what is sent now.
+    pub(super) again: AtomicUsize,
     /// Messages on their way out that name the slot. Until they are published, or
     /// not, it does not go home. Changed under the lock of the imports.
     pins: AtomicUsize,
@@ -145,14 +147,24 @@ impl Entry {
 
     /// Whether we go after it, or have. The slot may be free already.
     fn follows(&self) -> bool {
+        self.last_moved().is_some()
+    }
+
+    /// Where the rights lead, unless the port has come back.
+    pub(super) fn last_moved(&self) -> Option<&Arc<Moved>> {
         let mut last = self.moved.get();
-        while let Some(moved) = last {
-            match moved.join.result() {
-                Some(Joined::Back) => last = moved.next.get(),
-                _ => return true,
-            }
+        while let Some(moved) = last
+            && matches!(moved.join.result(), Some(Joined::Back))
+        {
+            last = moved.next.get();
         }
-        false
+        last
+    }
+
+    /// A share in it, taken by who knows that there is another.
+    pub(super) fn hold(self: &Arc<Self>) -> Held {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+        Held(Arc::clone(self))
     }
 
     /// Says something about the slot, while it is ours to speak of.
@@ -515,6 +527,7 @@ impl Link {
             room: Room::default(),
             asking: Mutex::default(),
             moved: OnceLock::new(),
+            again: AtomicUsize::new(0),
             pins: AtomicUsize::new(0),
             going_home: AtomicBool::new(false),
         });

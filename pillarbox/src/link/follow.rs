@@ -36,6 +36,8 @@ pub(crate) struct Follow {
     sent: AtomicU64,
     /// What the old owner died without having read.
     unread: Mutex<VecDeque<Message>>,
+    /// What was to be sent again there, and had not found room. Behind all that.
+    behind: Mutex<Vec<Again>>,
 }
 
 /// Where the rights of one entry lead since its port went away.
@@ -123,13 +125,13 @@ impl Join {
             Next::Claim if follow.marked() != Some(self.ticket) => {
                 let goes_on = !dead || follow.marked().is_some();
                 let back = if goes_on { Joined::Back } else { Joined::Dead };
-                self.settle(back, after);
+                self.end_follow(back, 0, after);
             }
             Next::Claim => {
                 lock(&follow.state).asked(dead);
                 after.join(Arc::clone(self));
             }
-            Next::Dead => self.settle(Joined::Dead, after),
+            Next::Dead => self.end_follow(Joined::Dead, 0, after),
             Next::Wait | Next::Look | Next::Joined => {}
         }
     }
@@ -140,13 +142,6 @@ impl Join {
             self.settle(joined, after);
             return;
         };
-        if leads_back(&joined, |entry| follow.is_of(entry)) {
-            // Some of those it leads through lie; which, we do not know. What leads back
-            // into itself would be kept for ever.
-            after.drop_joined(joined);
-            self.settle(Joined::Dead, after);
-            return;
-        }
         let sent = follow.sent.load(Ordering::Relaxed);
         let joined = if have >= sent {
             joined
@@ -156,10 +151,36 @@ impl Join {
                 Err(joined) => joined,
             }
         };
-        let again = lock(&follow.state).joined(sent, have);
-        if self.following() != Some(Following::Joined) {
-            self.settle(Joined::Dead, after);
+        self.end_follow(joined, have, after);
+    }
+
+    /// A claim that follows comes to its end, with all that goes before what is sent on
+    /// the right from now on.
+    pub(super) fn end_follow(self: &Arc<Self>, joined: Joined, have: u64, after: &mut After) {
+        let Some(follow) = self.follow() else {
+            self.settle(joined, after);
             return;
+        };
+        let ways = lock(&self.task.ways);
+        if self.result().is_some() {
+            after.drop_joined(joined);
+            return;
+        }
+        let end = follow.old.take_again(self, follow.slot, (joined, have), after);
+        let Some((mut joined, waiting)) = end else { return };
+        let sent = follow.sent.load(Ordering::Relaxed);
+        if leads_back(&joined, |entry| follow.is_of(entry)) {
+            // Some of those it leads through lie; which, we do not know. What leads back
+            // into itself would be kept for ever.
+            after.drop_joined(std::mem::replace(&mut joined, Joined::Dead));
+        }
+        let mut again = 0;
+        if !matches!(joined, Joined::Back | Joined::Dead) {
+            let mut state = lock(&follow.state);
+            again = state.joined(sent, have);
+            if *state != Following::Joined {
+                after.drop_joined(std::mem::replace(&mut joined, Joined::Dead));
+            }
         }
         let mut unread = std::mem::take(&mut *lock(&follow.unread));
         while unread.len() as u64 > again {
@@ -168,21 +189,39 @@ impl Join {
         let counted = unread.len();
         unread.retain(|message| message.pulse().is_none());
         let pulses = counted - unread.len();
+        let behind = std::mem::take(&mut *lock(&follow.behind));
+        let behind = behind.into_iter().chain(waiting);
         match &joined {
             Joined::Send(held) => {
                 if pulses > 0 {
                     // They were granted with the others.
                     held.entry().give_up(pulses as u64, unread.len() as u64);
                 }
-                let to = |message| Again { to: held.clone(), message };
-                held.entry().link.keep_again(unread.into_iter().map(to), after);
+                for message in unread {
+                    self.task.send_after(&ways, Again::new(held.clone(), message), after);
+                }
+                for one in behind {
+                    let one = one.onto(held.clone(), after);
+                    self.task.send_after(&ways, one, after);
+                }
             }
             // The port has come to us: into its own queue, before anything sent now.
-            Joined::Own(right) => right.adopt_again(unread, after),
-            _ => unread.into_iter().for_each(|message| after.drop_later(message)),
+            Joined::Own(right) => {
+                let behind = behind.map(|one| one.into_message(after));
+                right.adopt_again(unread.into_iter().chain(behind).collect(), after);
+            }
+            // It goes there, before anything sent now.
+            Joined::Back => follow.old.keep_again(behind, after),
+            Joined::Once(..) | Joined::Dead => {
+                unread.into_iter().for_each(|message| after.drop_later(message));
+                behind.for_each(|one| one.drop_later(after));
+            }
         }
-        self.settle(joined, after);
-        follow.old.let_go_of_moved(follow.slot);
+        let is_over = !matches!(joined, Joined::Back | Joined::Dead);
+        self.settle_under(joined, Some(ways), after);
+        if is_over {
+            follow.old.let_go_of_moved(follow.slot);
+        }
     }
 }
 
@@ -207,6 +246,12 @@ impl Join {
 }
 
 impl Follow {
+    /// What was to be sent again waits until the claim is settled: under the lock that
+    /// is done under.
+    pub(super) fn wait_behind(&self, one: Again) {
+        lock(&self.behind).push(one);
+    }
+
     /// Whether the marked slot is that of this entry.
     fn is_of(&self, entry: &Entry) -> bool {
         self.slot == entry.slot && Arc::ptr_eq(&self.old, &entry.link)
@@ -259,6 +304,7 @@ impl Link {
             state: Mutex::new(state),
             sent: AtomicU64::new(0),
             unread: Mutex::default(),
+            behind: Mutex::default(),
         };
         let join = Join::following_to(
             &self.task,

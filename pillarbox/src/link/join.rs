@@ -8,13 +8,14 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use abi::frame::{Header, Kind};
 use abi::right::{Address, Kind as RightKind};
 use abi::{Offence, Slot, TaskId, Ticket, limits};
 use rights::reply::{Gone, ReplyState};
 
+use super::again::Ways;
 use super::follow::Follow;
 use super::{Held, Link};
 use crate::call::{News, Watch};
@@ -162,11 +163,23 @@ impl Join {
 
     /// The owner has answered, or will not.
     pub(crate) fn settle(&self, result: Joined, after: &mut After) {
+        self.settle_under(result, None, after);
+    }
+
+    /// The same, by who has decided where what is sent again goes.
+    pub(super) fn settle_under(
+        &self,
+        result: Joined,
+        ways: Option<MutexGuard<'_, Ways>>,
+        after: &mut After,
+    ) {
         let (watchers, last_word, room) = {
             let mut waiting = lock(&self.waiting);
-            if self.result.set(result).is_err() {
+            if let Err(late) = self.result.set(result) {
+                after.drop_joined(late);
                 return;
             }
+            drop(ways);
             for waiter in waiting.waiters.drain(..) {
                 after.wake(waiter);
             }

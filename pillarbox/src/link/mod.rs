@@ -87,6 +87,7 @@ pub(crate) use self::posting::Posting;
 pub(crate) use self::turn::Turn;
 
 use self::again::AgainQueue;
+pub(crate) use self::again::Ways;
 use self::arena::Lending;
 use self::early::Early;
 use self::exports::Exported;
@@ -457,7 +458,7 @@ impl Link {
 
     /// Does again what the system refused a while ago: what was not written is
     /// written, the bell is rung, and who waits for room looks.
-    pub(crate) fn try_again(&self) {
+    pub(crate) fn try_again(self: &Arc<Self>) {
         if self.is_dead() {
             return;
         }
@@ -465,6 +466,9 @@ impl Link {
         self.ring_now();
         self.task.push_parked();
         let mut after = After::default();
+        if self.has_again() {
+            after.send_again(self);
+        }
         self.wake_waiters(&mut after);
         after.run();
         self.task.look_at_bequests();
@@ -485,7 +489,10 @@ impl Link {
             self.task.keep_until_settled(join);
         }
         self.end_early(after);
-        self.end_again(after);
+        if self.has_again() {
+            // What was to be sent again here goes after its port, or is gone with it.
+            after.send_again(self);
+        }
         self.end_spills();
         let what_was_out = {
             let mut exports = lock(&self.exports);

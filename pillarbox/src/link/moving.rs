@@ -41,22 +41,24 @@ impl From<NotReady> for SendFailure {
 const TRIES: usize = 8;
 
 impl Link {
-    /// Sends a message now, ahead of all others. `Err` with the message where there
-    /// is no room for it now, without where it cannot be sent at all.
+    /// Sends a message now, ahead of all others. It comes back where that cannot be.
     pub(super) fn send_at_once(
         self: &Arc<Self>,
         entry: &Arc<Entry>,
         mut message: Message,
-    ) -> Result<(), Option<Message>> {
+    ) -> Result<(), (Blocked, Message)> {
+        if let Some(end) = self.end() {
+            return Err((Blocked::Fail(end.as_send_failure()), message));
+        }
         let mut header = Header::new(Kind::Message, entry.slot);
         let entry = Some(entry);
         describe(&mut header, &message);
         let mut load = match self.load(&mut message, Deadline::Now) {
             Ok(load) => load,
-            Err(SendFailure::Full | SendFailure::NotJoined(_)) => return Err(Some(message)),
-            Err(_) => return Err(None),
+            Err(reason) => return Err((Blocked::Fail(reason), message)),
         };
-        for last in [false, true] {
+        let mut wanted = false;
+        loop {
             let mut out = lock(&self.out);
             let sent =
                 self.try_send_locked(&mut out, &header, entry, &message, &mut load, &mut || {});
@@ -66,19 +68,17 @@ impl Link {
                     self.unload(load, message);
                     return Ok(());
                 }
-                Err(Blocked::Fail(_)) => {
-                    self.undo(load);
-                    return Err(None);
-                }
-                Err(Blocked::Room | Blocked::Grant) if last => break,
-                Err(Blocked::Room | Blocked::Grant) => {
+                Err(Blocked::Room | Blocked::Grant) if !wanted => {
+                    wanted = true;
                     let _ = self.own.raise_want();
                     shm::full_fence(); // pairs: lane.want
                 }
+                Err(blocked) => {
+                    self.undo(load);
+                    return Err((blocked, message));
+                }
             }
         }
-        self.undo(load);
-        Err(Some(message))
     }
 
     /// Sends a message that moves a port on a send-once right, if that can be done

@@ -30,6 +30,11 @@ impl Entry {
             let revoked = self.is_revoked();
             return Err(if revoked { PulseError::Revoked } else { PulseError::Dead });
         }
+        if self.has_again() {
+            // What a dead owner had not read goes first.
+            self.link.task.send_again_later(&self.link);
+            return Err(PulseError::NoRoom);
+        }
         let board = || self.link.peer_page().pulses(self.slot.index).unwrap_or(0);
         // Counted first: of two threads no more send than may.
         if !lock(&self.import).pulses.send(board) {

@@ -224,7 +224,7 @@ impl Link {
         message: &Message,
         load: &mut Load,
     ) -> Result<(), Blocked> {
-        if self.has_again() && entry.is_some() {
+        if self.has_again() && entry.is_some_and(|entry| entry.has_again()) {
             // What a dead owner had not read goes first.
             self.task.send_again_later(self);
             return Err(Blocked::Room);
