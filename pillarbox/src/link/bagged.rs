@@ -87,8 +87,9 @@ impl Link {
             return Err(if alone { many } else { SendFailure::Full });
         }
         load.attached.packet = out.bagged.next;
-        let packet = descriptor_packet(BAG_DESCRIPTORS, out.bagged.next);
-        match self.socket.send(&packet, &load.descriptors(message)) {
+        let fds = load.descriptors(message);
+        let packet = descriptor_packet(load.packet_of(BAG_DESCRIPTORS, &fds), out.bagged.next);
+        match self.socket.send(&packet, &fds) {
             Ok(()) => {
                 out.bagged.next = out.bagged.next.wrapping_add(1);
                 out.bagged.packed += 1;

@@ -18,6 +18,7 @@ use shm::arena::Chunk;
 
 use super::entry::Pin;
 use super::exports::Exported;
+use super::out::lossy;
 use super::regions::Carried;
 use super::{Entry, Join, Link, Turn};
 use crate::core::TaskCore;
@@ -48,6 +49,8 @@ pub(crate) struct Load {
     undo: Vec<Undo>,
     /// Regions may be lent.
     may_lend: bool,
+    /// It was accepted before: what was lost since does not keep it.
+    was_accepted: bool,
     /// Slots of the peer's that it names.
     pins: Vec<Pin>,
 }
@@ -90,12 +93,34 @@ impl Load {
         }
     }
 
+    /// One for a message that was accepted before: what it lost since does not keep it.
+    pub(crate) fn of_accepted() -> Self {
+        Load { was_accepted: true, ..Load::default() }
+    }
+
+    /// The descriptors that go with it, in order. What was lost on its way to us takes
+    /// those behind it along: there are fewer then than it says.
     pub(super) fn descriptors<'a>(&'a self, message: &'a Message) -> Vec<BorrowedFd<'a>> {
+        if self.attached.region > 0 && self.body_fd.is_none() {
+            return Vec::new();
+        }
         let body = self.body_fd.iter();
-        let own = message.descriptors.iter().filter_map(crate::message::Descriptor::as_ref);
-        let bags = body.chain(&self.bags).map(AsFd::as_fd);
+        let mut all: Vec<_> = body.chain(&self.bags).map(AsFd::as_fd).collect();
         let sealed = self.carried.iter().flat_map(|carried| carried.descriptors());
-        bags.chain(sealed).chain(own.map(AsFd::as_fd)).collect()
+        all.extend(sealed);
+        let named =
+            usize::from(self.attached.descriptors).saturating_sub(message.descriptors.len());
+        if all.len() == named {
+            let own = message.descriptors.iter().map_while(crate::message::Descriptor::as_ref);
+            all.extend(own.map(AsFd::as_fd));
+        }
+        all
+    }
+
+    /// What it begins with: who takes it is told where some of them were lost.
+    pub(super) fn packet_of(&self, what: [u8; 4], fds: &[BorrowedFd<'_>]) -> [u8; 4] {
+        let all = fds.len() == usize::from(self.attached.descriptors);
+        if all { what } else { lossy(what) }
     }
 }
 
@@ -149,7 +174,7 @@ impl Link {
         message: &mut Message,
         deadline: Deadline,
     ) -> Result<Load, SendFailure> {
-        self.load_from(Load::default(), message, deadline)
+        self.load_from(Load::of_accepted(), message, deadline)
     }
 
     /// The same for a frame of this kind in the lane: a long body may be lent.
@@ -226,10 +251,18 @@ impl Link {
         }
         if !message.regions().is_empty() {
             let carried = load.carried.get_or_insert_default();
-            load.attached.regions = self.name_regions(message, load.may_lend, carried)?;
+            load.attached.regions = match load.was_accepted {
+                true => self.name_what_is_left(message, load.may_lend, carried)?,
+                false => self.name_regions(message, load.may_lend, carried)?,
+            };
         }
         let sealed = load.attached.sealed();
         load.attached.descriptors = (message.descriptors.len() + load.bags.len() + sealed) as u16;
+        if load.was_accepted && message.is_body_lost() {
+            load.attached.descriptors += 1;
+            load.attached.region = 1;
+            return Ok(());
+        }
         // Looked at here, where no lock is held: what a peer lends is copied and returned.
         if message.body().len() > limits::INLINE_BYTES && load.attached.lent.is_none() {
             let fd = shm::body::Body::create(&[message.body()])

@@ -17,7 +17,7 @@ use shm::socket::Received;
 
 use super::arena::Borrowed;
 use super::exports::Led;
-use super::out::{BAG_DESCRIPTORS, BAG_VOID, DESCRIPTORS};
+use super::out::{BAG_DESCRIPTORS, BAG_VOID, DESCRIPTORS, lossy};
 use super::spill::{SPILL, SPILL_DESCRIPTORS};
 use super::spilled::Spilled;
 use super::turn::Turn;
@@ -253,8 +253,9 @@ impl Link {
                     turn.heard = true;
                 }
                 Received::Packet { bytes: 8, descriptors, lost, .. }
-                    if buffer.starts_with(&DESCRIPTORS) =>
+                    if let Some(before) = begins(&buffer, DESCRIPTORS) =>
                 {
+                    let lost = lost || before;
                     let number = u32::from_le_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
                     inn.packets.push_back(Packet { number, descriptors, lost });
                     let all = inn.packets.iter().map(|packet| packet.descriptors.len().max(1));
@@ -263,8 +264,9 @@ impl Link {
                     }
                 }
                 Received::Packet { bytes: 8, descriptors, lost, .. }
-                    if buffer.starts_with(&BAG_DESCRIPTORS) =>
+                    if let Some(before) = begins(&buffer, BAG_DESCRIPTORS) =>
                 {
+                    let lost = lost || before;
                     let number = u32::from_le_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
                     inn.bag_packets.push_back(Packet { number, descriptors, lost });
                     while inn.bag_packets.len() > limits::BAG_DESCRIPTORS_WAITING {
@@ -293,8 +295,9 @@ impl Link {
                     self.take_memory(inn, slot, fd, turn)?;
                 }
                 Received::Packet { bytes: 8, descriptors, lost, .. }
-                    if buffer.starts_with(&SPILL_DESCRIPTORS) =>
+                    if let Some(before) = begins(&buffer, SPILL_DESCRIPTORS) =>
                 {
+                    let lost = lost || before;
                     let number = u32::from_le_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
                     self.take_spill_packet(inn, Packet { number, descriptors, lost })?;
                 }
@@ -447,6 +450,12 @@ impl Link {
             }
         }
     }
+}
+
+/// Whether a packet is one of these, and then whether some were lost before it was sent.
+fn begins(buffer: &[u8; 16], what: [u8; 4]) -> Option<bool> {
+    let lost = buffer.starts_with(&lossy(what));
+    (lost || buffer.starts_with(&what)).then_some(lost)
 }
 
 /// Takes the packet of this number out of those that wait.

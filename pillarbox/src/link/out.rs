@@ -34,6 +34,11 @@ pub(super) const DESCRIPTORS: [u8; 4] = *b"desc";
 /// What a packet of descriptors of a message in a bag begins with.
 pub(super) const BAG_DESCRIPTORS: [u8; 4] = *b"bagd";
 
+/// What such packets begin with where the last of their descriptors were lost before.
+pub(super) const fn lossy([a, b, c, _]: [u8; 4]) -> [u8; 4] {
+    [a, b, c, b'l']
+}
+
 /// What a packet begins with that takes one of those back.
 pub(super) const BAG_VOID: [u8; 4] = *b"bagv";
 
@@ -188,10 +193,10 @@ impl Link {
 
     pub(super) fn send_descriptors(
         &self,
-        packet: u32,
+        packet: [u8; 8],
         fds: &[BorrowedFd<'_>],
     ) -> Result<(), Blocked> {
-        match self.socket.send(&descriptor_packet(DESCRIPTORS, packet), fds) {
+        match self.socket.send(&packet, fds) {
             Ok(()) => Ok(()),
             Err(SendPacketError::Full) => Err(Blocked::Room),
             Err(SendPacketError::TooManyInFlight) => {

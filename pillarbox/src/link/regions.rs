@@ -70,6 +70,28 @@ impl Link {
         Ok(named)
     }
 
+    /// The same of a message that was accepted before, perhaps with fewer than it had.
+    /// One that is lost takes those with descriptors behind it along.
+    pub(super) fn name_what_is_left(
+        &self,
+        message: &Message,
+        may_lend: bool,
+        carried: &mut Carried,
+    ) -> Result<Vec<RegionRef>, SendFailure> {
+        let mut named = Vec::with_capacity(message.regions().len());
+        let mut sealed = None;
+        for region in message.regions() {
+            if region.is_lost() || region.is_empty() {
+                sealed.get_or_insert(carried.sealed.len());
+                named.push(RegionRef::Sealed { length: region.len().max(1) as u64 });
+            } else {
+                named.push(self.name_region(region, may_lend, carried)?);
+            }
+        }
+        carried.sealed.truncate(sealed.unwrap_or(usize::MAX));
+        Ok(named)
+    }
+
     fn name_region(
         &self,
         region: &Region,

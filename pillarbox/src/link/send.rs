@@ -11,7 +11,7 @@ use abi::frame::{Attached, Header, Kind, flag};
 use abi::{Slot, limits};
 
 use super::carry::Load;
-use super::out::{Blocked, Out};
+use super::out::{Blocked, DESCRIPTORS, Out, descriptor_packet};
 use super::{Answer, Entry, Link, Question};
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
@@ -320,7 +320,8 @@ impl Link {
             // Before the frame that owns them, so that they are there when it
             // is seen.
             let fds = load.descriptors(message);
-            let sent = self.send_descriptors(out.packet, &fds);
+            let packet = descriptor_packet(load.packet_of(DESCRIPTORS, &fds), out.packet);
+            let sent = self.send_descriptors(packet, &fds);
             // Nobody says when there is room in a socket.
             out.again |= matches!(sent, Err(Blocked::Room));
             sent?;

@@ -180,9 +180,10 @@ impl Link {
         if descriptors > 0 {
             // Before the frame that owns them, so that they are there when it is
             // taken.
-            let packet = descriptor_packet(SPILL_DESCRIPTORS, out.spills.packet);
+            let fds = load.descriptors(message);
+            let what = load.packet_of(SPILL_DESCRIPTORS, &fds);
             self.socket
-                .send(&packet, &load.descriptors(message))
+                .send(&descriptor_packet(what, out.spills.packet), &fds)
                 .map_err(|error| self.not_offered(error))?;
             out.spills.packet = out.spills.packet.wrapping_add(1);
         }

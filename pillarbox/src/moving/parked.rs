@@ -201,7 +201,7 @@ impl Gone {
             Word::Message(origin, message) => (origin, message),
         };
         let link = self.new_owner();
-        let mut load = Load::default();
+        let mut load = Load::of_accepted();
         if let Err(why) = link.load_all(&mut message, Deadline::Now, &mut load) {
             over.undone.push(load);
             return self.put_later(why, origin, message).unwrap_or_else(|message| {
