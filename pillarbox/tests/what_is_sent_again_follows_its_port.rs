@@ -57,9 +57,7 @@ fn first_part() {
 /// Has little memory for what others send, keeps what it is sent, and gives the port
 /// on; perhaps full.
 fn give_on(full_of_ours: bool) {
-    let mut limits = Limits::default();
-    limits.link_queued_bytes = 0;
-    Task::configure(limits).unwrap();
+    Task::configure(Limits { link_queued_bytes: 0, ..Limits::default() }).unwrap();
     let task = Task::current().unwrap();
     let (inbox, full) = (task.port(Capacity::Bounded(4)), task.port(Capacity::Bounded(1 << 16)));
     let parent = offer(&[&inbox, &full]);
