@@ -20,6 +20,7 @@ use std::time::Instant;
 use abi::TaskId;
 use abi::right::Kind as RightKind;
 use rights::census::{Census, Holding, Row};
+use rights::quick::QuickMap;
 
 use crate::background::{Background, Job};
 use crate::drain::{Drainer, Parking};
@@ -58,7 +59,8 @@ pub(crate) struct TaskCore {
     pub(crate) links: RwLock<Arc<Vec<Arc<Link>>>>,
     pub(crate) links_version: AtomicU64,
     pub(crate) meetings: Mutex<HashMap<TaskId, Meeting>>,
-    pub(crate) ports: Mutex<HashMap<u64, Weak<PortCore>>>,
+    /// By our own numbers: no peer chooses them.
+    pub(crate) ports: Mutex<QuickMap<u64, Weak<PortCore>>>,
     pub(crate) gives: Mutex<GiveTable>,
     pub(crate) unheard: Unheard,
     pub(crate) welcomes: Mutex<Welcomes>,

@@ -101,6 +101,12 @@ impl TaskCore {
         end_gives(self, ended, Notification::SendOnceDied);
     }
 
+    /// Whether there ever was a link.
+    pub(crate) fn has_been_linked(&self) -> bool {
+        // Relaxed: a link that is made just now is looked at with the next turn.
+        self.links_version.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether there is more to do here than to take messages.
     pub(crate) fn has_business(&self) -> bool {
         self.has_later.load(Ordering::Relaxed)

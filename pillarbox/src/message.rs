@@ -3,6 +3,7 @@
 mod body;
 mod descriptor;
 mod envelope;
+mod letter;
 mod notification;
 mod right;
 
@@ -15,6 +16,7 @@ pub(crate) use self::body::Body;
 pub use self::body::MessageBody;
 pub use self::descriptor::Descriptor;
 pub use self::envelope::{Envelope, Identity, Pulse};
+pub(crate) use self::letter::Letter;
 pub use self::notification::Notification;
 pub use self::right::Right;
 use crate::call::CallNote;

@@ -2,6 +2,7 @@
 
 mod after;
 mod asking;
+mod chute;
 mod coming;
 mod facets;
 mod hot;
@@ -19,7 +20,7 @@ mod sets;
 mod spilling;
 mod state;
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use abi::board::{Life, State};
@@ -33,11 +34,12 @@ use rights::window::Arrival;
 pub use rights::window::Capacity;
 
 pub(crate) use self::after::After;
+pub(crate) use self::chute::General;
+use self::chute::PortLock;
 pub(crate) use self::moving::Unloaded;
 pub use self::options::PortOptions;
 pub use self::receive::{Part, Short};
 pub(crate) use self::search::{Found, Search};
-use self::spilling::OwnQueued;
 use self::state::{Holder, OnBoard};
 pub(crate) use self::state::{PortState, Wants};
 use crate::core::TaskCore;
@@ -56,7 +58,7 @@ use crate::wait::parking::lock;
 pub(crate) struct PortCore {
     pub(crate) id: u64,
     pub(crate) task: Arc<TaskCore>,
-    state: Mutex<PortState>,
+    state: PortLock,
     gone: GoneCell,
     /// Drawn when it first goes to another task.
     birth: OnceLock<u64>,
@@ -68,12 +70,7 @@ impl PortCore {
         let core = Arc::new(PortCore {
             id,
             task: Arc::clone(task),
-            state: Mutex::new(PortState::new(
-                id,
-                options,
-                Arc::downgrade(task),
-                OwnQueued::of(task),
-            )),
+            state: PortLock::new(PortState::new(id, options, Arc::downgrade(task))),
             gone: GoneCell::new(),
             birth: OnceLock::new(),
         });
@@ -86,13 +83,13 @@ impl PortCore {
     // ---- counts --------------------------------------------------------
 
     pub(crate) fn add_sender(&self) {
-        lock(&self.state).senders.add();
+        self.state.beside_the_queue().senders.add();
     }
 
     pub(crate) fn remove_sender(&self) {
         let mut after = After::default();
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state.beside_the_queue();
             let told = state.senders.remove();
             state.tell_no_senders(told, &mut after);
             if state.has_no_senders() {
@@ -103,7 +100,7 @@ impl PortCore {
     }
 
     pub(crate) fn add_once(&self) {
-        lock(&self.state).once += 1;
+        self.state.beside_the_queue().once += 1;
     }
 
     /// One more of at most so many that are out or whose message waits.
@@ -115,20 +112,20 @@ impl PortCore {
     }
 
     pub(crate) fn count_made(&self) {
-        lock(&self.state).senders.make();
+        self.state.beside_the_queue().senders.make();
     }
 
     pub(crate) fn make_sends(&self) -> u64 {
-        lock(&self.state).senders.made()
+        self.state.beside_the_queue().senders.made()
     }
 
     /// A send-once right to this port has ended, and nothing comes of it.
     pub(crate) fn end_once(&self) {
-        lock(&self.state).promise_ended(self.gone());
+        self.state.beside_the_queue().promise_ended(self.gone());
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        lock(&self.state).alive
+        self.state.beside_the_queue().alive
     }
 
     /// Whether it is alive here, or has gone to another task. Who looked up where a
@@ -139,9 +136,9 @@ impl PortCore {
     }
 
     pub(crate) fn status(&self) -> PortStatus {
-        let state = lock(&self.state);
+        let state = self.state.beside_the_queue();
         PortStatus {
-            queued: state.queue.len() as u64,
+            queued: self.state.queued(&state),
             capacity: match state.queue.window.capacity() {
                 Capacity::Rendezvous => 0,
                 Capacity::Bounded(places) => u64::from(places),
@@ -154,7 +151,7 @@ impl PortCore {
 
     /// Senders in our own space, and send-once rights wherever they are.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        let state = lock(&self.state);
+        let state = self.state.beside_the_queue();
         let elsewhere = state.boards.len() as u64;
         (state.senders.count().saturating_sub(elsewhere), state.once)
     }
@@ -472,7 +469,9 @@ impl PortCore {
             }
             state.alive = false;
             sets = state.leave_sets();
-            after.drop_all(state.queue.drain().collect());
+            if !state.queue.holds_nothing() {
+                after.drop_all(state.queue.drain().collect());
+            }
             for place in state.boards.values() {
                 let Some(link) = place.link.upgrade() else { continue };
                 let life = Life { generation: place.slot.generation, state: State::Dead };
@@ -481,13 +480,18 @@ impl PortCore {
                 after.more().looks.push((link, place.slot));
             }
             state.wake_own_senders(&mut after);
-            after.more().fire.extend(state.room.take().map(|to| (to, Notification::DeadName)));
+            // Most ports end without a word.
+            if let Some(to) = state.room.take() {
+                after.fire(to, Notification::DeadName);
+            }
             let watchers = state.facets.take_watchers();
             for watcher in state.dead_name.drain(..).chain(watchers) {
                 after.fire(watcher, Notification::DeadName);
             }
             let untold = state.no_senders.take().into_iter().chain(state.destroyed.take());
-            after.more().fire.extend(untold.map(|to| (to, Notification::SendOnceDropped)));
+            for to in untold {
+                after.fire(to, Notification::SendOnceDropped);
+            }
         }
         self.task.forget_port(self.id);
         drop(sets);

@@ -273,6 +273,11 @@ impl SendRight {
         {
             return Ok(());
         }
+        if let Target::Own(port, _) = &self.target
+            && let Some(sent) = port.post(&mut message, deadline)
+        {
+            return sent.map_err(|reason| SendError { reason, message: Box::new(message) });
+        }
         match Passed::on(self, &mut message) {
             Ok(passed) => passed.right(self).send_out(message, deadline).map_err(|mut error| {
                 passed.come_back(&mut error.message);

@@ -29,12 +29,45 @@ use crate::link::Link;
 pub(crate) mod parking {
     //! Locks that outlive a panic of whoever held them.
 
-    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+    /// What can be locked.
+    pub(crate) trait Lock {
+        /// What holds it.
+        type Guard<'a>
+        where
+            Self: 'a;
+
+        /// Locks it.
+        fn guard(&self) -> Self::Guard<'_>;
+    }
+
+    impl<T> Lock for Mutex<T> {
+        type Guard<'a>
+            = MutexGuard<'a, T>
+        where
+            T: 'a;
+
+        fn guard(&self) -> MutexGuard<'_, T> {
+            self.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    impl<L: Lock> Lock for Arc<L> {
+        type Guard<'a>
+            = L::Guard<'a>
+        where
+            L: 'a;
+
+        fn guard(&self) -> L::Guard<'_> {
+            L::guard(self)
+        }
+    }
 
     /// Locks, whether or not an earlier holder panicked: our own invariants are
     /// kept by statements, not by unwinding.
-    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock<L: Lock>(lock: &L) -> L::Guard<'_> {
+        lock.guard()
     }
 
     /// Locks if nobody holds it.

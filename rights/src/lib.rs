@@ -24,11 +24,13 @@
 //! | [`sharing`] | which of several readers gets which message           |
 //! | [`spill`]   | what was sent to an unbounded port and found no room      |
 //! | [`reply`]   | what a caller still wants of the answer it was promised   |
+//! | [`chute`]   | the way past a plain queue, within one task               |
 //! | [`quick`]   | maps by numbers of our own making                         |
 //! | [`census`]  | where every right is                                      |
 #![forbid(unsafe_code)]
 
 pub mod census;
+pub mod chute;
 pub mod claim;
 pub mod export;
 pub mod give;

@@ -71,6 +71,41 @@ pub struct Taken<M, K> {
     pub raise: Option<PulseRaise<K>>,
 }
 
+/// Messages that were left, one of each holder.
+#[derive(Clone, Debug)]
+struct Lefts<K> {
+    /// Holders that have left a message, and which.
+    holders: QuickMap<K, u64>,
+    /// How many were left so far.
+    count: u64,
+    /// Holders whose left message was taken.
+    taken: Vec<K>,
+}
+
+impl<K> Default for Lefts<K> {
+    fn default() -> Self {
+        Lefts { holders: QuickMap::default(), count: 0, taken: Vec::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Lefts<K> {
+    /// A holder leaves a message. Returns which it is, and which one it had left before
+    /// that was not taken.
+    fn note(&mut self, holder: K) -> (u64, Option<u64>) {
+        self.count += 1;
+        (self.count, self.holders.insert(holder, self.count))
+    }
+
+    /// A message that was left is taken.
+    fn take(&mut self, holder: K, number: u64) {
+        // It may have gone and come again since.
+        if self.holders.get(&holder) == Some(&number) {
+            self.holders.remove(&holder);
+            self.taken.push(holder);
+        }
+    }
+}
+
 /// The queue of one port.
 #[derive(Clone, Debug)]
 pub struct Port<M, K> {
@@ -83,12 +118,8 @@ pub struct Port<M, K> {
     /// What entered the queue from the line.
     let_in: Vec<Label>,
     dropping: Dropping<M>,
-    /// Holders that have left a message, and which.
-    left: QuickMap<K, u64>,
-    /// How many were left so far.
-    lefts: u64,
-    /// Holders whose left message was taken.
-    left_taken: Vec<K>,
+    /// Who has left messages; few ports are ever left any.
+    left: Option<Box<Lefts<K>>>,
     sequence: u64,
 }
 
@@ -102,9 +133,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
             line: VecDeque::new(),
             let_in: Vec::new(),
             dropping: Dropping::new(Overflow::Refuse),
-            left: QuickMap::default(),
-            lefts: 0,
-            left_taken: Vec::new(),
+            left: None,
             sequence: 0,
         }
     }
@@ -150,6 +179,16 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// Whether none waits, in the queue or beside it.
     pub fn holds_nothing(&self) -> bool {
         self.queue.is_empty() && self.line.is_empty()
+    }
+
+    /// Whether it is nothing but so many places, first in first out, none of them
+    /// taken, promised or asked for: whoever enters now is the first, and waits for
+    /// nobody.
+    pub fn is_plain(&self) -> bool {
+        self.queue.order() == Order::Fifo
+            && self.dropping.overflow == Overflow::Refuse
+            && self.holds_nothing()
+            && self.window.is_idle()
     }
 
     /// Whether none waits in the queue.
@@ -264,10 +303,8 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
             Place::Own => self.window.take(None, now_ns, raises),
             Place::Left(holder, number) => {
                 self.window.take(None, now_ns, raises);
-                // It may have gone and come again since.
-                if self.left.get(&holder) == Some(&number) {
-                    self.left.remove(&holder);
-                    self.left_taken.push(holder);
+                if let Some(left) = &mut self.left {
+                    left.take(holder, number);
                 }
             }
             Place::Beyond => {}
@@ -322,26 +359,28 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// # Errors
     /// The message, where the last one it left has not been taken.
     pub fn leave(&mut self, holder: K, message: M) -> Result<(), M> {
-        if self.left.contains_key(&holder) {
+        let left = self.left.get_or_insert_default();
+        if left.holders.contains_key(&holder) {
             return Err(message);
         }
-        self.lefts += 1;
-        self.left.insert(holder, self.lefts);
+        let (number, _) = left.note(holder);
         self.window.stand_in_line();
-        self.stand_in_line(Queued { message, place: Place::Left(holder, self.lefts) });
+        self.stand_in_line(Queued { message, place: Place::Left(holder, number) });
         Ok(())
     }
 
     /// Whose left message was taken since this was asked last.
     #[must_use = "who left it may leave another, and must be told"]
     pub fn left_taken(&mut self) -> Vec<K> {
-        std::mem::take(&mut self.left_taken)
+        self.left.as_mut().map(|left| std::mem::take(&mut left.taken)).unwrap_or_default()
     }
 
     /// A holder goes. What it has sent stays.
     pub fn forget(&mut self, holder: K) {
         self.window.leave(holder);
-        self.left.remove(&holder);
+        if let Some(left) = &mut self.left {
+            left.holders.remove(&holder);
+        }
     }
 
     /// Queues a message that took its place when its right was made.

@@ -62,6 +62,10 @@ pub struct Spot {
     turn: u64,
 }
 
+/// Chains by a key.
+#[allow(clippy::box_collection, reason = "most queues have none")]
+type Index<Key> = Box<HashMap<Key, Heads>>;
+
 /// A queue of entries with labels.
 #[derive(Clone, Debug)]
 pub struct Queue<T> {
@@ -69,8 +73,8 @@ pub struct Queue<T> {
     order: Heads,
     /// By age; in a plain queue that is the order itself.
     age: List,
-    ids: Option<HashMap<i32, Heads>>,
-    tags: Option<HashMap<u64, Heads>>,
+    ids: Option<Index<i32>>,
+    tags: Option<Index<u64>>,
     len: usize,
     lent: usize,
     newest: u64,
@@ -151,7 +155,8 @@ impl<T> Queue<T> {
     /// what waits by id, and what comes from then on.
     pub fn first_with_id(&mut self, id: i32) -> Option<Spot> {
         let Queue { slab, order, .. } = self;
-        let ids = self.ids.get_or_insert_with(|| strung(slab, order, ID, |label| label.id));
+        let ids =
+            self.ids.get_or_insert_with(|| Box::new(strung(slab, order, ID, |label| label.id)));
         ids.get(&id)?.first(slab, ID).map(|slot| self.spot(slot))
     }
 
@@ -159,7 +164,8 @@ impl<T> Queue<T> {
     /// what waits by tag, and what comes from then on.
     pub fn first_with_tag(&mut self, tag: u64) -> Option<Spot> {
         let Queue { slab, order, .. } = self;
-        let tags = self.tags.get_or_insert_with(|| strung(slab, order, TAG, |label| label.tag));
+        let tags =
+            self.tags.get_or_insert_with(|| Box::new(strung(slab, order, TAG, |label| label.tag)));
         tags.get(&tag)?.first(slab, TAG).map(|slot| self.spot(slot))
     }
 
@@ -272,7 +278,7 @@ fn strung<T, Key: Eq + Hash>(
 
 /// Takes an entry off the chain of its key, and the chain away with its last.
 fn drop_from<T, Key: Eq + Hash>(
-    index: &mut Option<HashMap<Key, Heads>>,
+    index: &mut Option<Index<Key>>,
     key: Key,
     slab: &mut Slab<T>,
     chain: usize,

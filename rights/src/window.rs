@@ -216,6 +216,15 @@ impl<K: Copy + Eq + Hash> Window<K> {
             || !self.crossed.is_empty()
     }
 
+    /// Whether it is a number of places that nobody has, wants or watches.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.capacity, Capacity::Bounded(_))
+            && self.queued == 0
+            && self.holders.is_empty()
+            && self.watching.is_empty()
+            && !self.minds_time()
+    }
+
     fn free(&self) -> u64 {
         self.places().saturating_sub(self.queued).saturating_sub(self.promised)
     }

@@ -26,8 +26,9 @@ use record::{Figure, Record, Tools};
 /// Where the figures stand, seen from the root.
 const FILE: &str = "bench/instructions.toml";
 
-/// What is counted: functions of that name in the program.
-const OPERATIONS: [&str; 3] = ["send", "receive", "call"];
+/// What is counted: functions of that name in the program, with `_` for `-`.
+const OPERATIONS: [&str; 6] =
+    ["send", "receive", "call", "local-send", "local-receive", "local-create"];
 
 /// How often each is done.
 const TIMES: u32 = 10_000;
@@ -41,8 +42,8 @@ const BOUND: Duration = Duration::from_secs(120);
 /// How to get what counts.
 const MISSING: &str = "apt-get install valgrind";
 
-/// Counts the instructions of one send, one receive and one call of 64 bytes, with
-/// callgrind, and compares them with bench/instructions.toml.
+/// Counts the instructions of one send, one receive and one call of 64 bytes, between
+/// tasks and within one, with callgrind, and compares them with bench/instructions.toml.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Write what was counted into the file.
@@ -58,7 +59,8 @@ pub(crate) struct Options {
     /// of every operation where none is named.
     #[arg(long, value_name = "OPERATION", num_args = 0..=1, conflicts_with = "write",
           default_missing_value = "every",
-          value_parser = ["send", "receive", "call", "every"])]
+          value_parser = ["send", "receive", "call", "local-send", "local-receive",
+                          "local-create", "every"])]
     profile: Option<String>,
     /// How many functions are shown.
     #[arg(long, value_name = "N", default_value_t = 40, requires = "profile")]
@@ -274,7 +276,7 @@ fn callgrind(bench: &mut Bench, program: &Path, operation: &str) -> Result<PathB
     command
         .arg("--tool=callgrind")
         .arg(format!("--callgrind-out-file={}", out.display()))
-        .arg(format!("--toggle-collect=one_thread::{operation}"))
+        .arg(format!("--toggle-collect=one_thread::{}", operation.replace('-', "_")))
         .arg(program)
         .arg(operation)
         .arg(format!("--operations={TIMES}"));
@@ -325,7 +327,7 @@ fn functions(text: &str, operation: &str) -> Vec<(u64, String)> {
         let known = all.entry(function.to_owned()).or_default();
         *known = count.max(*known);
     }
-    let own = format!("one_thread::{operation}");
+    let own = format!("one_thread::{}", operation.replace('-', "_"));
     let mut list: Vec<_> = all
         .into_iter()
         .filter(|(function, count)| *count < whole || *function == own)

@@ -3,8 +3,9 @@
 //! Two tasks of this process are linked, and one thread plays both ends of the lanes
 //! between them: what one task sends lies there already when the other receives. So
 //! nobody waits, spins or sleeps, and how many instructions an operation takes does not
-//! depend on the machine's load. `cargo xtask instructions` runs this program under
-//! callgrind and counts while [`send`], [`receive`] or [`call`] runs.
+//! depend on the machine's load. The operations within one task are counted as well:
+//! one thread sends to its own port and receives. `cargo xtask instructions` runs this
+//! program under callgrind and counts while the function named as the operation runs.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -40,6 +41,12 @@ enum Operation {
     /// A call with 64 bytes each way, at both ends: request sent, received, answered,
     /// answer taken.
     Call,
+    /// A message of 64 bytes is made and sent to a port of the same task.
+    LocalSend,
+    /// It is received, and let go.
+    LocalReceive,
+    /// A port is made and dropped.
+    LocalCreate,
 }
 
 /// The body of each message.
@@ -53,10 +60,13 @@ const BATCH: u32 = 50;
 /// things are allocated once.
 const WARM: u32 = 20;
 
-/// Two linked tasks: one has a port, the other a right to it.
+/// Two linked tasks: one has a port, the other a right to it. And a port within the
+/// first, with a right of its own.
 struct Ends {
     post: SendRight,
     inbox: ReceiveRight,
+    own_post: SendRight,
+    own_inbox: ReceiveRight,
     tasks: [Task; 2],
 }
 
@@ -70,7 +80,9 @@ impl Ends {
         drop(door);
         let post = offered.remove("inbox").context("no right came")?;
         let post = post.into_send().ok().context("the right is no send right")?;
-        Ok(Ends { post, inbox, tasks: [server, client] })
+        let own_inbox = server.port(Capacity::Bounded(4 * BATCH));
+        let own_post = own_inbox.make_send()?;
+        Ok(Ends { post, inbox, own_post, own_inbox, tasks: [server, client] })
     }
 }
 
@@ -108,6 +120,27 @@ fn call(ends: &Ends) -> Result<()> {
     Ok(())
 }
 
+/// Sends one message within the task.
+#[inline(never)]
+fn local_send(ends: &Ends) -> Result<()> {
+    Ok(ends.own_post.send(Message::new(black_box(BODY)), Deadline::Never)?)
+}
+
+/// Receives one message of the same task.
+#[inline(never)]
+fn local_receive(ends: &Ends) -> Result<()> {
+    let message = ends.own_inbox.receive(Deadline::Never)?;
+    ensure!(black_box(message.body()).len() == BODY.len(), "another message came");
+    Ok(())
+}
+
+/// Makes a port and drops it.
+#[inline(never)]
+fn local_create(ends: &Ends) {
+    let [task, _] = &ends.tasks;
+    drop(black_box(task.port(Capacity::Bounded(16))));
+}
+
 /// The same, where it is not what is counted.
 #[inline(never)]
 fn uncounted(ends: &Ends, operation: Operation) -> Result<()> {
@@ -119,6 +152,12 @@ fn uncounted(ends: &Ends, operation: Operation) -> Result<()> {
             ends.inbox.receive(Deadline::Never)?.reply(Message::new(BODY), Deadline::Never)?;
             drop(pending.wait(Deadline::Never)?);
         }
+        Operation::LocalSend => ends.own_post.send(Message::new(BODY), Deadline::Never)?,
+        Operation::LocalReceive => drop(ends.own_inbox.receive(Deadline::Never)?),
+        Operation::LocalCreate => {
+            let [task, _] = &ends.tasks;
+            drop(task.port(Capacity::Bounded(16)));
+        }
     }
     Ok(())
 }
@@ -128,6 +167,10 @@ fn batch(ends: &Ends, counted: Option<Operation>, operation: Operation) -> Resul
     let turn: &[Operation] = match operation {
         Operation::Send | Operation::Receive => &[Operation::Send, Operation::Receive],
         Operation::Call => &[Operation::Call],
+        Operation::LocalSend | Operation::LocalReceive => {
+            &[Operation::LocalSend, Operation::LocalReceive]
+        }
+        Operation::LocalCreate => &[Operation::LocalCreate],
     };
     for &part in turn {
         for _ in 0..BATCH {
@@ -136,6 +179,9 @@ fn batch(ends: &Ends, counted: Option<Operation>, operation: Operation) -> Resul
                 Operation::Send => send(ends)?,
                 Operation::Receive => receive(ends)?,
                 Operation::Call => call(ends)?,
+                Operation::LocalSend => local_send(ends)?,
+                Operation::LocalReceive => local_receive(ends)?,
+                Operation::LocalCreate => local_create(ends),
             }
         }
     }

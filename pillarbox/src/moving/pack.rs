@@ -6,7 +6,7 @@
 //! is the move. Nobody is waited for.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use abi::bag::{Origin, OutRight, Place};
@@ -19,7 +19,7 @@ use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::link::{Join, Link, Load};
 use crate::message::Message;
-use crate::port::{After, PortCore, PortState, Unloaded};
+use crate::port::{After, General, PortCore, PortState, Unloaded};
 use crate::wait::parking::lock;
 
 /// What a bag takes beside what is known when it is made. One that is full before
@@ -52,7 +52,7 @@ pub(crate) struct Pack {
 }
 
 /// A port that is about to go: nothing arrives at it.
-pub(crate) type Ready<'a> = MutexGuard<'a, PortState>;
+pub(crate) type Ready<'a> = General<'a>;
 
 impl Pack {
     /// Begins to move a port over `link`.

@@ -1,12 +1,13 @@
 //! What a peer sent, before it is admitted: is the port still here?
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use abi::Offence;
 
 use super::PortCore;
 use super::after::After;
-use super::state::{Holder, PortState, Queued};
+use super::chute::General;
+use super::state::{Holder, Queued};
 use crate::link::Link;
 use crate::message::Message;
 use crate::moving::gone::Gone;
@@ -28,7 +29,7 @@ impl PortCore {
         link: &Link,
         via: u64,
         pass_on: impl FnOnce(&mut Queued, Holder) -> Result<(), Offence>,
-    ) -> Result<MutexGuard<'_, PortState>, Away<'_>> {
+    ) -> Result<General<'_>, Away<'_>> {
         let mut state = lock(&self.state);
         if let Some(gone) = self.gone() {
             return Err(Away::Gone(

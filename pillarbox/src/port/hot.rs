@@ -4,12 +4,11 @@
 //! there for its port it takes, past the queue, where that comes to the same. In all
 //! other cases it goes the general way, with nothing done.
 
-use std::sync::MutexGuard;
-
 use abi::Slot;
 
 use super::PortCore;
-use super::state::{Holder, PortState};
+use super::chute::General;
+use super::state::Holder;
 use crate::deadline::Deadline;
 use crate::link::Link;
 use crate::message::Message;
@@ -19,7 +18,7 @@ use crate::wait::{BURST, Spin};
 /// A port whose lock is held, which nobody stands in line at.
 pub(crate) struct Passing<'a> {
     id: u64,
-    state: MutexGuard<'a, PortState>,
+    state: General<'a>,
 }
 
 impl Passing<'_> {
@@ -53,18 +52,40 @@ impl PortCore {
         let task = &self.task;
         let mut spin = Spin::begin(task, deadline);
         loop {
+            // What is here goes before what comes.
+            if let Some(message) = self.take_posted() {
+                spin.helped();
+                return Some(message);
+            }
+            let by_chute = self.state.is_chute();
             if task.has_business() {
                 return None;
             }
-            let mut seat = try_lock(&task.seat)?;
+            // Where no lane leads to, or another thread looks into them, what comes
+            // shows at the chute.
+            let linked = !by_chute || task.has_been_linked();
+            let Some(mut seat) = linked.then(|| try_lock(&task.seat)).flatten() else {
+                if !by_chute {
+                    return None;
+                }
+                while !self.state.stirs() {
+                    if !spin.turn() {
+                        return None;
+                    }
+                }
+                continue;
+            };
             let _ = seat.links(task);
             for look in 0..BURST {
+                if by_chute && self.state.stirs() {
+                    break;
+                }
                 if let Some(link) = seat.next_with_frames() {
                     // Where something is here already it does not pass it.
                     spin.helped();
                     return link.take_plain(self);
                 }
-                let here = look == 0 && lock(&self.state).queue.has_ready();
+                let here = look == 0 && !by_chute && lock(&self.state).queue.has_ready();
                 if here || !spin.turn() {
                     return None;
                 }

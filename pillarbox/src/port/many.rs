@@ -24,6 +24,14 @@ impl PortCore {
 
     /// What waits in the queue.
     fn take_queued(&self, into: &mut Vec<Message>, full: usize) {
+        while into.len() < full
+            && let Some(message) = self.take_posted()
+        {
+            into.push(message);
+        }
+        if into.len() == full || self.state.is_chute() {
+            return;
+        }
         let mut after = After::default();
         let taken = into.len();
         {

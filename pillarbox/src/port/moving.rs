@@ -12,6 +12,7 @@ use rights::senders::NoSenders;
 use rights::window::Capacity;
 
 use super::after::After;
+use super::chute::PortLock;
 use super::options::PortOptions;
 use super::state::{Holder, PortState};
 use super::{Order, Overflow, PortCore};
@@ -44,7 +45,7 @@ impl PortCore {
         }
     }
 
-    pub(crate) const fn state(&self) -> &std::sync::Mutex<PortState> {
+    pub(crate) const fn state(&self) -> &PortLock {
         &self.state
     }
 

@@ -2,7 +2,6 @@
 //! what our own senders are charged.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use abi::Slot;
 use rights::port::Overflow;
@@ -11,25 +10,11 @@ use rights::window::Capacity;
 
 use super::PortCore;
 use super::state::PortState;
-use crate::core::TaskCore;
 use crate::error::SendFailure;
 use crate::limits::Limit;
 use crate::link::{Charge, Link};
 use crate::message::Message;
 use crate::wait::parking::lock;
-
-/// What a task's own messages in its unbounded ports are charged to.
-#[derive(Debug)]
-pub(super) struct OwnQueued {
-    bytes: Arc<AtomicU64>,
-    most: u64,
-}
-
-impl OwnQueued {
-    pub(super) fn of(task: &TaskCore) -> Self {
-        OwnQueued { bytes: Arc::clone(&task.own_queued), most: task.limits.own_queued_bytes }
-    }
-}
 
 impl PortState {
     /// Charges our own task for a message of ours, where nothing else limits what
@@ -40,9 +25,10 @@ impl PortState {
             return true;
         }
         let bytes = (size_of::<Message>() + message.body_len()) as u64;
-        message.charge = Charge::own(&self.own.bytes, bytes, self.own.most);
+        let Some(task) = self.task.upgrade() else { return false };
+        message.charge = Charge::own(&task.own_queued, bytes, task.limits.own_queued_bytes);
         let charged = message.charge.is_some();
-        if !charged && let Some(task) = self.task.upgrade() {
+        if !charged {
             task.counters.refuse(Limit::OwnQueuedBytes);
         }
         charged

@@ -12,7 +12,6 @@ use rights::window::{Capacity, Raise};
 
 use super::after::After;
 use super::facets::PortFacets;
-use super::spilling::OwnQueued;
 use super::{PortCore, PortOptions};
 use crate::core::TaskCore;
 use crate::error::SendFailure;
@@ -75,8 +74,10 @@ pub(crate) struct PortState {
     pub(super) serving: bool,
     /// The port is about to go to another task: nobody spills for it.
     pub(super) spills_nothing: bool,
-    /// What its task's own messages are charged to.
-    pub(super) own: OwnQueued,
+    /// A message of our own has come, and another may come down the chute.
+    pub(super) was_sent_to: bool,
+    /// The chute is the queue: the general way shuts it first.
+    pub(super) chute_open: bool,
     /// Whose port it is.
     pub(super) task: Weak<TaskCore>,
 }
@@ -85,9 +86,9 @@ pub(crate) struct PortState {
 /// goes into the queue the moment a place is granted.
 #[derive(Debug)]
 pub(super) struct OwnSender {
-    via: Option<u64>,
-    message: Option<Message>,
-    waiter: Arc<Waiter>,
+    pub(super) via: Option<u64>,
+    pub(super) message: Option<Message>,
+    pub(super) waiter: Arc<Waiter>,
 }
 
 /// What a thread that waits at the port may be woken for.
@@ -111,12 +112,7 @@ pub(super) struct Receiver {
 }
 
 impl PortState {
-    pub(super) fn new(
-        id: u64,
-        options: &PortOptions,
-        task: Weak<TaskCore>,
-        own: OwnQueued,
-    ) -> Self {
+    pub(super) fn new(id: u64, options: &PortOptions, task: Weak<TaskCore>) -> Self {
         PortState {
             id,
             options: options.clone(),
@@ -141,7 +137,8 @@ impl PortState {
             served: None,
             serving: false,
             spills_nothing: false,
-            own,
+            was_sent_to: false,
+            chute_open: false,
             task,
         }
     }
@@ -186,6 +183,7 @@ impl PortState {
         if let Err(failure) = self.permits(via, &message, now_ns) {
             return Err((failure, message));
         }
+        self.was_sent_to = true;
         if !self.charge_own(&mut message) {
             return Err((SendFailure::OverLimit, message));
         }
@@ -218,11 +216,7 @@ impl PortState {
         now_ns: u64,
         after: &mut After,
     ) {
-        let priority = message.priority;
-        let own = OwnSender { via, message: Some(message), waiter: Arc::clone(waiter) };
-        self.own_waiting.insert(key, own);
-        let _ = self.queue.window.join(Holder::Own(key));
-        self.queue.window.ask(Holder::Own(key), priority);
+        self.stand_in_line(key, via, message, Arc::clone(waiter));
         self.hand_out(now_ns, after);
         self.note_asking(now_ns, after);
     }

@@ -68,8 +68,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// # Errors
     /// [`Offence::LeftTwice`].
     pub fn pass_on_left(&mut self, holder: K) -> Result<(), Offence> {
-        self.lefts += 1;
-        match self.left.insert(holder, self.lefts) {
+        match self.left.get_or_insert_default().note(holder).1 {
             None => Ok(()),
             Some(_) => Err(Offence::LeftTwice),
         }
