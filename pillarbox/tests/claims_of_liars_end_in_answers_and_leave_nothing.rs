@@ -10,8 +10,10 @@ use abi::right::{Address, Kind as RightKind, RightRef};
 use abi::{Slot, TaskId, Ticket, limits};
 use family::member::{ASK, GOOD, KEEP, Told, obey};
 use family::raw::{OWN, Peer, wait_for_the_end};
-use family::{Reaped, act_with, acting, is_part, long, settled};
-use pillarbox::{Callers, Capacity, Holding, Message, Offence, ReceiveRight, SendRight, Task};
+use family::{LONG, Reaped, act_with, acting, is_part, long, settled};
+use pillarbox::{
+    Callers, Capacity, Deadline, Holding, Message, Offence, ReceiveRight, SendRight, Task,
+};
 
 /// The variable that says what a liar does.
 const WAY: &str = "PILLARBOX_TEST_WAY";
@@ -150,7 +152,9 @@ fn whatever_is_claimed_ends_with_who_claimed_it() {
         let mut child = liar("liar_part", &task, way, news.make_send().unwrap());
         match offence {
             None => {
-                assert_eq!(news.receive(long()).unwrap().body(), b"done", "{way}");
+                // Thousands of turns of two processes: long, where others want the machine.
+                let done = news.receive(Deadline::after(6 * LONG));
+                assert_eq!(done.unwrap().body(), b"done", "{way}");
                 assert!(counted(&task, &inbox) <= CLAIMS, "{way}");
                 child.kill();
             }
