@@ -40,7 +40,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// late.
     #[must_use = "somebody must look again at that time"]
     pub fn next_expiry(&self) -> Option<u64> {
-        if !self.anyone_waits() {
+        if self.open || !self.anyone_waits() {
             return None;
         }
         self.oldest.map(|since| since.saturating_add(limits::GRANT_IDLE_NS))

@@ -362,4 +362,5 @@ fn where_everybody_may_enter_nothing_is_written_off() {
     window.stand_in_line();
     window.write_off(1 + limits::GRANT_IDLE_NS);
     assert_eq!((window.written_off(), window.promised()), (0, 0));
+    assert_eq!(window.next_expiry(), None);
 }
