@@ -3,11 +3,11 @@
 
 mod family;
 
-use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use family::linked::give;
 use family::{Random, is_part, long, seed};
 use pillarbox::{
     Capacity, Deadline, Message, Overflow, PortOptions, ReceiveError, ReceiveRight, SendFailure,
@@ -16,17 +16,10 @@ use pillarbox::{
 
 /// A port of one task and a right to it in another.
 fn linked(port: impl Into<PortOptions>) -> (Task, ReceiveRight, Task, SendRight) {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let door: PathBuf =
-        std::env::temp_dir().join(format!("pillarbox-many-{}-{number}", std::process::id()));
     let (owner, caller) = (Task::new(), Task::new());
     let inbox = owner.port(port);
-    let offer = vec![("inbox".to_owned(), inbox.make_send().unwrap())];
-    let listening = owner.listen(&door, offer).unwrap();
-    let post = caller.connect(&door, long()).unwrap().remove("inbox").unwrap();
-    drop(listening);
-    (owner, inbox, caller, post.into_send().unwrap())
+    let post = give(&owner, &caller, inbox.make_send().unwrap());
+    (owner, inbox, caller, post)
 }
 
 fn numbered(numbers: std::ops::Range<u64>) -> impl Iterator<Item = Message> {
@@ -152,6 +145,32 @@ fn a_port_that_drops_says_how_many() {
     }
     assert!(came.is_sorted(), "{came:?}");
     assert_eq!(came.len() as u64 + inbox.status().dropped, 200);
+}
+
+#[test]
+fn who_floods_another_port_keeps_nobody_here() {
+    if is_part() {
+        return;
+    }
+    let (owner, inbox, caller, post) = linked(Capacity::Bounded(64));
+    let other = owner.port(PortOptions::new(Capacity::Bounded(4)).overflow(Overflow::DropOldest));
+    let flood = give(&owner, &caller, other.make_send().unwrap());
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Acquire) {
+                flood.send_many(numbered(0..32), long()).unwrap();
+            }
+        });
+        let mut messages = Vec::new();
+        for number in 0..200 {
+            post.send_many(numbered(number..number + 1), long()).unwrap();
+            // Sixteen places: it looks for more each time, and finds none.
+            inbox.receive_many(&mut messages, 16, long()).unwrap();
+        }
+        over.store(true, Ordering::Release);
+        assert!(messages.iter().map(Message::tag).eq(0..200));
+    });
 }
 
 #[test]

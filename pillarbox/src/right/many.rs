@@ -10,23 +10,42 @@ use crate::message::Message;
 /// Messages that are shown to their receiver together.
 const RUN: usize = 32;
 
-/// Messages that are sent next.
+/// Messages that are sent next, and how many were.
 #[derive(Default)]
-struct Run(VecDeque<Message>);
+struct Run {
+    next: VecDeque<Message>,
+    sent: usize,
+}
 
 impl Run {
-    /// Takes the next ones where there is none. False where there are no more.
-    fn fill(&mut self, messages: &mut impl Iterator<Item = Message>) -> bool {
-        if self.0.is_empty() {
-            self.0.extend(messages.take(RUN));
+    /// Sends what goes the short way, together, up to one that does not: that is to be
+    /// sent by itself. `None` where there are no more.
+    fn go_on(
+        &mut self,
+        right: &SendRight,
+        messages: &mut impl Iterator<Item = Message>,
+    ) -> Option<Message> {
+        loop {
+            if self.next.is_empty() {
+                self.next.extend(messages.take(RUN));
+            }
+            if let Target::Import(held) = &right.target {
+                let link = &held.entry().link;
+                let sent = link.send_run(held.entry(), self.next.make_contiguous());
+                drop(self.next.drain(..sent));
+                self.sent += sent;
+                if sent > 0 && self.next.is_empty() {
+                    continue;
+                }
+            }
+            return self.next.pop_front();
         }
-        !self.0.is_empty()
     }
 
     /// What is left where one could not be sent.
-    fn left(self, sent: usize, error: SendError) -> SendManyError {
-        let unsent = std::iter::once(*error.message).chain(self.0).collect();
-        SendManyError { sent, reason: error.reason, unsent }
+    fn left(self, error: SendError) -> SendManyError {
+        let unsent = std::iter::once(*error.message).chain(self.next).collect();
+        SendManyError { sent: self.sent, reason: error.reason, unsent }
     }
 }
 
@@ -64,18 +83,14 @@ impl SendRight {
         messages: impl IntoIterator<Item = Message>,
         deadline: Deadline,
     ) -> Result<usize, SendManyError> {
-        let mut messages = messages.into_iter();
-        let mut run = Run::default();
-        let mut sent = 0;
-        while run.fill(&mut messages) {
-            sent += self.send_run(&mut run);
-            let Some(message) = run.0.pop_front() else { continue };
-            if let Err(error) = self.send(message, deadline) {
-                return Err(run.left(sent, error));
+        let (mut messages, mut run) = (messages.into_iter(), Run::default());
+        while let Some(message) = run.go_on(self, &mut messages) {
+            match self.send(message, deadline) {
+                Ok(()) => run.sent += 1,
+                Err(error) => return Err(run.left(error)),
             }
-            sent += 1;
         }
-        Ok(sent)
+        Ok(run.sent)
     }
 
     /// The same without a thread that waits.
@@ -96,25 +111,13 @@ impl SendRight {
         &self,
         messages: impl IntoIterator<Item = Message>,
     ) -> Result<usize, SendManyError> {
-        let mut messages = messages.into_iter();
-        let mut run = Run::default();
-        let mut sent = 0;
-        while run.fill(&mut messages) {
-            sent += self.send_run(&mut run);
-            let Some(message) = run.0.pop_front() else { continue };
-            if let Err(error) = self.send_async(message).await {
-                return Err(run.left(sent, error));
+        let (mut messages, mut run) = (messages.into_iter(), Run::default());
+        while let Some(message) = run.go_on(self, &mut messages) {
+            match self.send_async(message).await {
+                Ok(()) => run.sent += 1,
+                Err(error) => return Err(run.left(error)),
             }
-            sent += 1;
         }
-        Ok(sent)
-    }
-
-    /// Sends what goes the short way, together. Returns how many that were.
-    fn send_run(&self, run: &mut Run) -> usize {
-        let Target::Import(held) = &self.target else { return 0 };
-        let sent = held.entry().link.send_run(held.entry(), run.0.make_contiguous());
-        drop(run.0.drain(..sent));
-        sent
+        Ok(run.sent)
     }
 }
