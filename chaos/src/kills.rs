@@ -7,6 +7,7 @@
 //! | [`letter`] | what lies in their messages                              |
 //! | [`places`] | where the ports are                                      |
 //! | [`ledger`] | what all did, held against what they must have seen      |
+//! | [`sends`]  | how and when they were sent                              |
 //! | [`readings`] | the same of mailboxes that several read                |
 //!
 //! What is checked: each message comes once, whole, in the order of its sender,
@@ -22,6 +23,7 @@ mod ledger;
 mod letter;
 mod places;
 mod readings;
+mod sends;
 mod swarm;
 pub(crate) mod worker;
 
@@ -71,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         "again: cargo xtask chaos --kills {} --tasks {} --seed {seed}{}",
         options.kills,
         options.tasks,
-        if options.mailboxes { " --mailboxes" } else { "" },
+        if options.mailboxes { "" } else { " --without-mailboxes" },
     );
     let figures = all(options, seed).map_err(|what| format!("{what}\n{again}"))?;
     let (done, verified, deaths) = figures;

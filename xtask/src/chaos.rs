@@ -24,9 +24,9 @@ pub(crate) struct Options {
     /// Where chance begins; another each time where none is given.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Some own mailboxes that several read.
+    /// None owns mailboxes that several read.
     #[arg(long)]
-    mailboxes: bool,
+    without_mailboxes: bool,
 }
 
 fn program(options: &Options) -> Program {
@@ -36,7 +36,7 @@ fn program(options: &Options) -> Program {
         format!("--tasks={}", options.tasks),
     ];
     arguments.extend(options.seed.map(|seed| format!("--seed={seed}")));
-    arguments.extend(options.mailboxes.then(|| "--mailboxes".to_owned()));
+    arguments.extend((!options.without_mailboxes).then(|| "--mailboxes".to_owned()));
     Program { package: "pillarbox-chaos", name: "chaos", arguments }
 }
 
@@ -47,5 +47,6 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
 
 /// The step of `cargo xtask check`.
 pub(crate) fn step(bench: &mut Bench) -> Ending {
-    program(&Options { kills: KILLS, tasks: 20, seed: None, mailboxes: false }).step(bench)
+    let options = Options { kills: KILLS, tasks: 20, seed: None, without_mailboxes: false };
+    program(&options).step(bench)
 }

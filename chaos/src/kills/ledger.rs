@@ -13,11 +13,13 @@ use std::collections::HashMap;
 use super::letter::{PortId, Stream};
 use super::places::Places;
 use super::readings::Readings;
+use super::sends::Sends;
 use crate::log::Record;
 
 /// What a record says.
 pub(crate) mod kind {
-    /// Port, stream, number: that many messages were accepted.
+    /// Port, stream, number and [how](crate::kills::sends::How): that many messages were
+    /// accepted.
     pub(crate) const SENT: u64 = 1;
     /// Port: it ends now.
     pub(crate) const ENDED: u64 = 2;
@@ -42,8 +44,10 @@ pub(crate) mod kind {
     pub(crate) const BACK: u64 = 11;
     /// Port, nothing, number of its way: it is here.
     pub(crate) const TOOK: u64 = 12;
-    /// Port, stream, how many: messages did not come, and later ones did.
+    /// Port, stream, how many and after which: messages did not come, and later ones did.
     pub(crate) const GAP: u64 = 13;
+    /// Port, stream, number: it came to a port that was about to end.
+    pub(crate) const UNHEARD: u64 = 16;
     /// Port, how many came, how many were dropped, before [`CLEAN`].
     pub(crate) const DROPPED: u64 = 15;
     /// Port: a body or a descriptor was lost on its way.
@@ -84,7 +88,7 @@ struct Seen {
 #[derive(Clone, Copy, Debug)]
 enum What {
     Dead { learned_through: PortId, confirmed: bool },
-    Gap { from: Stream, messages: u64 },
+    Gap { from: Stream, after: u64, messages: u64 },
     Stripped,
 }
 
@@ -93,6 +97,7 @@ enum What {
 pub(crate) struct Ledger {
     places: Places,
     readings: Readings,
+    sends: Sends,
     last_kill_ns: u64,
     sent: HashMap<PortId, HashMap<Stream, u64>>,
     heard: HashMap<PortId, HashMap<Stream, u64>>,
@@ -128,10 +133,13 @@ impl Ledger {
         let mut seen = |what| self.seen[0].push(Seen { port, what, by: life, time_ns });
         match record.kind {
             kind::SENT => {
+                let number = self.sends.sent(port, Stream(two), three, time_ns);
                 let closing = || self.closed.iter().flatten().any(|closed| closed.port == port);
                 if !self.places.is_over(port, u64::MAX) || closing() {
                     let count = self.sent.entry(port).or_default().entry(Stream(two)).or_default();
-                    *count = three.max(*count);
+                    *count = number.max(*count);
+                } else {
+                    self.sends.forget(port);
                 }
             }
             kind::HEARD => {
@@ -145,6 +153,7 @@ impl Ledger {
                 self.places.ended(port, time_ns);
                 if !self.closed.iter().flatten().any(|closed| closed.port == port) {
                     self.sent.remove(&port);
+                    self.sends.forget(port);
                 }
             }
             kind::DEAD => {
@@ -164,7 +173,11 @@ impl Ledger {
             kind::MOVED => self.places.goes(life, port, PortId(two), three, true),
             kind::BACK => self.places.came_back(life, port, three),
             kind::TOOK => self.places.took(life, port, three),
-            kind::GAP => seen(What::Gap { from: Stream(two), messages: three }),
+            kind::GAP => {
+                let (after, messages) = (three >> 32, three & 0xffff_ffff);
+                seen(What::Gap { from: Stream(two), after, messages });
+            }
+            kind::UNHEARD => self.sends.unheard(port, Stream(two), three),
             kind::DROPPED => {
                 self.dropping.insert(port, (two, three));
             }
@@ -180,6 +193,7 @@ impl Ledger {
     pub(crate) fn judge(&mut self) -> Result<(), String> {
         let due = std::mem::take(&mut self.closed[1]);
         self.closed.swap(0, 1);
+        let judged: Vec<PortId> = due.iter().map(|closed| closed.port).collect();
         for closed in due {
             let sent = self.sent.remove(&closed.port).unwrap_or_default();
             if let Some((heard, dropped)) = self.dropping.remove(&closed.port) {
@@ -198,12 +212,13 @@ impl Ledger {
                 }
                 self.broken.push(format!(
                     "{} of {accepted} messages accepted from life {} by port {:x} of life {} \
-                     are lost; {}",
+                     are lost; {}, {}",
                     accepted - heard,
                     stream.life(),
                     closed.port.0,
                     closed.port.life(),
                     self.places.tell(closed.port, closed.time_ns),
+                    self.sends.tell(closed.port, stream, heard + 1, accepted - heard),
                 ));
             }
         }
@@ -220,6 +235,7 @@ impl Ledger {
                 ));
             }
         }
+        judged.into_iter().for_each(|port| self.sends.forget(port));
         match self.broken.is_empty() {
             true => Ok(()),
             false => Err(self.broken.join("\n")),
@@ -260,8 +276,9 @@ impl Ledger {
                 ));
             }
             What::Gap { messages, .. } if left_one_over => self.taken += messages,
-            What::Gap { from, messages } => {
-                return Err(format!("without {messages} messages of life {}", from.life()));
+            What::Gap { from, after, messages } => {
+                let told = self.sends.tell(port, from, after + 1, messages);
+                return Err(format!("without {messages} messages of life {}, {told}", from.life()));
             }
             What::Stripped if left_one_over => self.taken += 1,
             What::Stripped => return Err("with a letter that lost something".to_owned()),

@@ -5,6 +5,7 @@ use pillarbox::{Capacity, Left};
 use super::keep::{Due, Promise};
 use super::voice::{Cargo, Voice};
 use super::{Own, lock};
+use crate::kills::sends::How;
 
 /// Sends a letter, or leaves it with a port that is full.
 pub(super) fn leave(voice: &mut Voice) {
@@ -17,11 +18,11 @@ pub(super) fn leave(voice: &mut Voice) {
         Ok(Left::Sent(unused)) => {
             drop(unused);
             to.confirm();
-            voice.accepted(&letter);
+            voice.accepted(&letter, How::AtOnce);
         }
         Ok(Left::Waiting) => {
             to.confirm();
-            voice.accepted(&letter);
+            voice.accepted(&letter, How::Left);
             voice.own.count("left");
             let promise = Promise { port: news, what: Due::Accepted, ended: false };
             lock(&voice.own.promises).push(promise);

@@ -87,6 +87,14 @@ pub(super) fn take(own: &Own, port: &OwnPort, mut message: Message, chance: &mut
     }
 }
 
+/// It came to a port that is about to end.
+pub(super) fn leave_unheard(own: &Own, message: &Message) {
+    // A pulse does not say for which.
+    if let Some(letter) = Letter::decode(message.body()) {
+        own.log.add(kind::UNHEARD, [letter.to.0, letter.from.0, letter.number]);
+    }
+}
+
 /// What came is the next of its stream.
 fn in_order(own: &Own, port: &OwnPort, to: PortId, from: Stream, number: u64) {
     let mut state = lock(&port.state);
@@ -109,7 +117,7 @@ fn in_order(own: &Own, port: &OwnPort, to: PortId, from: Stream, number: u64) {
         own.broken(format_args!("number {number} of {from:?} to {to:?} came after {last}"));
     } else if number > last + 1 && !to.is_dropping() {
         // Only a former worker that died may have taken some along.
-        own.log.add(kind::GAP, [to.0, from.0, number - last - 1]);
+        own.log.add(kind::GAP, [to.0, from.0, last << 32 | (number - last - 1)]);
     }
 }
 

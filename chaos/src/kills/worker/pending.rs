@@ -8,6 +8,7 @@ use super::voice::{Cargo, Voice};
 use super::{Own, lock};
 use crate::kills::ledger::kind;
 use crate::kills::letter::{Letter, Sort};
+use crate::kills::sends::How;
 
 /// Calls of one worker that are open at a time.
 const OPEN: usize = 24;
@@ -36,7 +37,7 @@ pub(super) fn start(voice: &mut Voice) {
     match to.right.start_call(message, Deadline::after(Duration::from_secs(2))) {
         Ok(call) => {
             to.confirm();
-            voice.accepted(&letter);
+            voice.accepted(&letter, How::Call);
             voice.own.count("calls");
             let open = Open { call, letter, since: Instant::now(), withdrawn: None };
             lock(&voice.own.open).push(open);

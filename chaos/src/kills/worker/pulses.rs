@@ -5,6 +5,7 @@ use pillarbox::{Pulse, PulseError};
 use super::held::Known;
 use super::voice::Voice;
 use crate::kills::letter::Stream;
+use crate::kills::sends::How;
 
 /// Sends one, now or not at all.
 pub(super) fn send(voice: &mut Voice) {
@@ -14,7 +15,7 @@ pub(super) fn send(voice: &mut Voice) {
     match to.right.pulse(id, from.0 << 32 | number, 0) {
         Ok(()) => {
             to.confirm();
-            voice.was_accepted(to.port, from, number);
+            voice.was_accepted(to.port, from, number, How::Pulse);
             voice.own.count("pulses");
         }
         Err(why) => failed(voice, &to, why),

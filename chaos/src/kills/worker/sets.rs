@@ -28,15 +28,14 @@ impl Sets {
     }
 }
 
-/// A port has come.
+/// A port has come, perhaps with messages in it.
 pub(super) fn join(own: &Own, port: &Arc<OwnPort>) {
-    match own
-        .sets
-        .received
-        .add(&port.right)
-        .and_then(|at| own.sets.left.add(&port.right).map(|_| at))
-    {
-        Ok(member) => lock(&own.sets.members).push((member, Arc::clone(port))),
+    // Held until its number is known: who takes one of its messages at once looks for
+    // whose it is.
+    let mut members = lock(&own.sets.members);
+    let added = own.sets.received.add(&port.right);
+    match added.and_then(|at| own.sets.left.add(&port.right).map(|_| at)) {
+        Ok(member) => members.push((member, Arc::clone(port))),
         Err(error) => own.broken(format_args!("{:?} cannot be in a set: {error}", port.id)),
     }
 }
@@ -66,7 +65,7 @@ pub(super) fn listen(own: &Own, deadline: Deadline, chance: &mut Chance) {
         match port {
             Some(port) => hear::take(own, &port, message, chance),
             // It was about to end, whatever came.
-            None => drop(message),
+            None => hear::leave_unheard(own, &message),
         }
     }
 }

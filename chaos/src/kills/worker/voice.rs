@@ -12,6 +12,7 @@ use super::{Own, OwnPort, futures, lock, moves};
 use crate::chance::Chance;
 use crate::kills::ledger::kind;
 use crate::kills::letter::{Letter, PortId, Sort, Stream};
+use crate::kills::sends::How;
 
 /// How long a send may wait.
 const SEND: Duration = Duration::from_secs(2);
@@ -80,13 +81,13 @@ impl Voice {
         (letter, message)
     }
 
-    pub(super) fn was_accepted(&mut self, to: PortId, from: Stream, number: u64) {
+    pub(super) fn was_accepted(&mut self, to: PortId, from: Stream, number: u64, how: How) {
         self.numbers.insert((to, from), number);
-        self.own.log.add(kind::SENT, [to.0, from.0, number]);
+        self.own.log.add(kind::SENT, [to.0, from.0, how.with(number)]);
     }
 
-    pub(super) fn accepted(&mut self, letter: &Letter) {
-        self.was_accepted(letter.to, letter.from, letter.number);
+    pub(super) fn accepted(&mut self, letter: &Letter, how: How) {
+        self.was_accepted(letter.to, letter.from, letter.number, how);
         self.own.count("messages");
         self.own.count_many("rights", letter.rights.len() as u64);
     }
@@ -97,7 +98,9 @@ impl Voice {
         let (letter, message) = self.written(to, cargo);
         let now = self.chance.one_in(8);
         let deadline = if now { Deadline::Now } else { Deadline::after(SEND) };
+        let mut how = if now { How::AtOnce } else { How::Waiting };
         let sent = if certain && self.chance.one_in(6) {
+            how = How::Future;
             // Dropped before it is ready it has sent nothing.
             let span = self.chance.micros(200_000);
             match futures::within(span, to.right.send_async(message)) {
@@ -110,7 +113,7 @@ impl Voice {
         match sent {
             Ok(()) => {
                 to.confirm();
-                self.accepted(&letter);
+                self.accepted(&letter, how);
                 true
             }
             Err(error) => {
@@ -150,7 +153,7 @@ impl Voice {
         }
         self.own.count("calls");
         to.confirm();
-        self.accepted(&letter);
+        self.accepted(&letter, How::Call);
     }
 
     fn came_back(&self, letter: &Letter, to: &Known, error: SendError) {
