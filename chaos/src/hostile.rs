@@ -4,9 +4,13 @@
 //! |------------|-----------------------------------------------------------|
 //! | [`victim`] | the task that is lied to, and what must be left of it     |
 //! | [`client`] | the honest client it serves meanwhile                     |
+//! | [`readers`] | mailboxes that the hostile may read, and an honest reader |
 //! | [`enemy`]  | one hostile link after another                            |
 //! | [`story`]  | frames: most as an honest peer writes them, some wrong    |
+//! | [`mover`]  | ports that the hostile move to the victim                 |
+//! | [`answerer`] | calls, long requests, answers in parts                  |
 //! | [`link`]   | a connection by hand; memory whose every byte was chosen  |
+//! | [`live`]   | one that goes on, and reads what it is told               |
 //!
 //! A frame counts when the victim has read it: it frees the room of what it has
 //! read, and its tail says so. What is checked: the victim neither ends nor
@@ -15,9 +19,13 @@
 //! ended, in time; the victim's memory stays within a bound; and in the end
 //! nothing is left in its census, its descriptors, its mappings.
 
+mod answerer;
 pub(crate) mod client;
 pub(crate) mod enemy;
 mod link;
+mod live;
+mod mover;
+mod readers;
 mod story;
 pub(crate) mod victim;
 
@@ -60,13 +68,13 @@ struct Part {
 }
 
 impl Part {
-    fn start(name: &'static str, path: &Path, seed: Option<u64>) -> Result<Part, String> {
+    fn start(name: &'static str, path: &Path, more: &[(&str, u64)]) -> Result<Part, String> {
         let said = |error: std::io::Error| format!("no {name}: {error}");
         let log = Reading::new().map_err(said)?;
         let mut command = Command::new(std::env::current_exe().map_err(said)?);
         command.arg(name).arg("--path").arg(path).stdin(log.for_child().map_err(said)?);
-        if let Some(seed) = seed {
-            command.arg("--seed").arg(seed.to_string());
+        for (name, value) in more {
+            command.arg(name).arg(value.to_string());
         }
         Ok(Part { name, child: command.spawn().map_err(said)?, log })
     }
@@ -123,6 +131,10 @@ struct Figures {
     honest: u64,
     answered: u64,
     taken: u64,
+    ports: u64,
+    called: u64,
+    inbox: u64,
+    read: u64,
     longest: Duration,
     resident: u64,
 }
@@ -136,12 +148,17 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let [frames, links, ended, packets, greetings, _] = done.enemies;
     println!(
         "{frames} hostile frames, {packets} packets and {greetings} greetings on {links} links \
-         (seed {seed}), {ended} of them ended and the others legal, {} of their messages taken; \
-         {} honest messages and {} calls meanwhile, the longest wait {:.1?}, \
+         (seed {seed}), {ended} of them ended and the others legal, {} of their messages taken, \
+         {} of them to the inbox, {} ports, {} calls that they answered; \
+         {} honest messages, {} calls and {} readings meanwhile, the longest wait {:.1?}, \
          {} MiB resident at most, lost 0",
         done.taken,
+        done.inbox,
+        done.ports,
+        done.called,
         done.honest,
         done.answered,
+        done.read,
         done.longest,
         done.resident >> 20,
     );
@@ -153,7 +170,7 @@ fn all(options: &Options, seed: u64) -> Result<Figures, String> {
     std::fs::create_dir(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let folder = Folder(dir);
     let path = folder.0.join("door");
-    let mut victim = Part::start("victim", &path, Some(seed))?;
+    let mut victim = Part::start("victim", &path, &[("--seed", seed)])?;
     let until = Instant::now() + PATIENCE;
     while victim.log.counter(victim::counter::READY) == 0 {
         victim.must_live()?;
@@ -162,10 +179,14 @@ fn all(options: &Options, seed: u64) -> Result<Figures, String> {
         }
         std::thread::park_timeout(Duration::from_millis(2));
     }
-    let mut client = Part::start("client", &path, None)?;
+    let mut client = Part::start("client", &path, &[])?;
+    let [process, number] =
+        [victim::counter::PROCESS, victim::counter::NUMBER].map(|at| victim.log.counter(at));
     let mut enemies = (0..options.enemies)
-        .map(|number| {
-            Part::start("enemy", &path, Some(seed.wrapping_add(number.wrapping_mul(0x9e37))))
+        .map(|enemy| {
+            let seed = seed.wrapping_add(enemy.wrapping_mul(0x9e37));
+            let more = [("--seed", seed), ("--process", process), ("--number", number)];
+            Part::start("enemy", &path, &more)
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut figures = Figures::default();
@@ -192,6 +213,10 @@ fn all(options: &Options, seed: u64) -> Result<Figures, String> {
     victim.log.ask(victim::counter::ENOUGH);
     victim.must_end_well()?;
     figures.taken = victim.log.counter(victim::counter::TAKEN);
+    figures.ports = victim.log.counter(victim::counter::PORTS);
+    figures.called = victim.log.counter(victim::counter::CALLED);
+    figures.inbox = victim.log.counter(victim::counter::INBOX);
+    figures.read = victim.log.counter(victim::counter::READ);
     if victim.log.counter(victim::counter::BROKEN) > 0 {
         return Err("the victim found something broken, see above".to_owned());
     }

@@ -4,10 +4,14 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
+use abi::TaskId;
 use abi::page::{BOARD_AT, CHANGE_AT, GRANTED_AT, HEAD_AT, LANE_AT, SLEEP_AT, TAIL_AT, WANT_AT};
 use shm::socket::Received;
 
+use super::answerer::Answerer;
 use super::link::{Greeted, LANE, Linked, Memory, connect, greet, hello};
+use super::live::Live;
+use super::mover::Mover;
 use super::story::Story;
 use crate::chance::Chance;
 use crate::log::Log;
@@ -33,10 +37,16 @@ pub(crate) struct Options {
     /// Where chance begins.
     #[arg(long)]
     seed: u64,
+    /// The victim's process, and which task of it.
+    #[arg(long)]
+    process: u64,
+    #[arg(long)]
+    number: u64,
 }
 
 struct Enemy {
     path: PathBuf,
+    victim: TaskId,
     chance: Chance,
     log: Log,
     counts: [u64; 6],
@@ -47,6 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let log = Log::of_parent().map_err(|error| error.to_string())?;
     let mut enemy = Enemy {
         path: options.path.clone(),
+        victim: TaskId { process: options.process, number: options.number },
         chance: Chance::new(options.seed),
         log,
         counts: [0; 6],
@@ -57,6 +68,8 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             1 => enemy.bad_words(),
             2 => enemy.packets(),
             3 => enemy.talk(),
+            4 | 5 => enemy.moves(),
+            6 => enemy.answers(),
             _ => enemy.story(),
         };
         if let Err(what) = done {
@@ -75,9 +88,13 @@ impl Enemy {
         }
     }
 
+    fn wrong_one_in(&mut self) -> u64 {
+        [2, 30, 300, 3000, 0, 0, 0, 0][self.chance.place(8)]
+    }
+
     fn new_story(&mut self) -> Story {
-        let wrong = [2, 30, 300, 3000, 0, 0, 0, 0][self.chance.place(8)];
-        let mut story = Story::new(Chance::new(self.chance.next()), wrong);
+        let wrong = self.wrong_one_in();
+        let mut story = Story::new(Chance::new(self.chance.next()), wrong, self.victim);
         story.hoards = self.chance.one_in(6);
         story
     }
@@ -105,7 +122,7 @@ impl Enemy {
     fn show(&mut self, memory: &Memory, ends: &[u64], head: u64) -> Result<(), String> {
         let fd = memory.sealed().map_err(|error| format!("no memory: {error}"))?;
         let number = self.chance.next();
-        let Greeted::Linked(link) = greet(&self.path, &hello(number), fd)? else {
+        let Greeted::Linked(link, _) = greet(&self.path, &hello(number), fd)? else {
             self.add(counter::GREETINGS, 1);
             return Ok(());
         };
@@ -194,7 +211,7 @@ impl Enemy {
             Memory::with_lane(&lane).sealed().map_err(|error| format!("no memory: {error}"))?;
         let number = self.chance.next();
         Ok(match greet(&self.path, &hello(number), fd)? {
-            Greeted::Linked(link) => {
+            Greeted::Linked(link, _) => {
                 self.add(counter::LINKS, 1);
                 Some(link)
             }
@@ -242,6 +259,50 @@ impl Enemy {
                 break;
             }
             std::thread::park_timeout(self.chance.micros(2000));
+        }
+        Ok(())
+    }
+
+    /// Moves ports.
+    fn moves(&mut self) -> Result<(), String> {
+        let wrong = self.wrong_one_in();
+        self.alive(|enemy, live| {
+            let mut mover = Mover::new(live, &mut enemy.chance, wrong);
+            let honest = mover.run()?;
+            let shown = mover.shown;
+            if live.wait_until_read()? {
+                enemy.add(counter::FRAMES, shown);
+            }
+            Ok(honest)
+        })
+    }
+
+    /// Calls, and answers what it is asked.
+    fn answers(&mut self) -> Result<(), String> {
+        let wrong = self.wrong_one_in();
+        self.alive(|enemy, live| {
+            let (chance, victim) = (&mut enemy.chance, enemy.victim);
+            Answerer { live, chance, victim, wrong_one_in: wrong }.run()
+        })
+    }
+
+    /// A link that goes on, and on which all was right or not.
+    fn alive(
+        &mut self,
+        act: impl FnOnce(&mut Enemy, &mut Live) -> Result<bool, String>,
+    ) -> Result<(), String> {
+        let number = self.chance.next();
+        let Some(mut live) = Live::link(&self.path, number)? else {
+            self.add(counter::GREETINGS, 1);
+            return Ok(());
+        };
+        self.add(counter::LINKS, 1);
+        let honest = act(self, &mut live)?;
+        let read = live.wait_until_read()?;
+        self.add(counter::FRAMES, live.frames_read());
+        self.add(counter::ENDED, u64::from(!read));
+        if honest && !read {
+            return Err(format!("link {number:x}, on which all was right, has ended"));
         }
         Ok(())
     }

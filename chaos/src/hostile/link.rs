@@ -18,8 +18,8 @@ use abi::page::{SLEEP_AT, TAIL_AT};
 use abi::right::Address;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{MemfdFlags, SealFlags, memfd_create};
-use shm::PeerPage;
 use shm::socket::{LinkSocket, Received};
+use shm::{LaneReader, PeerPage};
 
 use super::story::OWN_SLOTS;
 
@@ -27,7 +27,7 @@ use super::story::OWN_SLOTS;
 pub(super) const LANE: u32 = abi::limits::LANE_BYTES_MIN;
 
 /// How long the other side may take to answer or to read. Beyond it, it hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Memory before it is sealed.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ pub(super) struct Linked {
 /// What became of a greeting.
 #[derive(Debug)]
 pub(super) enum Greeted {
-    Linked(Linked),
+    Linked(Linked, LaneReader),
     /// The other side would not.
     Refused,
 }
@@ -142,9 +142,9 @@ pub(super) fn greet(path: &Path, hello: &Hello, memory: OwnedFd) -> Result<Greet
                 let (Ok(answer), Some(memory)) = (answer, descriptors.pop()) else {
                     return Ok(Greeted::Refused);
                 };
-                let (page, _) = PeerPage::open(memory, answer.lane_bytes)
+                let (page, reader) = PeerPage::open(memory, answer.lane_bytes)
                     .map_err(|error| format!("the victim's memory: {error:?}"))?;
-                return Ok(Greeted::Linked(Linked { socket, page }));
+                return Ok(Greeted::Linked(Linked { socket, page }, reader));
             }
             Received::End | Received::Failed(_) => return Ok(Greeted::Refused),
         }

@@ -13,6 +13,10 @@ pub(super) const OPEN: Slot = Slot { index: 0, generation: 1 };
 /// The port with few places.
 pub(super) const INBOX: Slot = Slot { index: 1, generation: 1 };
 
+/// The mailboxes that are read by several: each message goes to one, or to all.
+pub(super) const SHARED: [Slot; 2] =
+    [Slot { index: 4, generation: 1 }, Slot { index: 5, generation: 1 }];
+
 /// Slots of its own that it shows as live, and may name.
 pub(super) const OWN_SLOTS: u32 = 16;
 
@@ -21,6 +25,16 @@ const QUESTIONS: u64 = 24;
 
 /// Messages it sends to the port with few places, granted or not.
 const PLACES: u64 = 2;
+
+/// Readers it wants to be of each shared mailbox: one place each is there for them.
+const READERS: u64 = 2;
+
+/// Words it says as a reader, taken or not.
+const WORDS: u64 = 256;
+
+/// What readers say: an attachment is asked for, something is done, goes back, or
+/// they leave.
+const READER_IDS: [i32; 4] = [1, 2, 3, 4];
 
 /// Pulses it sends, taken or not.
 const PULSES: u64 = limits::PULSES as u64 / 2;
@@ -38,26 +52,36 @@ pub(super) struct Story {
     pub(super) hoards: bool,
     /// Where it says that it listens.
     pub(super) address: Address,
+    /// To whom it speaks.
+    pub(super) victim: TaskId,
     ticket: u64,
     questions: u64,
     places: u64,
     pulses: u64,
     bytes: u64,
+    /// Messages it has left, and not heard that they were taken.
+    left: bool,
+    readers: u64,
+    words: u64,
     gives: Vec<(Slot, TaskId, u64)>,
 }
 
 impl Story {
-    pub(super) fn new(chance: Chance, wrong_one_in: u64) -> Self {
+    pub(super) fn new(chance: Chance, wrong_one_in: u64, victim: TaskId) -> Self {
         Story {
             chance,
             wrong_one_in,
             hoards: false,
             address: Address::default(),
+            victim,
             ticket: 1,
             questions: 0,
             places: 0,
             pulses: 0,
             bytes: 0,
+            left: false,
+            readers: 0,
+            words: 0,
             gives: Vec::new(),
         }
     }
@@ -83,7 +107,7 @@ impl Story {
         if self.hoards {
             return self.give(out);
         }
-        match self.chance.below(20) {
+        match self.chance.below(24) {
             0..3 if self.bytes < BYTES => self.message(out),
             3 if self.places < PLACES => {
                 self.places += 1;
@@ -123,6 +147,17 @@ impl Story {
                 let index = self.chance.below(u64::from(OWN_SLOTS)) as u32;
                 put(out, Header::new(kind, Slot { index, generation: 1 }), &[]);
             }
+            14 if !self.left => self.leave(out),
+            15 if self.readers < READERS => self.attach(out),
+            16 | 17 if self.words < WORDS => self.word(out),
+            18 if self.questions < QUESTIONS => {
+                // Who names the owner as the giver asks for its inbox.
+                self.questions += 1;
+                self.ticket += 1;
+                let header =
+                    Header { tag: 1 << 33 | self.ticket, ..Header::new(Kind::Claim, NOWHERE) };
+                put(out, header, &self.victim.encode());
+            }
             _ => {
                 let index = match self.chance.below(3) {
                     0 => abi::frame::EVERY_SLOT,
@@ -149,6 +184,48 @@ impl Story {
         let onward = Onward { to, giver, ticket: Ticket(claimed) };
         let header = Header { tag: self.ticket, ..Header::new(Kind::GiveOn, NOWHERE) };
         put(out, header, &onward.encode());
+    }
+
+    /// A message that may wait with the owner of a full port.
+    fn leave(&mut self, out: &mut Vec<u8>) {
+        self.left = true;
+        let accepted = Slot { index: 100, generation: self.once() };
+        let accepted = Some(RightRef::Mine(RightKind::SendOnce, accepted));
+        let attached = Attached { accepted, ..Attached::default() };
+        let mut behind = Vec::new();
+        let flags = attached.encode(&mut behind);
+        let extra = behind.len() as u32;
+        behind.extend_from_slice(b"left");
+        put(out, Header { flags, extra, ..Header::new(Kind::Message, INBOX) }, &behind);
+    }
+
+    /// It wants to be a reader of both mailboxes.
+    fn attach(&mut self, out: &mut Vec<u8>) {
+        self.readers += 1;
+        let index = self.chance.below(u64::from(OWN_SLOTS)) as u32;
+        let rights = vec![RightRef::Mine(RightKind::Send, Slot { index, generation: 1 })];
+        let reply = self.chance.one_in(2).then(|| {
+            RightRef::Mine(RightKind::SendOnce, Slot { index: 100, generation: self.once() })
+        });
+        let attached = Attached { rights, reply, ..Attached::default() };
+        for slot in SHARED {
+            let mut behind = Vec::new();
+            let flags = attached.encode(&mut behind);
+            let extra = behind.len() as u32;
+            // How many it takes at a time: one byte, as long as it is small.
+            behind.push(self.chance.below(100) as u8);
+            let [id, ..] = READER_IDS;
+            put(out, Header { flags, extra, id, ..Header::new(Kind::Message, slot) }, &behind);
+        }
+    }
+
+    /// Something of a hand-out it was given, or not.
+    fn word(&mut self, out: &mut Vec<u8>) {
+        self.words += 1;
+        let slot = SHARED[self.chance.place(SHARED.len())];
+        let id = READER_IDS[1 + self.chance.place(3)];
+        let tag = if self.chance.one_in(8) { self.chance.next() } else { self.chance.below(2000) };
+        put(out, Header { id, tag, ..Header::new(Kind::Pulse, slot) }, &[]);
     }
 
     fn port(&mut self) -> Slot {
@@ -279,9 +356,11 @@ fn put(out: &mut Vec<u8>, header: Header, behind: &[u8]) {
 mod tests {
     use super::*;
 
+    const VICTIM: TaskId = TaskId { process: 9, number: 0 };
+
     #[test]
     fn good_frames_decode() {
-        let mut story = Story::new(Chance::new(1), 0);
+        let mut story = Story::new(Chance::new(1), 0, VICTIM);
         let mut bytes = Vec::new();
         for _ in 0..5000 {
             story.next(&mut bytes);
@@ -296,7 +375,7 @@ mod tests {
 
     #[test]
     fn wrong_frames_keep_their_room() {
-        let mut story = Story::new(Chance::new(2), 1);
+        let mut story = Story::new(Chance::new(2), 1, VICTIM);
         for _ in 0..5000 {
             let mut bytes = Vec::new();
             story.next(&mut bytes);

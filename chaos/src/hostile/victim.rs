@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use pillarbox::{Capacity, Deadline, Message, ReceiveRight, Right, SendRight, Task};
+use pillarbox::{Callers, Capacity, Deadline, Message, ReceiveRight, Right, SendRight, Task};
 
+use super::readers::Readers;
 use crate::chance::Chance;
 use crate::log::Log;
 use crate::residue::Residue;
@@ -27,6 +28,19 @@ pub(super) mod counter {
     pub(crate) const ENOUGH: usize = 5;
     /// Bytes resident before the first enemy.
     pub(crate) const BEFORE: usize = 6;
+    /// The process as its task names it, and which task of it.
+    pub(crate) const PROCESS: usize = 7;
+    pub(crate) const NUMBER: usize = 8;
+    /// Ports of the hostile that came in bags.
+    pub(crate) const PORTS: usize = 9;
+    /// Calls that the hostile have answered, in parts or at once.
+    pub(crate) const CALLED: usize = 10;
+    /// Messages that came to the inbox.
+    pub(crate) const INBOX: usize = 11;
+    /// Messages of shared mailboxes that the honest reader acknowledged.
+    pub(crate) const READ: usize = 12;
+    /// How many there are.
+    pub(crate) const ALL: usize = 13;
 }
 
 /// The task that is lied to.
@@ -44,20 +58,32 @@ pub(crate) struct Options {
 /// wait ten seconds for who may claim them.
 const SETTLE: Duration = Duration::from_secs(40);
 
-struct Victim {
+/// The `id` of a message that asks for a call.
+pub(super) const CALL_ME: i32 = 0x0ca1_1000;
+
+/// Room for parts of the answer to such a call.
+const ROOM: u64 = 16 * 1024;
+
+pub(super) struct Victim {
     task: Task,
     log: Log,
     done: AtomicBool,
-    taken: AtomicU64,
+    counts: [AtomicU64; counter::ALL],
 }
 
 impl Victim {
-    fn broken(&self, what: impl std::fmt::Display) {
+    pub(super) fn broken(&self, what: impl std::fmt::Display) {
         eprintln!("victim: {what}");
         self.log.set(counter::BROKEN, 1);
     }
 
-    fn is_done(&self) -> bool {
+    pub(super) fn count(&self, counter: usize) {
+        if let Some(count) = self.counts.get(counter) {
+            self.log.set(counter, count.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
         self.done.load(Ordering::Relaxed)
     }
 }
@@ -66,8 +92,8 @@ impl Victim {
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let log = Log::of_parent().map_err(|error| error.to_string())?;
     let task = Task::current().map_err(|error| error.to_string())?;
-    let victim =
-        Arc::new(Victim { task, log, done: AtomicBool::new(false), taken: AtomicU64::new(0) });
+    let (done, counts) = (AtomicBool::new(false), Default::default());
+    let victim = Arc::new(Victim { task, log, done, counts });
     let panicking = Arc::clone(&victim);
     std::panic::set_hook(Box::new(move |info| panicking.broken(info)));
     serve(&victim, options).map_err(|error| format!("victim: {error}"))
@@ -80,20 +106,27 @@ fn serve(victim: &Victim, options: &Options) -> Result<(), Box<dyn std::error::E
     let stream = task.port(Capacity::Bounded(64));
     let calls = task.port(Capacity::Bounded(16));
     // Each link has slots in this order: the hostile count on the first two.
-    let offer: Vec<(String, SendRight)> =
+    let mut offer: Vec<(String, SendRight)> =
         [("a-open", &open), ("b-inbox", &inbox), ("c-stream", &stream), ("d-calls", &calls)]
             .into_iter()
             .map(|(name, port)| port.make_send().map(|right| (name.to_owned(), right)))
             .collect::<Result<_, _>>()?;
+    let readers = Readers::new(task)?;
+    offer.extend(readers.offer()?);
+    let anyone = task.open_inbox(Capacity::Bounded(64), Callers::anyone())?;
     let listening = task.listen(&options.path, offer)?;
     victim.log.set(counter::BEFORE, crate::residue::resident_bytes(std::process::id()));
     let before = Residue::now();
+    victim.log.set(counter::PROCESS, task.identity().task.process);
+    victim.log.set(counter::NUMBER, task.identity().task.number);
     victim.log.set(counter::READY, 1);
     std::thread::scope(|scope| {
         scope.spawn(|| suffer(victim, &open, Chance::of(options.seed, 1)));
         scope.spawn(|| suffer(victim, &inbox, Chance::of(options.seed, 2)));
         scope.spawn(|| hear(victim, &stream));
         scope.spawn(|| answer(victim, &calls));
+        scope.spawn(|| drain(victim, &anyone));
+        scope.spawn(|| readers.run(victim, &options.path));
         while victim.log.get(counter::ENOUGH) == 0 {
             std::thread::park_timeout(Duration::from_millis(20));
         }
@@ -101,7 +134,7 @@ fn serve(victim: &Victim, options: &Options) -> Result<(), Box<dyn std::error::E
     });
     drop(listening);
     // What they sent and nobody took.
-    drop((open, inbox, stream, calls));
+    drop((open, inbox, stream, calls, anyone));
     nothing_is_left(victim, &before);
     Ok(())
 }
@@ -114,15 +147,24 @@ fn suffer(victim: &Victim, port: &ReceiveRight, mut chance: Chance) {
         let Ok(mut message) = port.receive(Deadline::after(Duration::from_millis(50))) else {
             continue;
         };
-        victim.log.set(counter::TAKEN, victim.taken.fetch_add(1, Ordering::Relaxed) + 1);
+        victim.count(counter::TAKEN);
+        look_into(&message, &mut chance);
         if message.reply_right().is_some() {
             let _ = message.reply(Message::new("thank you"), Deadline::Now);
         }
+        let calls = message.id() == CALL_ME;
         for right in message.take_rights() {
-            if !chance.one_in(32) {
-                continue;
-            }
             match right {
+                Right::Receive(port) => take_port(victim, port, &kept, &mut chance),
+                Right::Send(right) if calls => {
+                    let request = Message::new("in parts").with_reply_room(ROOM);
+                    let patient = Deadline::after(Duration::from_millis(20));
+                    if let Ok(answer) = right.call(request, patient) {
+                        look_into(&answer, &mut chance);
+                        victim.count(counter::CALLED);
+                    }
+                }
+                _ if !chance.one_in(32) => {}
                 Right::Send(right) => {
                     let _ = right.send(Message::new("you"), soon());
                     if chance.one_in(16) {
@@ -136,6 +178,52 @@ fn suffer(victim: &Victim, port: &ReceiveRight, mut chance: Chance) {
             }
         }
         kept.truncate(chance.place(64));
+    }
+}
+
+/// Reads of a message's body here and there.
+fn look_into(message: &Message, chance: &mut Chance) {
+    let mut some = [0; 64];
+    for _ in 0..3 {
+        let at = chance.below(message.body().len() as u64 + 9);
+        let _ = message.read_at(at, &mut some);
+    }
+}
+
+/// A port has come: all that lies in it is taken, and some is sent. It goes on to
+/// one of those who sent a right, or ends.
+fn take_port(victim: &Victim, port: ReceiveRight, known: &[SendRight], chance: &mut Chance) {
+    victim.count(counter::PORTS);
+    if chance.one_in(2)
+        && let Ok(own) = port.make_send()
+    {
+        let _ = own.send(Message::new("own"), Deadline::Now);
+    }
+    while let Ok(mut message) = port.receive(Deadline::Now) {
+        for right in message.take_rights() {
+            // Ports in its queue came with it.
+            if let Right::Receive(inner) = right {
+                take_port(victim, inner, known, chance);
+            }
+        }
+    }
+    if chance.one_in(4) {
+        // What is still to come is read while it lies here.
+        let _ = port.receive(Deadline::after(Duration::from_millis(1)));
+    }
+    if chance.one_in(4) && !known.is_empty() {
+        let to = &known[chance.place(known.len())];
+        let _ = to
+            .send(Message::new("on").with_right(port), Deadline::after(Duration::from_micros(300)));
+    }
+}
+
+/// What comes to the inbox of those who only asked for it.
+fn drain(victim: &Victim, port: &ReceiveRight) {
+    while !victim.is_done() {
+        if port.receive(Deadline::after(Duration::from_millis(50))).is_ok() {
+            victim.count(counter::INBOX);
+        }
     }
 }
 
