@@ -5,7 +5,6 @@ use abi::right::Kind;
 
 use crate::claim::take_back_every;
 use crate::fault::Fault;
-use crate::moving::Again;
 use crate::task::{Right, RightNumber, TaskNumber};
 use crate::world::World;
 
@@ -35,6 +34,7 @@ impl World {
         // Before what it held comes back: rights in what it never read do too.
         self.salvage(me, peer);
         let away = self.away_with(me, peer);
+        self.keep_behind(me, peer, &away);
         let task = &mut self.tasks[me];
         let Some(link) = task.link(peer) else {
             return;
@@ -98,9 +98,8 @@ impl World {
                 self.say(me, owner, take_back_every(World::id(peer)));
             }
         }
-        for Again { over, unread } in again {
-            self.lose(me, unread);
-            self.let_go(me, over);
+        for one in again {
+            self.lose_again(me, one);
         }
         self.look_at_moved(me, peer);
         self.orphaned(me, peer);

@@ -76,6 +76,8 @@ pub enum Fault {
     RelayedUnbroken,
     /// A failed move does not ask again to hear of no senders.
     NotArmedAnew,
+    /// What is to be sent again does not go after its port.
+    AgainStays,
     /// The answer to a call that was withdrawn is taken.
     LateIsKept,
     /// The slot of a withdrawn call ends at once, though its use may be on the way.
@@ -117,7 +119,7 @@ pub enum Fault {
 impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own; so have those of what
-    /// is given on, where the right one must die, and `NotArmedAnew`.
+    /// is given on, where the right one must die, `NotArmedAnew` and `AgainStays`.
     pub const BY_CHANCE: [Fault; 47] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,

@@ -12,6 +12,8 @@
 
 mod adopt;
 mod again;
+#[cfg(test)]
+mod behind;
 mod circle;
 mod claims;
 #[cfg(test)]
@@ -101,6 +103,8 @@ pub(crate) struct Follow {
     pub(crate) sent: u64,
     /// What the old owner died without having read, or freed.
     pub(crate) unread: VecDeque<Unread>,
+    /// What was to be sent again to the old owner, and goes after its port.
+    pub(crate) behind: VecDeque<Again>,
 }
 
 /// A message that was accepted, on a right that went away.

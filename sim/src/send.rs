@@ -189,6 +189,14 @@ impl World {
         }
     }
 
+    /// Whether there is a place still. Another thread of ours may have used it since we
+    /// looked, or handed it back: a task looks, and counts, under the lock of its lane.
+    fn has_place(&mut self, me: TaskNumber, peer: TaskNumber, slot: Slot) -> bool {
+        let link = self.tasks[me].link(peer);
+        let known = link.and_then(|link| link.imports.get(&slot.index));
+        known.is_some_and(|known| known.slot == slot && known.import.may_send())
+    }
+
     fn send_out(
         &mut self,
         me: TaskNumber,
@@ -243,6 +251,11 @@ impl World {
                 self.undo(me, peer, load);
                 return Sent::Failed;
             }
+        }
+        if !once && out.left.is_none() && !self.has_place(me, peer, slot) {
+            self.unmark(me, &load);
+            self.undo(me, peer, load);
+            return Sent::NoPlace;
         }
         let lead = self.lead_of(peer, me, slot);
         let number = self.accepted(me, peer, lead, out);

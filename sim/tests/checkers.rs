@@ -72,9 +72,8 @@ fn the_same_seed_says_the_same() {
 /// Where something was found once, in the rules or in the simulator.
 #[test]
 fn seeds_that_failed_once_hold() {
-    let seeds = [904, 198, 550, 2739, 20478];
-    let sizes = [(4, 800), (5, 3000), (5, 3000), (5, 3000), (5, 3000)];
-    for (seed, (tasks, steps)) in seeds.into_iter().zip(sizes) {
+    let others = [198, 550, 2739, 20478, 123_089, 126_829].map(|seed| (seed, (5, 3000)));
+    for (seed, (tasks, steps)) in [(904, (4, 800))].into_iter().chain(others) {
         if let Err(failure) = run(seed, Size { tasks, steps }, None) {
             panic!("{tasks} tasks: {failure:?}");
         }

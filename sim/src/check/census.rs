@@ -123,6 +123,10 @@ impl World {
             put(again.over);
             again.unread.rights.iter().copied().for_each(&mut put);
         }
+        for again in task.follows.values().flat_map(|follow| &follow.behind) {
+            put(again.over);
+            again.unread.rights.iter().copied().for_each(&mut put);
+        }
         for unread in task.follows.values().flat_map(|follow| &follow.unread) {
             unread.rights.iter().copied().for_each(&mut put);
         }

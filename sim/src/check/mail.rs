@@ -117,7 +117,8 @@ impl World {
                 let places = seen.entry(unread.number).or_default();
                 (places.spare, places.lost) = (places.spare || task.alive, !task.alive);
             }
-            for again in task.links.values().flat_map(|link| &link.again) {
+            let links = task.links.values().flat_map(|link| &link.again);
+            for again in links.chain(task.follows.values().flat_map(|follow| &follow.behind)) {
                 seen.entry(again.unread.number).or_default().kept(task.alive);
             }
         }

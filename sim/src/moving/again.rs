@@ -6,10 +6,13 @@ use std::collections::VecDeque;
 use abi::bag::Place;
 use abi::frame::{Attached, Header, Kind};
 use abi::right::{Kind as RightKind, RightRef};
+use abi::{Slot, Ticket};
 
 use super::{Again, Unread};
 use crate::carry::Load;
+use crate::control::about;
 use crate::drain::accepted_of;
+use crate::fault::Fault;
 use crate::lane::Frame;
 use crate::task::{Lead, Mail, Right, RightNumber, TaskNumber};
 use crate::world::World;
@@ -133,6 +136,68 @@ impl World {
         self.let_go(me, held);
     }
 
+    /// What was to be sent again on a right, and goes after its port: it comes behind
+    /// what the port's old owner had not read.
+    pub(super) fn take_behind(
+        &mut self,
+        me: TaskNumber,
+        key: (TaskNumber, Ticket),
+        slot: Slot,
+    ) -> VecDeque<Again> {
+        let follow = self.tasks[me].follows.get_mut(&key);
+        let mut behind =
+            follow.map(|follow| std::mem::take(&mut follow.behind)).unwrap_or_default();
+        behind.extend(self.again_on(me, (key.0, slot)));
+        behind
+    }
+
+    /// Takes what waits to be sent again on this right.
+    fn again_on(&mut self, me: TaskNumber, (peer, slot): (TaskNumber, Slot)) -> VecDeque<Again> {
+        if self.is(Fault::AgainStays) {
+            return VecDeque::new();
+        }
+        let task = &mut self.tasks[me];
+        let Some(link) = task.links.get_mut(&peer) else { return VecDeque::new() };
+        let rights = &task.rights;
+        let on = |one: &Again| rights.get(&one.over) == Some(&Right::PeerSend(peer, slot));
+        let (taken, rest) = std::mem::take(&mut link.again).into_iter().partition(on);
+        link.again = rest;
+        taken
+    }
+
+    /// The old owner is dead: what was to be sent again to it waits with the claim.
+    pub(crate) fn keep_behind(&mut self, me: TaskNumber, peer: TaskNumber, away: &[Slot]) {
+        for &slot in away {
+            let behind = self.again_on(me, (peer, slot));
+            let key = self.follow(me, peer, slot);
+            match key.and_then(|key| self.tasks[me].follows.get_mut(&key)) {
+                Some(follow) => follow.behind.extend(behind),
+                None => behind.into_iter().for_each(|one| self.lose_again(me, one)),
+            }
+        }
+    }
+
+    /// The right is where its port is: what was to go on it goes there.
+    pub(super) fn send_behind(&mut self, me: TaskNumber, behind: VecDeque<Again>) {
+        for one in behind {
+            match self.tasks[me].rights.get(&one.over) {
+                Some(&Right::PeerSend(owner, _)) if self.tasks[me].has_link(owner) => {
+                    if let Some(link) = self.tasks[me].link(owner) {
+                        link.again.push_back(one);
+                    }
+                }
+                Some(&Right::OwnSend(lead)) => {
+                    let Again { over, unread: Unread { number, rights, left, .. } } = one;
+                    self.figures.again += 1;
+                    let mail = Mail { left, ..Mail::plain(number, rights) };
+                    self.adopt_mail(me, lead.port, mail, Place::Counted);
+                    self.let_go(me, over);
+                }
+                _ => self.lose_again(me, one),
+            }
+        }
+    }
+
     /// Sends what dead owners had not read, as far as there is room. Returns
     /// whether all of it is sent.
     pub(crate) fn push_again(&mut self, me: TaskNumber, peer: TaskNumber) -> bool {
@@ -144,8 +209,9 @@ impl World {
                 return true;
             };
             let along = self.along(me, &unread.rights);
-            let Some(&Right::PeerSend(_, slot)) = self.tasks[me].rights.get(&over) else {
-                return false;
+            let slot = match self.tasks[me].rights.get(&over) {
+                Some(&Right::PeerSend(owner, slot)) if owner == peer => slot,
+                _ => return false,
             };
             if self.is_away(me, peer, slot) {
                 return false;
@@ -160,6 +226,10 @@ impl World {
                 imported.import.look(grant);
                 let may = unread.left.is_some() || imported.import.may_send();
                 if state == abi::board::State::Live && !may {
+                    // Where it went after its port, nobody keeps a place for it.
+                    if !std::mem::replace(&mut imported.asked, true) {
+                        self.say(me, peer, about(Kind::Ask, slot, 0));
+                    }
                     return false;
                 }
                 let _ = link.again.pop_front();
@@ -174,7 +244,7 @@ impl World {
         }
     }
 
-    fn say_again(&mut self, me: TaskNumber, peer: TaskNumber, slot: abi::Slot, unread: Unread) {
+    fn say_again(&mut self, me: TaskNumber, peer: TaskNumber, slot: Slot, unread: Unread) {
         self.figures.again += 1;
         let mut load = Load::default();
         let attached = self.name_all(me, peer, &unread.rights, (None, unread.left), &mut load);
@@ -199,6 +269,12 @@ impl World {
         for right in unread.rights {
             self.moved(me, peer, right);
         }
+    }
+
+    /// Where it was to be sent again the port is gone.
+    pub(crate) fn lose_again(&mut self, me: TaskNumber, Again { over, unread }: Again) {
+        self.lose(me, unread);
+        self.let_go(me, over);
     }
 
     /// A message that was on its way to a port that is gone.

@@ -45,6 +45,7 @@ impl World {
             kept: false,
             sent: self.sent_on(me, old, slot).unwrap_or(0),
             unread: VecDeque::new(),
+            behind: VecDeque::new(),
         };
         self.tasks[me].follows.insert(key, follow);
         Some(key)
@@ -209,6 +210,9 @@ impl World {
         for one in follow.unread {
             self.lose(me, one);
         }
+        for one in follow.behind {
+            self.lose_again(me, one);
+        }
         for waiting in &mut self.tasks[me].waiting {
             waiting.asleep = false;
         }
@@ -248,8 +252,10 @@ impl World {
                 self.let_go_all(me, one.rights);
             }
         }
+        let behind = self.take_behind(me, key, slot);
         self.all_follow(me, (key.0, slot), right);
         self.send_again(me, held, unread);
+        self.send_behind(me, behind);
         self.follow_over(me, key);
         if !self.is(Fault::OldSlotKept) {
             self.let_go_of_moved(me, key.0, slot);

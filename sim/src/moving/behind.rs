@@ -1,0 +1,122 @@
+//! What is to be sent again goes after its port.
+//!
+//! A message that a dead owner had not read waits for room at the new one, and the port
+//! goes on before there is any. It comes to the last owner all the same, whether or not
+//! the one in between lives.
+
+use abi::frame::{Header, Kind};
+use abi::right::Kind as RightKind;
+
+use crate::chained::hold;
+use crate::control::NO_SLOT;
+use crate::fault::Fault;
+use crate::lane::Frame;
+use crate::task::{Nature, Outgoing, RightNumber, Task, TaskNumber};
+use crate::world::World;
+
+const OWNER: TaskNumber = 0;
+const NEXT: TaskNumber = 1;
+const LAST: TaskNumber = 2;
+const SENDER: TaskNumber = 3;
+
+/// Sends a message that may wait for its place.
+fn send(world: &mut World, from: TaskNumber, to: TaskNumber, over: RightNumber, along: &[u64]) {
+    for right in along {
+        world.tasks[from].space.remove(right);
+    }
+    let (rights, reply, left, id, deadline_ns) = (along.to_vec(), None, None, 0, u64::MAX);
+    world.submit(from, Outgoing { over, rights, reply, left, id, deadline_ns });
+    world.drain(to, from, 9);
+    world.drain(from, to, 9);
+    world.retry(from);
+    world.check();
+}
+
+/// The receive right of the port that came or was made last.
+fn receive_right(world: &World, of: TaskNumber) -> RightNumber {
+    let ports = world.tasks[of].ports.values().filter(|state| state.alive);
+    ports.map(|state| state.receive).max().expect("a port is there")
+}
+
+/// Moves that port.
+fn move_on(world: &mut World, from: TaskNumber, to: TaskNumber) {
+    let receive = receive_right(world, from);
+    let over = hold(world, to, from, RightKind::Send);
+    send(world, from, to, over, &[receive]);
+    world.drain(to, from, 9);
+    for port in world.tasks[to].ports.keys().copied().collect::<Vec<_>>() {
+        world.receive(to, port);
+    }
+    world.check();
+}
+
+/// No message has room in this lane any more, and words of the protocol's own have.
+fn fill(world: &mut World, from: TaskNumber, to: TaskNumber) {
+    let skip = Frame::new(Header::new(Kind::Skip, NO_SLOT), vec![0; 64]).encode();
+    let lane = &mut world.outbound(from, to).lane;
+    while lane.has_room(skip.len(), false) {
+        lane.publish(&skip);
+    }
+}
+
+fn sent_again(next_dies: bool, fault: Option<Fault>) -> World {
+    let mut world = World::new(1, 4, fault);
+    (world.liars, world.calm) = (false, true);
+    world.tasks = (OWNER..=SENDER).map(|task| Task::new(task, Nature::Honest)).collect();
+    for (one, other) in [(OWNER, NEXT), (NEXT, LAST), (OWNER, SENDER), (NEXT, SENDER)] {
+        assert!(world.open(one, other));
+    }
+    let over = hold(&mut world, OWNER, SENDER, RightKind::Send);
+    send(&mut world, SENDER, OWNER, over, &[]);
+    assert_eq!(world.mail.len(), 1);
+    move_on(&mut world, OWNER, NEXT);
+    // It had not read what was sent.
+    world.kill(OWNER);
+    fill(&mut world, SENDER, NEXT);
+    world.notice(SENDER, OWNER);
+    world.look_round(SENDER);
+    world.notice(NEXT, OWNER);
+    world.drain(NEXT, SENDER, u64::MAX);
+    fill(&mut world, SENDER, NEXT);
+    world.drain(SENDER, NEXT, 9);
+    assert_eq!(world.tasks[SENDER].links[&NEXT].again.len(), 1, "there is no room for it");
+    world.check();
+    move_on(&mut world, NEXT, LAST);
+    if next_dies {
+        world.kill(NEXT);
+        world.notice(SENDER, NEXT);
+        world.notice(LAST, NEXT);
+    } else {
+        world.drain(SENDER, NEXT, 9);
+    }
+    for _ in 0..3 {
+        world.look_round(SENDER);
+        world.drain(LAST, SENDER, 9);
+        world.drain(SENDER, LAST, 9);
+    }
+    for port in world.tasks[LAST].ports.keys().copied().collect::<Vec<_>>() {
+        world.receive(LAST, port);
+    }
+    world.check();
+    world
+}
+
+#[test]
+fn what_is_sent_again_goes_after_its_port() {
+    for next_dies in [false, true] {
+        let world = sent_again(next_dies, None);
+        assert_eq!(world.violation, None);
+        assert!(world.mail.is_empty(), "{next_dies}: {:?}", world.mail);
+        assert_eq!(world.figures.again, 1);
+    }
+}
+
+#[test]
+fn that_it_stays_is_seen() {
+    for next_dies in [false, true] {
+        let world = sent_again(next_dies, Some(Fault::AgainStays));
+        assert_eq!(world.figures.again, 0, "{next_dies}");
+        // With the one in between it would be lost as what that one had not read is.
+        assert!(next_dies || !world.mail.is_empty() || world.violation.is_some());
+    }
+}
