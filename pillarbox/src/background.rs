@@ -10,7 +10,7 @@ mod greet;
 mod meet;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use abi::right::Address;
@@ -26,7 +26,7 @@ use crate::link::{Join, Link};
 use crate::message::Notification;
 use crate::port::PortCore;
 use crate::special::{Child, Starting, kernel};
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// What other threads ask of this one.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ mod pending;
 mod start;
 mod watch;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use abi::{Offence, Slot};
 use rights::reply::{Comes, Gone, Promised, ReplyState};
@@ -37,7 +37,7 @@ use crate::membrane::Within;
 use crate::message::{Body, Message, Notification};
 use crate::port::{After, PortCore};
 use crate::right::SendOnceRight;
-use crate::wait::parking::{lock, try_lock};
+use crate::wait::parking::{Mutex, lock, try_lock};
 use crate::wait::{BURST, Spin, Waiter};
 
 /// A port for one message, without a queue.

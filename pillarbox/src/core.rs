@@ -14,7 +14,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
+use std::sync::{Arc, OnceLock, RwLock, Weak};
 use std::time::Instant;
 
 use abi::TaskId;
@@ -39,7 +39,7 @@ use crate::port::{After, PortCore};
 use crate::special::{Bequests, Children, KernelPort, NotifyPort};
 use crate::unheard::Unheard;
 use crate::wait::Sleepers;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 use crate::welcome::Welcomes;
 
 /// What everything of one task shares.

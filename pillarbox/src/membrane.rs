@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use rights::terms::End;
 
@@ -21,7 +21,7 @@ use crate::message::{Message, Right};
 use crate::port::{After, ReceiveRight};
 use crate::right::{SendOnceRight, SendRight, Settled};
 use crate::task::Task;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// The membranes something is inside of, the innermost first.
 /// A thin pointer, since every message has room for one.

@@ -228,6 +228,24 @@ impl Message {
         self.sequence
     }
 
+    /// Drops what was sent as a body and nothing else; most often there is nothing to
+    /// drop, and it takes less to see that than to look for each.
+    #[inline]
+    #[allow(clippy::mem_forget, reason = "what owns nothing leaves nothing behind")]
+    pub(crate) fn let_go(self) {
+        let owns = !matches!(self.body, Body::Small(_))
+            || self.rights.capacity() + self.descriptors.capacity() > 0
+            || self.via.is_some()
+            || self.charge.is_some()
+            || self.note.is_some()
+            || self.reply.is_some();
+        if owns || self.regions.is_some() || self.within.is_some() || self.accepted.is_some() {
+            drop(self);
+        } else {
+            std::mem::forget(self);
+        }
+    }
+
     /// The regions that came with it.
     pub(crate) fn put_regions(&mut self, regions: Vec<Region>) {
         self.regions = (!regions.is_empty()).then(|| Box::new(regions));

@@ -5,14 +5,13 @@
 //! seldom happens.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi::Offence;
 
 use crate::core::TaskCore;
 use crate::limits::Limit;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// What went over links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Another task, as the one a connection is with.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use abi::TaskId;
 
@@ -13,7 +13,7 @@ use crate::port::After;
 use crate::right::{SendOnceRight, SendRight};
 use crate::special::keep_watcher;
 use crate::task::Task;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// What is known of the task at the other end of a link, and outlives the link.
 #[derive(Debug)]

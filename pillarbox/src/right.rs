@@ -271,6 +271,7 @@ impl SendRight {
         if let Target::Import(held) = &self.target
             && held.entry().link.send_plain(held.entry(), &mut message)
         {
+            message.let_go();
             return Ok(());
         }
         if let Target::Own(port, _) = &self.target

@@ -6,7 +6,7 @@
 //! set's lock but to look at its lists.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use rights::ready::Ready;
 
@@ -17,7 +17,7 @@ use crate::message::Message;
 use crate::port::{After, PortCore, ReceiveRight};
 use crate::task::Task;
 use crate::wait::Waiter;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// What all who receive from one set share.
 #[derive(Debug)]

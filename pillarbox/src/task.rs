@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use abi::TaskId;
 use rights::census::Census;
@@ -18,7 +18,7 @@ use crate::message::{Identity, Right};
 use crate::metrics::Metrics;
 use crate::port::{Capacity, PortCore, PortOptions, ReceiveRight};
 use crate::right::SendRight;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// A task: a party that holds rights.
 ///

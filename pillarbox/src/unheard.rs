@@ -8,14 +8,14 @@
 //! [`limits::PATIENCE_NS`](abi::limits::PATIENCE_NS).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use abi::limits;
 
 use crate::core::TaskCore;
 use crate::link::Link;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// Links with answers that may be unread, each once.
 #[derive(Debug, Default)]

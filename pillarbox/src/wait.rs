@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use abi::limits;
 use abi::page::Sleep;
-use parking::lock;
+use parking::{Mutex, lock};
 use shm::wait::WakeWord;
 
 use crate::core::TaskCore;
@@ -29,7 +29,9 @@ use crate::link::Link;
 pub(crate) mod parking {
     //! Locks that outlive a panic of whoever held them.
 
-    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+    use std::sync::Arc;
+
+    pub(crate) use shm::lock::{Mutex, MutexGuard};
 
     /// What can be locked.
     pub(crate) trait Lock {
@@ -48,8 +50,9 @@ pub(crate) mod parking {
         where
             T: 'a;
 
+        #[inline]
         fn guard(&self) -> MutexGuard<'_, T> {
-            self.lock().unwrap_or_else(PoisonError::into_inner)
+            self.lock()
         }
     }
 
@@ -66,17 +69,15 @@ pub(crate) mod parking {
 
     /// Locks, whether or not an earlier holder panicked: our own invariants are
     /// kept by statements, not by unwinding.
+    #[inline]
     pub(crate) fn lock<L: Lock>(lock: &L) -> L::Guard<'_> {
         lock.guard()
     }
 
     /// Locks if nobody holds it.
+    #[inline]
     pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-        match mutex.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(std::sync::TryLockError::WouldBlock) => None,
-        }
+        mutex.try_lock()
     }
 }
 
@@ -91,7 +92,7 @@ pub(crate) struct Waiter {
 /// Who polls a future.
 #[derive(Debug, Default)]
 struct Behind {
-    waker: std::sync::Mutex<Option<Waker>>,
+    waker: Mutex<Option<Waker>>,
     /// It was raised and has not been polled since.
     told: AtomicBool,
 }
@@ -164,7 +165,7 @@ impl std::task::Wake for Waiter {
 /// Something one thread waits for and another brings, once.
 #[derive(Debug)]
 pub(crate) struct Promise<T> {
-    state: std::sync::Mutex<Promised<T>>,
+    state: Mutex<Promised<T>>,
 }
 
 #[derive(Debug)]
@@ -175,7 +176,7 @@ struct Promised<T> {
 
 impl<T> Default for Promise<T> {
     fn default() -> Self {
-        Promise { state: std::sync::Mutex::new(Promised { value: None, waiter: None }) }
+        Promise { state: Mutex::new(Promised { value: None, waiter: None }) }
     }
 }
 
@@ -261,7 +262,7 @@ impl<'a> Spin<'a> {
 /// The sleeping threads of one task.
 #[derive(Debug)]
 pub(crate) struct Sleepers {
-    pub(crate) seat: std::sync::Mutex<Seat>,
+    pub(crate) seat: Mutex<Seat>,
     followers: AtomicUsize,
     spin: AtomicU32,
     /// Futures that wait.
@@ -271,7 +272,7 @@ pub(crate) struct Sleepers {
 impl Default for Sleepers {
     fn default() -> Self {
         Sleepers {
-            seat: std::sync::Mutex::default(),
+            seat: Mutex::default(),
             followers: AtomicUsize::new(0),
             spin: AtomicU32::new(SPIN_LEAST),
             futures: AtomicUsize::new(0),

@@ -97,4 +97,4 @@ fn each_call_refused_once() {
 }
 
 /// What one life need not call.
-const RARE: [Call; 2] = [Call::FutexWaitv, Call::FutexWait];
+const RARE: [Call; 3] = [Call::FutexWaitv, Call::FutexWait, Call::Membarrier];

@@ -43,6 +43,7 @@
 //! | M11 | between fork and exec: no lock, no memory, one system call | `spawn.rs` | `tests/two_processes.rs` |
 //! | M12 | the benchmark's bare memory is used by its own processes alone, by atomics or one opaque copy | `memory.rs`, `bare.rs` | its own tests |
 //! | M13 | a chunk of an arena is written by its one holder, and by nobody once it is lent | `arena/mod.rs` | its own tests, `tests/hostile.rs` |
+//! | M14 | what a lock guards is reached by its one holder | `lock.rs` | its own tests, `tests/loom_lock.rs` |
 
 pub mod arena;
 pub mod bare;
@@ -50,6 +51,7 @@ pub mod body;
 pub mod close;
 pub mod fork;
 pub mod lane;
+pub mod lock;
 pub mod memory;
 mod packet;
 pub mod page;

@@ -95,6 +95,9 @@ calls! {
     FutexWait: INTR AGAIN NOMEM,
     /// Sleeping on several; `NOSYS` before Linux 5.16, `PERM` where it is barred.
     FutexWaitv: INTR AGAIN NOMEM NOSYS PERM,
+    /// A barrier in every thread of the process; `NOSYS` before Linux 4.16, `PERM` where
+    /// it is barred.
+    Membarrier: NOSYS PERM,
     /// A copy of a descriptor.
     Dup: MFILE,
     /// A thread.

@@ -46,9 +46,9 @@ pub(crate) fn step(bench: &mut Bench) -> Ending {
 
 /// Loom's cfg changes every crate, so it builds beside the rest.
 fn command(bench: &Bench) -> Command {
-    let mut command =
-        bench.cargo("test --locked -p pillarbox-shm --test loom --test loom_waiters --release");
+    let mut command = bench.cargo("test --locked -p pillarbox-shm --release");
     command
+        .args(["--test", "loom", "--test", "loom_waiters", "--test", "loom_lock"])
         .env("RUSTFLAGS", "--cfg loom")
         .env("CARGO_TARGET_DIR", bench.workspace.target.join("loom"));
     command

@@ -6,10 +6,10 @@
 //! which is never the thread that drains.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use crate::message::Body;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// Bytes of one piece.
 const PIECE: u64 = 64 * 1024;

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use shm::poll::{Epoll, EventFd};
@@ -16,7 +16,7 @@ use crate::core::TaskCore;
 use crate::error::TaskError;
 use crate::link::Link;
 use crate::task::Task;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// The token of our own bell; links have their numbers.
 const NEWS: u64 = u64::MAX;

@@ -2,11 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// Any number of futures. A wake costs what was woken, not what is there.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! One right of ours to a port of the peer's.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use abi::Slot;
 use abi::board::State;
@@ -19,7 +19,7 @@ use crate::message::{Message, Notification};
 use crate::port::After;
 use crate::right::SendOnceRight;
 use crate::special::keep_watcher;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 use crate::wait::{Promise, Waiter};
 
 /// What is known of a slot of the peer's.

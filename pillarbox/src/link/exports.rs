@@ -1,7 +1,7 @@
 //! What we export to the peer: slots on our board, and where each leads.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 
 use abi::right::Kind as RightKind;
 use abi::{Offence, Slot};
@@ -13,7 +13,7 @@ use crate::limits::Limit;
 use crate::message::{Message, Notification};
 use crate::port::{After, PortCore};
 use crate::right::Sink;
-use crate::wait::parking::lock;
+use crate::wait::parking::{MutexGuard, lock};
 
 /// What the peer holds of ours, and what it leads to.
 #[derive(Debug, Default)]

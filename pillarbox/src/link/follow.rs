@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use abi::Slot;
 use abi::board::State;
@@ -22,7 +22,7 @@ use super::{Join, Joined, Link};
 use crate::message::{Body, Descriptor, Message, Notification, Right};
 use crate::port::After;
 use crate::right::{SendOnceRight, SendRight, Sink, leads_back};
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// What a claim follows.
 #[derive(Debug)]

@@ -95,7 +95,9 @@ impl Link {
                 }
             }
         }
-        out.note_exported(reply.into_iter());
+        if let Some(slot) = reply {
+            out.note_one_exported(slot);
+        }
         out.messages += 1;
         out.announce();
         drop(out);
@@ -165,7 +167,11 @@ impl Link {
     }
 
     fn write_parts(&self, out: &mut Out, header: &Header, extra: &[u8], body: &[u8]) -> bool {
-        out.writer.write(header, &[extra, body], limits::LANE_RESERVE, &self.peer).is_ok()
+        let written = match extra {
+            [] => out.writer.write(header, &[body], limits::LANE_RESERVE, &self.peer),
+            _ => out.writer.write(header, &[extra, body], limits::LANE_RESERVE, &self.peer),
+        };
+        written.is_ok()
     }
 
     /// Whether so many bytes may be sent, with some of the window left for others.

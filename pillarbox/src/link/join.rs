@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use abi::frame::{Header, Kind};
 use abi::right::{Address, Kind as RightKind};
@@ -26,7 +26,7 @@ use crate::message::Notification;
 use crate::moving::gone;
 use crate::port::After;
 use crate::right::{SendOnceRight, SendRight};
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, MutexGuard, lock};
 use crate::wait::{Waiter, forget};
 
 /// What became of a claim.

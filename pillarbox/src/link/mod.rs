@@ -65,7 +65,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use abi::frame::{EVERY_TICKET, Header, Kind};
 use abi::page::Sleep;
@@ -101,7 +101,7 @@ use crate::message::{Identity, Notification};
 use crate::moving::adopt::Adopted;
 use crate::peer::PeerCore;
 use crate::port::{After, PortCore};
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, MutexGuard, lock};
 use crate::wait::{Waiter, forget};
 
 /// Why a link has ended.
@@ -316,7 +316,7 @@ impl Link {
         self.end.get().is_some()
     }
 
-    pub(crate) fn bags(&self) -> std::sync::MutexGuard<'_, HashMap<Ticket, Arc<Adopted>>> {
+    pub(crate) fn bags(&self) -> MutexGuard<'_, HashMap<Ticket, Arc<Adopted>>> {
         lock(&self.bags)
     }
 

@@ -26,7 +26,7 @@ use crate::error::SendFailure;
 use crate::message::Notification;
 use crate::metrics::Traffic;
 use crate::wait::Waiter;
-use crate::wait::parking::lock;
+use crate::wait::parking::{MutexGuard, lock};
 
 /// What a packet of descriptors begins with.
 pub(super) const DESCRIPTORS: [u8; 4] = *b"desc";
@@ -117,6 +117,7 @@ impl Out {
     }
 
     /// Whether nothing is before a message that is written now.
+    #[inline]
     pub(super) fn is_clear(&self) -> bool {
         self.nothing_waits()
             && !self.look_all
@@ -126,9 +127,16 @@ impl Out {
     }
 
     /// Announces what was written.
+    #[inline]
     pub(super) fn announce(&mut self) {
         self.writer.publish();
         self.published = self.writer.head();
+    }
+
+    /// A slot of ours that the peer may know from now on.
+    #[inline]
+    pub(super) fn note_one_exported(&mut self, slot: Slot) {
+        self.exported.push(slot);
     }
 
     /// Slots of ours that the peer may know from now on.
@@ -526,14 +534,14 @@ impl Link {
 
     /// Announces what was written, lets the lane go, and rings if the reader
     /// sleeps.
-    pub(super) fn publish(&self, out: std::sync::MutexGuard<'_, Out>) {
+    pub(super) fn publish(&self, out: MutexGuard<'_, Out>) {
         if let Some(news) = self.publish_quietly(out) {
             self.ring(news);
         }
     }
 
     /// The same, and rings nobody: what to ring for, if anything.
-    fn publish_quietly(&self, mut out: std::sync::MutexGuard<'_, Out>) -> Option<bool> {
+    fn publish_quietly(&self, mut out: MutexGuard<'_, Out>) -> Option<bool> {
         let fault = out.fault.take();
         let again = std::mem::take(&mut out.again);
         let news = out.writer.head() != out.published;

@@ -4,7 +4,7 @@
 //! question, that there is room. So a request can be taken back or replaced at
 //! any time, and its right ends in one word whatever crosses on the wire.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use abi::frame::{Header, Kind};
 use abi::{Offence, Slot};
@@ -13,7 +13,7 @@ use super::{Entry, Join, Link};
 use crate::message::Notification;
 use crate::port::After;
 use crate::right::SendOnceRight;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// What was asked about room in one port.
 #[derive(Debug, Default)]

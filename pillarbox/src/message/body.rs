@@ -1,11 +1,11 @@
 //! The bytes of a message, wherever they lie.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use super::Message;
 use crate::call::InParts;
 use crate::link::OnLoan;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// The bytes of a message: short ones are copied, long ones lie in memory the sender
 /// lends until they are looked at, the longest in sealed memory that is read where it
@@ -38,7 +38,7 @@ pub(crate) struct SmallBody {
 
 impl SmallBody {
     /// So many bytes, put there by `fill`; `None` where they are too many.
-    #[inline]
+    #[inline(always)]
     fn filled(length: usize, fill: impl FnOnce(&mut [u8])) -> Option<SmallBody> {
         let mut bytes = [0; SMALL];
         fill(bytes.get_mut(..length)?);
@@ -90,24 +90,28 @@ impl From<Box<[u8]>> for MessageBody {
 }
 
 impl From<&[u8]> for MessageBody {
+    #[inline]
     fn from(bytes: &[u8]) -> Self {
         MessageBody(Body::copied(bytes))
     }
 }
 
 impl From<&str> for MessageBody {
+    #[inline]
     fn from(text: &str) -> Self {
         text.as_bytes().into()
     }
 }
 
 impl<const N: usize> From<[u8; N]> for MessageBody {
+    #[inline]
     fn from(bytes: [u8; N]) -> Self {
         bytes.as_slice().into()
     }
 }
 
 impl<const N: usize> From<&[u8; N]> for MessageBody {
+    #[inline]
     fn from(bytes: &[u8; N]) -> Self {
         bytes.as_slice().into()
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use abi::bag::{Origin, OutRight, Passport, Place, armed, counted};
 use abi::frame::{Attached, EVERY_TICKET, Header, Kind};
@@ -20,7 +20,7 @@ use crate::message::{Message, Right};
 use crate::port::{PortCore, ReceiveRight};
 use crate::right::SendRight;
 use crate::wait::Waiter;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// A port that came from another task.
 #[derive(Debug)]

@@ -6,8 +6,8 @@
 //! the promises that are left. When the bag is full it goes on in another memory.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use abi::bag::{Origin, OutRight, Place};
 use abi::board::{Life, Moved, State};
@@ -19,7 +19,7 @@ use super::parked::Parked;
 use crate::link::{Charge, Join, Link, NO_SLOT};
 use crate::message::Message;
 use crate::port::After;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// What is left of a port at its old owner.
 #[derive(Debug)]

@@ -15,7 +15,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use rights::chute::{Bottom, Refused, Top};
 use rights::window::Capacity;
@@ -27,7 +27,7 @@ use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::message::{Identity, Letter, Message};
-use crate::wait::parking::{Lock, lock};
+use crate::wait::parking::{Lock, Mutex, MutexGuard, lock};
 use crate::wait::{Spin, Waiter};
 
 /// Who stands in line: the number of its wait, and its thread.

@@ -1,7 +1,7 @@
 //! Memory that is written in place and then goes with a message.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use abi::{Offence, limits};
 use shm::arena::{Chunk, TakeError};
@@ -10,6 +10,7 @@ use super::{Memory, Region};
 use crate::deadline::Deadline;
 use crate::link::{End, Link};
 use crate::right::{SendRight, Settled};
+use crate::wait::parking::Mutex;
 
 /// Why memory was not lent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -33,7 +33,7 @@ mod waiting;
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use shm::arena::Chunk;
 pub use shm::arena::Lent;
@@ -43,7 +43,7 @@ pub use self::loan::{Loan, LoanError};
 pub use self::waiting::LoanFuture;
 use crate::link::OnLoan;
 use crate::message::Message;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// Memory that goes with a message.
 pub struct Region {

@@ -1,6 +1,6 @@
 //! A reader of a shared mailbox, and what it is handed.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use abi::limits;
 
@@ -11,7 +11,7 @@ use crate::message::{Identity, Message};
 use crate::port::{Capacity, ReceiveRight};
 use crate::right::SendRight;
 use crate::task::Task;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// Why a reader was not attached.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::{Armed, NewsError};
 use crate::background::Job;
@@ -20,7 +19,7 @@ use crate::membrane::Passed;
 use crate::message::{Message, Notification};
 use crate::port::{After, PortCore, ReceiveRight};
 use crate::right::{Once, SendOnceRight};
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// A receive right on its way to who asked for it.
 #[derive(Debug)]
@@ -174,7 +173,7 @@ impl TaskCore {
 
     /// The task ends, and its ports with it.
     pub(crate) fn end_bequests(&self) {
-        let mut state = self.bequests.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.bequests.state);
         let ended = std::mem::take(&mut state.waiting);
         drop(state);
         drop(ended);

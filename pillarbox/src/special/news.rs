@@ -5,7 +5,7 @@
 //! goes to a port: so the news comes with the number of the request, wherever the
 //! right has been meanwhile, and the request can be taken back.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use abi::limits;
 use rights::reply::Gone;
@@ -18,7 +18,7 @@ use crate::peer::Peer;
 use crate::port::{Capacity, PortCore, PortOptions, ReceiveRight};
 use crate::right::{SendOnceRight, SendRight, Sink};
 use crate::task::Task;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// Where news comes for which no port was named. It is made when it is first
 /// asked for, and ends with the task.
@@ -94,7 +94,7 @@ fn news_to(port: &Arc<PortCore>, number: u64) -> (SendOnceRight, Armed) {
 impl TaskCore {
     fn notify_port(self: &Arc<Self>) -> Result<Arc<ReceiveRight>, NewsError> {
         self.check().map_err(|_| NewsError::Forked)?;
-        let mut port = self.notify.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut port = lock(&self.notify);
         if self.closed.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(NewsError::Closed);
         }

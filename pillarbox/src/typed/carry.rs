@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, Serializer};
@@ -28,7 +28,7 @@ use super::error::{EncodeError, TypedOffence, TypedReceiveError};
 use super::{Sender, SenderOnce, decode, encode};
 use crate::message::{Descriptor, Message, Right};
 use crate::right::{SendOnceRight, SendRight};
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// What the thread's typed send or receive has to do with rights.
 #[derive(Default)]

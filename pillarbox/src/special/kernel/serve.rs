@@ -5,8 +5,8 @@
 //! background thread: it may take as long as the file system does.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Answer, Line, Refused, Reply, Request};
 use crate::background::Job;
@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::port::{Capacity, PortCore, PortOptions, ReceiveRight};
 use crate::right::{SendOnceRight, SendRight};
 use crate::task::Task;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// The port the library serves. It is made when it is first asked for, and ends
 /// with the task.
@@ -248,7 +248,7 @@ impl Task {
     /// ```
     pub fn kernel(&self) -> Result<SendRight, SendFailure> {
         self.core.check().map_err(|_| SendFailure::Forked)?;
-        let mut port = self.core.kernel.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut port = lock(&self.core.kernel);
         if self.core.closed.load(Ordering::Relaxed) {
             return Err(SendFailure::Dead);
         }

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::serve::{Response, request};
 use super::{Answer, Exit, Identity, Refused, Request, Start, ids};
@@ -23,7 +23,7 @@ use crate::port::{Capacity, PortCore, PortOptions, ReceiveRight};
 use crate::right::{SendOnceRight, SendRight, Sink};
 use crate::spawn::Spawn;
 use crate::task::Task;
-use crate::wait::parking::lock;
+use crate::wait::parking::{Mutex, lock};
 
 /// The programs of one task, by the numbers of their ports.
 #[derive(Debug, Default)]
