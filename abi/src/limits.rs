@@ -129,6 +129,11 @@ pub const OWN_QUEUED_BYTES: u64 = 2 * MESSAGE_BYTES;
 /// when its old owner dies is told to the new one, message by message.
 pub const MOVED_PROMISES: u64 = 1 << 16;
 
+/// Moves that one peer may have announced and taken back, of ports that we hold rights
+/// to. An owner announces one in the moment of it, and takes it back only where the new
+/// owner breaks the link just then.
+pub const MOVES_TAKEN_BACK: usize = 64;
+
 /// Bytes out of the bags of one peer that may wait in our queues: four of the
 /// largest bags. Beside that a bag takes no more than its memory.
 pub const BAG_QUEUED_BYTES: u64 = 4 * LANE_BYTES_MAX as u64;

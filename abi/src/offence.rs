@@ -141,6 +141,9 @@ pub enum Offence {
     /// A right said to be out that is out already.
     #[error("the peer named a right twice in a bag")]
     OutTwice,
+    /// A port said to go to another task, taken back, and so on, more often than is kept.
+    #[error("the peer took back more moves of its ports than it may")]
+    MovesTakenBack,
     /// More messages on send-once rights than were out when the port moved.
     #[error("the peer brought more promised messages than were promised")]
     PromisesExceeded,

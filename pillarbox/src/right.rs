@@ -146,17 +146,18 @@ fn go_until<'a>(mut step: Step<'a>, mut met: impl FnMut(&Entry) -> bool) -> Sett
 /// The looks of one wait for where a port has gone. Whether it goes on for ever peers
 /// say, and may lie: so there is an end, a word behind the deadline.
 #[derive(Default)]
-struct Looks {
+pub(crate) struct Looks {
     late_since: Option<Instant>,
 }
 
 impl Looks {
     /// Whether to look once more.
-    fn again(&mut self, deadline: Deadline) -> bool {
-        if !deadline.has_passed() {
-            return true;
-        }
-        let now = Instant::now();
+    pub(crate) fn again(&mut self, deadline: Deadline) -> bool {
+        !deadline.has_passed() || self.again_late(Instant::now())
+    }
+
+    /// The same behind the deadline.
+    fn again_late(&mut self, now: Instant) -> bool {
         now.duration_since(*self.late_since.get_or_insert(now)) < WORD
     }
 }
@@ -367,7 +368,10 @@ impl SendRight {
             Settled::Own(port) => port.pulse_own(None, own()),
             Settled::Facet(facet) => facet.port.pulse_own(Some(facet.id), own()),
             Settled::Import(entry) => entry.pulse(id, value, priority),
-            Settled::Joining(join) => Err(PulseError::NotJoined(join.owner)),
+            Settled::Joining(join) => {
+                join.be_patient();
+                Err(PulseError::NotJoined(join.owner))
+            }
             Settled::Dead if self.passage().is_some_and(Passage::is_over) => {
                 Err(PulseError::Revoked)
             }
@@ -584,4 +588,18 @@ fn send_own(
         message.within = None;
         (reason, message)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_end_a_word_behind_the_deadline() {
+        let (mut looks, late) = (Looks::default(), Instant::now());
+        assert!(looks.again(Deadline::Never) && looks.again_late(late));
+        assert!(looks.again_late(late + WORD / 2));
+        assert!(!looks.again_late(late + WORD));
+        assert!(looks.again(Deadline::Never));
+    }
 }

@@ -4,90 +4,24 @@
 
 mod family;
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use abi::bag::{Origin, OutRight, Passport, Place};
 use abi::board::{Life, Moved, State};
-use abi::frame::{Attached, HEADER_BYTES, Header, Kind, bag::MORE};
+use abi::frame::{Attached, Header, Kind, bag::MORE};
 use abi::right::{Address, RightRef};
 use abi::{Slot, TaskId, Ticket, limits};
+use family::bags::{NOWHERE, PORT, RawBag, SOMEBODY, move_in};
 use family::linked::give;
 use family::raw::{OWN, Peer, wait_for_the_end};
 use family::{Reaped, act_with, acting, is_part, long, settled};
 use pillarbox::{
     Capacity, Deadline, Message, Notification, Offence, ReceiveRight, SendFailure, Task,
 };
-use shm::{LaneWriter, OwnPage, PeerPage};
 
 /// The variable that says which lie a peer tells.
 const LIE: &str = "PILLARBOX_TEST_LIE";
-
-const NOWHERE: Slot = Slot { index: 0, generation: 0 };
-const SOMEBODY: TaskId = TaskId { process: 7, number: 7 };
-const BYTES: u32 = limits::LANE_BYTES_MIN;
-
-const PORT: Passport = Passport {
-    capacity: 8,
-    pulses: 0,
-    by_priority: true,
-    merge_pulses: false,
-    overflow: 0,
-    armed: 0,
-    promises: 0,
-    made: 0,
-    dropped: 0,
-    birth: 0,
-};
-
-// ---- bags as nobody packs them ---------------------------------------------------
-
-struct RawBag {
-    _page: Arc<OwnPage>,
-    writer: LaneWriter,
-    fd: OwnedFd,
-}
-
-impl RawBag {
-    fn empty() -> RawBag {
-        let (page, writer, fd) = OwnPage::create(BYTES).unwrap();
-        RawBag { _page: page, writer, fd }
-    }
-
-    fn of(passport: Passport) -> RawBag {
-        RawBag::empty().with(Kind::Port, 0, &passport.encode())
-    }
-
-    fn put(&mut self, header: Header, parts: &[&[u8]]) {
-        let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        let header = Header { length: (HEADER_BYTES + bytes) as u32, ..header };
-        self.writer.append(&header, parts).unwrap();
-        self.writer.publish();
-    }
-
-    fn with(mut self, kind: Kind, tag: u64, body: &[u8]) -> RawBag {
-        self.put(Header { tag, ..Header::new(kind, NOWHERE) }, &[body]);
-        self
-    }
-
-    fn with_out(self, ticket: u64) -> RawBag {
-        let out = OutRight { holder: SOMEBODY, address: Address::default(), have: 0 };
-        self.with(Kind::Out, ticket, &out.encode())
-    }
-
-    fn with_message(self, place: Place) -> RawBag {
-        self.with(Kind::Message, 0, &Origin { place, ..Origin::default() }.encode())
-    }
-}
-
-/// Moves a port in a bag.
-fn move_in(peer: &mut Peer, packet: u32, ticket: u64, fd: OwnedFd) {
-    peer.send_descriptors(packet, &[fd]);
-    let rights = vec![RightRef::Receive(Ticket(ticket))];
-    let attached = Attached { rights, descriptors: 1, packet, ..Attached::default() };
-    peer.send(peer.slot("inbox"), &attached, b"a port");
-}
 
 fn look(peer: &mut Peer, ticket: u64) {
     peer.say(Header { tag: ticket, ..Header::new(Kind::Bag, NOWHERE) }, &[]);
@@ -298,20 +232,6 @@ const LIES: &[Lie] = &[
     },
 ];
 
-impl RawBag {
-    /// Half a memory more, over what was read.
-    fn lap_some(&mut self) {
-        let (other, _, fd) = OwnPage::create(BYTES).unwrap();
-        let (believed, _) = PeerPage::open(fd, BYTES).unwrap();
-        let frame = Header { tag: 9, ..Header::new(Kind::Ended, NOWHERE) };
-        for _ in 0..BYTES as usize / HEADER_BYTES / 2 {
-            other.set_tail(self.writer.head());
-            self.writer.write(&frame, &[], 0, &believed).unwrap();
-            self.writer.publish();
-        }
-    }
-}
-
 /// Tells one lie to its parent.
 #[test]
 fn liar_part() {
@@ -476,6 +396,56 @@ fn who_says_that_a_port_went_where_it_did_not_keeps_nobody_beyond_a_deadline() {
     assert_eq!(ended.receive(long()).unwrap().notification(), Some(Notification::DeadName));
     let failed = post.send(Message::new("late"), long()).unwrap_err();
     assert_eq!(failed.reason, SendFailure::Dead);
+}
+
+/// Says that a port of its own goes elsewhere, takes it back, and so on, each time
+/// when it was heard.
+#[test]
+fn waverer_part() {
+    if !acting("waverer_part") {
+        return;
+    }
+    let mut peer = Peer::of_parent();
+    peer.give_own_right(peer.slot("inbox"));
+    let mut ticket = 0;
+    while !peer.is_over() {
+        ticket += 1;
+        let owner = TaskId { number: ticket, ..SOMEBODY };
+        let moved = Moved { ticket: Ticket(ticket), owner, address: Address::default() };
+        peer.own.set_moved(OWN.index, &moved);
+        for state in [State::Moved, State::Live] {
+            peer.own.set_life(OWN.index, Life { generation: OWN.generation, state });
+            peer.own.bump_change();
+            peer.say(Header::new(Kind::Look, OWN), &[]);
+            peer.wait_until_read();
+        }
+    }
+}
+
+#[test]
+fn moves_taken_back() {
+    if is_part() {
+        return;
+    }
+    let (task, honest) = (Task::new(), Task::new());
+    let (inbox, other) = (task.port(Capacity::Bounded(8)), task.port(Capacity::Bounded(8)));
+    let friend = give(&task, &honest, other.make_send().unwrap());
+    let child = act_with("waverer_part", |_| ()).right("inbox", inbox.make_send().unwrap());
+    let mut child = Reaped(child.spawn_in(&task).unwrap());
+    let mut ready = inbox.receive(long()).unwrap();
+    let post = ready.take_rights().remove(0).into_send().unwrap();
+    let name = format!("{:?}", Offence::MovesTakenBack);
+    settled(|| task.metrics().offences, |found| found.get(&name) == Some(&1));
+    assert!(child.ended_well());
+    settled(|| post.is_dead(), |dead| *dead);
+    drop(post);
+    friend.send(Message::new("fine"), long()).unwrap();
+    assert_eq!(other.receive(long()).unwrap().body(), b"fine");
+    let TaskId { number, .. } = honest.identity().task;
+    let others = |task: &Task| {
+        task.peers().iter().filter(|peer| peer.identity().task.number != number).count()
+    };
+    settled(|| others(&task), |&others| others == 0);
 }
 
 /// Says that a port of its own has gone to itself, and that it is where it was.

@@ -29,7 +29,7 @@ use crate::limits::Limit;
 use crate::message::{Message, Notification, Right};
 use crate::moving::pack::Pack;
 use crate::port::After;
-use crate::right::{Once, SendOnceRight, SendRight, Settled, Sink};
+use crate::right::{Looks, Once, SendOnceRight, SendRight, Settled, Sink};
 use crate::wait::parking::lock;
 
 /// A message made ready for one link.
@@ -281,11 +281,15 @@ impl Link {
         load: &mut Load,
     ) -> Result<RightRef, SendFailure> {
         // Its port may go to another task while we wait, and again.
+        let mut looks = Looks::default();
         loop {
             match right.settled() {
                 Settled::Joining(join) => {
                     if let Some(name) = self.give_on(join, deadline, &mut load.undo)? {
                         return Ok(name);
+                    }
+                    if !looks.again(deadline) {
+                        return Err(SendFailure::NotJoined(join.owner));
                     }
                 }
                 Settled::Own(port) => {
@@ -308,7 +312,12 @@ impl Link {
                     return Ok(if own { yours } else { dead });
                 }
                 Settled::Import(entry) => {
-                    let Some(pin) = entry.link.pin(entry) else { continue };
+                    let Some(pin) = entry.link.pin(entry) else {
+                        if !looks.again(deadline) {
+                            return Err(SendFailure::NotJoined(entry.link.peer_task()));
+                        }
+                        continue;
+                    };
                     if std::ptr::eq(&*entry.link, &**self) {
                         load.pins.push(pin);
                         return Ok(RightRef::Yours(RightKind::Send, entry.slot));

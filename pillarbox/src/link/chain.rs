@@ -48,7 +48,7 @@ impl Join {
         let look = |waiter: &Arc<Waiter>| self.stand_to_name(to, waiter);
         let found = self.task.wait(deadline, owner.as_deref(), look);
         self.forget(&Waiter::mine());
-        found.ok_or(SendFailure::NotJoined(self.owner))
+        found.ok_or_else(|| self.not_joined())
     }
 }
 

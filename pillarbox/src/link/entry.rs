@@ -10,7 +10,7 @@ use abi::frame::{Header, Kind, PortStatus};
 use rights::import::Import;
 
 use super::room::Room;
-use super::{Joined, Link, Moved};
+use super::{Join, Joined, Link, Moved};
 use crate::deadline::Deadline;
 use crate::error::{LeaveError, SendFailure, StatusError};
 use crate::full::Left;
@@ -186,18 +186,44 @@ impl Entry {
             match moved.join.result() {
                 Some(Joined::Back) => last = &moved.next,
                 _ => {
-                    // One that asked while we looked.
-                    self.room_moved(&moved.join, after);
+                    // Those that asked while we looked.
+                    self.all_follow(&mut watchers, &moved.join, after);
                     return;
                 }
             }
         }
         let Some(join) = self.link.follow(self.slot, after) else { return };
+        self.all_follow(&mut watchers, &join, after);
+        self.add_moved(last, join);
+    }
+
+    /// Who wants to hear of the end, or of room, goes after the port too.
+    fn all_follow(&self, watchers: &mut Vec<SendOnceRight>, join: &Arc<Join>, after: &mut After) {
         for to in watchers.drain(..) {
-            after.watch(Arc::clone(&join), to);
+            after.watch(Arc::clone(join), to);
         }
-        self.room_moved(&join, after);
-        let _ = last.set(Arc::new(Moved { join, next: OnceLock::new() }));
+        self.room_moved(join, after);
+    }
+
+    fn add_moved(&self, last: &OnceLock<Arc<Moved>>, join: Arc<Join>) {
+        let is_first = std::ptr::eq(last, &raw const self.moved);
+        let moved = if is_first { Moved::first(join) } else { Moved::later(&self.link, join) };
+        let _ = last.set(moved);
+    }
+
+    /// What the dead owner had not read is sent again where this claim leads. So the
+    /// rights go there too, should that which they follow turn out to have been taken
+    /// back before: claimed once more it would be nobody's.
+    pub(super) fn follow_next(&self, join: &Arc<Join>) {
+        let _asking = lock(&self.watchers);
+        let mut last = &self.moved;
+        while let Some(moved) = last.get() {
+            if Arc::ptr_eq(&moved.join, join) {
+                return;
+            }
+            last = &moved.next;
+        }
+        self.add_moved(last, Arc::clone(join));
     }
 
     /// Whether the owner has withdrawn the right, its port perhaps living on.

@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use abi::Slot;
 use abi::board::State;
 use abi::frame::{Attached, HEADER_BYTES, Header, Kind, flag};
 use abi::right::{Kind as RightKind, RightRef};
+use abi::{Offence, Slot, limits};
 use rights::moving::{Following, Next};
 
 use super::again::Again;
@@ -46,10 +46,32 @@ pub(crate) struct Moved {
     pub(crate) join: Arc<Join>,
     /// Where they lead since it came back and went away again.
     pub(crate) next: OnceLock<Arc<Moved>>,
+    /// It is not the first.
+    is_later: bool,
+}
+
+impl Moved {
+    pub(super) fn first(join: Arc<Join>) -> Arc<Moved> {
+        Arc::new(Moved { join, next: OnceLock::new(), is_later: false })
+    }
+
+    /// One after another that was taken back. The peer may say so any number of times.
+    pub(super) fn later(link: &Link, join: Arc<Join>) -> Arc<Moved> {
+        let before = link.taken_back.fetch_add(1, Ordering::Relaxed);
+        if before >= limits::MOVES_TAKEN_BACK {
+            link.fault(Offence::MovesTakenBack);
+        }
+        Arc::new(Moved { join, next: OnceLock::new(), is_later: true })
+    }
 }
 
 impl Drop for Moved {
     fn drop(&mut self) {
+        if self.is_later
+            && let Some(follow) = self.join.follow()
+        {
+            follow.old.taken_back.fetch_sub(1, Ordering::Relaxed);
+        }
         // One after the other: it may have gone and come back any number of times.
         let mut next = self.next.take();
         while let Some(moved) = next.and_then(Arc::into_inner).as_mut() {
@@ -365,6 +387,9 @@ impl Link {
             // Also where nobody holds the right any more: the new owner is to hear
             // of that from us.
             let Some(join) = self.follow(header.slot, after) else { continue };
+            if let Some(entry) = self.entry_of(header.slot) {
+                entry.follow_next(&join);
+            }
             if let Some(follow) = join.follow() {
                 let unread = match header.kind {
                     Kind::Message => Some(self.taken_back(&header, &rest)),

@@ -232,7 +232,7 @@ impl Join {
         let owner = self.task.link_with(self.owner);
         let found = self.task.wait(deadline, owner.as_deref(), |waiter| self.stand(waiter));
         self.forget(&Waiter::mine());
-        found.ok_or(SendFailure::NotJoined(self.owner))
+        found.ok_or_else(|| self.not_joined())
     }
 
     /// Looks whether the owner has answered, or leaves the waiter to be told.
@@ -251,7 +251,14 @@ impl Join {
         None
     }
 
-    /// A future waits for the owner's word.
+    /// Who asked waits no more, and may ask again.
+    pub(super) fn not_joined(&self) -> SendFailure {
+        self.be_patient();
+        SendFailure::NotJoined(self.owner)
+    }
+
+    /// Somebody depends on the owner's word, and no thread waits for it here: the
+    /// owner's may all be in user code.
     pub(crate) fn be_patient(&self) {
         if let Some(owner) = self.task.link_with(self.owner) {
             self.task.be_patient(&owner);
@@ -272,6 +279,9 @@ impl Join {
                 Some(to)
             }
         };
+        if late.is_none() {
+            self.be_patient();
+        }
         match (late, self.result.get()) {
             (Some(to), Some(Joined::Send(held))) => held.entry().watch_death(to),
             (Some(to), Some(Joined::Own(right))) => {
@@ -387,8 +397,14 @@ impl Join {
 
     fn note_claimed(&self, link: &Arc<Link>, after: &mut After) {
         if self.claimed.set(Arc::clone(link)).is_ok() {
-            for waiter in lock(&self.waiting).waiters.drain(..) {
+            let mut waiting = lock(&self.waiting);
+            for waiter in waiting.waiters.drain(..) {
                 after.wake(waiter);
+            }
+            let is_watched = !waiting.watchers.is_empty();
+            drop(waiting);
+            if is_watched {
+                self.be_patient();
             }
         }
     }

@@ -196,6 +196,8 @@ pub(crate) struct Link {
     bag_bytes: AtomicU64,
     /// Bags of ours that the peer keeps, as far as we know.
     pub(crate) open_bags: AtomicUsize,
+    /// Moves of the peer's ports that it took back, and that rights of ours remember.
+    taken_back: AtomicUsize,
     arrived_bytes: AtomicU64,
     taken_bytes: AtomicU64,
     /// Bytes of messages that were received as they came, not yet given back.
@@ -259,6 +261,7 @@ impl Link {
             stale: AtomicBool::new(true),
             bag_bytes: AtomicU64::new(0),
             open_bags: AtomicUsize::new(0),
+            taken_back: AtomicUsize::new(0),
             arrived_bytes: AtomicU64::new(0),
             taken_bytes: AtomicU64::new(0),
             passed: AtomicU64::new(0),

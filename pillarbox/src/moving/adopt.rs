@@ -371,7 +371,7 @@ impl Adopted {
             state.out.keys().filter(|ticket| !left.contains(ticket)).copied().collect()
         };
         for ticket in settled {
-            self.settle(ticket, turn);
+            self.settle(ticket, &mut turn.after);
         }
         self.tell_settled(&mut turn.after);
     }

@@ -37,7 +37,7 @@ impl Adopted {
         match claimed {
             Claimed::Join { have } => {
                 self.join_peer(link, ticket, have, sent, turn);
-                self.settle(ticket, turn);
+                self.settle(ticket, &mut turn.after);
                 true
             }
             Claimed::Wait | Claimed::Unknown => false,
@@ -69,6 +69,7 @@ impl Adopted {
             Claimed::Wait => Some(()),
             Claimed::Join { have } => {
                 join.follow_joined(Joined::Own(SendRight::own(&self.port)), have, after);
+                self.settle(join.ticket, after);
                 Some(())
             }
         }
@@ -100,7 +101,7 @@ impl Adopted {
             }
             None => {}
         }
-        self.settle(ticket, turn);
+        self.settle(ticket, &mut turn.after);
     }
 
     fn join_peer(&self, link: &Arc<Link>, ticket: Ticket, have: u64, sent: u64, turn: &mut Turn) {
@@ -139,7 +140,7 @@ impl Adopted {
     }
 
     /// A right whose old owner is dead is out no more once it is answered.
-    pub(super) fn settle(&self, ticket: Ticket, turn: &mut Turn) {
+    pub(super) fn settle(&self, ticket: Ticket, after: &mut After) {
         let ended = {
             let mut state = lock(&self.state);
             let ended = !state.followers.iter().any(|out| out == ticket);
@@ -147,8 +148,8 @@ impl Adopted {
         };
         if ended {
             self.port.task.forget_follower(self.giver, ticket);
-            turn.after.follower_gone(&self.port);
-            self.tell_settled(&mut turn.after);
+            after.follower_gone(&self.port);
+            self.tell_settled(after);
         }
     }
 }

@@ -209,7 +209,7 @@ impl Gone {
                 Put::Done
             });
         }
-        match self.put_loaded(&origin, &message, &mut load, &[]) {
+        match self.put_loaded(&origin, &message, &mut load, &[], &mut || {}) {
             Ok(()) => {
                 over.put.push((load, message));
                 Put::Done
@@ -246,8 +246,7 @@ impl Gone {
             }
         };
         let put = link.move_ports(&mut load, |load, exported, mark| {
-            mark();
-            self.put_loaded(&origin, &message, load, exported)
+            self.put_loaded(&origin, &message, load, exported, mark)
         });
         match put {
             Ok(()) => {
@@ -290,13 +289,16 @@ impl Gone {
         }
     }
 
-    /// Writes one message, its rights named by `load`, and shows it.
+    /// Writes one message, its rights named by `load`, and shows it. The slots of ports
+    /// in it are marked just before, when nothing can be refused any more: a mark that
+    /// is taken back makes everybody look who has seen it.
     fn put_loaded(
         &self,
         origin: &Origin,
         message: &Message,
         load: &mut Load,
         exported: &[abi::Slot],
+        mark: &mut dyn FnMut(),
     ) -> Result<(), SendFailure> {
         let link = self.new_owner();
         let mut put = Ok(());
@@ -305,6 +307,7 @@ impl Gone {
             match &put {
                 Ok(()) => {
                     link.note_exported(load, exported);
+                    mark();
                     true
                 }
                 // Not for want of room: another memory would not help.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pillarbox::{Capacity, Deadline, Message, ReceiveRight, SendRight, Spawn, Task};
 
+pub(crate) mod bags;
 pub(crate) mod hand;
 pub(crate) mod linked;
 pub(crate) mod member;
