@@ -193,7 +193,16 @@ impl ReplyCell {
     }
 
     /// Takes the answer out of a lane if it comes while this thread spins.
-    fn answer_awake(&self, deadline: Deadline, link: &Link) -> Option<Message> {
+    pub(crate) fn answer_awake(
+        &self,
+        deadline: Deadline,
+        link: &Link,
+    ) -> Option<Result<Message, CallError>> {
+        let answer = Some(self.take_awake(deadline, link)?);
+        Some(Seen { answer, within: self.within.clone() }.verdict())
+    }
+
+    fn take_awake(&self, deadline: Deadline, link: &Link) -> Option<Message> {
         let task = &self.task;
         let mut spin = Spin::begin(task, deadline);
         loop {
@@ -229,7 +238,7 @@ impl ReplyCell {
         link: Option<&Link>,
     ) -> Result<Message, CallError> {
         if let Some(answer) = link.and_then(|link| self.answer_awake(deadline, link)) {
-            return Seen { answer: Some(answer), within: self.within.clone() }.verdict();
+            return answer;
         }
         let seen = self.task.wait(deadline, link, |waiter| self.look(Some(waiter)));
         seen.map_or(Err(CallError::Deadline), Seen::verdict)

@@ -269,16 +269,13 @@ impl SendRight {
     /// it waits for that word at most 50 ms. To an unbounded port nobody waits, but
     /// with a receive right in the message, or while the port is about to move.
     pub fn send(&self, mut message: Message, deadline: Deadline) -> Result<(), SendError> {
-        if let Target::Import(held) = &self.target
-            && held.entry().link.send_plain(held.entry(), &mut message)
-        {
-            message.let_go();
-            return Ok(());
-        }
-        if let Target::Own(port, _) = &self.target
-            && let Some(sent) = port.post(&mut message, deadline)
-        {
-            return sent.map_err(|reason| SendError { reason, message: Box::new(message) });
+        match self.send_at_once(&mut message, deadline) {
+            Some(Ok(())) => {
+                message.let_go();
+                return Ok(());
+            }
+            Some(Err(reason)) => return Err(SendError { reason, message: Box::new(message) }),
+            None => {}
         }
         match Passed::on(self, &mut message) {
             Ok(passed) => passed.right(self).send_out(message, deadline).map_err(|mut error| {
@@ -286,6 +283,24 @@ impl SendRight {
                 error
             }),
             Err(reason) => Err(SendError { reason, message: Box::new(message) }),
+        }
+    }
+
+    /// Sends what is a body and nothing else, but for a reply right, where nothing is in
+    /// its way. `None` where the general way is to be taken, with nothing done; on a
+    /// failure the message is as it was.
+    #[inline]
+    pub(crate) fn send_at_once(
+        &self,
+        message: &mut Message,
+        deadline: Deadline,
+    ) -> Option<Result<(), SendFailure>> {
+        match &self.target {
+            Target::Import(held) => {
+                held.entry().link.send_plain(held.entry(), message).then_some(Ok(()))
+            }
+            Target::Own(port, _) => port.post(message, deadline),
+            _ => None,
         }
     }
 

@@ -36,9 +36,12 @@ impl Future for ReplyFuture<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(answer) = self.answer.take() {
-            let Some(right) = self.right.take() else {
+            let Some(mut right) = self.right.take() else {
                 return Poll::Ready(Err(ReplyError::NoReply(answer)));
             };
+            if right.send_at_once(&answer) {
+                return Poll::Ready(Ok(()));
+            }
             self.sending = Some(Box::new(right.send_async(*answer)));
         }
         let Some(sending) = &mut self.sending else { return Poll::Pending };

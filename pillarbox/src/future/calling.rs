@@ -9,6 +9,7 @@ use rights::reply::Gone;
 
 use super::sending::Sending;
 use crate::call::{Completion, PendingCall, ReplyCell, StartedCall};
+use crate::deadline::Deadline;
 use crate::error::{CallError, SendError};
 use crate::message::Message;
 use crate::port::ReceiveRight;
@@ -52,6 +53,10 @@ impl Starting {
                 return Poll::Ready(Err(SendError { reason, message: Box::new(request) }));
             }
             let (cell, before) = right.promise_reply(&mut request, to);
+            if let Some(Ok(())) = right.send_at_once(&mut request, Deadline::Now) {
+                request.let_go();
+                return Poll::Ready(Ok(cell));
+            }
             (self.cell, self.before) = (Some(cell), before);
             self.sending = Some(Box::new(Sending::new(request)));
         }

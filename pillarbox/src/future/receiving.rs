@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::standing::Standing;
+use crate::deadline::Deadline;
 use crate::error::ReceiveError;
 use crate::message::Message;
 use crate::port::{Part, PortCore, ReceiveRight, Short, Wants};
@@ -79,6 +80,12 @@ impl Future for ReceiveFuture<'_> {
         let (port, wants) = (self.port, self.wants);
         if port.task.check().is_err() {
             return Poll::Ready(Err(ReceiveError::Forked));
+        }
+        if self.receiving.port.is_none()
+            && matches!(wants, Wants::Any)
+            && let Some(message) = port.receive_awake(Deadline::Never)
+        {
+            return Poll::Ready(Ok(message));
         }
         self.receiving.poll_by(port, cx, |waiter, waiting| {
             port.poll_receive_wanted(wants, waiter, waiting).map(Ok)

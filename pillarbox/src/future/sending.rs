@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use super::standing::Standing;
 use crate::core::TaskCore;
+use crate::deadline::Deadline;
 use crate::error::{SendError, SendFailure, SendOnceError};
 use crate::link::{Join, Posting};
 use crate::membrane::Passed;
@@ -72,9 +73,14 @@ impl Sending {
         right: &SendRight,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SendError>> {
+        let new = self.is_new();
         let task = right.task();
         let refused = self.refused(Some(task));
         let Some(message) = &mut self.message else { return Poll::Pending };
+        if new && let Some(Ok(())) = right.send_at_once(message, Deadline::Now) {
+            self.sent_at_once();
+            return Poll::Ready(Ok(()));
+        }
         let refused = refused.or_else(|| pass(&mut self.passed, || Passed::on(right, message)));
         let right = self.passed.as_ref().map_or(right, |passed| passed.right(right));
         let place = &mut self.place;
@@ -103,9 +109,14 @@ impl Sending {
         right: &mut SendOnceRight,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), (SendFailure, Box<Message>)>> {
+        let new = self.is_new();
         let task = right.task().cloned();
         let refused = self.refused(task.as_ref());
         let Some(message) = &mut self.message else { return Poll::Pending };
+        if new && right.send_at_once(message) {
+            self.sent_at_once();
+            return Poll::Ready(Ok(()));
+        }
         let refused = refused.or_else(|| pass(&mut self.passed, || Passed::once(right, message)));
         let place = &mut self.place;
         let polled = match (refused, task) {
@@ -124,6 +135,17 @@ impl Sending {
                 self.be_patient();
                 Poll::Pending
             }
+        }
+    }
+
+    /// Whether nothing was done yet.
+    const fn is_new(&self) -> bool {
+        matches!(self.place, Place::Nowhere) && self.passed.is_none()
+    }
+
+    fn sent_at_once(&mut self) {
+        if let Some(message) = self.message.take() {
+            message.let_go();
         }
     }
 

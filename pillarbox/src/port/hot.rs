@@ -48,7 +48,7 @@ impl PortCore {
 
     /// Takes a message out of a lane if one comes while this thread spins.
     #[inline]
-    pub(super) fn receive_awake(&self, deadline: Deadline) -> Option<Message> {
+    pub(crate) fn receive_awake(&self, deadline: Deadline) -> Option<Message> {
         let task = &self.task;
         let mut spin = Spin::begin(task, deadline);
         loop {

@@ -80,6 +80,16 @@ impl SendOnceRight {
         }
     }
 
+    /// Sends what is a body and nothing else, where nothing is in its way. False where
+    /// the general way is to be taken, with nothing done.
+    pub(crate) fn send_at_once(&mut self, message: &Message) -> bool {
+        let sent = self.plain_slot().filter(|(link, slot)| link.send_once_plain(*slot, message));
+        let Some((link, _)) = sent else { return false };
+        link.let_go_once();
+        self.target = None;
+        true
+    }
+
     pub(crate) fn within(&self) -> Option<&Within> {
         self.within.as_ref()
     }
@@ -149,11 +159,8 @@ impl SendOnceRight {
     /// # Blocking
     /// Waits for room in the lane until `deadline`, never for room in the queue.
     pub fn send(mut self, mut message: Message, deadline: Deadline) -> Result<(), SendOnceError> {
-        if let Some((link, slot)) = self.plain_slot()
-            && link.send_once_plain(slot, &message)
-        {
-            link.let_go_once();
-            self.target = None;
+        if self.send_at_once(&message) {
+            message.let_go();
             return Ok(());
         }
         match Passed::once(&self, &mut message) {
