@@ -5,6 +5,7 @@ mod asking;
 mod chute;
 mod coming;
 mod facets;
+mod general;
 mod hot;
 mod leaving;
 mod many;
@@ -18,10 +19,10 @@ mod search;
 mod served;
 mod sets;
 mod spilling;
+mod standing;
 mod state;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use abi::board::{Life, State};
 use abi::frame::ask::{NOW, NOW_AND_LATER};
@@ -34,8 +35,8 @@ use rights::window::Arrival;
 pub use rights::window::Capacity;
 
 pub(crate) use self::after::After;
-pub(crate) use self::chute::General;
-use self::chute::PortLock;
+pub(crate) use self::general::General;
+use self::general::PortLock;
 pub(crate) use self::moving::Unloaded;
 pub use self::options::PortOptions;
 pub use self::receive::{Part, Short};
@@ -418,43 +419,6 @@ impl PortCore {
                 self.send_own_later(via, message, deadline)
             }
             other => other,
-        }
-    }
-
-    fn send_own_later(
-        &self,
-        via: Option<u64>,
-        message: Message,
-        deadline: Deadline,
-    ) -> Result<(), (SendFailure, Message)> {
-        let key = self.task.next_id();
-        let mut after = After::default();
-        lock(&self.state).wait_to_enter(
-            key,
-            via,
-            message,
-            &Waiter::mine(),
-            self.task.now_ns(),
-            &mut after,
-        );
-        after.run();
-        // Where its time is over first, that ends the wait.
-        let due = via.and_then(|via| lock(&self.state).facets.rules.due(via));
-        let due = due.and_then(|due| self.task.start().checked_add(Duration::from_nanos(due)));
-        let until = due.map_or(deadline, |due| Deadline::At(deadline.instant_or(due)));
-        let look = |_: &Arc<Waiter>| lock(&self.state).entered(key, self.task.now_ns());
-        let entered = self.task.wait(until, None, look);
-        let mut after = After::default();
-        let left = lock(&self.state).withdraw(key, self.task.now_ns(), &mut after);
-        after.run();
-        match (entered, left) {
-            (Some(result), _) => result,
-            // Queued between the last look and now, or not at all.
-            (None, None) => Ok(()),
-            (None, Some(message)) => {
-                let permitted = lock(&self.state).permits(via, &message, self.task.now_ns());
-                Err((permitted.err().unwrap_or(SendFailure::Full), message))
-            }
         }
     }
 

@@ -181,14 +181,31 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         self.queue.is_empty() && self.line.is_empty()
     }
 
-    /// Whether it is nothing but so many places, first in first out, none of them
-    /// taken, promised or asked for: whoever enters now is the first, and waits for
-    /// nobody.
+    /// Whether it is nothing but so many places, first in first out: nobody is promised,
+    /// keeps or watches one, and none waits but messages of our own.
     pub fn is_plain(&self) -> bool {
         self.queue.order() == Order::Fifo
             && self.dropping.overflow == Overflow::Refuse
-            && self.holds_nothing()
-            && self.window.is_idle()
+            && self.line.is_empty()
+            && self.queue.lent() == 0
+            && self.window.is_plain()
+            && self.window.queued() == self.queue.len() as u64
+    }
+
+    /// Takes everything out of a plain queue, in order, where each message has a place of
+    /// the window and `suits`. Whose places they were is not known after.
+    pub fn hand_over(&mut self, suits: impl Fn(&M) -> bool) -> Option<VecDeque<M>> {
+        let plain = |queued: &Queued<M, K>| {
+            matches!(queued.place, Place::Own | Place::Holder(_)) && suits(&queued.message)
+        };
+        if !self.is_plain() || !self.queue.iter().all(plain) {
+            return None;
+        }
+        if self.queue.is_empty() {
+            return Some(VecDeque::new());
+        }
+        self.window.leave_all();
+        Some(self.queue.drain().map(|queued| queued.message).collect())
     }
 
     /// Whether none waits in the queue.

@@ -216,13 +216,21 @@ impl<K: Copy + Eq + Hash> Window<K> {
             || !self.crossed.is_empty()
     }
 
-    /// Whether it is a number of places that nobody has, wants or watches.
-    pub(crate) fn is_idle(&self) -> bool {
+    /// Whether it is a number of places that nobody is promised, keeps or watches. Who
+    /// asks for one has none.
+    pub(crate) fn is_plain(&self) -> bool {
         matches!(self.capacity, Capacity::Bounded(_))
-            && self.queued == 0
-            && self.holders.is_empty()
+            && self.promised == 0
+            && self.beside == 0
+            && self.own_waiting == 0
+            && self.crossed.is_empty()
+            && self.holders.len() == self.asking.len()
             && self.watching.is_empty()
-            && !self.minds_time()
+    }
+
+    /// Those who ask for a place, in their turn.
+    pub fn in_turn(&self) -> impl Iterator<Item = K> {
+        self.asking.values().copied()
     }
 
     fn free(&self) -> u64 {
@@ -377,6 +385,11 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// A message has left the queue. What is free then is to be handed out.
     pub(crate) fn leave_queue(&mut self) {
         self.queued = self.queued.saturating_sub(1);
+    }
+
+    /// Everything has left the queue, to be counted elsewhere.
+    pub(crate) const fn leave_all(&mut self) {
+        self.queued = 0;
     }
 
     /// A place goes back into the reserve of who sent what left it.

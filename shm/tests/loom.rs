@@ -1,7 +1,7 @@
 //! Every interleaving of writer, reader and sleeper, under loom.
 //!
-//! The numbers are those of the races in `src/ring.rs`; 5 and more are in
-//! `loom_waiters.rs`. The lane is the very
+//! The numbers are those of the races in `src/ring.rs`; 5 to 8 are in
+//! `loom_waiters.rs`, 9 and more in `loom_lock.rs` and `loom_chute.rs`. The lane is the very
 //! source that runs on mapped memory. What surrounds it there and lives in the
 //! kernel or in the caller is modelled here: a futex is a lock around a compare
 //! and a wait, as it is in Linux; the order in which a caller publishes, fences

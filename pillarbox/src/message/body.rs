@@ -72,6 +72,7 @@ impl std::fmt::Debug for SmallBody {
 pub struct MessageBody(pub(crate) Body);
 
 impl From<Vec<u8>> for MessageBody {
+    #[inline]
     fn from(bytes: Vec<u8>) -> Self {
         MessageBody(Body::Bytes(bytes))
     }

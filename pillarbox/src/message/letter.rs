@@ -2,8 +2,7 @@
 
 use abi::limits;
 
-use super::{Body, Message};
-use crate::core::TaskCore;
+use super::{Body, Identity, Message};
 
 /// A message that is a body and nothing else: a third of what a message is.
 #[derive(Debug)]
@@ -15,9 +14,9 @@ pub(crate) struct Letter {
 }
 
 impl Message {
-    /// Whether it is a body and nothing else, and `task` may send it.
+    /// Whether it is a body in our own memory and nothing else.
     #[inline]
-    pub(crate) fn is_letter(&self, task: &TaskCore) -> bool {
+    pub(crate) fn is_letter(&self) -> bool {
         self.rights.is_empty()
             && self.reply.is_none()
             && self.descriptors.is_empty()
@@ -31,7 +30,7 @@ impl Message {
             && self.pulses == 0
             && !self.is_rest
             && self.priority <= limits::PRIORITY_MAX
-            && self.body.plain().is_some_and(|body| body.len() as u64 <= task.limits.message_bytes)
+            && self.body.plain().is_some()
     }
 }
 
@@ -43,15 +42,35 @@ impl Letter {
         Letter { id: message.id, priority: message.priority, tag: message.tag, body }
     }
 
-    /// Its body.
-    pub(crate) fn into_body(self) -> Body {
-        self.body
+    /// How long its body is.
+    pub(crate) fn body_len(&self) -> usize {
+        self.body.len()
     }
 
-    /// The message that was received.
+    /// The message it is, of this sender and with the number of its turn.
     #[inline]
-    pub(crate) fn into_message(self) -> Message {
-        let Letter { id, priority, tag, body } = self;
-        Message { id, priority, tag, body, ..Message::default() }
+    pub(crate) fn into_message(self, sender: Identity, sequence: u64) -> Message {
+        // Written out: a message is large, and made once.
+        Message {
+            id: self.id,
+            priority: self.priority,
+            tag: self.tag,
+            body: self.body,
+            rights: Vec::new(),
+            descriptors: Vec::new(),
+            regions: None,
+            reply: None,
+            sender: Some(sender),
+            notification: None,
+            sequence,
+            badge: None,
+            pulses: 0,
+            is_rest: false,
+            within: None,
+            accepted: None,
+            charge: None,
+            via: None,
+            note: None,
+        }
     }
 }

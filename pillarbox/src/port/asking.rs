@@ -99,6 +99,10 @@ impl PortCore {
 
     /// Waits no more for a message. If messages are left, the next is told.
     pub(crate) fn leave_receivers(&self, waiter: &Arc<Waiter>, waiting: &mut bool) {
+        if *waiting && self.state.open_chute().is_some_and(|chute| chute.go(waiter)) {
+            *waiting = false;
+            return;
+        }
         let mut after = After::default();
         lock(&self.state).leave_receivers(waiter, waiting, self.task.now_ns(), &mut after);
         after.run();

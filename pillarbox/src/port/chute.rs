@@ -3,35 +3,34 @@
 //! A message that is a body and nothing else, sent within its task, needs nothing of
 //! the port but its order and a place. It goes down the chute: its sender holds one
 //! short lock at the top, its receiver another at the bottom, and they meet when the
-//! receiver has taken all it had. Nobody sleeps at the bottom: who is about to takes the
-//! general way, and that shuts the chute. Who finds no place stands in line at the top.
+//! receiver has taken all it had. Who finds no place stands in line at the top; who
+//! finds no message waits there, too, and is called by who brings one.
 //!
-//! *The general way* is the port's lock. Whoever takes that lock finds the chute shut,
-//! and what was in it in the queue; nothing else in this crate knows of the chute.
-//! When the lock is let go and the queue is plain again, the chute is open again.
-//! `rights::chute` has the rules.
+//! `rights::chute` has the rules, `general.rs` opens it and shuts it, `standing.rs` is
+//! about those who stand in line.
 //!
 //! Locks: the port's, then the bottom, then the top.
 
-use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
-use rights::chute::{Bottom, Refused, Top};
-use rights::window::Capacity;
+use rights::chute::{Bottom, Contents, Refused, Top};
 
 use super::PortCore;
-use super::after::After;
-use super::state::{Holder, OwnSender, PortState};
-use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::message::{Identity, Letter, Message};
-use crate::wait::parking::{Lock, Mutex, MutexGuard, lock};
-use crate::wait::{Spin, Waiter};
+use crate::wait::Waiter;
+use crate::wait::parking::{Mutex, MutexGuard, lock};
 
 /// Who stands in line: the number of its wait, and its thread.
-type Standing = (u64, Arc<Waiter>);
+pub(super) type Standing = (u64, Arc<Waiter>);
+
+/// Everything and everybody in a chute.
+pub(super) type InChute = Contents<Letter, Standing, Arc<Waiter>>;
+
+/// The end where senders are.
+type Upper = Top<Letter, Standing, Arc<Waiter>>;
 
 /// A value on lines of the cache that nothing else dirties.
 #[derive(Debug, Default)]
@@ -43,308 +42,343 @@ struct Apart<T>(T);
 /// | word     | written by       | says                                         |
 /// |----------|------------------|----------------------------------------------|
 /// | `sent`   | who holds top    | so many were put in                          |
-/// | `taken`  | who holds bottom | so many were taken out                       |
+/// | `taken`  | who holds bottom | so many were taken out, or somewhat more     |
 /// | `stands` | who holds top    | somebody stands in line                      |
 /// | `open`   | the general way  | whether it is worth a look                   |
 ///
-/// `taken` and `stands` are `SeqCst`: who stands in line says so and looks at `taken`,
-/// who takes says so and looks at `stands`. In one order of all four, one of them sees
-/// the other, and nobody stands beside a free place. The others are hints: what they
-/// hint at is looked at again under its lock.
+/// All are hints, and relaxed: whoever acts on one looks again under its lock. Nobody
+/// sleeps on a hint. Who waits for a message says so and looks under the top, where each
+/// message is put in; who stands in line for a place does so under the bottom, where each
+/// place is made. So one of the two is first, and the other sees it.
+/// `shm/tests/loom_chute.rs` goes through all ways this may happen.
 #[derive(Debug)]
 pub(super) struct Chute {
-    top: Apart<Mutex<Top<Letter, Standing>>>,
+    top: Apart<Mutex<Upper>>,
     sent: Apart<AtomicU64>,
     bottom: Apart<Mutex<Bottom<Letter>>>,
-    taken: AtomicU64,
-    stands: Apart<AtomicBool>,
+    taken: Apart<AtomicU64>,
+    steady: Apart<Steady>,
+}
+
+/// What both ends read, and hardly ever changes.
+#[derive(Debug)]
+struct Steady {
     open: AtomicBool,
+    stands: AtomicBool,
     sender: Identity,
 }
 
+/// Who is to be told once no lock is held: wakers are the user's code.
+#[derive(Debug, Default)]
+#[must_use = "whom this is about sleeps"]
+struct Called {
+    admitted: Vec<Standing>,
+    receivers: Vec<Arc<Waiter>>,
+}
+
+impl Called {
+    fn call(&mut self, top: &mut Upper) {
+        self.receivers.extend(top.call(|waiter| waiter.is_told()));
+    }
+
+    fn tell(self) {
+        for (_, waiter) in self.admitted {
+            waiter.raise();
+        }
+        for waiter in self.receivers {
+            waiter.raise();
+        }
+    }
+}
+
+/// What one finds who looks into a chute.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// A message, and the number of its turn.
+    Taken((u64, Letter)),
+    /// Nothing: it waits.
+    Waits,
+    /// The chute is shut, or what is first does not suit: the queue decides.
+    Shut,
+}
+
 impl Chute {
-    fn new(sender: Identity) -> Self {
+    pub(super) fn new(sender: Identity) -> Self {
         Chute {
             top: Apart::default(),
             sent: Apart::default(),
             bottom: Apart::default(),
-            taken: AtomicU64::new(0),
-            stands: Apart::default(),
-            open: AtomicBool::new(false),
-            sender,
+            taken: Apart::default(),
+            steady: Apart(Steady {
+                open: AtomicBool::new(false),
+                stands: AtomicBool::new(false),
+                sender,
+            }),
         }
     }
 
-    fn taken(&self) -> u64 {
-        self.taken.load(Ordering::SeqCst) // pairs: chute.line
-    }
-
     /// Whether something lies in it. A hint.
-    fn stirs(&self) -> bool {
-        self.sent.0.load(Ordering::Relaxed) != self.taken.load(Ordering::Relaxed)
+    #[inline]
+    pub(super) fn stirs(&self) -> bool {
+        self.sent.0.load(Ordering::Relaxed) != self.taken.0.load(Ordering::Relaxed)
     }
 
-    fn is_open(&self) -> bool {
-        self.open.load(Ordering::Relaxed)
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.steady.0.open.load(Ordering::Relaxed)
     }
 
-    fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         let bottom = lock(&self.bottom.0);
         lock(&self.top.0).sent() - bottom.taken()
     }
 
-    /// Puts the body of a message in. On a failure the message is as it was.
-    fn post(&self, message: &mut Message) -> Result<(), Refused> {
+    // ---- senders ---------------------------------------------------------
+
+    /// Puts the body of a message in, where there is a place by what was announced. On a
+    /// failure the message is as it was.
+    #[inline]
+    pub(super) fn post(&self, message: &mut Message) -> Result<(), Refused> {
         let mut top = lock(&self.top.0);
-        top.post(|| self.taken(), || Letter::of(message))?;
-        // Relaxed: a hint.
-        self.sent.0.store(top.sent(), Ordering::Relaxed);
+        top.post(|| self.taken.0.load(Ordering::Relaxed), || Letter::of(message))?;
+        self.posted(top);
         Ok(())
     }
 
-    /// Stands in line with it, where there is still no place.
-    fn stand(&self, key: u64, waiter: &Arc<Waiter>, message: &mut Message) -> Result<(), Refused> {
+    /// The same, where there is one.
+    #[cold]
+    pub(super) fn post_exactly(&self, message: &mut Message) -> Result<(), Refused> {
+        let bottom = lock(&self.bottom.0);
         let mut top = lock(&self.top.0);
-        if !top.is_open() {
-            return Err(Refused::Shut);
-        }
-        top.stand((key, Arc::clone(waiter)), Letter::of(message));
-        self.stands.0.store(true, Ordering::SeqCst); // pairs: chute.line
-        let admitted = self.admit(&mut top);
+        top.post(|| bottom.taken(), || Letter::of(message))?;
+        drop(bottom);
+        self.posted(top);
+        Ok(())
+    }
+
+    #[inline]
+    fn posted(&self, mut top: MutexGuard<'_, Upper>) {
+        self.sent.0.store(top.sent(), Ordering::Relaxed);
+        let called = top.call(|waiter| waiter.is_told());
         drop(top);
-        raise(admitted);
+        if let Some(waiter) = called {
+            waiter.raise();
+        }
+    }
+
+    /// Stands in line with it, where there is still no place.
+    pub(super) fn stand(
+        &self,
+        key: u64,
+        waiter: &Arc<Waiter>,
+        message: &mut Message,
+    ) -> Result<(), Refused> {
+        let called = {
+            // Who takes next sees us, and who took before is counted.
+            let bottom = lock(&self.bottom.0);
+            let mut top = lock(&self.top.0);
+            if !top.is_open() {
+                return Err(Refused::Shut);
+            }
+            top.stand((key, Arc::clone(waiter)), Letter::of(message));
+            self.steady.0.stands.store(true, Ordering::Relaxed);
+            self.admit(&bottom, &mut top)
+        };
+        called.tell();
         Ok(())
     }
 
     /// Lets in who stands in line, as far as there are places.
-    fn admit(&self, top: &mut Top<Letter, Standing>) -> Vec<Standing> {
-        let admitted = std::iter::from_fn(|| top.admit(|| self.taken())).collect();
-        // Relaxed: a hint.
-        self.sent.0.store(top.sent(), Ordering::Relaxed);
-        if !top.has_line() {
-            self.stands.0.store(false, Ordering::SeqCst); // pairs: chute.line
+    fn admit(&self, bottom: &Bottom<Letter>, top: &mut Upper) -> Called {
+        let mut called = Called::default();
+        while let Some(admitted) = top.admit(|| bottom.taken()) {
+            called.admitted.push(admitted);
+            called.call(top);
         }
-        admitted
+        self.sent.0.store(top.sent(), Ordering::Relaxed);
+        self.steady.0.stands.store(top.has_line(), Ordering::Relaxed);
+        called
     }
 
-    fn stands(&self, key: u64) -> bool {
+    pub(super) fn stands(&self, key: u64) -> bool {
         lock(&self.top.0).stands(|(one, _)| *one == key)
     }
 
     /// Leaves the line, if it still stands there.
-    fn leave(&self, key: u64) -> Option<Letter> {
-        lock(&self.top.0).leave(|(one, _)| *one == key)
+    pub(super) fn leave(&self, key: u64) -> Option<Message> {
+        let letter = lock(&self.top.0).leave(|(one, _)| *one == key)?;
+        Some(self.queued(letter))
     }
 
-    /// Takes the first message.
-    fn take(&self) -> Option<Message> {
-        let (sequence, letter) = {
-            let mut bottom = lock(&self.bottom.0);
-            let first = bottom.take().or_else(|| {
-                if !self.stirs() {
-                    return None;
-                }
-                bottom.refill(&mut lock(&self.top.0));
-                bottom.take()
-            })?;
-            self.taken.swap(bottom.taken(), Ordering::SeqCst); // pairs: chute.line
-            first
-        };
-        if self.stands.0.load(Ordering::SeqCst) {
-            // pairs: chute.line
-            let admitted = self.admit(&mut lock(&self.top.0));
-            raise(admitted);
-        }
-        Some(Message { sender: Some(self.sender), sequence, ..letter.into_message() })
-    }
+    // ---- receivers -------------------------------------------------------
 
-    /// Opens it for a queue that is plain.
-    fn open(&self, state: &mut PortState) {
-        let Capacity::Bounded(places) = state.queue.window.capacity() else { return };
+    /// Takes what is first, with the number of its turn.
+    #[inline(always)]
+    pub(super) fn take(&self) -> Option<(u64, Letter)> {
         let mut bottom = lock(&self.bottom.0);
-        bottom.open(&mut lock(&self.top.0), u64::from(places), state.queue.turns());
-        // Relaxed: a hint.
-        self.open.store(true, Ordering::Relaxed);
-        state.chute_open = true;
+        if bottom.is_empty() {
+            if !self.stirs() {
+                return None;
+            }
+            bottom.refill(&mut lock(&self.top.0));
+        }
+        let first = bottom.take()?;
+        if self.count_taken(&mut bottom) {
+            self.let_in(bottom);
+        } else {
+            drop(bottom);
+        }
+        Some(first)
     }
 
-    /// Shuts it: what lies in it lies in the queue then, and who stands in line waits
-    /// there for a place.
-    fn shut(&self, state: &mut PortState) {
-        let (shut, admitted) = {
+    /// Says how many were taken. Returns whether somebody stands in line for a place.
+    #[inline]
+    fn count_taken(&self, bottom: &mut Bottom<Letter>) -> bool {
+        if let Some(taken) = bottom.announce() {
+            self.taken.0.store(taken, Ordering::Relaxed);
+        }
+        self.steady.0.stands.load(Ordering::Relaxed)
+    }
+
+    /// Lets in who stands in line: nobody does beside a free place while the bottom is
+    /// let go.
+    #[cold]
+    fn let_in(&self, bottom: MutexGuard<'_, Bottom<Letter>>) {
+        let called = self.admit(&bottom, &mut lock(&self.top.0));
+        drop(bottom);
+        called.tell();
+    }
+
+    /// The message it is to who receives it.
+    #[inline]
+    pub(super) fn received(&self, (sequence, letter): (u64, Letter)) -> Message {
+        letter.into_message(self.steady.0.sender, sequence)
+    }
+
+    /// Takes the first message, if it `suits`, or waits for one. `waiting` says whether
+    /// this one waited before.
+    pub(super) fn look(
+        &self,
+        suits: impl Fn(&Letter) -> bool,
+        waiter: &Arc<Waiter>,
+        waiting: &mut bool,
+    ) -> Look {
+        let is_me = |one: &Arc<Waiter>| Arc::ptr_eq(one, waiter);
+        let mut called = Called::default();
+        let first = {
             let mut bottom = lock(&self.bottom.0);
             let mut top = lock(&self.top.0);
-            let admitted = self.admit(&mut top);
-            self.open.store(false, Ordering::Relaxed);
-            self.stands.0.store(false, Ordering::SeqCst); // pairs: chute.line
-            let shut = bottom.shut(&mut top);
-            self.taken.store(bottom.taken(), Ordering::SeqCst); // pairs: chute.line
-            (shut, admitted)
+            if !top.is_open() {
+                return Look::Shut;
+            }
+            bottom.refill(&mut top);
+            match bottom.first() {
+                None => {
+                    top.wait(Arc::clone(waiter), is_me, *waiting);
+                    *waiting = true;
+                    return Look::Waits;
+                }
+                Some(first) if !suits(first) => return Look::Shut,
+                Some(_) => {}
+            }
+            let first = bottom.take();
+            if self.count_taken(&mut bottom) {
+                called = self.admit(&bottom, &mut top);
+            }
+            if std::mem::take(waiting) {
+                top.go(is_me);
+                self.pass_on(&bottom, &mut top, &mut called);
+            }
+            first
         };
-        state.chute_open = false;
-        state.queue.go_on_from(shut.turns, state.queue.dropped());
-        for letter in shut.messages {
-            state.queue.adopt(Message { sender: Some(self.sender), ..letter.into_message() });
+        called.tell();
+        first.map_or(Look::Shut, Look::Taken)
+    }
+
+    /// Who waited does so no more: if there are messages, the next is called for them.
+    fn pass_on(&self, bottom: &Bottom<Letter>, top: &mut Upper, called: &mut Called) {
+        if top.sent() != bottom.taken() {
+            called.call(top);
         }
-        for ((key, waiter), letter) in shut.line {
-            let message = Message { sender: Some(self.sender), ..letter.into_message() };
-            state.stand_in_line(key, None, message, waiter);
-        }
-        raise(admitted);
-    }
-}
-
-/// Threads that were let in look again. Not one of them is a future: a thread is raised
-/// by a word of ours, under any lock.
-fn raise(admitted: Vec<Standing>) {
-    for (_, waiter) in admitted {
-        waiter.raise();
-    }
-}
-
-/// The lock of a port, and the chute past it, once there is one.
-#[derive(Debug)]
-pub(crate) struct PortLock {
-    state: Mutex<PortState>,
-    chute: OnceLock<Box<Chute>>,
-}
-
-/// A port by the general way: the chute is shut meanwhile.
-#[derive(Debug)]
-pub(crate) struct General<'a> {
-    state: MutexGuard<'a, PortState>,
-    port: &'a PortLock,
-}
-
-impl PortLock {
-    pub(super) fn new(state: PortState) -> Self {
-        PortLock { state: Mutex::new(state), chute: OnceLock::new() }
     }
 
-    /// The port, for what leaves its queue and everybody who waits at it alone.
-    pub(super) fn beside_the_queue(&self) -> MutexGuard<'_, PortState> {
-        lock(&self.state)
-    }
-
-    /// The chute, if it is open.
-    fn open_chute(&self) -> Option<&Chute> {
-        self.chute.get().map(|chute| &**chute).filter(|chute| chute.is_open())
-    }
-
-    /// Whether the chute is the queue: nothing is ready that does not lie in it.
-    pub(super) fn is_chute(&self) -> bool {
-        self.open_chute().is_some()
-    }
-
-    /// Whether there may be something to take, but for what waits in the queue of a
-    /// chute that is shut.
-    pub(super) fn stirs(&self) -> bool {
-        self.chute.get().is_some_and(|chute| chute.stirs() || !chute.is_open())
-    }
-
-    /// How many messages wait.
-    pub(super) fn queued(&self, state: &PortState) -> u64 {
-        let posted = if state.chute_open { self.chute.get() } else { None };
-        state.queue.len() as u64 + posted.map_or(0, |chute| chute.len())
-    }
-}
-
-impl Lock for PortLock {
-    type Guard<'a> = General<'a>;
-
-    fn guard(&self) -> General<'_> {
-        let mut state = lock(&self.state);
-        if state.chute_open
-            && let Some(chute) = self.chute.get()
+    /// Waits no more. False where the chute is shut, and it may wait at the queue.
+    pub(super) fn go(&self, waiter: &Arc<Waiter>) -> bool {
+        let mut called = Called::default();
         {
-            chute.shut(&mut state);
+            let bottom = lock(&self.bottom.0);
+            let mut top = lock(&self.top.0);
+            if !top.is_open() {
+                return false;
+            }
+            top.go(|one| Arc::ptr_eq(one, waiter));
+            self.pass_on(&bottom, &mut top, &mut called);
         }
-        General { state, port: self }
+        called.tell();
+        true
+    }
+
+    // ---- by the general way ----------------------------------------------
+
+    /// Opens it, with what was in the queue.
+    pub(super) fn open(&self, places: u64, contents: InChute) {
+        let has_line = !contents.line.is_empty();
+        let mut bottom = lock(&self.bottom.0);
+        let mut top = lock(&self.top.0);
+        bottom.open(&mut top, places, contents);
+        self.sent.0.store(top.sent(), Ordering::Relaxed);
+        self.steady.0.stands.store(has_line, Ordering::Relaxed);
+        self.steady.0.open.store(true, Ordering::Relaxed);
+    }
+
+    /// Shuts it.
+    pub(super) fn shut(&self) -> InChute {
+        let mut bottom = lock(&self.bottom.0);
+        let mut top = lock(&self.top.0);
+        let contents = bottom.shut(&mut top);
+        self.steady.0.open.store(false, Ordering::Relaxed);
+        self.steady.0.stands.store(false, Ordering::Relaxed);
+        self.taken.0.store(bottom.taken(), Ordering::Relaxed);
+        contents
+    }
+
+    /// What lies in it as it lies in the queue.
+    pub(super) fn queued(&self, letter: Letter) -> Message {
+        letter.into_message(self.steady.0.sender, 0)
+    }
+
+    /// Whether a message in the queue may lie in it.
+    pub(super) fn suits(&self, message: &Message) -> bool {
+        message.is_letter()
+            && message.sender == Some(self.steady.0.sender)
+            && message.badge.is_none()
     }
 }
-
-impl Deref for General<'_> {
-    type Target = PortState;
-
-    fn deref(&self) -> &PortState {
-        &self.state
-    }
-}
-
-impl DerefMut for General<'_> {
-    fn deref_mut(&mut self) -> &mut PortState {
-        &mut self.state
-    }
-}
-
-impl Drop for General<'_> {
-    fn drop(&mut self) {
-        // The first message that is sent makes the chute: many ports never see one.
-        if !self.state.was_sent_to || !self.state.is_plain() {
-            return;
-        }
-        let sender = || self.state.task.upgrade().map(|task| task.own_identity());
-        let chute = match self.port.chute.get() {
-            Some(chute) => chute,
-            None => match sender() {
-                Some(sender) => self.port.chute.get_or_init(|| Box::new(Chute::new(sender))),
-                None => return,
-            },
-        };
-        chute.open(&mut self.state);
-    }
-}
-
-impl PortState {
-    /// Whether nothing is to be known of the port but the order of its messages and how
-    /// many it holds, and all are our own task's.
-    fn is_plain(&self) -> bool {
-        self.alive
-            && self.boards.is_empty()
-            && self.receivers.is_empty()
-            && self.sets.is_empty()
-            && self.served.is_none()
-            && self.own_waiting.is_empty()
-            && self.own_asking.is_empty()
-            && self.queue.is_plain()
-    }
-
-    /// Waits for a place with a message of our own task. What is free is to be handed
-    /// out then.
-    pub(super) fn stand_in_line(
-        &mut self,
-        key: u64,
-        via: Option<u64>,
-        message: Message,
-        waiter: Arc<Waiter>,
-    ) {
-        let priority = message.priority;
-        self.own_waiting.insert(key, OwnSender { via, message: Some(message), waiter });
-        let _ = self.queue.window.join(Holder::Own(key));
-        self.queue.window.ask(Holder::Own(key), priority);
-    }
-}
-
-/// How many turns who found the chute full lets pass before each look: if it looked at
-/// once, it would wake up to one place after the other.
-const PAUSE: u32 = 32;
 
 impl PortCore {
     /// Sends a message of our own task down the chute. `None` where the general way is
     /// to be taken, with nothing done. On a failure the message is as it was.
+    #[inline]
     pub(crate) fn post(
         &self,
         message: &mut Message,
         deadline: Deadline,
     ) -> Option<Result<(), SendFailure>> {
         let chute = self.state.open_chute()?;
-        if self.task.check().is_err() || !message.is_letter(&self.task) {
+        let may = self.task.check().is_ok()
+            && message.is_letter()
+            && message.body_len() as u64 <= self.task.limits.message_bytes;
+        if !may {
             return None;
         }
         match chute.post(message) {
             Ok(()) => {}
             Err(Refused::Shut) => return None,
-            Err(Refused::Full) if deadline == Deadline::Now => return Some(Err(SendFailure::Full)),
+            Err(Refused::Full) if deadline == Deadline::Now => match chute.post_exactly(message) {
+                Ok(()) => {}
+                Err(Refused::Shut) => return None,
+                Err(Refused::Full) => return Some(Err(SendFailure::Full)),
+            },
             Err(Refused::Full) => return self.post_later(chute, message, deadline),
         }
         if self.task.is_polled() {
@@ -353,72 +387,10 @@ impl PortCore {
         Some(Ok(()))
     }
 
-    #[cold]
-    fn post_later(
-        &self,
-        chute: &Chute,
-        message: &mut Message,
-        deadline: Deadline,
-    ) -> Option<Result<(), SendFailure>> {
-        if look_for_room(&self.task, chute, message, deadline) {
-            return Some(Ok(()));
-        }
-        let key = self.task.next_id();
-        chute.stand(key, &Waiter::mine(), message).ok()?;
-        // Where the chute is shut meanwhile, it waits on at the queue.
-        let mut at_queue = false;
-        let entered = self.task.wait(deadline, None, |_| {
-            if chute.stands(key) {
-                return None;
-            }
-            let mut state = self.state.beside_the_queue();
-            at_queue = state.own_waiting.contains_key(&key);
-            if at_queue { state.entered(key, self.task.now_ns()) } else { Some(Ok(())) }
-        });
-        if entered.is_none()
-            && let Some(letter) = chute.leave(key)
-        {
-            message.body = letter.into_body();
-            return Some(Err(SendFailure::Full));
-        }
-        if !at_queue && matches!(entered, Some(Ok(()))) {
-            return Some(Ok(()));
-        }
-        let mut after = After::default();
-        let left = lock(&self.state).withdraw(key, self.task.now_ns(), &mut after);
-        after.run();
-        let (failure, back) = match (entered, left) {
-            (Some(Err((failure, back))), _) => (failure, back),
-            (None, Some(back)) => (SendFailure::Full, back),
-            (Some(Ok(())) | None, _) => return Some(Ok(())),
-        };
-        message.body = back.body;
-        Some(Err(failure))
-    }
-
     /// Takes what came down the chute.
+    #[inline]
     pub(super) fn take_posted(&self) -> Option<Message> {
-        self.state.open_chute()?.take()
+        let chute = self.state.open_chute()?;
+        chute.take().map(|first| chute.received(first))
     }
-}
-
-/// Looks a bounded while for a place. Returns whether the message is in.
-fn look_for_room(
-    task: &TaskCore,
-    chute: &Chute,
-    message: &mut Message,
-    deadline: Deadline,
-) -> bool {
-    let mut spin = Spin::begin(task, deadline);
-    while (0..PAUSE).all(|_| spin.turn()) {
-        match chute.post(message) {
-            Ok(()) => {
-                spin.helped();
-                return true;
-            }
-            Err(Refused::Shut) => return false,
-            Err(Refused::Full) => {}
-        }
-    }
-    false
 }

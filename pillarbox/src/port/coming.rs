@@ -6,7 +6,7 @@ use abi::Offence;
 
 use super::PortCore;
 use super::after::After;
-use super::chute::General;
+use super::general::General;
 use super::state::{Holder, Queued};
 use crate::link::Link;
 use crate::message::Message;

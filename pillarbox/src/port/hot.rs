@@ -7,7 +7,7 @@
 use abi::Slot;
 
 use super::PortCore;
-use super::chute::General;
+use super::general::General;
 use super::state::Holder;
 use crate::deadline::Deadline;
 use crate::link::Link;

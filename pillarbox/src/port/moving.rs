@@ -12,7 +12,7 @@ use rights::senders::NoSenders;
 use rights::window::Capacity;
 
 use super::after::After;
-use super::chute::PortLock;
+use super::general::PortLock;
 use super::options::PortOptions;
 use super::state::{Holder, PortState};
 use super::{Order, Overflow, PortCore};

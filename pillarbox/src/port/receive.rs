@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::after::After;
+use super::chute::Look;
 use super::state::{PortState, Wants};
 use super::{PortCore, ReceiveRight};
 use crate::deadline::Deadline;
@@ -48,26 +49,75 @@ impl Part {
     }
 }
 
+/// What is taken, and how.
+#[derive(Clone, Copy, Debug)]
+enum Taking {
+    /// The first message of those wanted.
+    First(Wants),
+    /// The first message, into a buffer of so many bytes.
+    Into(usize, Short),
+}
+
+impl Taking {
+    fn wants(self) -> Wants {
+        match self {
+            Taking::First(wants) => wants,
+            Taking::Into(..) => Wants::Any,
+        }
+    }
+
+    /// Whether a message that is first is taken as it is.
+    fn suits(self, bytes: impl FnOnce() -> usize) -> bool {
+        match self {
+            Taking::First(wants) => wants == Wants::Any,
+            Taking::Into(_, Short::Truncate) => true,
+            Taking::Into(room, Short::Keep | Short::Split) => bytes() <= room,
+        }
+    }
+
+    /// Takes it from the queue.
+    fn take(
+        self,
+        state: &mut PortState,
+        now_ns: u64,
+        after: &mut After,
+    ) -> Option<Result<Message, ReceiveError>> {
+        match self {
+            Taking::First(wants) => state.take(wants, now_ns, after).map(Ok),
+            Taking::Into(room, short) => state.take_into(room, short, now_ns, after),
+        }
+    }
+}
+
 impl PortCore {
     /// Takes something, or waits at the port. `waiting` says whether this
     /// thread does.
-    fn poll_take<R>(
+    fn poll_take(
         &self,
-        wants: Wants,
+        taking: Taking,
         waiter: &Arc<Waiter>,
         waiting: &mut bool,
-        mut take: impl FnMut(&mut PortState, u64, &mut After) -> Option<R>,
-    ) -> Option<R> {
+    ) -> Option<Result<Message, ReceiveError>> {
+        if taking.wants() == Wants::Any
+            && let Some(chute) = self.state.open_chute()
+        {
+            match chute.look(|first| taking.suits(|| first.body_len()), waiter, waiting) {
+                Look::Taken(first) => return Some(Ok(chute.received(first))),
+                Look::Waits => return None,
+                Look::Shut => {}
+            }
+        }
         let mut after = After::default();
         let taken = {
             let mut state = lock(&self.state);
             let now_ns = self.now_ns(&state);
-            let mut taken = take(&mut state, now_ns, &mut after);
-            if taken.is_none() && !*waiting {
+            let mut taken = taking.take(&mut state, now_ns, &mut after);
+            // One that waited at the chute and was called waits nowhere.
+            if taken.is_none() && !(*waiting && state.is_receiver(waiter, taking.wants())) {
                 *waiting = true;
-                state.join_receivers(waiter, wants, now_ns, &mut after);
+                state.join_receivers(waiter, taking.wants(), now_ns, &mut after);
                 // A receiver at a rendezvous may have brought a message in.
-                taken = take(&mut state, now_ns, &mut after);
+                taken = taking.take(&mut state, now_ns, &mut after);
             }
             if taken.is_some() {
                 state.leave_receivers(waiter, waiting, now_ns, &mut after);
@@ -90,9 +140,8 @@ impl PortCore {
         waiter: &Arc<Waiter>,
         waiting: &mut bool,
     ) -> Option<Message> {
-        let take =
-            |state: &mut PortState, now_ns, after: &mut After| state.take(wants, now_ns, after);
-        self.poll_take(wants, waiter, waiting, take).map(taken_out)
+        let taken = self.poll_take(Taking::First(wants), waiter, waiting)?;
+        taken.ok().map(taken_out)
     }
 
     /// Takes the first message into `buffer`, or waits at the port.
@@ -103,26 +152,22 @@ impl PortCore {
         waiter: &Arc<Waiter>,
         waiting: &mut bool,
     ) -> Option<Result<Part, ReceiveError>> {
-        let room = buffer.len();
-        let take = |state: &mut PortState, now_ns, after: &mut After| {
-            state.take_into(room, short, now_ns, after)
-        };
-        let taken = self.poll_take(Wants::Any, waiter, waiting, take)?;
+        let taken = self.poll_take(Taking::Into(buffer.len(), short), waiter, waiting)?;
         Some(taken.map(|message| Part::of(taken_out(message), buffer)))
     }
 
     /// Ends a wait at its deadline. What came since the last look is taken.
-    fn stop_receiving<R>(
+    fn stop_receiving(
         &self,
+        taking: Taking,
         waiter: &Arc<Waiter>,
         waiting: &mut bool,
-        mut take: impl FnMut(&mut PortState, u64, &mut After) -> Option<R>,
-    ) -> Option<R> {
+    ) -> Option<Result<Message, ReceiveError>> {
         let mut after = After::default();
         let taken = {
             let mut state = lock(&self.state);
             let now_ns = self.now_ns(&state);
-            let taken = take(&mut state, now_ns, &mut after);
+            let taken = taking.take(&mut state, now_ns, &mut after);
             state.leave_receivers(waiter, waiting, now_ns, &mut after);
             taken
         };
@@ -130,27 +175,31 @@ impl PortCore {
         taken
     }
 
-    fn receive<R>(
-        &self,
-        wants: Wants,
-        deadline: Deadline,
-        mut take: impl FnMut(&mut PortState, u64, &mut After) -> Option<R>,
-    ) -> Result<R, ReceiveError> {
+    fn receive(&self, taking: Taking, deadline: Deadline) -> Result<Message, ReceiveError> {
         self.task.check().map_err(|_| ReceiveError::Forked)?;
         let mut waiting = false;
-        let found = self
-            .task
-            .wait(deadline, None, |waiter| self.poll_take(wants, waiter, &mut waiting, &mut take));
+        let found =
+            self.task.wait(deadline, None, |waiter| self.poll_take(taking, waiter, &mut waiting));
         let found = match found {
             // What came since the last look is still ours to take.
-            None if waiting => {
-                let word = self
-                    .wait_for_word(|waiter| self.poll_take(wants, waiter, &mut waiting, &mut take));
-                word.or_else(|| self.stop_receiving(&Waiter::mine(), &mut waiting, take))
-            }
+            None if waiting => self.stop_waiting(taking, &mut waiting),
             found => found,
         };
-        found.ok_or(ReceiveError::Deadline)
+        found.unwrap_or(Err(ReceiveError::Deadline)).map(taken_out)
+    }
+
+    fn stop_waiting(
+        &self,
+        taking: Taking,
+        waiting: &mut bool,
+    ) -> Option<Result<Message, ReceiveError>> {
+        let waiter = Waiter::mine();
+        // At a chute the last look was the last: who is called now calls the next.
+        if self.state.open_chute().is_some_and(|chute| chute.go(&waiter)) {
+            return None;
+        }
+        let word = self.wait_for_word(|waiter| self.poll_take(taking, waiter, waiting));
+        word.or_else(|| self.stop_receiving(taking, &waiter, waiting))
     }
 }
 
@@ -276,15 +325,18 @@ impl ReceiveRight {
 
     #[inline]
     fn receive_wanted(&self, wants: Wants, deadline: Deadline) -> Result<Message, ReceiveError> {
-        if wants == Wants::Any
-            && self.core.task.check().is_ok()
-            && let Some(message) = self.core.receive_awake(deadline)
-        {
-            return Ok(message);
+        if wants == Wants::Any && self.core.task.check().is_ok() {
+            // The message is made where the caller wants it.
+            if let Some(chute) = self.core.state.open_chute()
+                && let Some(first) = chute.take()
+            {
+                return Ok(chute.received(first));
+            }
+            if let Some(message) = self.core.receive_awake(deadline) {
+                return Ok(message);
+            }
         }
-        let take =
-            |state: &mut PortState, now_ns, after: &mut After| state.take(wants, now_ns, after);
-        self.core.receive(wants, deadline, take).map(taken_out)
+        self.core.receive(Taking::First(wants), deadline)
     }
 
     /// Takes the next message and puts its body into `buffer`. `short` says what
@@ -324,12 +376,8 @@ impl ReceiveRight {
         short: Short,
         deadline: Deadline,
     ) -> Result<Part, ReceiveError> {
-        let room = buffer.len();
-        let take = |state: &mut PortState, now_ns, after: &mut After| {
-            state.take_into(room, short, now_ns, after)
-        };
-        let message = self.core.receive(Wants::Any, deadline, take)??;
-        Ok(Part::of(taken_out(message), buffer))
+        let message = self.core.receive(Taking::Into(buffer.len(), short), deadline)?;
+        Ok(Part::of(message, buffer))
     }
 
     /// What the next message is like. It stays where it is, for whoever receives

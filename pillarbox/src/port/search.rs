@@ -130,6 +130,8 @@ impl PortCore {
         let over = over();
         let found = match self.search(&mut search.scan, wanted) {
             None if over => Found::Over,
+            // It may be polled again, and goes on where it was: it waits on.
+            Some(Found::Panic(panic)) => return Some(Found::Panic(panic)),
             found => found?,
         };
         search.leave_link(waiter);
@@ -198,7 +200,7 @@ impl PortCore {
         let found = self.task.wait(deadline, None, |waiter| {
             self.poll_search(&mut search, &mut wanted, &over, waiter, &mut waiting)
         });
-        if found.is_none() {
+        if waiting {
             let waiter = Waiter::mine();
             search.leave_link(&waiter);
             self.leave_receivers(&waiter, &mut waiting);

@@ -78,6 +78,8 @@ pub(crate) struct PortState {
     pub(super) was_sent_to: bool,
     /// The chute is the queue: the general way shuts it first.
     pub(super) chute_open: bool,
+    /// Messages taken since it was shut.
+    pub(super) taken_since: u64,
     /// Whose port it is.
     pub(super) task: Weak<TaskCore>,
 }
@@ -139,6 +141,7 @@ impl PortState {
             spills_nothing: false,
             was_sent_to: false,
             chute_open: false,
+            taken_since: 0,
             task,
         }
     }
@@ -364,6 +367,27 @@ impl PortState {
         self.note_receivers(now_ns, after);
     }
 
+    /// Whether this thread waits here for that.
+    pub(super) fn is_receiver(&self, waiter: &Arc<Waiter>, wants: Wants) -> bool {
+        let mut receivers = self.receivers.iter();
+        receivers.any(|one| one.wants == wants && Arc::ptr_eq(&one.waiter, waiter))
+    }
+
+    /// Waits for a place with a message of our own task. What is free is to be handed
+    /// out then.
+    pub(super) fn stand_in_line(
+        &mut self,
+        key: u64,
+        via: Option<u64>,
+        message: Message,
+        waiter: Arc<Waiter>,
+    ) {
+        let priority = message.priority;
+        self.own_waiting.insert(key, OwnSender { via, message: Some(message), waiter });
+        let _ = self.queue.window.join(Holder::Own(key));
+        self.queue.window.ask(Holder::Own(key), priority);
+    }
+
     /// The receivers that wait are the places of a rendezvous.
     pub(super) fn note_receivers(&mut self, now_ns: u64, after: &mut After) {
         if self.queue.window.capacity() == Capacity::Rendezvous {
@@ -458,6 +482,7 @@ impl PortState {
         after: &mut After,
     ) -> Message {
         self.apply(raises, now_ns, after);
+        self.taken_since += 1;
         let mut message = taken.message;
         message.sequence = taken.sequence;
         message.pulses = taken.pulses;
