@@ -4,6 +4,7 @@ mod after;
 mod asking;
 mod chute;
 mod coming;
+mod entering;
 mod facets;
 mod general;
 mod hot;
@@ -357,7 +358,7 @@ impl PortCore {
             state.mark(Some(via), &mut message);
         }
         let label = message.label();
-        match state.queue.arrive(holder, message) {
+        match state.arrive(holder, message) {
             Ok(arrival) => {
                 match arrival {
                     Arrival::Queue => state.wake_for(label, after),
@@ -391,7 +392,10 @@ impl PortCore {
         }
         if state.alive {
             let label = message.label();
-            state.queue.enter_beyond(message);
+            match message.sender {
+                Some(sender) => state.queue.enter_beyond_of(sender.task, message),
+                None => state.queue.enter_beyond(message),
+            }
             state.wake_for(label, after);
             after.tell_pollers_of(&self.task);
         } else {

@@ -483,6 +483,14 @@ impl SendRight {
         }
     }
 
+    /// The port of our own that it is a right to.
+    pub(crate) fn own_port(&self) -> Option<&Arc<PortCore>> {
+        match &self.target {
+            Target::Own(port, _) => Some(port),
+            _ => None,
+        }
+    }
+
     /// Puts messages that the port's dead owner had not read into its queue here.
     pub(crate) fn adopt_again(&self, messages: VecDeque<Message>, after: &mut After) {
         match &self.target {

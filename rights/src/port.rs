@@ -6,6 +6,7 @@
 //! messages came is the order in which they are received, on a port with
 //! priorities within one.
 
+mod behind;
 mod looking;
 mod moving;
 mod overflow;
@@ -17,6 +18,7 @@ use std::hash::Hash;
 
 use abi::Offence;
 
+use self::behind::Behind;
 pub use self::looking::Lent;
 pub use self::moving::Unloaded;
 use self::overflow::Dropping;
@@ -120,6 +122,8 @@ pub struct Port<M, K> {
     dropping: Dropping<M>,
     /// Who has left messages; few ports are ever left any.
     left: Option<Box<Lefts<K>>>,
+    /// Who has not come after the port, where it came from another task.
+    behind: Option<Box<Behind<M, K>>>,
     sequence: u64,
 }
 
@@ -134,6 +138,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
             let_in: Vec::new(),
             dropping: Dropping::new(Overflow::Refuse),
             left: None,
+            behind: None,
             sequence: 0,
         }
     }
@@ -176,9 +181,9 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         self.queue.len()
     }
 
-    /// Whether none waits, in the queue or beside it.
+    /// Whether none waits, in the queue or beside it, and none may wait behind others.
     pub fn holds_nothing(&self) -> bool {
-        self.queue.is_empty() && self.line.is_empty()
+        self.queue.is_empty() && self.line.is_empty() && self.behind.is_none()
     }
 
     /// Whether it is nothing but so many places, first in first out: nobody is promised,
@@ -224,15 +229,18 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         self.queue.steps()
     }
 
-    /// The messages that wait and are not lent, in the queue and beside it, the
+    /// The messages that wait and are not lent, in the queue, beside it and behind, the
     /// first first.
     pub fn iter(&self) -> impl Iterator<Item = &M> {
-        self.queue.iter().chain(&self.line).map(|queued| &queued.message)
+        let behind = self.behind.iter().flat_map(|behind| behind.iter());
+        self.queue.iter().chain(&self.line).map(|queued| &queued.message).chain(behind)
     }
 
-    /// Empties the queue and what is beside it, for a port that ends.
+    /// Empties the queue and what is beside it and behind, for a port that ends.
     pub fn drain(&mut self) -> impl Iterator<Item = M> {
-        self.queue.drain().chain(self.line.drain(..)).map(|queued| queued.message)
+        let behind = self.behind.take().into_iter().flat_map(|behind| behind.drain());
+        let queued = self.queue.drain().chain(self.line.drain(..));
+        queued.map(|queued| queued.message).chain(behind)
     }
 
     /// What entered the queue from beside it since this was asked last.
@@ -244,7 +252,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// Lets in who is first in line, then gives free places to those who ask.
     pub fn hand_out(&mut self, now_ns: u64, raises: &mut Vec<Raise<K>>) {
         while let Some(first) = self.line.front()
-            && (first.place.is_free() || self.window.admit(self.queue.is_empty()))
+            && (first.place.is_free() || self.is_admitted())
         {
             let Some(first) = self.line.pop_front() else { break };
             let label = first.message.label();
@@ -254,7 +262,11 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         self.window.hand_out(now_ns, raises);
     }
 
-    // ---- moving ----------------------------------------------------------
+    /// Whether who is first in line may enter.
+    fn is_admitted(&mut self) -> bool {
+        self.window.admit(self.queue.is_empty())
+            || self.give_up_place() && self.window.admit(self.queue.is_empty())
+    }
 
     // ---- out -------------------------------------------------------------
 
@@ -376,14 +388,16 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// # Errors
     /// The message, where the last one it left has not been taken.
     pub fn leave(&mut self, holder: K, message: M) -> Result<(), M> {
-        let left = self.left.get_or_insert_default();
-        if left.holders.contains_key(&holder) {
-            return Err(message);
-        }
-        let (number, _) = left.note(holder);
+        let Some(number) = self.left_first(holder) else { return Err(message) };
         self.window.stand_in_line();
         self.stand_in_line(Queued { message, place: Place::Left(holder, number) });
         Ok(())
+    }
+
+    /// Which message `holder` leaves. `None` where the last one has not been taken.
+    fn left_first(&mut self, holder: K) -> Option<u64> {
+        let left = self.left.get_or_insert_default();
+        (!left.holders.contains_key(&holder)).then(|| left.note(holder).0)
     }
 
     /// Whose left message was taken since this was asked last.

@@ -242,7 +242,7 @@ impl World {
         let mail = Mail { left, ..Mail::plain(number, rights) };
         if kind == RightKind::SendOnce {
             match self.consume(me, peer, slot) {
-                Ok(Some(lead)) => self.promise_ends(me, lead, Some(mail)),
+                Ok(Some(lead)) => self.promise_ends_by(me, lead, Some(peer), Some(mail)),
                 Ok(None) => self.excuse(me, mail),
                 Err(offence) => {
                     self.excuse(me, mail);
@@ -266,16 +266,17 @@ impl World {
         };
         self.break_circles(me, port, &mut mail);
         let mail = Mail { facet: lead.facet, ..mail };
+        let by = self.sender(peer);
         let Some(state) = self.port(me, port) else {
             self.excuse(me, mail);
             return Ok(());
         };
         *state.came.entry((peer, slot)).or_default() += 1;
         let arrived = if mail.left.is_some() {
-            let left = state.queue.leave((peer, slot), mail);
+            let left = state.queue.leave_of(by, (peer, slot), mail);
             left.map_err(|mail| (Offence::LeftTwice, mail))
         } else {
-            state.queue.arrive((peer, slot), mail).map(|_| ())
+            state.queue.arrive_of(by, (peer, slot), mail).map(|_| ())
         };
         match arrived {
             Ok(()) => {

@@ -62,6 +62,9 @@ pub enum Fault {
     EndUntold,
     /// A claim is answered though messages are still on their way.
     JoinedTooEarly,
+    /// What is sent on a right made since its port came goes before what its sender had
+    /// sent to the old owner.
+    NotBehind,
     /// What a bag brings does not count for the right it came on.
     BroughtUncounted,
     /// A claim is refused though the old owner's lane shows more.
@@ -120,7 +123,7 @@ impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own; so have those of what
     /// is given on, where the right one must die, `NotArmedAnew` and `AgainStays`.
-    pub const BY_CHANCE: [Fault; 47] = [
+    pub const BY_CHANCE: [Fault; 48] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,
         Fault::DeadLaneUnread,
@@ -144,6 +147,7 @@ impl Fault {
         Fault::CommitUnsaid,
         Fault::EndUntold,
         Fault::JoinedTooEarly,
+        Fault::NotBehind,
         Fault::BroughtUncounted,
         Fault::AnsweredBlindly,
         Fault::OldSlotKept,

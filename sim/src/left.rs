@@ -40,8 +40,9 @@ impl World {
 
     /// Leaves a message of our own task beside the queue of our own port.
     pub(crate) fn leave_home(&mut self, me: TaskNumber, port: u32, mail: Mail) -> Result<(), Mail> {
+        let by = self.sender(me);
         match self.port(me, port) {
-            Some(state) => state.queue.leave(own(me), mail),
+            Some(state) => state.queue.leave_of(by, own(me), mail),
             None => Err(mail),
         }
     }

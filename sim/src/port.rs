@@ -87,6 +87,17 @@ impl World {
 
     /// A promise ends, kept (with a message) or broken (without).
     pub(crate) fn promise_ends(&mut self, me: TaskNumber, lead: Lead, mail: Option<Mail>) {
+        self.promise_ends_by(me, lead, None, mail);
+    }
+
+    /// The same, where it is known who sent what it ends in.
+    pub(crate) fn promise_ends_by(
+        &mut self,
+        me: TaskNumber,
+        lead: Lead,
+        by: Option<TaskNumber>,
+        mail: Option<Mail>,
+    ) {
         if lead.is_call() {
             return self.answered(me, lead.promise, mail);
         }
@@ -97,9 +108,13 @@ impl World {
         };
         self.promise_counts(me, lead.promise);
         self.break_circles(me, lead.port, &mut mail);
+        let by = by.map(|by| self.sender(by));
         match self.port(me, lead.port) {
             Some(state) => {
-                state.queue.enter_beyond(mail);
+                match by {
+                    Some(by) => state.queue.enter_beyond_of(by, mail),
+                    None => state.queue.enter_beyond(mail),
+                }
                 self.note_ready(me, lead.port);
             }
             None => self.excuse(me, mail),

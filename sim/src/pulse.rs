@@ -203,8 +203,9 @@ impl World {
         holder: Holder,
         mail: Mail,
     ) -> Result<(), Offence> {
+        let by = self.sender(holder.0);
         let Some(state) = self.port(me, port) else { return Ok(()) };
-        match state.queue.pulse(holder, mail) {
+        match state.queue.pulse_of(by, holder, mail) {
             Ok(PulseArrived::Queued) => self.note_ready(me, port),
             Ok(PulseArrived::Merged(_, raise)) => {
                 self.figures.merged += 1;

@@ -61,7 +61,7 @@ impl World {
                 let number = self.accepted(me, me, Some(lead), out);
                 self.tasks[me].rights.remove(&out.over);
                 let mail = Mail::plain(number, out.carried());
-                self.promise_ends(me, lead, Some(mail));
+                self.promise_ends_by(me, lead, Some(me), Some(mail));
                 Sent::Done
             }
             Right::PeerSend(peer, slot) => {
@@ -122,11 +122,12 @@ impl World {
         if room && self.close_circle(me, lead.port, &mail) {
             return Sent::Dead;
         }
+        let by = self.sender(me);
         let Some(state) = self.port(me, lead.port) else {
             return Sent::Dead;
         };
         let entered = match out.left {
-            None => state.queue.enter(mail),
+            None => state.queue.enter_of(by, mail),
             Some(_) => match self.leave_home(me, lead.port, mail) {
                 Ok(()) => Ok(()),
                 Err(_) => return Sent::Failed,

@@ -275,6 +275,11 @@ impl World {
         }
     }
 
+    /// Who sends, as ports that came from elsewhere know it.
+    pub(crate) fn sender(&self, number: TaskNumber) -> TaskId {
+        if self.is(Fault::NotBehind) { id(TaskNumber::MAX - 1000) } else { id(number) }
+    }
+
     /// Task ids of this world are told apart by their number.
     pub(crate) const fn id(number: TaskNumber) -> TaskId {
         id(number)

@@ -190,6 +190,10 @@ impl Join {
         }
         let end = follow.old.take_again(self, follow.slot, (joined, have), after);
         let Some((mut joined, waiting)) = end else { return };
+        let home = match &joined {
+            Joined::Own(right) => right.own_port().cloned(),
+            _ => None,
+        };
         let sent = follow.sent.load(Ordering::Relaxed);
         if leads_back(&joined, |entry| follow.is_of(entry)) {
             // Some of those it leads through lie; which, we do not know. What leads back
@@ -238,6 +242,10 @@ impl Join {
                 unread.into_iter().for_each(|message| after.drop_later(message));
                 behind.for_each(|one| one.drop_later(after));
             }
+        }
+        if let Some(port) = home {
+            // What we have sent there since goes on behind that.
+            port.has_come(self.ticket, after);
         }
         let is_over = !matches!(joined, Joined::Back | Joined::Dead);
         self.settle_under(joined, Some(ways), after);

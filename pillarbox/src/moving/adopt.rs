@@ -339,6 +339,7 @@ impl Adopted {
 
     fn act(self: &Arc<Self>, news: News, turn: &mut Turn) {
         let task = &self.port.task;
+        self.wait_for(&news.begun);
         for ticket in news.begun {
             self.port.add_sender();
             task.note_follower(self.giver, ticket, self);
@@ -347,10 +348,22 @@ impl Adopted {
             self.answer(ticket, claimed, turn);
         }
         for ticket in news.ended {
+            self.port.has_come(ticket, &mut turn.after);
             task.forget_follower(self.giver, ticket);
             turn.after.follower_gone(&self.port);
         }
         self.tell_settled(&mut turn.after);
+    }
+
+    /// Who could send at the old owner may have sent what is still on its way. Who was
+    /// given its right after the move has not.
+    fn wait_for(&self, begun: &[Ticket]) {
+        let state = lock(&self.state);
+        if state.here {
+            return;
+        }
+        let holders = begun.iter().filter_map(|ticket| Some((*ticket, state.out.get(ticket)?)));
+        holders.for_each(|(ticket, out)| self.port.wait_for(ticket, out.holder));
     }
 
     fn complete(self: &Arc<Self>, turn: &mut Turn) {

@@ -122,9 +122,13 @@ impl Adopted {
             }
             Err(_) => {
                 turn.let_go_later(sink);
+                self.port.has_come(ticket, &mut turn.after);
                 return self.refuse(link, ticket);
             }
         };
+        // What a dead owner had not read it sends again, perhaps after what it has sent
+        // here meanwhile.
+        self.port.has_come(ticket, &mut turn.after);
         turn.let_go_later(sink);
         if let Err(offence) = answer {
             link.fault(offence);

@@ -36,6 +36,7 @@ impl Adopted {
             ended
         };
         for ticket in ended {
+            self.port.has_come(ticket, after);
             self.port.task.forget_follower(self.giver, ticket);
             after.follower_gone(&self.port);
         }

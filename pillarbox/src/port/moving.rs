@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
 
-use abi::Slot;
 use abi::bag::{Origin, Passport, Place, armed};
 use abi::board::{Life, State};
+use abi::{Slot, TaskId, Ticket};
 use rights::queue::Labelled;
 use rights::senders::NoSenders;
 use rights::window::Capacity;
@@ -214,6 +214,23 @@ impl PortCore {
             message.sender = Some(self.task.own_identity());
             self.adopt(message, &Origin::default(), after);
         }
+    }
+
+    /// A right of `who` was out when the port came: what it sends here waits until it
+    /// has come after it.
+    pub(crate) fn wait_for(&self, right: Ticket, who: TaskId) {
+        lock(&self.state).queue.wait_for(right, who);
+    }
+
+    /// All that was sent on this right to the old owner is here.
+    pub(crate) fn has_come(&self, right: Ticket, after: &mut After) {
+        let now_ns = self.task.now_ns();
+        let mut state = lock(&self.state);
+        state.queue.has_come(right);
+        after.drop_all(state.queue.fallen());
+        state.hand_out(now_ns, after);
+        state.note_asking(now_ns, after);
+        after.tell_pollers_of(&self.task);
     }
 
     /// What the last passport before the move said, and how many of the promises in

@@ -194,11 +194,11 @@ impl PortState {
         let within = message.within.clone();
         self.mark(via, &mut message);
         let (id, label) = (message.id(), message.label());
-        let mut entered = self.queue.enter(message);
+        let mut entered = self.enter_queue(message);
         // Somebody may wait at a set for just this.
         if let Err(message) = entered {
             entered =
-                if self.attend(now_ns, after) { self.queue.enter(message) } else { Err(message) };
+                if self.attend(now_ns, after) { self.enter_queue(message) } else { Err(message) };
         }
         if let Err(message) = entered {
             return Err((SendFailure::Full, Message { within, ..message }));
@@ -303,7 +303,7 @@ impl PortState {
         let arrived = if !message.is_barred() && self.permits(via, &message, now_ns).is_ok() {
             self.mark(via, &mut message);
             let (id, label) = (message.id(), message.label());
-            let arrived = self.queue.arrive(Holder::Own(key), message);
+            let arrived = self.arrive(Holder::Own(key), message);
             if arrived.is_ok() {
                 self.count_own(via, id, now_ns, after);
                 self.wake_for(label, after);

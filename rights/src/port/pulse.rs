@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use abi::Offence;
+use abi::{Offence, TaskId};
 
 use super::{Place, Port, Queued};
 use crate::pulses::PulseRaise;
@@ -32,6 +32,26 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
             return Ok(PulseArrived::Merged(message, self.pulses.left_queue(holder)));
         }
         self.push_or_stand(Queued { message, place: Place::Pulse(holder, 1) });
+        Ok(PulseArrived::Queued)
+    }
+
+    /// As [`Port::pulse`], for a pulse of `who`.
+    ///
+    /// # Errors
+    /// [`Offence::PulsesExceeded`], with the pulse.
+    pub fn pulse_of(
+        &mut self,
+        who: TaskId,
+        holder: K,
+        message: M,
+    ) -> Result<PulseArrived<M, K>, (Offence, M)> {
+        if !self.waits_for(who) {
+            return self.pulse(holder, message);
+        }
+        if let Err(offence) = self.pulses.arrive(holder) {
+            return Err((offence, message));
+        }
+        self.stand_behind(who, Queued { message, place: Place::Pulse(holder, 1) }, false);
         Ok(PulseArrived::Queued)
     }
 

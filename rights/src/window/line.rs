@@ -112,4 +112,55 @@ impl<K: Copy + Eq + Hash> Window<K> {
         }
         may
     }
+
+    /// A message of `holder` has come that waits behind others. Returns whether its place
+    /// is kept for it: nobody else gets it.
+    ///
+    /// # Errors
+    /// [`Offence::WindowExceeded`]: it was not granted.
+    pub(crate) fn keep_place(&mut self, holder: K) -> Result<bool, Offence> {
+        let entry = self.holders.get_mut(&holder).ok_or(Offence::WindowExceeded)?;
+        if self.open {
+            return Ok(false);
+        }
+        if entry.unused() == 0 {
+            return Err(Offence::WindowExceeded);
+        }
+        let ready = entry.ready() > 0;
+        entry.arrived += 1;
+        entry.asked_since = None;
+        if !ready {
+            entry.written_off -= 1;
+        }
+        Ok(ready)
+    }
+
+    /// The same for a sender of our own task. `None` where no place is free.
+    pub(crate) fn keep_own_place(&mut self) -> Option<bool> {
+        if !self.enter() {
+            return None;
+        }
+        self.queued -= 1;
+        self.promised += u64::from(!self.open);
+        Some(!self.open)
+    }
+
+    /// A place that was kept is free.
+    pub(crate) const fn give_up_place(&mut self) {
+        self.promised -= 1;
+    }
+
+    /// A message waits behind nobody any more. Returns whether it may enter the queue;
+    /// else it stands in line.
+    #[must_use = "without a place it must not enter"]
+    pub(crate) fn let_in(&mut self, kept: bool) -> bool {
+        self.promised -= u64::from(kept);
+        let may = self.open || self.beside == 0 && self.free() > 0;
+        if may {
+            self.queued += 1;
+        } else {
+            self.beside += 1;
+        }
+        may
+    }
 }

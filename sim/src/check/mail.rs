@@ -175,7 +175,7 @@ fn link_ended(task: &Task) -> u64 {
 /// waits beside the queue is in neither.
 fn held(state: &PortState) -> Option<(u64, u64)> {
     let window = &state.queue.window;
-    let charged = state.charged.len() as u64 - window.beside();
+    let charged = state.charged.len() as u64 - window.beside() - state.queue.behind() as u64;
     // A receiver may have left a rendezvous with the answer on a send-once right:
     // what had come for it is the next one's.
     let places = match window.capacity() {

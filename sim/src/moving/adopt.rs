@@ -86,6 +86,7 @@ impl World {
         self.tasks[me].adopted.insert((peer, ticket), adopted);
         match self.read_bag(me, peer, ticket) {
             Ok(()) => {
+                self.wait_for_all(me, (peer, ticket), port);
                 self.arm(me, port, to);
                 Ok(Right::Receive(port))
             }
@@ -94,6 +95,16 @@ impl World {
                 self.let_go(me, receive);
                 Err(offence)
             }
+        }
+    }
+
+    /// What those send here who had rights at the old owner waits until they have come.
+    fn wait_for_all(&mut self, me: TaskNumber, key: (TaskNumber, Ticket), port: u32) {
+        let adopted = self.tasks[me].adopted.get(&key);
+        let out: Vec<_> = adopted.into_iter().flat_map(|adopted| &adopted.out).collect();
+        let out: Vec<_> = out.into_iter().map(|(&ticket, &of)| (ticket, World::id(of))).collect();
+        if let Some(state) = self.port(me, port) {
+            out.into_iter().for_each(|(ticket, of)| state.queue.wait_for(ticket, of));
         }
     }
 

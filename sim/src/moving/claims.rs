@@ -61,7 +61,9 @@ impl World {
             return;
         };
         let waiting = adopted.waiting.remove(&ticket);
+        let port = adopted.port;
         let Claimed::Join { have } = claimed else {
+            self.has_come_after(me, port, ticket);
             if let Some((peer, _)) = waiting {
                 self.refuse_follower(me, key.0, (peer, ticket));
             }
@@ -133,9 +135,21 @@ impl World {
             return;
         };
         let port = adopted.port;
+        self.has_come_after(me, port, ticket);
+        let Some(adopted) = self.tasks[me].adopted.get_mut(&key) else {
+            return;
+        };
         let ended = !adopted.followers.iter().any(|out| out == ticket);
         if ended && adopted.out.remove(&ticket).is_some() {
             self.count_off(me, port);
+        }
+    }
+
+    /// What a holder sent to the old owner is here: what it has sent here since goes on.
+    fn has_come_after(&mut self, me: TaskNumber, port: u32, ticket: Ticket) {
+        if let Some(state) = self.port(me, port) {
+            state.queue.has_come(ticket);
+            self.serve(me, port);
         }
     }
 
@@ -154,12 +168,13 @@ impl World {
                 let gone = holder.map_or(late, |holder| *of == holder);
                 if gone {
                     let _ = followers.end(*ticket);
-                    ended.push(port);
+                    ended.push((port, *ticket));
                 }
                 !gone
             });
         }
-        for port in ended {
+        for (port, ticket) in ended {
+            self.has_come_after(me, port, ticket);
             self.count_off(me, port);
         }
         let over =
