@@ -1,13 +1,14 @@
 //! What a dead owner had not read is to be sent again, and finds no room at the new
 //! owner, which gives the port on before there is: it goes after the port, before all
-//! that is sent later, also where nobody holds a place there in reserve.
+//! that is sent later, also where nobody holds a place there in reserve. What it lost on
+//! its way is missed wherever it comes, and nobody is blamed for it.
 
 mod family;
 
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-use family::{Reaped, act_with, acting, given, is_part, long, meet, offer};
+use family::{Reaped, act_with, acting, given, is_part, long, meet, offer, settled};
 use pillarbox::{
     Capacity, Deadline, Limits, Message, ReceiveError, Region, SendRight, Spawn, Task,
 };
@@ -18,6 +19,9 @@ const ROUNDS: usize = 4;
 
 /// Messages that are sent before the port moves.
 const BEFORE: u64 = 5;
+
+/// The variable that says that the port has no limit.
+const UNBOUNDED: &str = "PILLARBOX_TEST_UNBOUNDED";
 
 /// What they say.
 const A_NUMBER: &str = "a number";
@@ -43,7 +47,8 @@ fn first_part() {
     if !acting("first_part") {
         return;
     }
-    let port = Task::current().unwrap().port(Capacity::Bounded(64));
+    let limit = std::env::var_os(UNBOUNDED).map_or(Capacity::Bounded(64), |_| Capacity::Unbounded);
+    let port = Task::current().unwrap().port(limit);
     let _parent = offer(&[&port]);
     let second = given("second");
     second.status(long()).unwrap();
@@ -88,6 +93,24 @@ fn second_full_part() {
     }
 }
 
+/// Has memory enough, and gives the port on with all that is sent again in its queue.
+#[test]
+fn second_roomy_part() {
+    if !acting("second_roomy_part") {
+        return;
+    }
+    let task = Task::current().unwrap();
+    let (inbox, other) = (task.port(Capacity::Bounded(4)), task.port(Capacity::Bounded(4)));
+    let parent = offer(&[&inbox, &other]);
+    let mut message = inbox.receive(long()).expect("the port comes");
+    let port = message.take_rights().pop().unwrap().into_receive().unwrap();
+    if told_to_go_on() {
+        settled(|| port.status().queued, |queued| *queued == BEFORE);
+        parent.send(Message::new("port").with_right(port), long()).unwrap();
+        let _ = told_to_go_on();
+    }
+}
+
 /// Sends numbers before and after the port moves, and fills the memory of the second
 /// owner in between.
 #[test]
@@ -96,8 +119,9 @@ fn sender_part() {
         return;
     }
     let (port, full, parent) = (given("port"), given("full"), given("parent"));
-    full.status(long()).unwrap();
-    for bytes in [4096, A_NUMBER.len()] {
+    let sizes =
+        if full.status(long()).unwrap().capacity > 4 { &[4096, A_NUMBER.len()][..] } else { &[] };
+    for &bytes in sizes {
         while full.send(Message::new(vec![0; bytes]), Deadline::Now).is_ok() {}
     }
     // The owner's bell is used up with this, and it waits in no call.
@@ -126,11 +150,17 @@ fn number(port: &SendRight, tags: impl Iterator<Item = u64>) {
     }
 }
 
-fn goes_after_its_port(second: &str) {
+fn goes_after_its_port(second: &str, is_unbounded: bool) {
     let task = Task::current().unwrap();
     let inbox = task.port(Capacity::Bounded(64));
     let (mut second, [to_second, full]) = meet(patient(second), &inbox);
-    let (mut first, [post]) = meet(patient("first_part").right("second", to_second), &inbox);
+    let first = act_with("first_part", |command| {
+        command.stdin(Stdio::piped());
+        if is_unbounded {
+            command.env(UNBOUNDED, "");
+        }
+    });
+    let (mut first, [post]) = meet(first.right("second", to_second), &inbox);
     let child = patient("sender_part")
         .right("port", post)
         .right("full", full)
@@ -162,18 +192,33 @@ fn goes_after_its_port(second: &str) {
         next += 1;
     }
     assert!(port.receive(Deadline::Now).is_err_and(|error| error == ReceiveError::Deadline));
+    assert!(task.metrics().offences.is_empty());
 }
 
 #[test]
 fn when_it_goes_on_before_there_was_room() {
     if !is_part() {
-        (0..ROUNDS).for_each(|_| goes_after_its_port("second_part"));
+        (0..ROUNDS).for_each(|_| goes_after_its_port("second_part", false));
     }
 }
 
 #[test]
 fn also_where_it_has_to_ask_for_a_place() {
     if !is_part() {
-        (0..ROUNDS).for_each(|_| goes_after_its_port("second_full_part"));
+        (0..ROUNDS).for_each(|_| goes_after_its_port("second_full_part", false));
+    }
+}
+
+#[test]
+fn also_where_it_has_come_there_before() {
+    if !is_part() {
+        (0..ROUNDS).for_each(|_| goes_after_its_port("second_roomy_part", false));
+    }
+}
+
+#[test]
+fn also_where_it_is_spilled() {
+    if !is_part() {
+        (0..ROUNDS).for_each(|_| goes_after_its_port("second_part", true));
     }
 }
