@@ -356,20 +356,23 @@ impl Entry {
         if !gave_up {
             return;
         }
-        let _ = self.look_at_grant();
-        let unused = lock(&self.import).hand_back();
-        let header = Header { id: 1, tag: unused, ..Header::new(Kind::Return, self.slot) };
-        let _ = self.say(header);
+        self.return_places(true, Import::hand_back);
     }
 
     /// Hands back places that were granted for what is not sent after all, beside those
     /// for `messages` that are.
     pub(super) fn give_up(&self, places: u64, messages: u64) {
-        let _ = self.look_at_grant();
-        let back = lock(&self.import).give_up(places, messages);
-        if back > 0 {
-            let _ = self.say(Header { tag: back, ..Header::new(Kind::Return, self.slot) });
-        }
+        self.return_places(false, |import| import.give_up(places, messages));
+    }
+
+    /// Says how many places `take` counts off. Another thread may just be writing a
+    /// message on one of them: it looks, and counts, under the lock of the lane, and so
+    /// does this; else one place would be used twice.
+    fn return_places(&self, stop: bool, take: impl FnOnce(&mut Import) -> u64) {
+        self.link.say_return(self, stop, || {
+            let _ = self.look_at_grant();
+            take(&mut lock(&self.import))
+        });
     }
 
     /// The grant, and whether any of it is unused.

@@ -367,6 +367,25 @@ impl Link {
         said
     }
 
+    /// Says that places go back, as many as there are when it is written, and whether
+    /// their holder waits no more.
+    pub(super) fn say_return(&self, entry: &Entry, stop: bool, places: impl FnOnce() -> u64) {
+        if self.is_dead() {
+            return;
+        }
+        let mut out = lock(&self.out);
+        if entry.has_moved() {
+            return;
+        }
+        let places = places();
+        if stop || places > 0 {
+            let header = Header::new(Kind::Return, entry.slot);
+            let header = Header { id: i32::from(stop), tag: places, ..header };
+            let _ = self.write_or_keep(&mut out, header, &[], false);
+        }
+        self.publish(out);
+    }
+
     /// An answer to a question of the peer's.
     ///
     /// # Errors
