@@ -52,8 +52,9 @@ pub(crate) struct Options {
     seed: Option<u64>,
 }
 
-/// How long the victim or the client may do nothing.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the victim or the client may do nothing, and no healthy wait is as long:
+/// all of them may be stopped for two minutes, and have hardly any processor then.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// What the victim may have resident beyond its start: of every enemy what one
 /// link may queue and what a link is mapped with, some links at a time, and

@@ -1,6 +1,7 @@
 //! The honest client of a task that is lied to.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pillarbox::{Deadline, Message, Right, SendRight, Task};
@@ -30,9 +31,25 @@ pub(crate) struct Options {
     path: PathBuf,
 }
 
+/// How long it rests after each round, so that the hostile have the most of the time.
+const REST: Duration = Duration::from_millis(1);
+
 /// No healthy wait is as long.
-fn long() -> Deadline {
-    Deadline::after(Duration::from_secs(30))
+pub(super) fn long() -> Deadline {
+    Deadline::after(super::PATIENCE)
+}
+
+/// Connects with the victim. It may not have had the time to greet when the library
+/// gives a greeting up.
+pub(super) fn connect(task: &Task, path: &Path) -> Result<HashMap<String, Right>, String> {
+    let until = Instant::now() + super::PATIENCE;
+    loop {
+        match task.connect(path, long()) {
+            Ok(offered) => return Ok(offered),
+            Err(error) if Instant::now() > until => return Err(format!("at the door: {error}")),
+            Err(_) => std::thread::park_timeout(REST),
+        }
+    }
 }
 
 /// Sends and calls in turn until it is told that it is enough.
@@ -40,8 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let said = |what: &str, error: &dyn std::fmt::Display| format!("client: {what}: {error}");
     let log = Log::of_parent().map_err(|error| said("its log", &error))?;
     let task = Task::current().map_err(|error| said("its task", &error))?;
-    let mut offered =
-        task.connect(&options.path, long()).map_err(|error| said("at the door", &error))?;
+    let mut offered = connect(&task, &options.path).map_err(|error| format!("client: {error}"))?;
     let mut named = |name: &str| -> Result<SendRight, String> {
         let right = offered.remove(name).and_then(|right: Right| right.into_send().ok());
         right.ok_or_else(|| format!("client: there is no {name}"))
@@ -66,6 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         log.set(counter::ANSWERED, answered);
         longest = longest.max(begun.elapsed());
         log.set(counter::LONGEST_NS, longest.as_nanos() as u64);
+        std::thread::park_timeout(REST);
     }
     Ok(())
 }

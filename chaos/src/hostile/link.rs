@@ -27,7 +27,7 @@ use super::story::OWN_SLOTS;
 pub(super) const LANE: u32 = abi::limits::LANE_BYTES_MIN;
 
 /// How long the other side may take to answer or to read. Beyond it, it hangs.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) use super::PATIENCE;
 
 /// Memory before it is sealed.
 #[derive(Debug)]

@@ -12,13 +12,17 @@ use std::time::{Duration, Instant};
 use pillarbox::shared::{Policy, SharedMailbox, SharedReader};
 use pillarbox::{Capacity, Deadline, Message, Right, SendRight, Task};
 
+use super::client::{connect, long};
 use super::victim::{Victim, counter};
 
 /// How far the posting may be ahead of the honest reader, who must not lag.
 const AHEAD: u64 = 64;
 
 /// How long what is held may take to be read when nobody posts any more.
-const SETTLE: Duration = Duration::from_secs(30);
+const SETTLE: Duration = Duration::from_secs(100);
+
+/// How long whoever posts rests between two messages.
+const PACE: Duration = Duration::from_millis(1);
 
 /// A mailbox, and what is known of it.
 struct Readable {
@@ -141,7 +145,7 @@ fn post<'scope>(
         while !victim.is_done() {
             let posted = readable.posted.load(Ordering::Relaxed);
             let is_ahead = posted >= readable.read.load(Ordering::Acquire) + AHEAD;
-            std::thread::park_timeout(Duration::from_micros(300));
+            std::thread::park_timeout(PACE);
             if !readable.attached.load(Ordering::Acquire) || (readable.each_gets_all && is_ahead) {
                 continue;
             }
@@ -157,8 +161,7 @@ fn post<'scope>(
 
 /// The honest reader.
 fn read(victim: &Victim, readable: &Readable, honest: &Task, path: &Path, over: &AtomicBool) {
-    let long = || Deadline::after(Duration::from_secs(30));
-    let offered = honest.connect(path, long());
+    let offered = connect(honest, path);
     let right = offered.ok().and_then(|mut offered| offered.remove(readable.name));
     let Some(right) = right.and_then(|right: Right| right.into_send().ok()) else {
         return victim.broken(format_args!("{} is not offered", readable.name));
