@@ -29,7 +29,9 @@ mod readers;
 mod story;
 pub(crate) mod victim;
 
+use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -55,6 +57,9 @@ pub(crate) struct Options {
 /// How long the victim or the client may do nothing, and no healthy wait is as long:
 /// all of them may be stopped for two minutes, and have hardly any processor then.
 const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The user that every other of the hostile is, where we may choose: nobody.
+const OTHER_USER: u64 = 65534;
 
 /// What the victim may have resident beyond its start: of every enemy what one
 /// link may queue and what a link is mapped with, some links at a time, and
@@ -183,10 +188,18 @@ fn all(options: &Options, seed: u64) -> Result<Figures, String> {
     let mut client = Part::start("client", &path, &[])?;
     let [process, number] =
         [victim::counter::PROCESS, victim::counter::NUMBER].map(|at| victim.log.counter(at));
+    let chooses = rustix::process::geteuid().is_root();
+    if chooses {
+        // The door is the victim's user's, who opens it to all.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o777))
+            .map_err(|error| format!("the door: {error}"))?;
+    }
     let mut enemies = (0..options.enemies)
         .map(|enemy| {
             let seed = seed.wrapping_add(enemy.wrapping_mul(0x9e37));
-            let more = [("--seed", seed), ("--process", process), ("--number", number)];
+            let user = if chooses && enemy % 2 == 1 { OTHER_USER } else { 0 };
+            let who = [("--process", process), ("--number", number), ("--user", user)];
+            let more: Vec<_> = [("--seed", seed)].into_iter().chain(who).collect();
             Part::start("enemy", &path, &more)
         })
         .collect::<Result<Vec<_>, _>>()?;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use abi::TaskId;
 use abi::page::{BOARD_AT, CHANGE_AT, GRANTED_AT, HEAD_AT, LANE_AT, SLEEP_AT, TAIL_AT, WANT_AT};
+use rustix::process::Uid;
+use rustix::thread::set_thread_res_uid;
 use shm::socket::Received;
 
 use super::answerer::Answerer;
@@ -42,6 +44,9 @@ pub(crate) struct Options {
     process: u64,
     #[arg(long)]
     number: u64,
+    /// The user it becomes before anything else; zero for whose it is.
+    #[arg(long)]
+    user: u32,
 }
 
 struct Enemy {
@@ -55,6 +60,11 @@ struct Enemy {
 /// Goes on until it is told that it is enough.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let log = Log::of_parent().map_err(|error| error.to_string())?;
+    if options.user > 0 {
+        // It has one thread yet.
+        let user = Uid::from_raw(options.user);
+        set_thread_res_uid(user, user, user).map_err(|error| format!("no other user: {error}"))?;
+    }
     let mut enemy = Enemy {
         path: options.path.clone(),
         victim: TaskId { process: options.process, number: options.number },
