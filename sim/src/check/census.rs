@@ -158,11 +158,9 @@ impl World {
             let is = places.iter().filter(|place| *place == right).count() as u64;
             equal(|| format!("places of right {right} of task {me}"), is, 1)?;
         }
-        Err(broken(format!(
-            "task {me} has {} rights in {} places",
-            task.rights.len(),
-            places.len()
-        )))
+        let (rights, all) = (task.rights.len(), places.len());
+        let stray = places.into_iter().find(|place| !task.rights.contains_key(place));
+        Err(broken(format!("task {me} has {rights} rights in {all} places: {stray:?} is none")))
     }
 
     /// What a port's owner counts as senders is what there is.
