@@ -4,10 +4,12 @@
 
 mod family;
 
+use std::sync::Arc;
+
 use abi::limits::{ARENA_BYTES, INLINE_BYTES, LOANS};
 use family::linked::give;
 use family::{act, acting, begin, is_part, long, meet, offer, settled};
-use pillarbox::{Capacity, Limits, Message, ReceiveRight, SendRight, Short, Task};
+use pillarbox::{Capacity, Deadline, Limits, Message, ReceiveRight, SendRight, Short, Task};
 
 /// A body in which no page is like another.
 fn body(length: usize, seed: u64) -> Vec<u8> {
@@ -56,6 +58,38 @@ fn messages_that_nobody_looks_at_hold_up_nobody() {
     for (number, message) in kept.into_iter().enumerate() {
         assert!(message.into_body() == body(INLINE_BYTES + 1, number as u64), "{number}");
     }
+    linked.close();
+}
+
+#[test]
+fn a_body_that_is_shared_is_sent_as_often_as_one_likes_and_stays() {
+    if is_part() {
+        return;
+    }
+    let linked = linked(Limits::default());
+    let own = linked.inbox.make_send().unwrap();
+    for length in [0, 1, 64, 65, 1000, INLINE_BYTES, INLINE_BYTES + 1, 300_000] {
+        let bytes: Arc<[u8]> = body(length, length as u64).into();
+        for post in [&linked.post, &own, &linked.post] {
+            post.send(Message::new(Arc::clone(&bytes)).with_id(7), long()).unwrap();
+        }
+        for _ in 0..3 {
+            let message = linked.inbox.receive(long()).unwrap();
+            assert_eq!((message.id(), message.body().len()), (7, length));
+            assert!(message.body() == &*bytes, "{length}");
+            assert!(message.into_body() == *bytes, "{length}");
+        }
+        // Nobody has a part in it any more.
+        assert_eq!(Arc::strong_count(&bytes), 1, "{length}");
+    }
+    // What cannot be sent comes back with it.
+    let bytes: Arc<[u8]> = body(40_000, 1).into();
+    let full = linked.owner.port(Capacity::Bounded(1));
+    let post = give(&linked.owner, &linked.sender, full.make_send().unwrap());
+    post.send(Message::new(Arc::clone(&bytes)), long()).unwrap();
+    let refused = post.send(Message::new(Arc::clone(&bytes)), Deadline::Now).unwrap_err();
+    assert!(refused.message.body() == &*bytes);
+    assert_eq!(Arc::strong_count(&bytes), 2);
     linked.close();
 }
 

@@ -146,12 +146,8 @@ impl Link {
     /// A copy of `body` in a chunk, where there is one for it.
     pub(super) fn place(&self, body: &[u8]) -> Option<Chunk> {
         let mut chunk = self.take_chunk(body.len()).ok()?;
-        // Of another length only in a forked child.
-        if chunk.bytes().len() != body.len() {
-            return None;
-        }
-        chunk.bytes_mut().copy_from_slice(body);
-        Some(chunk)
+        // Fewer only in a forked child.
+        (chunk.write_at(body, 0) == body.len()).then_some(chunk)
     }
 
     /// What a loan of ours holds that the dead peer did not return.

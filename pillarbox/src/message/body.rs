@@ -15,6 +15,8 @@ pub(crate) enum Body {
     /// The message holds them itself.
     Small(SmallBody),
     Bytes(Vec<u8>),
+    /// They are somebody else's as well, here.
+    Shared(Arc<[u8]>),
     Sealed(Arc<shm::body::Body>),
     /// It lies in memory of the sender's.
     Lent(Box<LentBody>),
@@ -59,7 +61,8 @@ impl std::fmt::Debug for SmallBody {
 
 /// What the body of a message may be made of: bytes or text. Up to 64 bytes of a slice
 /// or an array are copied into the message itself; a vector or a string is taken as it
-/// is. Neither needs memory of its own then.
+/// is. Neither needs memory of its own then. Nor do bytes in an `Arc`, which several
+/// messages may have: what is sent again and again is then copied only on its way.
 ///
 /// # Examples
 /// ```
@@ -87,6 +90,12 @@ impl From<String> for MessageBody {
 impl From<Box<[u8]>> for MessageBody {
     fn from(bytes: Box<[u8]>) -> Self {
         bytes.into_vec().into()
+    }
+}
+
+impl From<Arc<[u8]>> for MessageBody {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        MessageBody(Body::Shared(bytes))
     }
 }
 
@@ -197,6 +206,7 @@ impl Body {
         match self {
             Body::Small(small) => Some(small.as_slice()),
             Body::Bytes(bytes) => Some(bytes),
+            Body::Shared(bytes) => Some(bytes),
             _ => None,
         }
     }
@@ -215,6 +225,7 @@ impl Body {
         match self {
             Body::Small(small) => small.as_slice(),
             Body::Bytes(bytes) => bytes,
+            Body::Shared(bytes) => bytes,
             Body::Sealed(body) => body,
             Body::Lent(body) => body.copy(),
             Body::Rest(whole, from) => whole.as_slice().get(*from..).unwrap_or_default(),
@@ -242,7 +253,9 @@ impl Body {
 
     pub(crate) fn is_lost(&self) -> bool {
         match self {
-            Body::Small(_) | Body::Bytes(_) | Body::Sealed(_) | Body::Lent(_) => false,
+            Body::Small(_) | Body::Bytes(_) | Body::Shared(_) | Body::Sealed(_) | Body::Lent(_) => {
+                false
+            }
             Body::Rest(whole, _) => whole.is_lost(),
             Body::Parts(parts) => parts.whole().is_none(),
             Body::Lost => true,
@@ -268,12 +281,13 @@ impl Message {
         self.body.is_lost()
     }
 
-    /// The body, taken out; copied only where it is of a few bytes or lies in sealed
-    /// memory.
+    /// The body, taken out; copied only where it is of a few bytes, is shared, or lies in
+    /// sealed memory.
     pub fn into_body(self) -> Vec<u8> {
         match self.body {
             Body::Small(small) => small.as_slice().to_vec(),
             Body::Bytes(bytes) => bytes,
+            Body::Shared(bytes) => bytes.to_vec(),
             Body::Sealed(body) => body.to_vec(),
             Body::Lent(body) => body.into_bytes(),
             rest @ Body::Rest(..) => rest.as_slice().to_vec(),

@@ -91,7 +91,10 @@ impl Loan {
 
     /// Copies `bytes` to `offset`, as far as there is room. Returns how many that was.
     pub fn write_at(&mut self, bytes: &[u8], offset: usize) -> usize {
-        let to = self.as_mut_slice().get_mut(offset..).unwrap_or_default();
+        let to = match &mut self.memory {
+            Writable::Chunk(chunk) => return chunk.write_at(bytes, offset),
+            Writable::Bytes(to) => to.get_mut(offset..).unwrap_or_default(),
+        };
         let count = to.len().min(bytes.len());
         if let (Some(to), Some(from)) = (to.get_mut(..count), bytes.get(..count)) {
             to.copy_from_slice(from);

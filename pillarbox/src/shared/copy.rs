@@ -38,6 +38,7 @@ pub(super) fn copy_of(kept: &mut Message) -> std::io::Result<Message> {
     }
     copy.body = match &mut kept.body {
         Body::Sealed(body) => Body::Sealed(Arc::clone(body)),
+        Body::Shared(bytes) => Body::Shared(Arc::clone(bytes)),
         other => Body::copied(other.as_slice()),
     };
     copy.put_regions(kept.regions().to_vec());

@@ -21,7 +21,7 @@ use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -53,9 +53,8 @@ pub enum TakeError {
 /// Memory of ours that one peer may read.
 pub struct Arena {
     state: Mutex<State>,
-    /// Which places the peer was shown a loan at. Not under the lock: a chunk is lent
-    /// where the lane is written.
-    shown: Box<[AtomicBool]>,
+    /// Which places the peer was shown a loan at.
+    shown: ShownPlaces,
 }
 
 #[derive(Debug)]
@@ -114,7 +113,7 @@ impl Arena {
                 generation: 0,
                 taken: 0,
             }),
-            shown: (0..places).map(|_| AtomicBool::new(false)).collect(),
+            shown: ShownPlaces::default(),
         })
     }
 
@@ -167,12 +166,7 @@ impl Arena {
 
     /// Looks which loans the peer has returned.
     fn collect(&self, state: &mut State, peer: &PeerPage) -> Result<(), Offence> {
-        for (number, shown) in (0..limits::LOANS).zip(&self.shown) {
-            // Who sees it shown sees what it was taken for.
-            let shown_there = shown.load(Acquire); // pairs: loan.shown
-            if !shown_there {
-                continue;
-            }
+        for number in self.shown.all() {
             let Some(place) = state.places.get_mut(number as usize) else { continue };
             let said = peer.returned(number);
             if said == place.said {
@@ -184,8 +178,7 @@ impl Arena {
             // What the peer read it read before it said so.
             Shown::acquire(); // pairs: loan.returned
             *place = Place { said, taken: None };
-            // Relaxed: under the lock, as is who takes the place next.
-            shown.store(false, Relaxed);
+            self.shown.hide(number);
             state.free(taken);
             state.free.push(number);
         }
@@ -249,7 +242,7 @@ impl Arena {
         // Under the lock, so that it stays out.
         let state = self.lock();
         let taken = state.places.get(loan.place as usize)?.taken?;
-        let shown = self.shown.get(loan.place as usize)?.load(Acquire); // pairs: loan.shown
+        let shown = self.shown.has(loan.place);
         let there = taken.generation == loan.generation
             && (taken.memory, taken.page) == (loan.memory, loan.page)
             && loan.length <= PAGE << taken.order;
@@ -260,7 +253,7 @@ impl Arena {
         let start =
             state.memories.get(&loan.memory)?.memory.bytes_at(loan.at() as usize, length)?;
         let mut bytes = Vec::with_capacity(length);
-        copy_out(start, bytes.spare_capacity_mut(), length);
+        copy(start, bytes.spare_capacity_mut(), length);
         // SAFETY: M13: as many were just copied there.
         unsafe { bytes.set_len(length) };
         Some(bytes)
@@ -268,6 +261,50 @@ impl Arena {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which places the peer was shown a loan at, a bit for each. Not under the lock: a chunk
+/// is lent where the lane is written. Who looks for what came back looks at those alone.
+#[derive(Debug, Default)]
+struct ShownPlaces([AtomicU64; limits::LOANS.div_ceil(64) as usize]);
+
+impl ShownPlaces {
+    fn bit(place: u32) -> (usize, u64) {
+        ((place / 64) as usize, 1 << (place % 64))
+    }
+
+    fn show(&self, place: u32) {
+        let (word, bit) = Self::bit(place);
+        if let Some(word) = self.0.get(word) {
+            word.fetch_or(bit, Release); // pairs: loan.shown
+        }
+    }
+
+    /// Under the lock, as is who takes the place next.
+    fn hide(&self, place: u32) {
+        let (word, bit) = Self::bit(place);
+        if let Some(word) = self.0.get(word) {
+            // Relaxed: nothing is published by it.
+            word.fetch_and(!bit, Relaxed);
+        }
+    }
+
+    fn has(&self, place: u32) -> bool {
+        let (word, bit) = Self::bit(place);
+        // Who sees it shown sees what it was taken for.
+        self.0.get(word).is_some_and(|word| word.load(Acquire) & bit != 0) // pairs: loan.shown
+    }
+
+    fn all(&self) -> impl Iterator<Item = u32> {
+        (0..).step_by(64).zip(&self.0).flat_map(|(first, word)| {
+            let mut left = word.load(Acquire); // pairs: loan.shown
+            std::iter::from_fn(move || {
+                let next = (left != 0).then(|| first + left.trailing_zeros());
+                left &= left.wrapping_sub(1);
+                next
+            })
+        })
     }
 }
 
@@ -380,14 +417,26 @@ impl Chunk {
         }
     }
 
+    /// Copies `bytes` to `offset`, as far as there is room. Returns how many that was.
+    ///
+    /// The processor's own copy takes lines that the peer has read without reading them
+    /// back first, as stores would.
+    pub fn write_at(&mut self, bytes: &[u8], offset: usize) -> usize {
+        let to = self.bytes_mut().get_mut(offset..).unwrap_or_default();
+        let count = to.len().min(bytes.len());
+        // SAFETY: M13: bytes that are there are bytes that may be written, and only
+        // bytes are written.
+        let to = unsafe { &mut *(std::ptr::from_mut(to) as *mut [MaybeUninit<u8>]) };
+        copy(bytes.as_ptr(), to, count);
+        count
+    }
+
     /// Lends it to the peer, which is told where it lies before this or right after:
     /// from now on it is free when the peer returns it.
     // Consumed: no slice of it is left when the peer may return it.
     pub fn lend(mut self) {
         self.lent = true;
-        if let Some(shown) = self.arena.shown.get(self.loan.place as usize) {
-            shown.store(true, Release); // pairs: loan.shown
-        }
+        self.arena.shown.show(self.loan.place);
     }
 }
 
@@ -488,7 +537,7 @@ impl Lent {
         // SAFETY: M13: bytes that are there are bytes that may be written, and only
         // bytes are written.
         let out = unsafe { &mut *(std::ptr::from_mut(out) as *mut [MaybeUninit<u8>]) };
-        copy_out(start, out, count);
+        copy(start, out, count);
         count
     }
 
@@ -498,7 +547,7 @@ impl Lent {
         let start = self.at.checked_add(offset).and_then(|at| self.memory.bytes_at(at, count));
         let Some(start) = start else { return Vec::new() };
         let mut bytes = Vec::with_capacity(count);
-        copy_out(start, bytes.spare_capacity_mut(), count);
+        copy(start, bytes.spare_capacity_mut(), count);
         // SAFETY: M13: as many were just copied there.
         unsafe { bytes.set_len(count) };
         bytes
@@ -519,12 +568,13 @@ impl Lent {
     }
 }
 
-/// Copies `count` bytes of a mapping into the front of `to`, which has room for them.
-/// The compiler sees nothing of the memory they come from, which may change meanwhile.
-fn copy_out(from: *const u8, to: &mut [MaybeUninit<u8>], count: usize) {
+/// Copies `count` bytes, which must be there, into the front of `to`, which has room for
+/// them. The compiler sees nothing of the memory they come from, which may change
+/// meanwhile.
+fn copy(from: *const u8, to: &mut [MaybeUninit<u8>], count: usize) {
     assert!(count <= to.len(), "cut to what there is");
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: M1, M13: the callers looked that the mapping has `count` bytes there, and
+    // SAFETY: M1, M13: the callers looked that there are `count` bytes there, and
     // `to` has; the direction flag is clear by the ABI.
     unsafe {
         std::arch::asm!(
@@ -535,7 +585,7 @@ fn copy_out(from: *const u8, to: &mut [MaybeUninit<u8>], count: usize) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     for (at, to) in to.iter_mut().take(count).enumerate() {
-        // SAFETY: M1: below `count`, which the mapping has.
+        // SAFETY: M1: below `count`, which are there.
         let byte = unsafe { from.add(at) };
         // SAFETY: M3: one relaxed load of one byte.
         let byte = unsafe { std::sync::atomic::AtomicU8::from_ptr(byte.cast_mut()) };

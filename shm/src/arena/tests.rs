@@ -153,6 +153,48 @@ fn memory_the_peer_could_not_have_is_used_no_more() {
 }
 
 #[test]
+fn every_place_that_is_out_is_looked_at_and_no_other() {
+    let shown = ShownPlaces::default();
+    let out = [0, 1, 63, 64, 65, 127, 128, limits::LOANS - 1];
+    for place in out {
+        assert!(!shown.has(place));
+        shown.show(place);
+        assert!(shown.has(place) && !shown.has(place + 1));
+    }
+    assert_eq!(shown.all().collect::<Vec<_>>(), out);
+    for place in out {
+        shown.hide(place);
+        assert!(!shown.has(place));
+    }
+    assert_eq!(shown.all().count(), 0);
+    // No such place.
+    shown.show(u32::MAX);
+    assert!(!shown.has(u32::MAX));
+}
+
+#[test]
+fn what_is_copied_into_a_chunk_lies_there_and_nowhere_else() {
+    let ends = Ends::new();
+    let mut chunk = ends.take(5000);
+    chunk.bytes_mut().fill(1);
+    for (bytes, offset, fits) in [
+        (&[2; 0][..], 0, 0),
+        (&[2; 100], 0, 100),
+        (&[3; 100], 4950, 50),
+        (&[4; 100], 5000, 0),
+        (&[5; 100], usize::MAX, 0),
+        (&[6; 6000], 4000, 1000),
+    ] {
+        let mut expected = chunk.bytes().to_vec();
+        if fits > 0 {
+            expected[offset..offset + fits].copy_from_slice(&bytes[..fits]);
+        }
+        assert_eq!(chunk.write_at(bytes, offset), fits, "at {offset}");
+        assert!(chunk.bytes() == expected, "at {offset}");
+    }
+}
+
+#[test]
 fn a_loan_beyond_its_memory_is_an_offence() {
     let ends = Ends::new();
     let loan = ends.take(1).loan();

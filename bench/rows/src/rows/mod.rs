@@ -76,7 +76,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "oneway-64-streamed",
         unit: Unit::PerSecond,
-        about: "64 bytes one way, as many as can be sent; the library has no call that sends many yet, so these are single sends",
+        about: "64 bytes one way, sent and received 32 at a time",
         limit: "a bare ring that can sleep, frames published in batches of 32",
         goal: Goal::RatioAtLeast(0.4),
         state: State::Awake,

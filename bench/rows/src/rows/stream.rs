@@ -1,6 +1,7 @@
 //! One way: small messages, one after another or streamed, and large bodies by
 //! copy, beside a bare ring of frames of the same size that can also sleep.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -27,7 +28,7 @@ const LAST: u8 = 0xff;
 /// Sends bodies of one size, as many as it can.
 struct Ours {
     pair: Pair,
-    body: Vec<u8>,
+    body: Arc<[u8]>,
     batch: u64,
     /// The messages of a batch are sent together.
     together: bool,
@@ -37,7 +38,12 @@ impl Contender for Ours {
     fn slice(&mut self, span: Duration) -> Result<Slice> {
         let Ours { pair, body, batch, together } = self;
         let send = || {
-            let mut messages = (0..*batch).map(|_| Message::new(body.as_slice()).with_id(SINK));
+            // A large one is copied on its way only, as the ring's is.
+            let message = || match body.len() {
+                0..=SMALL => Message::new(&**body),
+                _ => Message::new(Arc::clone(body)),
+            };
+            let mut messages = (0..*batch).map(|_| message().with_id(SINK));
             if *together {
                 pair.post.send_many(messages, Deadline::Never)?;
                 return Ok(());
@@ -134,7 +140,7 @@ const DEEP: Shape = Shape::of(SMALL, 4096).sleeping();
 
 fn ours(row: &Row, bytes: usize, batch: u64, places: u32) -> Result<Entrant> {
     let pair = Pair::with_places(row.place, places)?;
-    let ours = Ours { pair, body: vec![7; bytes], batch, together: false };
+    let ours = Ours { pair, body: vec![7; bytes].into(), batch, together: false };
     Ok(Entrant::new("pillarbox", Side::Ours, ours))
 }
 
@@ -147,7 +153,7 @@ pub(super) fn each(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
 pub(super) fn streamed(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
     let bare = Bare::new(row, DEEP, BATCH, false)?;
     let pair = Pair::taking(row.place, PLACES, u32::try_from(BATCH)?)?;
-    let ours = Ours { pair, body: vec![7; SMALL], batch: BATCH, together: true };
+    let ours = Ours { pair, body: [7; SMALL].into(), batch: BATCH, together: true };
     Ok(vec![
         Entrant::new("pillarbox", Side::Ours, ours),
         Entrant::new("bare ring", Side::Limit, bare),
