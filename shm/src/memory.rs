@@ -1,6 +1,6 @@
 //! Memory that leaves the process, and memory that comes in.
 //!
-//! Ours: a memfd, wholly allocated and touched, mapped for writing, then sealed
+//! Ours: a memfd, wholly written with zeros, mapped for writing, then sealed
 //! so that nobody else can ever map it for writing. A peer's: a descriptor that
 //! says it is such a memory, checked before it is believed, mapped read-only.
 //!
@@ -9,10 +9,9 @@
 #![allow(unsafe_code, reason = "maps, unmaps, and turns offsets into words (M1-M5, M12)")]
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use abi::Offence;
@@ -154,39 +153,15 @@ impl OwnMemory {
         fill: impl FnOnce(&OwnMemory),
     ) -> io::Result<(OwnMemory, OwnedFd)> {
         let fd = memfd()?;
-        allocate(&fd, bytes)?;
+        write_zeros(&fd, bytes)?;
         let access = MprotectFlags::READ | MprotectFlags::WRITE;
-        let mapping = Mapping::new(fd.as_fd(), bytes, MapFlags::SHARED, access)?;
-        // Every page touched now, on our account. The peer looks for pages that
-        // are not, and a first lap through the lane takes no faults.
-        let start = mapping.base.as_ptr().cast();
-        let touch = || {
-            refuse::at(Call::Populate)?;
-            // SAFETY: M1: the range is the mapping just made; its bytes stay zero.
-            unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxPopulateWrite) }
-        };
-        let touched = rustix::io::retry_on_intr(touch);
-        let memory = OwnMemory(mapping);
-        match touched {
-            // Some sandboxes do not know it: one store for each page does the same.
-            Err(Errno::INVAL) => memory.touch_by_hand(),
-            touched => touched?,
-        }
+        let memory = OwnMemory(Mapping::new(fd.as_fd(), bytes, MapFlags::SHARED, access)?);
         fill(&memory);
         // The last step before the descriptor exists for anybody else: who
         // holds one early could seal `SEAL` and keep us from this.
         refuse::at(Call::SealAdd)?;
         rustix::fs::fcntl_add_seals(&fd, OUTBOUND)?;
         Ok((memory, fd))
-    }
-
-    fn touch_by_hand(&self) {
-        for at in (0..self.0.bytes).step_by(rustix::param::page_size()) {
-            if let Some(word) = self.word(at) {
-                // Relaxed: nobody else has seen the memory yet.
-                word.store(0, Relaxed);
-            }
-        }
     }
 
     /// The word at offset `at`. `None` past the end, and in a forked child.
@@ -373,14 +348,40 @@ pub(crate) fn memfd() -> io::Result<OwnedFd> {
     }
 }
 
-/// Makes `fd` as long as `bytes`, every page of it allocated now and not when it
-/// is first touched.
-fn allocate(fd: &OwnedFd, bytes: usize) -> Result<(), Errno> {
-    // Beyond this limit the kernel would send SIGXFSZ, which ends the host.
+/// Makes `fd` as long as `bytes` by writing zeros: every page of it is there now, on our
+/// account, and none is a hole to whoever looks for one. That is half of what it takes to
+/// allocate them and touch each through a mapping: a page that is used is mapped when it
+/// is, and most of a lane never is.
+fn write_zeros(fd: &OwnedFd, bytes: usize) -> Result<(), Errno> {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    look_at_limit(bytes)?;
+    let slices = [IoSlice::new(&ZEROS); 64];
+    let mut written = 0;
+    while written < bytes {
+        let rest = bytes - written;
+        let (whole, last) = (rest / ZEROS.len(), IoSlice::new(&ZEROS[..rest % ZEROS.len()]));
+        let parts = if whole == 0 { &[last][..] } else { &slices[..whole.min(slices.len())] };
+        written += rustix::io::retry_on_intr(|| {
+            refuse::at(Call::Write)?;
+            rustix::io::pwritev(fd, parts, written as u64)
+        })?;
+    }
+    Ok(())
+}
+
+/// Beyond this limit the kernel would send SIGXFSZ, which ends the host.
+fn look_at_limit(bytes: usize) -> Result<(), Errno> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
     if limit.current.is_some_and(|limit| limit < bytes as u64) {
         return Err(Errno::FBIG);
     }
+    Ok(())
+}
+
+/// Makes `fd` as long as `bytes`, every page of it allocated now and not when it
+/// is first touched.
+fn allocate(fd: &OwnedFd, bytes: usize) -> Result<(), Errno> {
+    look_at_limit(bytes)?;
     let whole = || {
         refuse::at(Call::Fallocate)?;
         rustix::fs::fallocate(fd, FallocateFlags::empty(), 0, bytes as u64)

@@ -45,8 +45,6 @@ calls! {
     DontFork: NOMEM,
     /// Readable, writable.
     Mprotect: NOMEM,
-    /// Every page touched; `INVAL` from a kernel that does not know how.
-    Populate: NOMEM INTR INVAL,
     /// What a peer's memory is.
     Verify: NOMEM NOSYS,
     /// A connected pair of sockets.
