@@ -132,6 +132,8 @@ impl OwnPort {
 pub(super) struct Hearing {
     pub(super) last: HashMap<Stream, u64>,
     pub(super) facets: HashMap<PortId, Facet>,
+    /// The port is about to end, and they were told.
+    pub(super) facets_ended: bool,
     /// All letters and pulses.
     pub(super) heard: u64,
     /// The news came that nobody can send any more.

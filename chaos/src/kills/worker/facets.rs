@@ -66,7 +66,14 @@ fn make(voice: &mut Voice, port: &OwnPort) -> Option<Held> {
     let id = PortId::new(voice.own.life, number);
     let (right, revoker) = port.right.make_revocable(&terms.badge(id.0)).ok()?;
     let facet = Facet { revoker, messages, heard: 0, last: HashMap::new(), revoked: false };
-    lock(&port.state).facets.insert(id, facet);
+    {
+        let mut state = lock(&port.state);
+        if state.facets_ended {
+            // Another thread ends the port already: it lasts until we let it go.
+            voice.own.log.add(kind::ENDED, [id.0, 0, 0]);
+        }
+        state.facets.insert(id, facet);
+    }
     voice.own.count("facets");
     Some(Held::Send(Known::new(right, id, None)))
 }
@@ -88,7 +95,11 @@ pub(super) fn revoke(voice: &mut Voice) {
 
 /// The port ends: after the news that nobody can send any more, or at once.
 pub(super) fn close(own: &Own, port: &OwnPort, clean: bool) {
-    let facets = std::mem::take(&mut lock(&port.state).facets);
+    let facets = {
+        let mut state = lock(&port.state);
+        state.facets_ended = true;
+        std::mem::take(&mut state.facets)
+    };
     for (id, facet) in facets {
         if facet.revoked {
             continue;
