@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, RwLock, Weak};
 use std::time::Instant;
 
-use abi::TaskId;
 use abi::right::Kind as RightKind;
+use abi::{Slot, TaskId};
 use rights::census::{Census, Holding, Row};
-use rights::quick::QuickMap;
+use rights::table::Table;
 
 use crate::background::{Background, Job};
 use crate::drain::{Drainer, Parking};
@@ -59,15 +59,15 @@ pub(crate) struct TaskCore {
     pub(crate) links: RwLock<Arc<Vec<Arc<Link>>>>,
     pub(crate) links_version: AtomicU64,
     pub(crate) meetings: Mutex<HashMap<TaskId, Meeting>>,
-    /// By our own numbers: no peer chooses them.
-    pub(crate) ports: Mutex<QuickMap<u64, Weak<PortCore>>>,
+    /// All of them, for a census and for what is due.
+    pub(crate) ports: Mutex<Table<Weak<PortCore>>>,
     pub(crate) gives: Mutex<GiveTable>,
     pub(crate) unheard: Unheard,
     pub(crate) welcomes: Mutex<Welcomes>,
     /// The default port, once one was opened.
     pub(crate) inbox: Mutex<Option<OpenInbox>>,
     /// Ports whose windows may have places to write off.
-    pub(crate) windows: Mutex<Vec<u64>>,
+    pub(crate) windows: Mutex<Vec<Slot>>,
     /// How many facets there are, and which end at a time.
     pub(crate) facets: AtomicUsize,
     pub(crate) facet_ends: Mutex<FacetEnds>,
@@ -136,7 +136,7 @@ impl TaskCore {
             links: RwLock::default(),
             links_version: AtomicU64::new(0),
             meetings: Mutex::default(),
-            ports: Mutex::default(),
+            ports: Mutex::new(Table::new(u32::MAX)),
             gives: Mutex::new(GiveTable::new(limits.gives)),
             unheard: Unheard::default(),
             welcomes: Mutex::default(),
@@ -199,21 +199,25 @@ impl TaskCore {
 
     // ---- ports ---------------------------------------------------------------
 
-    pub(crate) fn note_port(&self, id: u64, port: Weak<PortCore>) {
-        lock(&self.ports).insert(id, port);
+    /// Keeps a port in mind. Returns where.
+    pub(crate) fn note_port(&self, port: &Weak<PortCore>) -> Option<Slot> {
+        lock(&self.ports).insert(Weak::clone(port)).ok()
     }
 
-    pub(crate) fn forget_port(&self, id: u64) {
-        lock(&self.ports).remove(&id);
+    pub(crate) fn forget_port(&self, place: Option<Slot>) {
+        let Some(place) = place else { return };
+        // What is left of it is dropped without the lock.
+        let forgotten = lock(&self.ports).remove(place);
+        drop(forgotten);
     }
 
-    pub(crate) fn port_by_id(&self, id: u64) -> Option<Arc<PortCore>> {
-        lock(&self.ports).get(&id)?.upgrade()
+    fn port_at(&self, place: Slot) -> Option<Arc<PortCore>> {
+        lock(&self.ports).get(place).ok()?.upgrade()
     }
 
     /// Somebody waits for a place in this port while others let theirs lie: they
     /// must be written off in time.
-    pub(crate) fn watch_window(&self, port: u64) {
+    pub(crate) fn watch_window(&self, port: Slot) {
         let mut windows = lock(&self.windows);
         if !windows.contains(&port) {
             windows.push(port);
@@ -228,10 +232,10 @@ impl TaskCore {
         let watched = std::mem::take(&mut *lock(&self.windows));
         let mut next: Option<u64> = None;
         let mut keep = Vec::new();
-        for id in watched {
-            let due = self.port_by_id(id).and_then(|port| port.expire(self.now_ns()));
+        for place in watched {
+            let due = self.port_at(place).and_then(|port| port.expire(self.now_ns()));
             if let Some(due) = due {
-                keep.push(id);
+                keep.push(place);
                 next = Some(next.map_or(due, |earlier| earlier.min(due)));
             }
         }
@@ -294,7 +298,8 @@ impl TaskCore {
     pub(crate) fn census(&self) -> Census {
         let mut rows = Vec::new();
         let row = |holding, port, peer, count| Row { holding, port, peer, count };
-        let ports: Vec<_> = lock(&self.ports).values().filter_map(Weak::upgrade).collect();
+        let ports: Vec<_> =
+            lock(&self.ports).iter().filter_map(|(_, port)| port.upgrade()).collect();
         for port in ports {
             let (senders, once) = port.counts();
             rows.push(row(Holding::Receive, port.id, None, 1));

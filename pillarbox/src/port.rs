@@ -23,7 +23,7 @@ mod spilling;
 mod standing;
 mod state;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use abi::board::{Life, State};
 use abi::frame::ask::{NOW, NOW_AND_LATER};
@@ -59,6 +59,8 @@ use crate::wait::parking::lock;
 #[derive(Debug)]
 pub(crate) struct PortCore {
     pub(crate) id: u64,
+    /// Where the task finds it.
+    place: Option<Slot>,
     pub(crate) task: Arc<TaskCore>,
     state: PortLock,
     gone: GoneCell,
@@ -69,17 +71,17 @@ pub(crate) struct PortCore {
 impl PortCore {
     pub(crate) fn new(task: &Arc<TaskCore>, options: &PortOptions) -> Arc<Self> {
         let id = task.next_id();
-        let core = Arc::new(PortCore {
-            id,
-            task: Arc::clone(task),
-            state: PortLock::new(PortState::new(id, options, Arc::downgrade(task))),
-            gone: GoneCell::new(),
-            birth: OnceLock::new(),
-        });
-        if task.check().is_ok() {
-            task.note_port(id, Arc::downgrade(&core));
-        }
-        core
+        Arc::new_cyclic(|me| {
+            let place = task.check().ok().and_then(|()| task.note_port(me));
+            PortCore {
+                id,
+                place,
+                task: Arc::clone(task),
+                state: PortLock::new(PortState::new(id, place, options, Weak::clone(&task.me))),
+                gone: GoneCell::new(),
+                birth: OnceLock::new(),
+            }
+        })
     }
 
     // ---- counts --------------------------------------------------------
@@ -461,7 +463,7 @@ impl PortCore {
                 after.fire(to, Notification::SendOnceDropped);
             }
         }
-        self.task.forget_port(self.id);
+        self.task.forget_port(self.place);
         drop(sets);
         after.run();
     }

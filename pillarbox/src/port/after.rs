@@ -64,7 +64,7 @@ pub(super) struct More {
     owners_died: Vec<Arc<PortCore>>,
     sets: Vec<Arc<SetCore>>,
     /// Ports whose windows may have places to write off.
-    pub(super) watch: Vec<(Weak<TaskCore>, u64)>,
+    pub(super) watch: Vec<(Weak<TaskCore>, Slot)>,
 }
 
 impl After {

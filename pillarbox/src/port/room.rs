@@ -64,8 +64,10 @@ impl PortState {
                 }
             }
         }
-        if self.queue.window.next_expiry().is_some() {
-            after.more().watch.push((Weak::clone(&self.task), self.id));
+        if let Some(place) = self.place
+            && self.queue.window.next_expiry().is_some()
+        {
+            after.more().watch.push((Weak::clone(&self.task), place));
         }
     }
 }

@@ -45,6 +45,8 @@ pub(super) type Queued = Queue<Message, Holder>;
 #[derive(Debug)]
 pub(crate) struct PortState {
     pub(super) id: u64,
+    /// Where the task finds the port.
+    pub(super) place: Option<Slot>,
     pub(super) options: PortOptions,
     pub(super) alive: bool,
     pub(super) queue: Queued,
@@ -114,9 +116,15 @@ pub(super) struct Receiver {
 }
 
 impl PortState {
-    pub(super) fn new(id: u64, options: &PortOptions, task: Weak<TaskCore>) -> Self {
+    pub(super) fn new(
+        id: u64,
+        place: Option<Slot>,
+        options: &PortOptions,
+        task: Weak<TaskCore>,
+    ) -> Self {
         PortState {
             id,
+            place,
             options: options.clone(),
             alive: true,
             queue: Queue::new(options.capacity)
