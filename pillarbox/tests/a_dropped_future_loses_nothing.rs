@@ -8,7 +8,7 @@ mod family;
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -401,10 +401,9 @@ fn a_server_that_dies_ends_every_future_that_waits_for_it() {
     let _alone = alone();
     let task = Task::current().unwrap();
     let (mut child, peer, small) = start_peer(&task);
-    let counting = ask(&peer, Message::new("").with_id(COUNT));
-    // Until it has been sent: then a promise of ours is abroad.
-    settled(|| abroad(&task), |held| held.iter().any(|row| row.0 == Holding::ExportedSendOnce));
+    let mut counting = peer.start_call(Message::new("").with_id(COUNT), long()).unwrap();
     child.stop();
+    assert!(poll_once(Pin::new(&mut counting)).is_pending());
     let mut sends: Vec<_> = Vec::new();
     for tag in 0..200 {
         sends.push(Box::pin(small.send_async(Message::new("").with_tag(tag))));
@@ -419,6 +418,6 @@ fn a_server_that_dies_ends_every_future_that_waits_for_it() {
         assert_eq!(error.message.tag() / 100, 1, "the message comes back");
     }
     assert!(block_on(status).is_err());
-    assert!(matches!(counting.join().unwrap(), Err(CallError::Died)));
+    assert!(matches!(block_on(counting), Err(CallError::Died)));
     settled(|| abroad(&task), Vec::is_empty);
 }
