@@ -1,5 +1,5 @@
-//! The kernel's own: bytes through a pipe and through a UNIX socket. Asleep they are
-//! among the limits already.
+//! The kernel's own: bytes through a pipe and through a UNIX socket, and the eight bytes
+//! an eventfd has. Asleep they are among the limits already.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rows::clock::{back_to_back, in_batches};
 use rows::{Casting, Child, Contender, Effort, Part, Peer, Row, Side, Slice, Stage};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 const ECHOES: &str = "kernel-echo";
@@ -42,18 +43,28 @@ impl Ends {
         let server = casting.descriptor(&from_us).descriptor(&to_us).start()?;
         Ok(Ends { to: File::from(to), from: File::from(from), server })
     }
+
+    fn eventfds(row: &Row, part: &'static str) -> Result<Ends> {
+        let (there, back) =
+            (eventfd(0, EventfdFlags::CLOEXEC)?, eventfd(0, EventfdFlags::CLOEXEC)?);
+        let casting = Casting::of(part, row.place).argument(8);
+        let server = casting.descriptor(&there).descriptor(&back).start()?;
+        Ok(Ends { to: File::from(there), from: File::from(back), server })
+    }
 }
 
-struct Echo(Ends);
+/// Bytes there and back, so many.
+struct Echo(Ends, usize);
 
 impl Contender for Echo {
     fn slice(&mut self, span: Duration) -> Result<Slice> {
-        let Ends { to, from, .. } = &mut self.0;
+        let Echo(Ends { to, from, .. }, bytes) = self;
+        let mut body = [7; 64];
+        let body = &mut body[..*bytes];
         back_to_back(span, || {
-            let mut body = [7; 64];
-            to.write_all(&body)?;
-            from.read_exact(&mut body)?;
-            ensure!(body == [7; 64], "another body came back");
+            to.write_all(body)?;
+            from.read_exact(body)?;
+            ensure!(body.iter().all(|byte| *byte == 7), "another body came back");
             Ok(())
         })
     }
@@ -111,11 +122,15 @@ fn drain(stage: &mut Stage) -> Result<()> {
 }
 
 fn trip_socket(row: &Row, _: &Effort) -> Result<Box<dyn Contender>> {
-    Ok(Box::new(Echo(Ends::sockets(row, ECHOES, 64)?)))
+    Ok(Box::new(Echo(Ends::sockets(row, ECHOES, 64)?, 64)))
 }
 
 fn trip_pipe(row: &Row, _: &Effort) -> Result<Box<dyn Contender>> {
-    Ok(Box::new(Echo(Ends::pipes(row, ECHOES, 64)?)))
+    Ok(Box::new(Echo(Ends::pipes(row, ECHOES, 64)?, 64)))
+}
+
+fn trip_eventfd(row: &Row, _: &Effort) -> Result<Box<dyn Contender>> {
+    Ok(Box::new(Echo(Ends::eventfds(row, ECHOES)?, 8)))
 }
 
 fn socket(row: &Row, bytes: usize) -> Result<Box<dyn Contender>> {
@@ -138,6 +153,7 @@ const PIPE: Peer = Peer { name: "pipe", make: trip_pipe, ..SOCKET };
 pub(crate) const PEERS: &[Peer] = &[
     SOCKET,
     PIPE,
+    Peer { name: "eventfd (8 B)", make: trip_eventfd, ..SOCKET },
     Peer { row: "oneway-64", make: |row, _| socket(row, 64), ..SOCKET },
     Peer { row: "oneway-64", make: |row, _| pipe(row, 64), ..PIPE },
     Peer { row: "copy-64k", make: |row, _| socket(row, 64 * 1024), ..SOCKET },

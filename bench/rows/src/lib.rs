@@ -17,7 +17,8 @@
 //! | `figure`  | medians, quantiles, ratios                                   |
 //! | `report`  | the table, and JSON                                          |
 //! | `html`    | the table and the distributions as a page                    |
-//! | `command` | what the programs that run rows have in common               |
+//! | `command` | choosing rows, running them, telling what came out            |
+//! | `program` | a program that runs rows: its line, and its end               |
 //!
 //! Every program that runs rows begins with [`act`], since it is its own children.
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ pub mod command;
 mod figure;
 mod html;
 mod place;
+mod program;
 mod report;
 mod ring;
 mod row;
@@ -39,6 +41,7 @@ pub use child::{Casting, Child, Line, Part, Stage, act};
 pub use figure::Slice;
 pub use html::html;
 pub use place::{Cores, Place};
+pub use program::program;
 pub use report::{Measured, json, table};
 pub use row::{Goal, Row, State, Unit};
 pub use rows::server::{ECHO, Pair};
