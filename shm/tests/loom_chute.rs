@@ -19,6 +19,8 @@
 //! Run: `cargo xtask loom`
 #![cfg(loom)]
 
+mod twin;
+
 use loom::sync::atomic::Ordering::{Relaxed, SeqCst};
 use loom::sync::atomic::{AtomicBool, AtomicU32};
 use loom::sync::{Arc, Mutex, Notify};
@@ -428,29 +430,15 @@ fn who_is_called_too_late_waits_where_the_queue_is() {
     race_14(Without::default());
 }
 
-/// The variable that asks for a model without one step.
-const TWIN: &str = "PILLARBOX_TWIN";
-
-/// Runs the model without a step in a process of its own: loom cannot take down
-/// a model in which threads are asleep, and aborts.
-fn comes_to_a_standstill(step: &str) {
-    let own = std::env::current_exe().unwrap();
-    let mut twin = std::process::Command::new(own);
-    twin.args(["--exact", "a_twin", "--nocapture"]).env(TWIN, step);
-    let output = twin.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("deadlock"), "without {step}: {said}");
-}
-
 /// Acts for the tests below; alone it does nothing.
 #[test]
 fn a_twin() {
     let whole = Without::default();
-    match std::env::var(TWIN).as_deref() {
-        Ok("look") => race_11(Without { look: true, ..whole }),
-        Ok("bottom") => race_12(Without { bottom: true, ..whole }),
-        Ok("passing on") => race_13(Without { passing_on: true, ..whole }),
-        Ok("joining") => race_14(Without { joining: true, ..whole }),
+    match twin::asked().as_deref() {
+        Some("look") => race_11(Without { look: true, ..whole }),
+        Some("bottom") => race_12(Without { bottom: true, ..whole }),
+        Some("passing on") => race_13(Without { passing_on: true, ..whole }),
+        Some("joining") => race_14(Without { joining: true, ..whole }),
         _ => {}
     }
 }
@@ -458,23 +446,23 @@ fn a_twin() {
 /// Race 11: the hint may be old.
 #[test]
 fn who_trusts_the_hint_sleeps_beside_a_message() {
-    comes_to_a_standstill("look");
+    twin::comes_to_a_standstill("look");
 }
 
 /// Race 12: each reads what the other has not yet shown.
 #[test]
 fn who_does_not_hold_the_bottom_stands_beside_a_free_place() {
-    comes_to_a_standstill("bottom");
+    twin::comes_to_a_standstill("bottom");
 }
 
 /// Race 13.
 #[test]
 fn who_gives_up_and_passes_nothing_on_keeps_a_message_from_all() {
-    comes_to_a_standstill("passing on");
+    twin::comes_to_a_standstill("passing on");
 }
 
 /// Race 14.
 #[test]
 fn who_was_called_and_joins_nobody_waits_nowhere() {
-    comes_to_a_standstill("joining");
+    twin::comes_to_a_standstill("joining");
 }

@@ -12,6 +12,8 @@
 //! Run: `cargo xtask loom`
 #![cfg(loom)]
 
+mod twin;
+
 use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use loom::sync::atomic::{AtomicU32, AtomicU64, fence};
 use loom::sync::{Arc, Mutex, Notify};
@@ -166,26 +168,12 @@ fn three_threads_have_it_one_after_the_other() {
     crowd::<Model<true, true>>(2);
 }
 
-/// The variable that asks for a model without one step.
-const TWIN: &str = "PILLARBOX_TWIN";
-
-/// Runs the model without a step in a process of its own: loom cannot take down
-/// a model in which threads are asleep, and aborts.
-fn comes_to_a_standstill(step: &str) {
-    let own = std::env::current_exe().unwrap();
-    let mut twin = std::process::Command::new(own);
-    twin.args(["--exact", "a_twin", "--nocapture"]).env(TWIN, step);
-    let output = twin.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("deadlock"), "without {step}: {said}");
-}
-
 /// Acts for the tests below; alone it does nothing.
 #[test]
 fn a_twin() {
-    match std::env::var(TWIN).as_deref() {
-        Ok("fences") => crowd::<Model<false, true>>(1),
-        Ok("counts") => crowd::<Model<true, false>>(1),
+    match twin::asked().as_deref() {
+        Some("fences") => crowd::<Model<false, true>>(1),
+        Some("counts") => crowd::<Model<true, false>>(1),
         _ => {}
     }
 }
@@ -193,11 +181,11 @@ fn a_twin() {
 /// Race 9 without what settles it.
 #[test]
 fn without_fences_one_sleeps_beside_a_free_lock() {
-    comes_to_a_standstill("fences");
+    twin::comes_to_a_standstill("fences");
 }
 
 /// Race 10 without what settles it.
 #[test]
 fn without_a_count_of_rings_one_sleeps_beside_a_free_lock() {
-    comes_to_a_standstill("counts");
+    twin::comes_to_a_standstill("counts");
 }

@@ -23,6 +23,8 @@
 //! Run: `cargo xtask loom`
 #![cfg(loom)]
 
+mod twin;
+
 use loom::sync::atomic::Ordering::{Relaxed, SeqCst};
 use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, fence};
 use loom::sync::{Arc, Mutex, Notify};
@@ -278,28 +280,14 @@ fn every_waiter_wakes_for_its_frame() {
     run(Without::default());
 }
 
-/// The variable that asks for a model without one step.
-const TWIN: &str = "PILLARBOX_TWIN";
-
-/// Runs the model without a step in a process of its own: loom cannot take down
-/// a model in which threads are asleep, and aborts.
-fn comes_to_a_standstill(step: &str) {
-    let own = std::env::current_exe().unwrap();
-    let mut twin = std::process::Command::new(own);
-    twin.args(["--exact", "a_twin", "--nocapture"]).env(TWIN, step);
-    let output = twin.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("deadlock"), "without {step}: {said}");
-}
-
 /// Acts for the tests below; alone it does nothing.
 #[test]
 fn a_twin() {
     let whole = Without::default();
-    match std::env::var(TWIN).as_deref() {
-        Ok("promotion") => run(Without { promotion: true, ..whole }),
-        Ok("raise") => run(Without { raise: true, ..whole }),
-        Ok("early") => run(Without { early: true, ..whole }),
+    match twin::asked().as_deref() {
+        Some("promotion") => run(Without { promotion: true, ..whole }),
+        Some("raise") => run(Without { raise: true, ..whole }),
+        Some("early") => run(Without { early: true, ..whole }),
         _ => {}
     }
 }
@@ -307,18 +295,18 @@ fn a_twin() {
 /// Race 5.
 #[test]
 fn without_promotion_a_follower_sleeps_on_its_frame() {
-    comes_to_a_standstill("promotion");
+    twin::comes_to_a_standstill("promotion");
 }
 
 /// Race 6.
 #[test]
 fn without_a_raise_the_owner_of_a_frame_sleeps_on_it() {
-    comes_to_a_standstill("raise");
+    twin::comes_to_a_standstill("raise");
 }
 
 /// Race 8: the number is used up by the ring for a frame that the other thread
 /// takes, and nobody rings for the next.
 #[test]
 fn a_position_read_late_is_slept_on_without_a_ring() {
-    comes_to_a_standstill("early");
+    twin::comes_to_a_standstill("early");
 }
