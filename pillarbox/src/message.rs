@@ -233,13 +233,35 @@ impl Message {
     #[inline]
     #[allow(clippy::mem_forget, reason = "what owns nothing leaves nothing behind")]
     pub(crate) fn let_go(self) {
-        let owns = !matches!(self.body, Body::Small(_))
-            || self.rights.capacity() + self.descriptors.capacity() > 0
-            || self.via.is_some()
-            || self.charge.is_some()
-            || self.note.is_some()
-            || self.reply.is_some();
-        if owns || self.regions.is_some() || self.within.is_some() || self.accepted.is_some() {
+        // Each by its name: a field that is added has to be thought of here.
+        let Message {
+            id: _,
+            priority: _,
+            tag: _,
+            body,
+            rights,
+            descriptors,
+            regions,
+            reply,
+            sender: _,
+            notification: _,
+            sequence: _,
+            badge: _,
+            pulses: _,
+            is_rest: _,
+            within,
+            accepted,
+            charge,
+            via,
+            note,
+        } = &self;
+        let owns = !matches!(body, Body::Small(_))
+            || rights.capacity() + descriptors.capacity() > 0
+            || via.is_some()
+            || charge.is_some()
+            || note.is_some()
+            || reply.is_some();
+        if owns || regions.is_some() || within.is_some() || accepted.is_some() {
             drop(self);
         } else {
             std::mem::forget(self);

@@ -361,10 +361,15 @@ fn write_zeros(fd: &OwnedFd, bytes: usize) -> Result<(), Errno> {
         let rest = bytes - written;
         let (whole, last) = (rest / ZEROS.len(), IoSlice::new(&ZEROS[..rest % ZEROS.len()]));
         let parts = if whole == 0 { &[last][..] } else { &slices[..whole.min(slices.len())] };
-        written += rustix::io::retry_on_intr(|| {
+        let more = rustix::io::retry_on_intr(|| {
             refuse::at(Call::Write)?;
             rustix::io::pwritev(fd, parts, written as u64)
         })?;
+        // Nothing of something: there is no more room, whatever it is called.
+        if more == 0 {
+            return Err(Errno::NOSPC);
+        }
+        written += more;
     }
     Ok(())
 }

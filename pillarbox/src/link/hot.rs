@@ -95,8 +95,8 @@ impl Link {
                 }
             }
         }
-        if let Some(slot) = reply {
-            out.note_one_exported(slot);
+        if reply.is_some() {
+            out.note_exported(reply.into_iter());
         }
         out.messages += 1;
         out.announce();

@@ -133,12 +133,6 @@ impl Out {
         self.published = self.writer.head();
     }
 
-    /// A slot of ours that the peer may know from now on.
-    #[inline]
-    pub(super) fn note_one_exported(&mut self, slot: Slot) {
-        self.exported.push(slot);
-    }
-
     /// Slots of ours that the peer may know from now on.
     pub(super) fn note_exported(&mut self, slots: impl Iterator<Item = Slot>) {
         self.exported.extend(slots);
