@@ -92,6 +92,6 @@ impl Answers {
 }
 
 /// Tries once. [`Deadline::Now`] is not that: it may wait for the peer's word.
-fn at_once() -> Deadline {
+pub(crate) fn at_once() -> Deadline {
     Deadline::At(Instant::now())
 }

@@ -5,6 +5,8 @@
 //! the state, so a bell too many costs a look. What a peer *says* is a
 //! notification is a request like any other, and a bad one.
 
+mod managing;
+
 use std::time::{Duration, Instant};
 
 use pillarbox::bootstrap::{
@@ -16,12 +18,16 @@ use pillarbox::{
 };
 
 use crate::Server;
+use crate::admin;
 use crate::answers::Answers;
 use crate::limits::{PAGE_NAMES, REQUEST_BYTES};
+use crate::logs::Logs;
 use crate::names::{Holder, Name, Names};
-use crate::program::{Program, ProgramId};
+use crate::orders::Orders;
+use crate::program::{Program, ProgramId, no_log};
 use crate::reaper::Reaper;
 use crate::stopper::{Ended, Stopper};
+use crate::supervision::{Act, Doing, Due};
 use crate::waits::Waits;
 
 /// Messages that are read before a bell is followed, where they keep coming:
@@ -38,6 +44,8 @@ pub(crate) struct Keeper {
     port: ReceiveRight,
     names: Names,
     programs: Vec<Program>,
+    orders: Orders,
+    logs: Logs,
     reaper: Reaper,
     right: SendRight,
     task: Task,
@@ -58,6 +66,8 @@ impl Keeper {
             port,
             names,
             programs,
+            orders: Orders::default(),
+            logs: Logs::default(),
             reaper: Reaper::default(),
             right,
             task,
@@ -93,8 +103,16 @@ impl Keeper {
             return Deadline::Now;
         }
         let idle = self.idle.as_ref().map(|idle| idle.next);
-        let due = [self.waits.next_due(), self.answers.next_due(), idle];
-        due.into_iter().flatten().min().map_or(Deadline::Never, Deadline::At)
+        let mut first =
+            [self.waits.next_due(), self.answers.next_due(), idle].into_iter().flatten().min();
+        for program in &self.programs {
+            match program.supervision.due() {
+                Due::Never => {}
+                Due::Now => return Deadline::Now,
+                Due::At(due) => first = Some(first.map_or(due, |first| first.min(due))),
+            }
+        }
+        first.map_or(Deadline::Never, Deadline::At)
     }
 
     fn do_what_is_due(&mut self, now: Instant) {
@@ -102,6 +120,9 @@ impl Keeper {
             self.answers.refuse(Some(reply), Refused::Deadline);
         }
         self.answers.retry(now);
+        for id in 0..self.programs.len() {
+            self.supervise(ProgramId(id), now);
+        }
         if let Some(idle) = &mut self.idle
             && idle.next <= now
             && idle.is_over(now, self.task.peers().is_empty())
@@ -115,7 +136,11 @@ impl Keeper {
             None => Some(self.bell.unwrap_or(0)),
             Some(sender) => {
                 let reply = message.take_reply();
-                self.answer(message, sender, reply);
+                if message.id() == admin::ID {
+                    self.manage(&message, sender, reply);
+                } else {
+                    self.answer(message, sender, reply);
+                }
                 self.bell
             }
         };
@@ -143,20 +168,36 @@ impl Keeper {
     fn child_ended(&mut self, id: ProgramId) {
         let Some(program) = self.programs.get_mut(id.0) else { return };
         let Some(end) = program.reap() else { return };
-        let names = program.names.clone();
+        let now = Instant::now();
+        self.orders.down(id, program.supervision.starts(), &end.reason);
+        let held_back = program.supervision.held_back(now);
         let mut again = false;
-        for name in names {
+        for name in program.names.clone() {
             // The port may die a moment after its process.
             self.names.free(&name);
-            if end.checked_in.contains(&name) {
+            if !end.checked_in.contains(&name) {
+                self.tell_not_started(&name, &end.reason);
+            } else if let Some(reason) = &held_back {
+                self.tell_not_started(&name, reason);
+            } else {
                 // It was ready once. Who asked since then asked for the next.
                 again |= self.waits.any(&name);
-            } else {
-                self.tell_not_started(&name, &end.reason);
             }
         }
-        if again {
-            self.start(id);
+        if again && let Some(program) = self.programs.get_mut(id.0) {
+            program.supervision.want();
+        }
+        self.supervise(id, now);
+    }
+
+    /// Does what is due for a program.
+    fn supervise(&mut self, id: ProgramId, now: Instant) {
+        let Some(program) = self.programs.get_mut(id.0) else { return };
+        match program.supervision.act(now) {
+            None => {}
+            Some(Act::Start) => self.start(id),
+            Some(Act::Terminate) => program.terminate(),
+            Some(Act::Kill) => program.kill(),
         }
     }
 
@@ -166,10 +207,16 @@ impl Keeper {
         let number = self.children;
         let Some(program) = self.programs.get_mut(id.0) else { return };
         let Ok(bell) = self.port.make_send_once() else { return };
+        let log = program.log_bytes.map(|most| self.logs.open(id.0, most)).transpose();
         let reaper = &mut self.reaper;
-        let started = program
-            .start(&self.task, &self.right, number, |child| reaper.watch(number, child, bell));
+        let started = match log {
+            Ok(log) => program.start(&self.task, &self.right, number, log, |child| {
+                reaper.watch(number, child, bell)
+            }),
+            Err(error) => Err(program.not_started(&no_log(&error))),
+        };
         if let Err(reason) = started {
+            self.orders.down(id, program.supervision.starts() + 1, &reason);
             for name in program.names.clone() {
                 self.tell_not_started(&name, &reason);
             }
@@ -228,8 +275,13 @@ impl Keeper {
             // It fails only in a forked child, which does not come here.
             let _ = right.notify_dead(bell);
         }
-        if let Some(program) = program.and_then(|id| self.programs.get_mut(id.0)) {
+        if let Some(id) = program
+            && let Some(program) = self.programs.get_mut(id.0)
+        {
             program.checked_in(name);
+            if program.supervision.doing(Instant::now()) == Doing::Up {
+                self.orders.up(id, program.supervision.starts());
+            }
         }
         for reply in self.waits.take(name) {
             self.send_right(Some(reply), right.clone());
@@ -297,7 +349,7 @@ impl Keeper {
         let (Some(reply), Some(program)) = (reply, self.programs.get(id.0)) else { return };
         let now = Instant::now();
         let runs = program.pid().is_some();
-        if !runs && let Some(reason) = program.held_back(now) {
+        if !runs && let Some(reason) = program.supervision.held_back(now) {
             self.answers.refuse(Some(reply), Refused::NotStarted(reason));
             return;
         }
@@ -307,9 +359,10 @@ impl Keeper {
             self.answers.refuse(Some(reply), Refused::NoRoom);
             return;
         }
-        if !runs {
-            self.start(id);
+        if let Some(program) = self.programs.get_mut(id.0) {
+            program.supervision.want();
         }
+        self.supervise(id, now);
     }
 
     fn send_right(&mut self, reply: Option<SendOnceRight>, right: SendRight) {

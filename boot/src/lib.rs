@@ -26,6 +26,8 @@
 //! | [`Server`]           | what it provides and where it is reached        |
 //! | [`Serving`]          | a server on a thread of its own                 |
 //! | [`Stopper`]          | ends a server from another thread               |
+//! | [`admin`]            | looking at declared services, and giving orders |
+//! | [`service`]          | services that are declared in files             |
 //! | [`socket`]           | a safe place in the file system, for a daemon   |
 //! | [`limits`]           | how much one caller may ask for                 |
 //!
@@ -41,13 +43,15 @@
 //! No request is waited for, no answer either: an answer for which the caller
 //! has no room now is dropped, and the library tells the caller. So a caller
 //! that is stopped, or floods, keeps nobody waiting but itself. No program is
-//! started without a look-up, none is restarted by itself. No clean-up is needed
+//! started without a look-up, none is restarted by itself, unless its service
+//! file says so. No clean-up is needed
 //! after `kill -9`: the socket of a dead server is replaced by the next one.
 //!
 //! # Threads
 //! The server runs in the thread that calls [`Server::serve`], or in the one of
 //! [`Server::start`]. The first program it starts brings one thread more,
-//! `pillarbox-reap`, which sleeps until a child has ended.
+//! `pillarbox-reap`, which sleeps until a child has ended; the first service that was
+//! declared in a file another, `pillarbox-logs`, which keeps the last of what services say.
 //!
 //! # What a service does when its server is gone
 //! Nothing, if it likes: whoever holds a right to it goes on using it. A server
@@ -57,16 +61,21 @@
 //! bootstrap right, and ends.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod answers;
 mod keeper;
 pub mod limits;
+mod logs;
 mod names;
+mod orders;
 mod program;
 mod reaper;
 mod server;
+pub mod service;
 mod serving;
 pub mod socket;
 mod stopper;
+mod supervision;
 mod waits;
 
 pub use server::{OnDemandError, Server};

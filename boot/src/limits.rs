@@ -35,3 +35,24 @@ pub const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// The longest pause after failed starts.
 pub const BACK_OFF_MOST: Duration = Duration::from_secs(30);
+
+/// Services declared in files.
+pub const SERVICES: usize = 1024;
+
+/// The longest service file.
+pub const SERVICE_FILE_BYTES: usize = 256 * 1024;
+
+/// Names of one service.
+pub const NAMES_PER_SERVICE: usize = 64;
+
+/// Services in one page of a report.
+pub const PAGE_SERVICES: usize = 64;
+
+/// Orders that wait until their service has started or ended.
+pub const ORDERS_WAITING: usize = 256;
+
+/// What a service says that is kept, where its file does not say how much.
+pub const LOG_BYTES: usize = 64 * 1024;
+
+/// The most that a file may say.
+pub const LOG_BYTES_MOST: usize = 16 * 1024 * 1024;

@@ -39,6 +39,11 @@ impl Names {
         true
     }
 
+    /// Whether there is room for so many names more.
+    pub(crate) fn has_room(&self, more: usize) -> bool {
+        self.all.len() + more <= NAMES
+    }
+
     /// The name, after a look whether its port is still there.
     pub(crate) fn get(&mut self, name: &str) -> Option<&Name> {
         let known = self.all.get_mut(name)?;

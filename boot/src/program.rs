@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::process::{Child, Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::io::PipeWriter;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::time::Instant;
 
 use pillarbox::bootstrap::BOOTSTRAP;
 use pillarbox::{SendRight, Spawn, Task};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::limits::{BACK_OFF, BACK_OFF_MOST};
+use crate::service::ServiceFile;
+use crate::supervision::{End, Rules, Supervision};
 
 /// Which program of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +28,7 @@ struct Started {
 
 /// How a child ended.
 #[derive(Debug)]
-pub(crate) struct End {
+pub(crate) struct Reaped {
     /// Which names it had checked in.
     pub(crate) checked_in: BTreeSet<String>,
     pub(crate) reason: String,
@@ -33,9 +37,15 @@ pub(crate) struct End {
 /// A program, and the child that runs it now.
 pub(crate) struct Program {
     command: Box<dyn FnMut() -> Command + Send>,
+    /// What a service is called that was declared in a file.
+    pub(crate) label: Option<String>,
     pub(crate) names: Vec<String>,
+    pub(crate) supervision: Supervision,
     started: Option<Started>,
-    failures: Failures,
+    /// Its children lead a process group, which ends with them.
+    leads: bool,
+    /// What of what it says is kept, where anything is.
+    pub(crate) log_bytes: Option<usize>,
 }
 
 impl fmt::Debug for Program {
@@ -52,7 +62,28 @@ impl Program {
         names: Vec<String>,
         command: impl FnMut() -> Command + Send + 'static,
     ) -> Self {
-        Program { command: Box::new(command), names, started: None, failures: Failures::default() }
+        Program {
+            command: Box::new(command),
+            label: None,
+            names,
+            supervision: Supervision::new(Rules::default()),
+            started: None,
+            leads: false,
+            log_bytes: None,
+        }
+    }
+
+    /// One that was declared in a file.
+    pub(crate) fn declared(label: String, file: ServiceFile) -> Self {
+        Program {
+            label: Some(label),
+            names: file.names().to_vec(),
+            supervision: Supervision::new(file.rules.clone()),
+            log_bytes: Some(file.log_bytes),
+            command: Box::new(move || file.command()),
+            started: None,
+            leads: true,
+        }
     }
 
     /// The child that runs it.
@@ -65,11 +96,6 @@ impl Program {
         self.started.as_ref().is_some_and(|started| started.number == number)
     }
 
-    /// Why it must not be started just now.
-    pub(crate) fn held_back(&self, now: Instant) -> Option<String> {
-        self.failures.held_back(now)
-    }
-
     /// Starts it with the bootstrap right. `watch` is told of the child before
     /// anything else happens to it.
     pub(crate) fn start(
@@ -77,9 +103,18 @@ impl Program {
         task: &Task,
         right: &SendRight,
         number: u64,
+        log: Option<PipeWriter>,
         watch: impl FnOnce(&Child) -> std::io::Result<()>,
     ) -> Result<(), String> {
-        let started = Spawn::new((self.command)())
+        let mut command = (self.command)();
+        if self.leads {
+            command.process_group(0);
+        }
+        if let Some(output) = log {
+            let errors = output.try_clone().map_err(|error| self.not_started(&no_log(&error)))?;
+            command.stdout(output).stderr(errors);
+        }
+        let started = Spawn::new(command)
             .right(BOOTSTRAP, right.clone())
             .spawn_in(task)
             .map_err(|error| error.reason.to_string())
@@ -87,48 +122,71 @@ impl Program {
                 Ok(()) => Ok(child),
                 // Nobody would hear of its end.
                 Err(error) => {
-                    end(&mut child);
+                    end(&mut child, self.leads);
                     Err(format!("its process could not be watched: {error}"))
                 }
             });
+        let now = Instant::now();
         match started {
             Ok(child) => {
                 self.started = Some(Started { number, child, checked_in: BTreeSet::new() });
+                self.supervision.started(now);
                 Ok(())
             }
-            Err(reason) => {
-                self.failures.add(&reason, Instant::now());
-                Err(reason)
-            }
+            Err(reason) => Err(self.not_started(&reason)),
         }
+    }
+
+    /// It was not started. Returns the reason.
+    pub(crate) fn not_started(&mut self, reason: &str) -> String {
+        self.supervision.not_started(reason, Instant::now());
+        reason.to_owned()
     }
 
     /// Its child has checked in `name`.
     pub(crate) fn checked_in(&mut self, name: &str) {
-        self.failures = Failures::default();
         if let Some(started) = &mut self.started {
             started.checked_in.insert(name.to_owned());
+            self.supervision.checked_in(started.checked_in.len() >= self.names.len());
         }
     }
 
-    /// Reaps the child, which has ended.
-    pub(crate) fn reap(&mut self) -> Option<End> {
-        let mut started = self.started.take()?;
-        let reason = match started.child.wait() {
-            Ok(status) => ended(status),
-            Err(error) => format!("it could not be waited for: {error}"),
-        };
-        if started.checked_in.is_empty() {
-            self.failures.add(&reason, Instant::now());
+    /// Tells its child to end.
+    pub(crate) fn terminate(&self) {
+        if let Some(started) = &self.started {
+            // It is not reaped, so nobody else has its number.
+            let _ = kill_process(Pid::from_child(&started.child), Signal::TERM);
         }
-        Some(End { checked_in: started.checked_in, reason })
+    }
+
+    /// Kills its child.
+    pub(crate) fn kill(&mut self) {
+        if let Some(started) = &mut self.started {
+            kill(&mut started.child, self.leads);
+        }
+    }
+
+    /// Reaps the child, which has ended, and ends what it has left behind.
+    pub(crate) fn reap(&mut self) -> Option<Reaped> {
+        let mut started = self.started.take()?;
+        if self.leads {
+            kill(&mut started.child, true);
+        }
+        let (status, success) = match started.child.wait() {
+            Ok(status) => (status.to_string(), status.success()),
+            Err(error) => (format!("an unknown status: {error}"), false),
+        };
+        let was_ready = !started.checked_in.is_empty();
+        let end = End { status: &status, success, was_ready };
+        let reason = self.supervision.ended(end, Instant::now());
+        Some(Reaped { checked_in: started.checked_in, reason })
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
         if let Some(started) = &mut self.started {
-            end(&mut started.child);
+            end(&mut started.child, self.leads);
         }
     }
 }
@@ -137,72 +195,22 @@ fn pid_of(child: &Child) -> Option<i32> {
     i32::try_from(child.id()).ok()
 }
 
-/// Kills a child and reaps it.
-fn end(child: &mut Child) {
-    // It may have ended by itself.
+/// Why there is no pipe for what a child says.
+pub(crate) fn no_log(error: &std::io::Error) -> String {
+    format!("there is no pipe for what it says: {error}")
+}
+
+/// Kills a child that is not reaped, and all of the group it leads.
+fn kill(child: &mut Child, leads: bool) {
+    // They may have ended by themselves.
+    if leads {
+        let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    }
     let _ = child.kill();
+}
+
+/// Kills a child and reaps it.
+fn end(child: &mut Child, leads: bool) {
+    kill(child, leads);
     let _ = child.wait();
-}
-
-fn ended(status: ExitStatus) -> String {
-    format!("it ended before it checked in, with {status}")
-}
-
-/// How often in a row a start came to nothing.
-#[derive(Debug, Default)]
-struct Failures {
-    count: u32,
-    last: String,
-    until: Option<Instant>,
-}
-
-impl Failures {
-    fn add(&mut self, reason: &str, now: Instant) {
-        self.count = self.count.saturating_add(1);
-        self.last = reason.to_owned();
-        self.until = now.checked_add(pause_after(self.count));
-    }
-
-    fn held_back(&self, now: Instant) -> Option<String> {
-        let left = self.until?.checked_duration_since(now).filter(|left| !left.is_zero())?;
-        let (count, last) = (self.count, &self.last);
-        let left = Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(0) + 1);
-        Some(format!("it failed {count} times in a row and is started again in {left:?}; {last}"))
-    }
-}
-
-/// The first failure may be an accident; from the second on each pause is twice
-/// the one before.
-fn pause_after(failures: u32) -> Duration {
-    match failures {
-        0 | 1 => Duration::ZERO,
-        more => BACK_OFF.saturating_mul(1 << (more - 2).min(16)).min(BACK_OFF_MOST),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_longest() {
-        let pauses: Vec<u128> = (0..5).map(|count| pause_after(count).as_millis()).collect();
-        assert_eq!(pauses, [0, 0, 100, 200, 400]);
-        assert_eq!(pause_after(11), BACK_OFF_MOST);
-        assert_eq!(pause_after(u32::MAX), BACK_OFF_MOST);
-    }
-
-    #[test]
-    fn a_program_is_held_back_from_the_second_failure_on() {
-        let mut failures = Failures::default();
-        let now = Instant::now();
-        failures.add("no", now);
-        assert_eq!(failures.held_back(now), None);
-        failures.add("no", now);
-        assert_eq!(
-            failures.held_back(now).unwrap(),
-            "it failed 2 times in a row and is started again in 101ms; no"
-        );
-        assert_eq!(failures.held_back(now + BACK_OFF), None);
-    }
 }

@@ -13,6 +13,7 @@ use pillarbox::{
 use crate::limits::{NAMES, REQUESTS_WAITING};
 use crate::names::Names;
 use crate::program::{Program, ProgramId};
+use crate::service::ServiceFile;
 use crate::stopper::Stopper;
 
 /// Why a program does not provide a name.
@@ -125,6 +126,36 @@ impl Server {
         }
         self.programs.push(Program::new(provided, program));
         Ok(self)
+    }
+
+    /// Provides what a service file declares; `label` is what the service is called,
+    /// beside the names it provides. It is started and ended as the file says, as the leader of a process group that
+    /// ends with it. Else as [`Server::on_demand_many`].
+    ///
+    /// # Errors
+    /// See [`OnDemandError`].
+    pub fn service(
+        mut self,
+        label: impl Into<String>,
+        file: ServiceFile,
+    ) -> Result<Server, OnDemandError> {
+        if let Some(why) = self.refuses(&file) {
+            return Err(why);
+        }
+        let id = ProgramId(self.programs.len());
+        for name in file.names() {
+            let _ = self.names.provide(name, id);
+        }
+        self.programs.push(Program::declared(label.into(), file));
+        Ok(self)
+    }
+
+    /// Why [`Server::service`] would not take this one.
+    pub fn refuses(&mut self, file: &ServiceFile) -> Option<OnDemandError> {
+        if let Some(taken) = file.names().iter().find(|name| self.names.get(name).is_some()) {
+            return Some(OnDemandError::Twice(taken.clone()));
+        }
+        (!self.names.has_room(file.names().len())).then_some(OnDemandError::TooMany)
     }
 
     /// Offers the bootstrap right at `path`, to whoever may connect there.

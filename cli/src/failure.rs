@@ -17,6 +17,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use boot::admin::AdminError;
 use pillarbox::bootstrap::{BootstrapError, Refused};
 use pillarbox::{CallError, LinkError, SendFailure};
 use serde::Serialize;
@@ -158,6 +159,37 @@ impl Failure {
             )
             .because(error),
             other => Failure::system("the bootstrap server did not help", other),
+        }
+    }
+
+    /// What the bootstrap server at `path` did not do about a declared service.
+    pub(crate) fn admin(error: AdminError, service: &str, path: &Path) -> Self {
+        match error {
+            AdminError::NoSuchService => {
+                Failure::new(Kind::NoSuchName, format!("no service {service} is declared"))
+                    .hint("`pillarbox ls --services` lists those that are")
+            }
+            AdminError::NotStarted(reason) => {
+                Failure::new(Kind::Died, format!("{service} could not be started"))
+                    .because(reason)
+                    .hint(format!("`pillarbox logs {service}` prints what it has said"))
+            }
+            AdminError::Deadline => Failure::new(
+                Kind::Deadline,
+                format!("it was not done before the deadline ({service})"),
+            )
+            .hint("`pillarbox ls --services` says how far it is"),
+            AdminError::Died => Failure::no_server(path)
+                .because("the server that was asked ended before it answered"),
+            AdminError::BadAnswer => Failure::new(
+                Kind::Refused,
+                format!("the bootstrap server at {} keeps no services", path.display()),
+            )
+            .because(error),
+            other => {
+                Failure::new(Kind::Refused, format!("the bootstrap server refused ({service})"))
+                    .because(other)
+            }
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `stream.rs`    | one program that is kept and exchanges lines             |
 //! | `keeper.rs`    | no program of `serve` outlives it                        |
 //! | `survey.rs`    | what every owner says of its port, asked at once         |
+//! | `services.rs`  | what there is to say of declared services                |
 //! | `argument.rs`  | names, spans of time, bodies                             |
 //! | `output.rs`    | everything that is printed                               |
 //! | `failure.rs`   | what went wrong, and the exit code that says so          |
@@ -24,6 +25,7 @@ mod output;
 mod reply;
 mod run;
 mod server;
+mod services;
 mod stream;
 mod survey;
 mod verb;
@@ -31,6 +33,7 @@ mod verb;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use boot::admin::Order;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::{EXIT_CODES, Failure};
@@ -77,6 +80,21 @@ enum Verb {
     /// Show everything known of one name, or of the names of one process
     #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::show::HELP))]
     Show(verb::show::Arguments),
+    /// Start a declared service
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::order::HELP))]
+    Start(verb::order::Arguments),
+    /// End a declared service, until it is started again by hand
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::order::HELP))]
+    Stop(verb::order::Arguments),
+    /// End a declared service and start it again
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::order::HELP))]
+    Restart(verb::order::Arguments),
+    /// Print what a declared service has said
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::logs::HELP))]
+    Logs(verb::logs::Arguments),
+    /// Check service files, and say what is wrong where
+    #[command(after_long_help = verb::check::HELP)]
+    Check(verb::check::Arguments),
     /// Count a file with a private tree of processes, and show what rights do
     Demo(demo::Arguments),
     /// Measure how fast this machine is, beside what it can do
@@ -104,6 +122,11 @@ impl Verb {
             Verb::Recv(arguments) => arguments.json,
             Verb::Ls(arguments) => arguments.json,
             Verb::Show(arguments) => arguments.json,
+            Verb::Start(arguments) | Verb::Stop(arguments) | Verb::Restart(arguments) => {
+                arguments.json
+            }
+            Verb::Logs(arguments) => arguments.json,
+            Verb::Check(arguments) => arguments.json,
             Verb::Bench(arguments) => arguments.json,
             Verb::Demo(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Keep => false,
         }
@@ -137,6 +160,11 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Recv(arguments) => verb::recv::run(&arguments, &place),
         Verb::Ls(arguments) => verb::ls::run(&arguments, &place),
         Verb::Show(arguments) => verb::show::run(&arguments, &place),
+        Verb::Start(arguments) => verb::order::run(Order::Start, &arguments, &place),
+        Verb::Stop(arguments) => verb::order::run(Order::Stop, &arguments, &place),
+        Verb::Restart(arguments) => verb::order::run(Order::Restart, &arguments, &place),
+        Verb::Logs(arguments) => verb::logs::run(&arguments, &place),
+        Verb::Check(arguments) => verb::check::run(&arguments),
         Verb::Demo(arguments) => Ok(demo::run(arguments)?),
         Verb::Bench(arguments) => verb::bench::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(&arguments, Arguments::command()),

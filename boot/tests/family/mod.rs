@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use boot::admin::{Admin, ServiceReport};
+use boot::service::ServiceFile;
 use boot::{Server, Serving};
 use pillarbox::bootstrap::{Answer, Bootstrap, BootstrapError, Refused, Request};
 use pillarbox::{Capacity, Deadline, Message, Notification, ReceiveRight, SendRight, Spawn, Task};
@@ -73,6 +75,36 @@ pub(crate) fn server() -> (Serving, Bootstrap) {
 pub(crate) fn server_of(part: &'static str) -> (Serving, Bootstrap) {
     let server = Server::new(&task()).expect("there is a task");
     started(server.on_demand(NAME, move || command(part)).expect("the name is good"))
+}
+
+/// A service file that starts this binary as `part`, with more lines.
+pub(crate) fn file_of(part: &str, names: &[&str], more: &str) -> String {
+    let own = std::env::current_exe().expect("a test knows its binary");
+    format!(
+        "program = {own:?}\narguments = [\"--exact\", {part:?}, \"--nocapture\", \
+         \"--test-threads=1\"]\nnames = {names:?}\n{more}\n[environment]\n{PART} = {part:?}\n"
+    )
+}
+
+/// A file that starts a shell.
+pub(crate) fn shell_file(script: &str, more: &str) -> String {
+    format!("program = \"/bin/sh\"\narguments = [\"-c\", {script:?}]\nnames = [{NAME:?}]\n{more}\n")
+}
+
+/// A server with the service `part`, which a file of this text declares.
+pub(crate) fn declared(text: &str) -> (Serving, Bootstrap, Admin) {
+    let file = ServiceFile::read(text).unwrap_or_else(|wrong| panic!("{wrong:?}: {text}"));
+    let server = Server::new(&task()).expect("there is a task");
+    let (serving, names) = started(server.service("part", file).expect("the names are free"));
+    let admin = Admin::new(&names);
+    (serving, names, admin)
+}
+
+/// What is known of the only service.
+pub(crate) fn report(admin: &Admin) -> ServiceReport {
+    let mut services = admin.services(long()).expect("the server answers");
+    assert_eq!(services.len(), 1);
+    services.remove(0)
 }
 
 /// Starts `server`.

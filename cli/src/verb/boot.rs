@@ -4,10 +4,12 @@
 //! the socket file is removed. After `kill -9` the file stays, and the next
 //! server replaces it.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use boot::Server;
+use boot::service::{self, Found, Problem};
 use boot::socket::{Locked, SocketError};
 use pillarbox::bootstrap::{Bootstrap, BootstrapError};
 use pillarbox::{LinkError, Task};
@@ -19,6 +21,7 @@ use crate::argument::{self, Patience};
 use crate::failure::{Failure, Kind, is_no_path};
 use crate::output;
 use crate::server::Place;
+use crate::verb::check;
 
 /// How long a server may take to end.
 const USUAL: Duration = Duration::from_secs(5);
@@ -28,23 +31,33 @@ pub(crate) const HELP: &str = "\
 `serve` and `recv` start a server themselves where none runs; by hand it is
 started to be there longer, or elsewhere. The directory of the socket is made
 where it is missing; it must be ours with mode 0700, because who may enter it may
-connect. A second server for a live socket is refused; the socket file of a dead
+connect.
+
+Services are declared in files (see `pillarbox check`): those of each DIR of
+--services, or where none is named those of $XDG_CONFIG_HOME/pillarbox/services
+(~/.config/…) and /etc/pillarbox/services. What is wrong in a file is said, and
+the others are provided all the same. A file, and its directory, must be ours or
+root's and writable by nobody else.
+
+A second server for a live socket is refused; the socket file of a dead
 one is replaced. Ctrl-C ends the server in order. Services go on with those who
 hold a right to them.
 
 Examples:
   pillarbox boot
+  pillarbox boot --services ./services
   pillarbox boot --socket /run/user/1000/work/boot.sock
   PILLARBOX_SOCKET=/run/user/1000/work/boot.sock pillarbox ls
   pillarbox boot --stop
 
-JSON, one object when ready: {\"ok\":true,\"socket\":\"/run/…/boot.sock\",\"pid\":812};
+JSON, one object when ready: {\"ok\":true,\"socket\":\"/run/…/boot.sock\",\"pid\":812,
+  \"services\":[\"upper\"],\"wrong\":[]};
   with --stop, when it has ended: {\"ok\":true,\"stopped\":\"/run/…/boot.sock\"}.
 
 Exit codes:
   0   it was ended, or --stop has ended it
   1   the system refused (memory, descriptors, a thread)
-  2   a wrong argument, or not a path for a socket
+  2   a wrong argument, not a path for a socket, or a DIR that cannot be read
   65  --stop: no bootstrap server is running
   66  --stop: it did not end before the deadline (5 s)
   68  another server is there, the directory is not ours alone, or --stop is not
@@ -57,6 +70,9 @@ pub(crate) struct Arguments {
     stop: bool,
     #[command(flatten)]
     patience: Patience,
+    /// Provide the services that are declared in DIR, and nowhere else
+    #[arg(long, value_name = "DIR", conflicts_with = "stop")]
+    services: Vec<PathBuf>,
     /// Print one object when ready
     #[arg(long)]
     pub(crate) json: bool,
@@ -72,7 +88,7 @@ pub(crate) struct Arguments {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Told {
-    Ready { ok: bool, socket: String, pid: u32 },
+    Ready { ok: bool, socket: String, pid: u32, services: Vec<String>, wrong: Vec<String> },
     Stopped { ok: bool, stopped: String },
 }
 
@@ -93,11 +109,18 @@ fn serve(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Failure::system("signals cannot be waited for", error))?;
     let server = server(arguments, &locked)?;
+    let Provided { server, services, wrong } = provide(server, &arguments.services)?;
     let stopper = server.stopper();
     let handle = signals.handle();
     let socket = place.path().display().to_string();
     if arguments.json {
-        let _ = output::json(&Told::Ready { ok: true, socket, pid: std::process::id() })?;
+        let _ = output::json(&Told::Ready {
+            ok: true,
+            socket,
+            pid: std::process::id(),
+            services,
+            wrong,
+        })?;
     } else if !arguments.detached {
         output::say(&format!("keeping names at {socket}"));
     }
@@ -137,6 +160,51 @@ fn server(arguments: &Arguments, locked: &Locked) -> Result<Server, Failure> {
         Some(span) => server.idle_exit(span),
         None => server,
     })
+}
+
+/// A server, and what it was told to provide.
+struct Provided {
+    server: Server,
+    services: Vec<String>,
+    /// Files that are not believed.
+    wrong: Vec<String>,
+}
+
+/// Provides every service that is declared; what is wrong with one is said.
+fn provide(mut server: Server, named: &[PathBuf]) -> Result<Provided, Failure> {
+    for directory in named {
+        if !directory.is_dir() {
+            return Err(Failure::usage(format!("{} is not a directory", directory.display()))
+                .hint("--services names a directory with files that end with .toml"));
+        }
+    }
+    let named: Vec<PathBuf> = named.iter().map(|path| argument::absolute(path)).collect();
+    let directories = if named.is_empty() { service::directories() } else { named };
+    let found = service::find(&directories).map_err(|error| {
+        Failure::new(Kind::Usage, "the service files cannot be read").because(error)
+    })?;
+    let (mut services, mut wrong) = (Vec::new(), Vec::new());
+    for Found { path, label, file, .. } in found {
+        let shown = path.display().to_string();
+        let file = match file {
+            Ok(file) => file,
+            Err(problems) => {
+                problems.iter().for_each(|problem| check::tell(&shown, problem));
+                wrong.push(shown);
+                continue;
+            }
+        };
+        if let Some(why) = server.refuses(&file) {
+            check::tell(&shown, &Problem::new(1, 1, why.to_string(), "leave one of them out"));
+            wrong.push(shown);
+            continue;
+        }
+        server = server
+            .service(&label, file)
+            .map_err(|error| Failure::system("a service cannot be provided", error))?;
+        services.push(label);
+    }
+    Ok(Provided { server, services, wrong })
 }
 
 fn unprepared(error: SocketError) -> Failure {

@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use boot::admin::Admin;
 use serde::Serialize;
 
 use crate::argument::Patience;
 use crate::failure::Failure;
 use crate::output::{self, Reader};
 use crate::server::Place;
+use crate::services;
 use crate::survey::{self, Asked, Found, json_number, number};
 
 /// How long the server may take.
@@ -19,22 +21,29 @@ pub(crate) const HELP: &str = "\
 With --long each owner is asked about its port; what it does not answer within
 200 ms, all owners together, is shown as `?`. SENDERS counts the tasks that hold
 a right, the bootstrap server among them, this question not. A service that has
-no process yet has `-`. --deadline is for the server; without it, 5 s.
+no process yet has `-`. With --services the services that are declared in files
+are listed, whatever they are doing. --deadline is for the server; without it, 5 s.
 
 Examples:
   pillarbox ls
   pillarbox ls --long
+  pillarbox ls --services
   pillarbox ls --json | jq -r 'select(.state == \"running\").name'
 
 JSON, one object for each name: {\"name\":\"upper\",\"state\":\"running\",\"pid\":812,
   \"uid\":1000}, and with --long \"answered\", \"queued\", \"capacity\" (null: unbounded or
-  unknown) and \"senders\".";
+  unknown) and \"senders\"; with --services, {\"service\":\"upper\",\"names\":[\"upper\"],
+  \"state\":\"backing-off\",\"pid\":null,\"restarts\":3,\"back_off_ms\":280,\"last_end\":\"…\"}.
+  A state is on-demand, starting, running, ending, stopped or backing-off.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Ask each owner about its port
     #[arg(long, short)]
     long: bool,
+    /// List declared services, and what each is doing
+    #[arg(long, conflicts_with = "long")]
+    services: bool,
     #[command(flatten)]
     patience: Patience,
     /// Print one object for each name
@@ -64,6 +73,13 @@ struct Port {
 pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
     let deadline = arguments.patience.or(USUAL);
     let server = place.reach(deadline)?;
+    if arguments.services {
+        let services = Admin::new(&server)
+            .services(deadline)
+            .map_err(|error| Failure::admin(error, "the services", &place.path()))?;
+        services::print(&services, arguments.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let names = survey::names(&server, place, deadline)?;
     let found: Vec<Found> = if arguments.long {
         survey::ask(names)

@@ -3,9 +3,12 @@
 pub(crate) mod bench;
 pub(crate) mod boot;
 pub(crate) mod call;
+pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod order;
 pub(crate) mod recv;
 pub(crate) mod send;
 pub(crate) mod serve;

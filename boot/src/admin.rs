@@ -1,0 +1,251 @@
+//! Asking a server about the services that are declared to it, and starting and
+//! ending them.
+//!
+//! The questions go on the bootstrap right, like all others, in messages with an id
+//! of their own. Whoever has that right may look; only the server's own user may
+//! give orders, and read what services have said.
+
+use pillarbox::bootstrap::Bootstrap;
+use pillarbox::{CallError, Deadline, Message, SendFailure, SendRight};
+use serde::{Deserialize, Serialize};
+
+/// The id of these messages.
+pub(crate) const ID: i32 = 1;
+
+/// What a service is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Order {
+    /// Be started at once, whatever held it back.
+    Start,
+    /// End, and stay ended until it is started by hand.
+    Stop,
+    /// End if it runs, then be started.
+    Restart,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Question {
+    Services { after: Option<String> },
+    Order { order: Order, service: String },
+    Log { service: String },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Told {
+    Services { services: Vec<ServiceReport>, more: bool },
+    Done,
+    Log(Log),
+    NoSuchService,
+    NotAllowed,
+    NotStarted(String),
+    NoRoom,
+    BadRequest,
+}
+
+/// What a service is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ServicePhase {
+    /// Nothing: it is started when it is wanted.
+    Down,
+    /// It was ended by hand, and is started by hand only.
+    Stopped,
+    /// It failed, and is not started before so many milliseconds.
+    BackingOff {
+        /// How long from now.
+        left_ms: u64,
+    },
+    /// It was started, and has not checked in under all of its names.
+    Starting,
+    /// It has.
+    Up,
+    /// It was told to end.
+    Ending,
+}
+
+/// What is known of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ServiceReport {
+    /// What it is called.
+    pub label: String,
+    /// The names it provides.
+    pub names: Vec<String>,
+    /// What it is doing.
+    pub phase: ServicePhase,
+    /// Its process, as the server sees it.
+    pub pid: Option<i32>,
+    /// How often it was started.
+    pub starts: u64,
+    /// Why it ended the last time, or was not started.
+    pub last_end: Option<String>,
+}
+
+/// What a service has said on standard output and standard error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Log {
+    /// The last of it.
+    pub bytes: Vec<u8>,
+    /// How many bytes came before that and are not kept.
+    pub lost: u64,
+}
+
+/// Why a server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// No file declares this service.
+    #[error("no service is called so, and none provides such a name")]
+    NoSuchService,
+    /// For another user's server.
+    #[error("not allowed: the server belongs to another user")]
+    NotAllowed,
+    /// It was not started, or ended before it had checked in.
+    #[error("it did not start: {0}")]
+    NotStarted(String),
+    /// As many orders are waited for as a server keeps.
+    #[error("the server has no room for another order")]
+    NoRoom,
+    /// It did not happen before the deadline. It may happen yet.
+    #[error("it was not done before the deadline")]
+    Deadline,
+    /// The server is gone.
+    #[error("the bootstrap server is gone")]
+    Died,
+    /// The server gave no answer that we understand.
+    #[error("the bootstrap server gave an answer that makes no sense")]
+    BadAnswer,
+    /// The question could not be sent.
+    #[error("the bootstrap server could not be asked: {0}")]
+    Unsent(SendFailure),
+}
+
+/// A bootstrap right, and what it can be asked about declared services.
+///
+/// # Examples
+/// ```
+/// use boot::admin::Admin;
+/// use boot::service::ServiceFile;
+/// use pillarbox::{Bootstrap, Deadline, Task};
+///
+/// let file = ServiceFile::read("program = \"/bin/true\"\nnames = [\"a\"]").unwrap();
+/// let serving = boot::Server::new(&Task::current()?)?.service("one", file)?.start()?;
+/// let admin = Admin::new(&Bootstrap::new(serving.right().clone()));
+/// let services = admin.services(Deadline::Never)?;
+/// assert_eq!((services[0].label.as_str(), services[0].starts), ("one", 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Admin {
+    right: SendRight,
+}
+
+impl Admin {
+    /// Asks the server that this right leads to.
+    ///
+    /// # Rights
+    /// Clones the bootstrap right.
+    pub fn new(server: &Bootstrap) -> Self {
+        Admin { right: server.right().clone() }
+    }
+
+    /// Every declared service, in the order of what they are called.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`, once for each page.
+    pub fn services(&self, deadline: Deadline) -> Result<Vec<ServiceReport>, AdminError> {
+        let mut all: Vec<ServiceReport> = Vec::new();
+        loop {
+            let after = all.last().map(|last| last.label.clone());
+            match self.ask(&Question::Services { after: after.clone() }, deadline)? {
+                Told::Services { services, more } => {
+                    let goes_on = services.last().map(|last| &last.label) > after.as_ref();
+                    all.extend(services);
+                    if !more || !goes_on {
+                        return Ok(all);
+                    }
+                }
+                other => return Err(other.into()),
+            }
+        }
+    }
+
+    /// Has a service start or end. `service` is what it is called, or a name it
+    /// provides.
+    ///
+    /// # Errors
+    /// [`AdminError::NotStarted`] with the reason, [`AdminError::NotAllowed`] for
+    /// another user's server, [`AdminError::NoSuchService`].
+    ///
+    /// # Blocking
+    /// Until it has checked in under all of its names, or has ended, at most until
+    /// `deadline`.
+    pub fn order(&self, order: Order, service: &str, deadline: Deadline) -> Result<(), AdminError> {
+        let question = Question::Order { order, service: service.to_owned() };
+        match self.ask(&question, deadline)? {
+            Told::Done => Ok(()),
+            other => Err(other.into()),
+        }
+    }
+
+    /// What a service has said, as far as it is kept.
+    ///
+    /// # Errors
+    /// As [`Admin::order`].
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`.
+    pub fn log(&self, service: &str, deadline: Deadline) -> Result<Log, AdminError> {
+        match self.ask(&Question::Log { service: service.to_owned() }, deadline)? {
+            Told::Log(log) => Ok(log),
+            other => Err(other.into()),
+        }
+    }
+
+    fn ask(&self, question: &Question, deadline: Deadline) -> Result<Told, AdminError> {
+        let body = postcard::to_stdvec(question).map_err(|_| AdminError::BadAnswer)?;
+        let answer = self.right.call(Message::new(body).with_id(ID), deadline);
+        let answer = answer.map_err(|error| match error {
+            CallError::Unsent(error) if error.reason == SendFailure::Dead => AdminError::Died,
+            CallError::Unsent(error) => AdminError::Unsent(error.reason),
+            CallError::Deadline | CallError::Withdrawn => AdminError::Deadline,
+            CallError::Dropped | CallError::Died => AdminError::Died,
+            CallError::Refused => AdminError::Unsent(SendFailure::Revoked),
+            CallError::Forked => AdminError::Unsent(SendFailure::Forked),
+            _ => AdminError::BadAnswer,
+        })?;
+        postcard::from_bytes(answer.body()).map_err(|_| AdminError::BadAnswer)
+    }
+}
+
+impl From<Told> for AdminError {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::NoSuchService => AdminError::NoSuchService,
+            Told::NotAllowed => AdminError::NotAllowed,
+            Told::NotStarted(reason) => AdminError::NotStarted(reason),
+            Told::NoRoom => AdminError::NoRoom,
+            Told::Services { .. } | Told::Done | Told::Log(_) | Told::BadRequest => {
+                AdminError::BadAnswer
+            }
+        }
+    }
+}
+
+/// Reads a question, for the server.
+pub(crate) fn read(message: &Message) -> Option<Question> {
+    postcard::from_bytes(message.body()).ok()
+}
+
+/// An answer as a message.
+pub(crate) fn answer(told: &Told) -> Message {
+    // The only error is a sequence of unknown length, and there is none.
+    Message::new(postcard::to_stdvec(told).unwrap_or_default())
+}

@@ -1,0 +1,129 @@
+//! Looking at declared services, and giving orders about them.
+
+use std::time::Instant;
+
+use pillarbox::{Identity, Message, SendOnceRight};
+
+use super::Keeper;
+use crate::admin::{Log, Order, Question, ServicePhase, ServiceReport, Told, read};
+use crate::limits::{PAGE_SERVICES, REQUEST_BYTES};
+use crate::orders::tell;
+use crate::program::{Program, ProgramId};
+use crate::supervision::Doing;
+
+impl Keeper {
+    /// Answers a question about services, or does what is ordered.
+    pub(super) fn manage(
+        &mut self,
+        message: &Message,
+        sender: Identity,
+        reply: Option<SendOnceRight>,
+    ) {
+        let long = message.body().len() > REQUEST_BYTES || message.is_body_lost();
+        let question = if long || !message.rights().is_empty() { None } else { read(message) };
+        let ours = sender.uid == self.task.identity().uid;
+        let told = match question {
+            None => Told::BadRequest,
+            Some(Question::Services { after }) => self.services(after.as_deref()),
+            Some(Question::Order { .. } | Question::Log { .. }) if !ours => Told::NotAllowed,
+            Some(Question::Order { order, service }) => match self.called(&service) {
+                Some(id) => return self.order(order, id, reply),
+                None => Told::NoSuchService,
+            },
+            Some(Question::Log { service }) => match self.called(&service) {
+                Some(id) => {
+                    let (bytes, lost) = self.logs.of(id.0);
+                    Told::Log(Log { bytes, lost })
+                }
+                None => Told::NoSuchService,
+            },
+        };
+        if let Some(reply) = reply {
+            tell(reply, &told);
+        }
+    }
+
+    /// The declared service that is called so, or provides such a name.
+    fn called(&mut self, service: &str) -> Option<ProgramId> {
+        let labelled = |program: &Program| program.label.as_deref() == Some(service);
+        if let Some(id) = self.programs.iter().position(labelled) {
+            return Some(ProgramId(id));
+        }
+        let id = self.names.get(service)?.program?;
+        self.programs.get(id.0).filter(|program| program.label.is_some()).map(|_| id)
+    }
+
+    fn services(&self, after: Option<&str>) -> Told {
+        let now = Instant::now();
+        let mut services: Vec<(&str, &Program)> = self
+            .programs
+            .iter()
+            .filter_map(|program| Some((program.label.as_deref()?, program)))
+            .filter(|(label, _)| after.is_none_or(|after| *label > after))
+            .collect();
+        services.sort_by_key(|(label, _)| *label);
+        let more = services.len() > PAGE_SERVICES;
+        let page = services.iter().take(PAGE_SERVICES);
+        let services = page.map(|(label, program)| report(label, program, now)).collect();
+        Told::Services { services, more }
+    }
+
+    fn order(&mut self, order: Order, id: ProgramId, reply: Option<SendOnceRight>) {
+        let now = Instant::now();
+        let Some(program) = self.programs.get_mut(id.0) else { return };
+        let supervision = &mut program.supervision;
+        let before = supervision.doing(now);
+        // The start that this is about.
+        let mut start = supervision.starts() + 1;
+        let done = match order {
+            Order::Start => {
+                supervision.start();
+                if before == Doing::Starting {
+                    start -= 1;
+                }
+                before == Doing::Up
+            }
+            Order::Stop => {
+                supervision.stop(now);
+                program.pid().is_none()
+            }
+            Order::Restart => {
+                supervision.restart(now);
+                false
+            }
+        };
+        match reply {
+            Some(reply) if done => tell(reply, &Told::Done),
+            Some(reply) => self.orders.add(id, order, start, reply),
+            None => {}
+        }
+        if order == Order::Stop {
+            for name in program.names.clone() {
+                self.tell_not_started(&name, "it was stopped by hand");
+            }
+        }
+        self.supervise(id, now);
+    }
+}
+
+fn report(label: &str, program: &Program, now: Instant) -> ServiceReport {
+    let supervision = &program.supervision;
+    ServiceReport {
+        label: label.to_owned(),
+        names: program.names.clone(),
+        phase: match supervision.doing(now) {
+            Doing::Down => ServicePhase::Down,
+            Doing::Stopped => ServicePhase::Stopped,
+            Doing::BackingOff(left) => {
+                let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+                ServicePhase::BackingOff { left_ms }
+            }
+            Doing::Starting => ServicePhase::Starting,
+            Doing::Up => ServicePhase::Up,
+            Doing::Ending => ServicePhase::Ending,
+        },
+        pid: program.pid(),
+        starts: supervision.starts(),
+        last_end: supervision.last_end().map(str::to_owned),
+    }
+}

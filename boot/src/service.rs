@@ -1,0 +1,134 @@
+//! Services that are declared in files: a program, the names it provides, and
+//! when it is started and ended.
+//!
+//! | file        | part                                                    |
+//! |-------------|---------------------------------------------------------|
+//! | this one    | what a file declares, and the command that is made of it |
+//! | `keys.rs`   | every key there is: of the parser and of the schema     |
+//! | `read.rs`   | from text to a declaration, or to everything wrong in it |
+//! | `schema.rs` | the keys as a JSON Schema                               |
+//! | `found.rs`  | the directories files lie in, and whose they must be    |
+//!
+//! A key that is not obeyed does not exist: an unknown one is an error.
+
+mod found;
+mod keys;
+mod read;
+mod schema;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+pub use self::found::{Found, directories, find};
+pub use self::schema::schema;
+use crate::supervision::Rules;
+
+/// Something wrong in a service file: where, what, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub cure: String,
+}
+
+impl Problem {
+    /// A problem at this place.
+    pub fn new(
+        line: usize,
+        column: usize,
+        what: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
+        Problem { line, column, what: what.into(), cure: cure.into() }
+    }
+}
+
+/// One service, as its file declares it.
+///
+/// # Examples
+/// ```
+/// use boot::service::ServiceFile;
+/// let text = r#"
+/// program = "/usr/bin/pillarbox"
+/// arguments = ["serve", "upper", "--", "tr", "a-z", "A-Z"]
+/// names = ["upper"]
+/// "#;
+/// assert_eq!(ServiceFile::read(text).unwrap().names(), ["upper"]);
+/// let wrong = ServiceFile::read(&format!("{text}throttel = \"1s\"")).unwrap_err();
+/// assert_eq!((wrong[0].line, wrong[0].column), (5, 1));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServiceFile {
+    program: String,
+    arguments: Vec<String>,
+    directory: Option<PathBuf>,
+    environment: BTreeMap<String, String>,
+    inherit: Inherit,
+    names: Vec<String>,
+    /// Options of the shell's `ulimit`, and their values.
+    limits: Vec<(char, u64)>,
+    pub(crate) rules: Rules,
+    pub(crate) log_bytes: usize,
+}
+
+/// What of our own environment a service is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Inherit {
+    All,
+    Only(Vec<String>),
+}
+
+/// Sets limits, and becomes the program: the process stays the same one.
+const LIMITED: &str = "exec \"$0\" \"$@\"";
+
+impl ServiceFile {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong in it, in the order of the lines.
+    pub fn read(text: &str) -> Result<ServiceFile, Vec<Problem>> {
+        read::read(text)
+    }
+
+    /// The names it provides.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What is started.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = if self.limits.is_empty() {
+            Command::new(&self.program)
+        } else {
+            let mut script = String::new();
+            for (option, value) in &self.limits {
+                script.push_str(&format!("ulimit -{option} {value} || exit 126; "));
+            }
+            script.push_str(LIMITED);
+            let mut command = Command::new("/bin/sh");
+            command.arg("-c").arg(script).arg(&self.program);
+            command
+        };
+        command.args(&self.arguments).stdin(Stdio::null());
+        if let Inherit::Only(kept) = &self.inherit {
+            command.env_clear();
+            for name in kept {
+                if let Some(value) = std::env::var_os(name) {
+                    command.env(name, value);
+                }
+            }
+        }
+        command.envs(&self.environment);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command
+    }
+}

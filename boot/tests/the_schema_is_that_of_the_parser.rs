@@ -1,0 +1,84 @@
+//! The JSON Schema says what the parser does: of each key, what it takes and what not.
+
+use boot::service::{ServiceFile, schema};
+use serde_json::Value;
+
+fn properties(of: &Value) -> Vec<(&str, &Value)> {
+    of["properties"].as_object().unwrap().iter().map(|(key, value)| (key.as_str(), value)).collect()
+}
+
+/// A value the schema allows, as TOML.
+fn good(of: &Value) -> String {
+    if let Some(words) = of["enum"].as_array() {
+        return words[0].to_string();
+    }
+    match of["type"].as_str().unwrap() {
+        "string" if of.get("pattern").is_some() => "\"2s\"".to_owned(),
+        "string" => "\"/usr\"".to_owned(),
+        "array" => "[\"a\"]".to_owned(),
+        "integer" => of["minimum"].to_string(),
+        "object" => "{}".to_owned(),
+        other => panic!("{other}"),
+    }
+}
+
+/// Values it does not allow.
+fn bad(of: &Value) -> Vec<String> {
+    if of.get("enum").is_some() {
+        return vec!["\"what\"".to_owned(), "1".to_owned()];
+    }
+    let bad: &[&str] = match of["type"].as_str().unwrap() {
+        "string" if of.get("pattern").is_some() => &["2", "\"2\"", "\"2 s\"", "\"s\"", "\"2d\""],
+        "string" => &["1", "\"\"", "[]"],
+        "array" => &["\"a\"", "[1]"],
+        "integer" => &["\"1\"", "-1", "1.5"],
+        "object" => &["1", "\"a\"", "{ \"no such key of it\" = 1 }"],
+        other => panic!("{other}"),
+    };
+    bad.iter().map(|&value| value.to_owned()).collect()
+}
+
+/// A file with this one key as it is here, and else only what must be.
+fn file(required: &[&str], key: &str, value: &str, within: Option<&str>) -> String {
+    let mut text = String::new();
+    for required in required.iter().filter(|required| within.is_some() || **required != key) {
+        let usual = if *required == "names" { "[\"a\"]" } else { "\"/bin/true\"" };
+        text.push_str(&format!("{required} = {usual}\n"));
+    }
+    if let Some(table) = within {
+        text.push_str(&format!("[{table}]\n"));
+    }
+    text.push_str(&format!("{key} = {value}\n"));
+    text
+}
+
+#[test]
+fn each_key_takes_what_the_schema_says_and_nothing_else() {
+    let schema: Value = serde_json::from_str(&schema()).unwrap();
+    let required = schema["required"].as_array().unwrap();
+    let required: Vec<&str> = required.iter().map(|key| key.as_str().unwrap()).collect();
+    let mut tried = 0;
+    let mut try_all = |of: &Value, within: Option<&str>| {
+        assert_eq!(of["additionalProperties"], false);
+        for (key, value) in properties(of) {
+            assert!(value["description"].as_str().is_some_and(|about| about.ends_with('.')));
+            let text = file(&required, key, &good(value), within);
+            assert!(ServiceFile::read(&text).is_ok(), "{text}");
+            for bad in bad(value) {
+                let text = file(&required, key, &bad, within);
+                let wrong = ServiceFile::read(&text).expect_err(&text);
+                assert_eq!(wrong[0].line, text.lines().count(), "{text}{wrong:?}");
+                tried += 1;
+            }
+        }
+        let text = file(&required, "no_such_key", "1", within);
+        assert!(ServiceFile::read(&text).is_err());
+    };
+    try_all(&schema, None);
+    try_all(&schema["properties"]["limits"], Some("limits"));
+    assert!(tried > 40);
+    for key in required {
+        let text = file(&[], key, &good(&schema["properties"][key]), None);
+        assert!(ServiceFile::read(&text).is_err(), "{text}");
+    }
+}
