@@ -317,6 +317,7 @@ impl Pack {
             gone.begin_to_relay();
         }
         self.port.set_gone(gone);
+        self.port.forget_here();
         link.note_went(&self.port);
         if link.is_dead() {
             // It may have been buried before we noted what went to it.

@@ -45,6 +45,11 @@ impl PortCore {
         }
     }
 
+    /// It is another task's: none of ours for a census, and nothing is due here.
+    pub(crate) fn forget_here(&self) {
+        self.task.forget_port(self.place);
+    }
+
     pub(crate) const fn state(&self) -> &PortLock {
         &self.state
     }
