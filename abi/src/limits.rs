@@ -178,6 +178,11 @@ pub const INTRODUCTION_NS: u64 = 10_000_000_000;
 /// How long a give of a dead giver waits for its claim.
 pub const ORPHAN_GIVE_NS: u64 = 10_000_000_000;
 
+/// How long what a task sends to a port waits for what it sent to the port's old owner,
+/// which is alive and has not passed it on. Longer than anybody is stopped for who goes on
+/// as if nothing had been.
+pub const PASSING_ON_NS: u64 = 30_000_000_000;
+
 /// How long a granted place may stay unused while others wait for one.
 pub const GRANT_IDLE_NS: u64 = 10_000_000;
 

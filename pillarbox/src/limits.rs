@@ -86,6 +86,9 @@ limits! {
     slots: u32 = SLOTS, Slots, 0;
     /// Rights one peer may give away of it that nobody has claimed yet.
     gives: usize = GIVES, Gives, 0;
+    /// How long, in nanoseconds, what comes to a port of its own waits for what its sender
+    /// sent to the port's old owner, which has not passed that on.
+    passing_on_ns: u64 = PASSING_ON_NS, PassingOn, 0;
     /// Tasks it is linked with because they came to it.
     links: usize = LINKS, Links, 0;
     /// Connections of one user that have not said who they are.

@@ -315,15 +315,17 @@ impl PortCore {
         Ok(())
     }
 
-    /// Writes off places that were granted and left unused. Returns when to
-    /// look again.
+    /// Writes off places that were granted and left unused, and what an old owner has
+    /// not passed on. Returns when to look again.
     pub(crate) fn expire(&self, now_ns: u64) -> Option<u64> {
         let mut after = After::default();
         let next = {
             let mut state = lock(&self.state);
             state.queue.window.write_off(now_ns);
+            state.look_behind(now_ns, &mut after);
             state.hand_out(now_ns, &mut after);
-            state.queue.window.next_expiry()
+            let next = [state.queue.window.next_expiry(), state.queue.next_look_behind()];
+            next.into_iter().flatten().min()
         };
         // Who asks looks again by itself.
         after.watch_nothing();
@@ -360,7 +362,7 @@ impl PortCore {
             state.mark(Some(via), &mut message);
         }
         let label = message.label();
-        match state.arrive(holder, message) {
+        match state.arrive(holder, message, after) {
             Ok(arrival) => {
                 match arrival {
                     Arrival::Queue => state.wake_for(label, after),
@@ -394,10 +396,7 @@ impl PortCore {
         }
         if state.alive {
             let label = message.label();
-            match message.sender {
-                Some(sender) => state.queue.enter_beyond_of(sender.task, message),
-                None => state.queue.enter_beyond(message),
-            }
+            state.enter_beyond(message, after);
             state.wake_for(label, after);
             after.tell_pollers_of(&self.task);
         } else {

@@ -192,6 +192,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         self.queue.order() == Order::Fifo
             && self.dropping.overflow == Overflow::Refuse
             && self.line.is_empty()
+            && self.behind.is_none()
             && self.queue.lent() == 0
             && self.window.is_plain()
             && self.window.queued() == self.queue.len() as u64

@@ -68,7 +68,7 @@ impl PortCore {
             }
             state.mark(via, &mut message);
             let (id, label) = (message.id(), message.label());
-            let used = state.arrive(Holder::Own(key), message);
+            let used = state.arrive(Holder::Own(key), message, &mut after);
             if used.is_ok() {
                 state.count_own(via, id, now_ns, &mut after);
                 state.wake_for(label, &mut after);

@@ -36,7 +36,7 @@ impl PortCore {
                     message.accepted = Some(Box::new(accepted));
                     state.mark(via, &mut message);
                     let id = message.id();
-                    match state.leave(Holder::Own(0), message) {
+                    match state.leave(Holder::Own(0), message, &mut after) {
                         Ok(()) => {
                             state.count_own(via, id, now_ns, &mut after);
                             state.hand_out(now_ns, &mut after);
@@ -87,7 +87,7 @@ impl PortCore {
         if via != self.id {
             state.mark(Some(via), &mut message);
         }
-        if let Err(message) = state.leave(Holder::Link(link.number, via), message) {
+        if let Err(message) = state.leave(Holder::Link(link.number, via), message, after) {
             after.drop_later(message);
             return Err(Offence::LeftTwice);
         }

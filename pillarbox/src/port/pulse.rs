@@ -36,11 +36,7 @@ impl PortState {
         after: &mut After,
     ) -> Result<(), Offence> {
         let label = pulse.label();
-        let queued = match pulse.sender {
-            Some(sender) => self.queue.pulse_of(sender.task, holder, pulse),
-            None => self.queue.pulse(holder, pulse),
-        };
-        match queued {
+        match self.take_pulse(holder, pulse, after) {
             Ok(PulseArrived::Queued) => self.wake_for(label, after),
             Ok(PulseArrived::Merged(pulse, raise)) => {
                 // Its neighbour has woken whoever it is for.

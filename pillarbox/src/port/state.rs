@@ -202,11 +202,14 @@ impl PortState {
         let within = message.within.clone();
         self.mark(via, &mut message);
         let (id, label) = (message.id(), message.label());
-        let mut entered = self.enter_queue(message);
+        let mut entered = self.enter_queue(message, after);
         // Somebody may wait at a set for just this.
         if let Err(message) = entered {
-            entered =
-                if self.attend(now_ns, after) { self.enter_queue(message) } else { Err(message) };
+            entered = if self.attend(now_ns, after) {
+                self.enter_queue(message, after)
+            } else {
+                Err(message)
+            };
         }
         if let Err(message) = entered {
             return Err((SendFailure::Full, Message { within, ..message }));
@@ -311,7 +314,7 @@ impl PortState {
         let arrived = if !message.is_barred() && self.permits(via, &message, now_ns).is_ok() {
             self.mark(via, &mut message);
             let (id, label) = (message.id(), message.label());
-            let arrived = self.arrive(Holder::Own(key), message);
+            let arrived = self.arrive(Holder::Own(key), message, after);
             if arrived.is_ok() {
                 self.count_own(via, id, now_ns, after);
                 self.wake_for(label, after);

@@ -9,6 +9,13 @@
 //! one, and what stood behind stands in line when its turn comes.
 //!
 //! What comes with the port or through its old owner waits for nobody.
+//!
+//! An old owner that is alive and never passes on what it has would hold all this up for
+//! ever. So there is an end: [`Port::look_behind`] lets in what has stood behind for a
+//! patience, and its sender is waited for no more. What the old owner passes on later
+//! comes after it; nothing is lost. The patience is counted in three looks: however
+//! much time passes between two of them, in which we ourselves may have been stopped, it
+//! counts as one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hash;
@@ -19,12 +26,38 @@ use super::{Place, Port, Queued};
 use crate::queue::Labelled;
 use crate::window::Arrival;
 
+/// Looks that make a patience.
+const LOOKS: u32 = 3;
+
+/// How long somebody's messages have stood behind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Patience {
+    /// When the next look counts. `None` before the first.
+    due_ns: Option<u64>,
+    looks: u32,
+}
+
+impl Patience {
+    /// Looks once more. Whether it is at its end.
+    fn look(&mut self, now_ns: u64, patience_ns: u64) -> bool {
+        match self.due_ns {
+            Some(due_ns) if now_ns < due_ns => return false,
+            Some(_) => self.looks += 1,
+            None => {}
+        }
+        self.due_ns = Some(now_ns.saturating_add(patience_ns / u64::from(LOOKS)));
+        self.looks >= LOOKS
+    }
+}
+
 /// Who has not come, and what stands behind what it sent.
 #[derive(Clone, Debug)]
 pub(super) struct Behind<M, K> {
     /// The rights that were out, and whose they were.
     awaited: BTreeMap<Ticket, TaskId>,
     held: VecDeque<Held<M, K>>,
+    /// Of whom something stands behind, and since when.
+    since: BTreeMap<TaskId, Patience>,
 }
 
 #[derive(Clone, Debug)]
@@ -37,7 +70,7 @@ struct Held<M, K> {
 
 impl<M, K> Default for Behind<M, K> {
     fn default() -> Self {
-        Behind { awaited: BTreeMap::new(), held: VecDeque::new() }
+        Behind { awaited: BTreeMap::new(), held: VecDeque::new(), since: BTreeMap::new() }
     }
 }
 
@@ -72,6 +105,37 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         if behind.awaited.values().any(|other| *other == who) {
             return;
         }
+        self.go_before(who);
+    }
+
+    /// What stands behind for a patience goes on, whoever has not come. Returns whether
+    /// there was any: what is free is to be handed out then.
+    #[must_use = "what was let in must be told to whoever waits for it"]
+    pub fn look_behind(&mut self, now_ns: u64, patience_ns: u64) -> bool {
+        let Some(behind) = &mut self.behind else { return false };
+        let late = |(who, patience): (&TaskId, &mut Patience)| {
+            patience.look(now_ns, patience_ns).then_some(*who)
+        };
+        let late: Vec<TaskId> = behind.since.iter_mut().filter_map(late).collect();
+        behind.awaited.retain(|_, who| !late.contains(who));
+        let any = !late.is_empty();
+        for who in late {
+            self.go_before(who);
+        }
+        any
+    }
+
+    /// When to look at what stands behind. Zero where it was not looked at yet.
+    #[must_use = "somebody must look again at that time"]
+    pub fn next_look_behind(&self) -> Option<u64> {
+        let behind = self.behind.as_deref()?;
+        behind.since.values().map(|patience| patience.due_ns.unwrap_or(0)).min()
+    }
+
+    /// What `who` has sent stands behind nothing any more.
+    fn go_before(&mut self, who: TaskId) {
+        let Some(behind) = &mut self.behind else { return };
+        behind.since.remove(&who);
         let (mine, others) = behind.held.drain(..).partition(|held| held.of == who);
         behind.held = others;
         if behind.awaited.is_empty() {
@@ -149,8 +213,9 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     }
 
     pub(super) fn stand_behind(&mut self, of: TaskId, queued: Queued<M, K>, kept: bool) {
-        let held = Held { of, queued, kept };
-        self.behind.get_or_insert_default().held.push_back(held);
+        let behind = self.behind.get_or_insert_default();
+        behind.since.entry(of).or_default();
+        behind.held.push_back(Held { of, queued, kept });
     }
 
     /// A place that is kept for what stands behind goes to who stands in line. False
@@ -263,6 +328,73 @@ mod tests {
         assert_eq!(taken(&mut port), Some(Sent(7, 2)));
         assert_eq!((port.window.promised(), port.window.beside()), (0, 0));
         assert_eq!(port.enter_of(task(7), Sent(7, 3)), Ok(()));
+    }
+
+    /// A third task sends on, and the old owner says nothing of it.
+    fn held_up() -> Queue {
+        let mut port = came(Capacity::Bounded(16));
+        port.wait_for(Ticket(2), task(7));
+        port.wait_for(Ticket(3), task(9));
+        for number in 2..=3 {
+            assert_eq!(port.arrive_of(task(7), 7, Sent(7, number)), Ok(Arrival::Beside));
+        }
+        port
+    }
+
+    #[test]
+    fn an_old_owner_that_is_silent_holds_nothing_up_for_ever() {
+        let mut port = held_up();
+        // The first look begins.
+        assert_eq!(port.next_look_behind(), Some(0));
+        assert!(!port.look_behind(1_000, 30));
+        assert_eq!(port.next_look_behind(), Some(1_010));
+        assert!(!port.look_behind(1_010, 30) && !port.look_behind(1_025, 30));
+        assert_eq!((taken(&mut port), port.next_look_behind()), (None, Some(1_035)));
+        assert!(port.look_behind(1_035, 30));
+        assert_eq!(taken(&mut port), Some(Sent(7, 2)));
+        assert_eq!(taken(&mut port), Some(Sent(7, 3)));
+        assert_eq!((port.window.queued(), port.next_look_behind()), (0, None));
+        // From now on it waits for nobody; who has sent nothing since is still awaited.
+        assert!(!port.waits_for(task(7)) && port.waits_for(task(9)));
+        // What the old owner has after all is not lost.
+        port.adopt(Sent(7, 1));
+        assert_eq!(taken(&mut port), Some(Sent(7, 1)));
+        port.has_come(OUT);
+        port.has_come(Ticket(2));
+        port.has_come(Ticket(3));
+        assert!(port.holds_nothing());
+    }
+
+    #[test]
+    fn time_in_which_nobody_looked_is_no_patience() {
+        let mut port = held_up();
+        assert!(!port.look_behind(1_000, 30));
+        // We were stopped, and perhaps the old owner with us.
+        assert!(!port.look_behind(1_000_000, 30) && !port.look_behind(1_000_001, 30));
+        port.adopt(Sent(7, 1));
+        port.has_come(OUT);
+        port.has_come(Ticket(2));
+        assert_eq!([(); 3].map(|()| taken(&mut port)), [1, 2, 3].map(|n| Some(Sent(7, n))));
+    }
+
+    #[test]
+    fn each_has_a_patience_of_its_own() {
+        let mut port = held_up();
+        assert!(!port.look_behind(0, 30) && !port.look_behind(10, 30));
+        port.enter_beyond_of(task(9), Sent(9, 1));
+        assert!(!port.look_behind(20, 30));
+        assert!(port.look_behind(30, 30));
+        assert_eq!((taken(&mut port), port.behind()), (Some(Sent(7, 2)), 0));
+        assert!(port.waits_for(task(9)) && !port.look_behind(40, 30));
+        assert!(port.look_behind(50, 30));
+        assert_eq!(taken(&mut port), Some(Sent(7, 3)));
+        assert_eq!(taken(&mut port), Some(Sent(9, 1)));
+        // What began to stand behind later begins anew.
+        port.wait_for(OUT, task(9));
+        port.enter_beyond_of(task(9), Sent(9, 2));
+        assert!(!port.look_behind(60, 30) && !port.look_behind(70, 30));
+        port.has_come(OUT);
+        assert_eq!((taken(&mut port), port.next_look_behind()), (Some(Sent(9, 2)), None));
     }
 
     #[test]
