@@ -55,7 +55,9 @@ impl Drainer {
             None => before.iter().position(|link| link.has_frames())?,
         };
         self.next = at + 1;
-        self.links.get(at)
+        let link = self.links.get(at)?;
+        link.peer_page().prefetch_frame(link.position());
+        Some(link)
     }
 }
 

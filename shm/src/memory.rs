@@ -226,6 +226,26 @@ impl PeerMemory {
         Some(u64::from_le(word.look()))
     }
 
+    /// How many bytes it has.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.bytes
+    }
+
+    /// Asks the processor for the line of the word at `at`, which is about to be looked
+    /// at. Where it cannot be asked this does nothing.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, at: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(word) = self.0.words_at(at, 1) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: M1, M3: within the mapping; a hint, which loads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(word.cast_const().cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
+
     /// `count` words from offset `at`. `None` past the end, and in a forked
     /// child.
     #[inline(always)]

@@ -23,6 +23,9 @@ use crate::word::{Look, Shown};
 /// Boards beyond the first, which lies in the page's own memory.
 const FURTHER: usize = limits::BOARDS as usize - 1;
 
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
+
 /// Our own page: the words we announce to one peer.
 #[derive(Debug)]
 pub struct OwnPage {
@@ -349,6 +352,17 @@ impl PeerPage {
             }
         }
         Err(Offence::BoardOrder.into())
+    }
+
+    /// Asks the processor for the first lines of the frame at `position` of the peer's
+    /// lane, which is about to be read: a header and a short body lie there, and are
+    /// fetched beside each other and whatever comes before they are read.
+    #[inline(always)]
+    pub fn prefetch_frame(&self, position: u64) {
+        let lane = self.memory.bytes() - page::LANE_AT;
+        let at = position as usize & (lane - 1);
+        self.memory.prefetch(page::LANE_AT + at);
+        self.memory.prefetch(page::LANE_AT + at + LINE);
     }
 
     /// The words of the peer's lane.

@@ -218,7 +218,7 @@ impl Link {
         inn.announced = position;
         self.own.set_tail(position);
         // Only a peer with a lane well filled can be waiting for room in it.
-        let behind = self.peer.head().saturating_sub(position);
+        let behind = inn.reader.shown().saturating_sub(position);
         if freed + behind >= u64::from(inn.reader.lane_bytes()) / 4 {
             self.tell_if_wanted();
         }
