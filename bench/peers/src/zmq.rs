@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rows::clock::in_batches;
 use rows::{Casting, Child, Contender, Effort, Part, Peer, Row, Side, Slice, Stage};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 use zeromq::{
     PullSocket, PushSocket, RepSocket, ReqSocket, Socket, SocketRecv, SocketSend, ZmqMessage,
@@ -141,7 +143,13 @@ impl Contender for Pushes {
             || Ok(()),
         )?;
         let start = std::time::Instant::now();
-        runtime.block_on(socket.send(ZmqMessage::from(LAST.to_vec())))?;
+        runtime.block_on(async {
+            socket.send(ZmqMessage::from(LAST.to_vec())).await?;
+            // What was sent goes out while the runtime runs, and not after.
+            let told = AsyncFd::with_interest(server.line.socket(), Interest::READABLE)?;
+            let _ = told.readable().await?;
+            anyhow::Ok(())
+        })?;
         server.line.hear()?;
         slice.elapsed += start.elapsed();
         Ok(slice)
