@@ -185,8 +185,14 @@ impl World {
         }
     }
 
-    /// There is room, or was.
+    /// There is room, or was. Of a slot that went home we do not speak any more: who
+    /// asked over its right let that go.
     pub(crate) fn told_of_room(&mut self, me: TaskNumber, of: RoomOf) {
+        if let RoomOf::Peer(peer, slot) = of
+            && !self.holds_slot(me, peer, slot)
+        {
+            return;
+        }
         let Some(asked) = self.tasks[me].rooms.get_mut(&of) else { return };
         let open = asked.open.take();
         match asked.to.take() {
@@ -203,6 +209,12 @@ impl World {
             }
             None => {}
         }
+    }
+
+    /// Whether rights of ours lead to this slot of a peer's.
+    fn holds_slot(&mut self, me: TaskNumber, peer: TaskNumber, slot: Slot) -> bool {
+        let known = self.tasks[me].link(peer).and_then(|link| link.imports.get(&slot.index));
+        known.is_some_and(|known| known.slot == slot && known.rights > 0)
     }
 
     /// The port has gone to another task: the question goes after it; or it is

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use abi::frame::{Header, Kind};
 use abi::{Offence, Slot};
 
-use super::{Entry, Join, Link};
+use super::{Entry, Imported, Join, Link};
 use crate::message::Notification;
 use crate::port::After;
 use crate::right::SendOnceRight;
@@ -51,8 +51,7 @@ impl Entry {
             }
         };
         if new {
-            // Without the lock: who holds that of the lane may come for this one.
-            let _ = self.say(Header::new(Kind::Watch, self.slot));
+            self.put_question();
         }
         self.look(&mut after);
         after.run();
@@ -86,6 +85,17 @@ impl Entry {
             }
         };
         if again {
+            self.put_question();
+        }
+    }
+
+    /// Asks the owner, unless the last of our rights has gone home meanwhile: who was
+    /// told of room may have no share in the slot. Without the lock of the question:
+    /// who holds that of the lane may come for it.
+    fn put_question(&self) {
+        let imports = lock(&self.link.imports);
+        let held = imports.get(&self.slot.index).and_then(Imported::held);
+        if held.is_some_and(|held| std::ptr::eq(Arc::as_ptr(held), self)) {
             let _ = self.say(Header::new(Kind::Watch, self.slot));
         }
     }
@@ -126,5 +136,49 @@ impl Link {
     /// The message left with the port of `slot` has been taken.
     pub(crate) fn say_taken(&self, slot: Slot) {
         self.say(Header::new(Kind::Taken, slot), &[]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::right::{SendRight, Settled};
+    use crate::{Capacity, Deadline, Message, Task};
+
+    fn long() -> Deadline {
+        Deadline::after(Duration::from_secs(60))
+    }
+
+    /// What `near` gets of these rights of `far`'s, over one link.
+    fn given(far: &Task, near: &Task, rights: [SendRight; 2]) -> [SendRight; 2] {
+        let file = format!("pillarbox-room-{}.sock", std::process::id());
+        let door = std::env::temp_dir().join(file);
+        let [one, two] = rights;
+        let offers = vec![("one".to_owned(), one), ("two".to_owned(), two)];
+        let _listening = far.listen(&door, offers).unwrap();
+        let mut offered = near.connect(&door, long()).unwrap();
+        ["one", "two"].map(|name| offered.remove(name).unwrap().into_send().unwrap())
+    }
+
+    /// (1) A thread reads that there is room: the answer to a request that was replaced.
+    /// (2) Another drops the last right. (1) It goes on, and asks once more.
+    #[test]
+    fn nothing_is_asked_over_a_right_that_has_gone_home() {
+        let (owner, asker) = (Task::new(), Task::new());
+        let (full, open) = (owner.port(Capacity::Bounded(1)), owner.port(Capacity::Bounded(1)));
+        let rights = [full.make_send().unwrap(), open.make_send().unwrap()];
+        let [right, other] = given(&owner, &asker, rights);
+        let entry = match right.resolve().settled() {
+            Settled::Import(entry) => Arc::clone(entry),
+            _ => panic!("it leads to the owner"),
+        };
+        drop(right);
+        entry.put_question();
+        // Nobody was blamed: the link is there.
+        other.send(Message::new("behind it"), long()).unwrap();
+        assert_eq!(open.receive(long()).unwrap().body(), b"behind it");
+        assert!(!entry.link.is_dead());
     }
 }
