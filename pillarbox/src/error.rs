@@ -211,6 +211,9 @@ pub enum ReceiveError {
         /// How long its body is.
         bytes: usize,
     },
+    /// The set it was to come from was closed.
+    #[error("the set is closed")]
+    Closed,
     /// The port belongs to the process this one was forked from.
     #[error("the port belongs to the parent of this process")]
     Forked,

@@ -101,7 +101,7 @@ pub use region::{Loan, LoanError, Region};
 pub use right::{SendOnceRight, SendRight};
 pub use rights::census::{Census, Holding, Row};
 pub use rights::reply::{Gone, ReplyState};
-pub use set::{Member, PortSet, SetError, SetStatus};
+pub use set::{Member, PortSet, SetError, SetReceiveError, SetStatus};
 pub use spawn::Spawn;
 pub use special::{Armed, NewsError, kernel};
 pub use task::Task;

@@ -15,6 +15,7 @@ mod options;
 mod pulse;
 mod receive;
 mod rendezvous;
+mod requests;
 mod room;
 mod search;
 mod served;

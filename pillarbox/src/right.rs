@@ -534,6 +534,16 @@ impl SendRight {
         }
     }
 
+    /// Of a right to a port of its own task, the number of that port, as
+    /// [`ReceiveRight::id`](crate::ReceiveRight::id) tells it.
+    pub fn port_id(&self) -> Option<u64> {
+        match self.resolve().settled() {
+            Settled::Own(port) => Some(port.id),
+            Settled::Facet(facet) => Some(facet.port.id),
+            Settled::Import(_) | Settled::Joining(_) | Settled::Dead => None,
+        }
+    }
+
     /// Whether both rights lead to the same port. Of another task's port, rights
     /// with different terms are not known to lead to the same one.
     ///

@@ -5,11 +5,14 @@
 //! one message from it. Lock order: a port, then a set; nothing is done under a
 //! set's lock but to look at its lists.
 
+mod within;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use rights::ready::Ready;
 
+pub use self::within::SetReceiveError;
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::ReceiveError;
@@ -31,6 +34,8 @@ struct SetState {
     ready: Ready<u64>,
     ports: HashMap<u64, Weak<PortCore>>,
     waiting: Vec<Standing>,
+    /// Nobody waits here any more.
+    closed: bool,
 }
 
 /// Somebody who waits at the set, and the ports it is a receiver of meanwhile:
@@ -46,6 +51,8 @@ struct Standing {
 pub(crate) enum Visit {
     /// A message.
     Taken(Box<Message>),
+    /// One that is longer than there is room for. It is still there.
+    TooLong(usize),
     /// Senders that ask for more receivers than there are.
     Asked,
     /// Nothing any more.
@@ -133,10 +140,31 @@ impl SetCore {
         self: &Arc<Self>,
         waiter: &Arc<Waiter>,
         waiting: &mut bool,
-    ) -> Option<(Member, Message)> {
-        if !std::mem::replace(waiting, true) {
-            let one = Standing { waiter: Arc::clone(waiter), attends: HashSet::new() };
-            lock(&self.state).waiting.push(one);
+    ) -> Option<Result<(Member, Message), ReceiveError>> {
+        let taken = self.poll_within(usize::MAX, waiter, waiting)?;
+        Some(taken.map_err(ReceiveError::from))
+    }
+
+    /// The same for a buffer of `room` bytes.
+    pub(crate) fn poll_within(
+        self: &Arc<Self>,
+        room: usize,
+        waiter: &Arc<Waiter>,
+        waiting: &mut bool,
+    ) -> Option<Result<(Member, Message), SetReceiveError>> {
+        let closed = {
+            let mut state = lock(&self.state);
+            if !state.closed && !std::mem::replace(waiting, true) {
+                let one = Standing { waiter: Arc::clone(waiter), attends: HashSet::new() };
+                state.waiting.push(one);
+            }
+            state.closed
+        };
+        if closed {
+            if std::mem::take(waiting) {
+                self.leave(waiter, false);
+            }
+            return Some(Err(SetReceiveError::Closed));
         }
         let mut asked = Vec::new();
         let mut found = None;
@@ -146,8 +174,11 @@ impl SetCore {
                 let Some(member) = state.ready.turn() else { break };
                 (member, state.ports.get(&member).and_then(Weak::upgrade))
             };
-            match port.map(|port| port.visit(self, waiter)) {
-                Some(Visit::Taken(message)) => found = Some((Member(member), *message)),
+            match port.map(|port| port.visit(self, waiter, room)) {
+                Some(Visit::Taken(message)) => found = Some(Ok((Member(member), *message))),
+                Some(Visit::TooLong(bytes)) => {
+                    found = Some(Err(SetReceiveError::TooLong { member: Member(member), bytes }));
+                }
                 // We do what we can. Who comes next may do more.
                 Some(Visit::Asked) => asked.push(member),
                 Some(Visit::Nothing) | None => {}
@@ -199,10 +230,10 @@ impl SetCore {
             self.task.wait(deadline, None, |waiter| self.poll_receive(waiter, &mut waiting));
         let found = match found {
             // What came since the last look is still ours to take.
-            None if waiting => self.leave(&Waiter::mine(), true),
+            None if waiting => self.leave(&Waiter::mine(), true).map(Ok),
             found => found,
         };
-        found.ok_or(ReceiveError::Deadline)
+        found.unwrap_or(Err(ReceiveError::Deadline))
     }
 }
 
@@ -338,7 +369,8 @@ impl PortSet {
     ///
     /// # Errors
     /// [`ReceiveError::Deadline`] where none came in time,
-    /// [`ReceiveError::Forked`] in a forked child.
+    /// [`ReceiveError::Closed`] once the set is closed, [`ReceiveError::Forked`] in a
+    /// forked child.
     ///
     /// # Blocking
     /// Sleeps until a member has a message, at most until `deadline`. With

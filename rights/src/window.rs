@@ -173,6 +173,16 @@ impl<K: Copy + Eq + Hash> Window<K> {
         self.capacity
     }
 
+    /// It holds so many from now on. What is queued or promised beyond that stays.
+    /// Returns whether it is so: only one that is bounded, and not open, changes. With
+    /// [`Window::hand_out`] those who ask get what there is more.
+    pub fn resize(&mut self, places: u32) -> bool {
+        let Capacity::Bounded(_) = self.capacity else { return false };
+        self.capacity = Capacity::Bounded(places);
+        self.share_anew();
+        true
+    }
+
     /// Messages counted against the capacity.
     pub const fn queued(&self) -> u64 {
         self.queued

@@ -27,7 +27,7 @@ impl Future for SetReceiveFuture<'_> {
         if set.task.check().is_err() {
             return Poll::Ready(Err(ReceiveError::Forked));
         }
-        standing.poll(&set.task, cx, |waiter| set.poll_receive(waiter, waiting).map(Ok))
+        standing.poll(&set.task, cx, |waiter| set.poll_receive(waiter, waiting))
     }
 }
 
@@ -47,7 +47,8 @@ impl PortSet {
     /// Every right in the message is now this task's.
     ///
     /// # Errors
-    /// [`ReceiveError::Forked`] in a forked child.
+    /// [`ReceiveError::Closed`] once the set is closed, [`ReceiveError::Forked`] in a
+    /// forked child.
     ///
     /// # Blocking
     /// Never. It has no deadline: drop it, or wrap it in a timeout of your

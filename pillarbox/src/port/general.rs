@@ -145,6 +145,10 @@ impl PortState {
     /// Opens the chute of a port that is plain, if all that waits may lie there.
     fn open(&mut self, chute: &Chute) {
         let Capacity::Bounded(places) = self.queue.window.capacity() else { return };
+        if self.queue.window.queued() > u64::from(places) {
+            // It was made to hold fewer: a chute has places for all that is in it.
+            return;
+        }
         self.taken_since = 0;
         let line: Vec<_> = self.queue.window.in_turn().collect();
         let may_stand = |holder: &Holder| match holder {

@@ -54,6 +54,24 @@ impl PortState {
         }
     }
 
+    /// Takes the first message if its body is no longer than `room`; else says how
+    /// long it is.
+    fn take_within(
+        &mut self,
+        room: usize,
+        now_ns: u64,
+        after: &mut After,
+    ) -> Option<Result<Message, usize>> {
+        if room < usize::MAX {
+            let spot = self.queue.first()?;
+            let bytes = self.queue.get(spot)?.0.body_len();
+            if bytes > room {
+                return Some(Err(bytes));
+            }
+        }
+        self.take(Wants::Any, now_ns, after).map(Ok)
+    }
+
     /// The port is in no set any more.
     #[must_use = "sets are let go without a lock"]
     pub(super) fn leave_sets(&mut self) -> Vec<Arc<SetCore>> {
@@ -102,8 +120,8 @@ impl PortCore {
         gone.is_some()
     }
 
-    /// Somebody who waits at `set` looks here.
-    pub(crate) fn visit(&self, set: &Arc<SetCore>, waiter: &Arc<Waiter>) -> Visit {
+    /// Somebody who waits at `set` looks here, and has so much room.
+    pub(crate) fn visit(&self, set: &Arc<SetCore>, waiter: &Arc<Waiter>, room: usize) -> Visit {
         let now_ns = self.task.now_ns();
         let mut after = After::default();
         let visit = {
@@ -111,17 +129,18 @@ impl PortCore {
             if !state.sets.iter().any(|other| Arc::ptr_eq(other, set)) {
                 return Visit::Nothing;
             }
-            let mut taken = state.take(Wants::Any, now_ns, &mut after);
+            let mut taken = state.take_within(room, now_ns, &mut after);
             if taken.is_none() && state.is_asked() && set.attend(self.id, waiter) == Attends::Anew {
                 // A sender of our own has its message queued by that.
                 state.join_receivers(waiter, Wants::Any, now_ns, &mut after);
-                taken = state.take(Wants::Any, now_ns, &mut after);
+                taken = state.take_within(room, now_ns, &mut after);
             }
             if state.queue.has_ready() || taken.is_some() && state.is_asked() {
                 set.note(self.id, &mut after);
             }
             match taken {
-                Some(message) => Visit::Taken(Box::new(message)),
+                Some(Ok(message)) => Visit::Taken(Box::new(message)),
+                Some(Err(bytes)) => Visit::TooLong(bytes),
                 None if state.is_asked() => Visit::Asked,
                 None => Visit::Nothing,
             }
