@@ -12,6 +12,7 @@
 //! | [`exhaustive`]| every sequence of operations up to a length             |
 //! | [`mod@bench`] | the benchmark: rows, limits, peers                      |
 //! | [`instructions`] | what the hot path costs in instructions              |
+//! | [`faces`]     | libraries and headers for C programs                    |
 //! | [`loom`]      | every interleaving of the memory's models               |
 //! | [`child`]     | running a command: its log, its bound, its tail         |
 //! | [`workspace`] | what cargo knows about this workspace                   |
@@ -26,6 +27,7 @@ mod chaos;
 mod check;
 mod child;
 mod exhaustive;
+mod faces;
 mod fuzz;
 mod hostile;
 mod instructions;
@@ -63,6 +65,7 @@ enum Verb {
     Chaos(chaos::Options),
     Bench(bench::Options),
     Instructions(instructions::Options),
+    InstallFaces(faces::Options),
 }
 
 /// Whether what was looked at is as it should be.
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Verb::Chaos(options) => chaos::run(&options),
         Verb::Bench(options) => bench::run(&options),
         Verb::Instructions(options) => instructions::run(&options),
+        Verb::InstallFaces(options) => faces::run(&options),
     };
     match verdict {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

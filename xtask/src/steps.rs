@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use crate::child::count;
 use crate::step::{Bench, Broken, Ending, Outcome, Step};
-use crate::{as_user, bench, chaos, exhaustive, fuzz, hostile, instructions, loom, sim, tidy};
+use crate::{
+    as_user, bench, chaos, exhaustive, faces, fuzz, hostile, instructions, loom, sim, tidy,
+};
 
 /// How long an example, or the commands of the README, may take.
 const SHORT: Duration = Duration::from_secs(120);
@@ -43,6 +45,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: features,
     },
     Step { name: "examples", about: "every example runs and ends well", run: examples },
+    Step {
+        name: "faces",
+        about: "libraries for C programs are installed, and programs built with them run",
+        run: faces::step,
+    },
     Step { name: "readme", about: "the commands of README.md do what it says", run: readme },
     Step {
         name: "as-user",

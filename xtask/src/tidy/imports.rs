@@ -56,7 +56,8 @@ fn row_of(dir: &str) -> Option<&'static Row> {
 }
 
 /// Every crate needs only what its row allows. Tests of a crate may need more
-/// from outside, and the simulator, but nothing else of the house.
+/// from outside, and the simulator, those of a face the bootstrap server, but nothing
+/// else of the house.
 pub(super) fn table(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for package in &tree.packages {
@@ -88,7 +89,7 @@ pub(super) fn table(tree: &Tree) -> Vec<Finding> {
 }
 
 fn is_tested_with(dir: &str, own: &str) -> bool {
-    dir == "sim" || dir == own
+    dir == "sim" || dir == own || dir == "boot" && own == "faces/"
 }
 
 /// Where the compiler must be told that there is no unsafe code at all.
@@ -133,6 +134,7 @@ mod tests {
             ("shm", "rustix", None, false),
             ("rights", "pillarbox-sim", Some("sim"), true),
             ("faces/mach", "pillarbox", Some("pillarbox"), false),
+            ("faces/mach", "pillarbox-boot", Some("boot"), true),
             ("net", "zenoh", None, false),
         ] {
             assert_eq!(table(&needs(dir, name, house, dev)), []);
@@ -147,6 +149,7 @@ mod tests {
             ("boot", "pillarbox-shm", Some("shm"), false),
             ("shm", "pillarbox", Some("pillarbox"), true),
             ("faces/mach", "pillarbox-qnx", Some("faces/qnx"), false),
+            ("faces/mach", "pillarbox-boot", Some("boot"), false),
             ("unheard-of", "anyhow", None, false),
         ] {
             assert_eq!(table(&needs(dir, name, house, dev)).len(), 1, "{dir} {name}");

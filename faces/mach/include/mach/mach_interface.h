@@ -1,0 +1,10 @@
+/* All calls about ports, tasks and memory. */
+#ifndef PILLARBOX_MACH_MACH_INTERFACE_H
+#define PILLARBOX_MACH_MACH_INTERFACE_H
+
+#include <mach/mach_port.h>
+#include <mach/mach_traps.h>
+#include <mach/task.h>
+#include <mach/vm_map.h>
+
+#endif

@@ -1,0 +1,102 @@
+//! Where C calls in: the only unsafe code of this face.
+//!
+//! | invariant | says                                                              |
+//! |-----------|-------------------------------------------------------------------|
+//! | C1        | memory of a caller is reached by the kernel, which copies or says no |
+//! | C2        | what is unmapped was given away by its owner, in a call that says so |
+//! | C3        | nothing that panics leaves this edge                              |
+//! | C4        | what C is handed lives for ever, or is the caller's to free       |
+//!
+//! An address that a caller passes is a number here. Only `memory` acts on it.
+#![allow(
+    unsafe_code,
+    reason = "C finds functions by their bare names, and passes addresses; see docs/soundness.md"
+)]
+
+pub(crate) mod memory;
+mod messages;
+mod ports;
+mod served;
+mod start;
+mod tasks;
+mod time;
+mod virtual_memory;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub(crate) use self::start::{own_names, random};
+use crate::codes::{Code, KERN_INVALID_ADDRESS, KERN_INVALID_TASK, KERN_SUCCESS};
+use crate::names::Name;
+use crate::space::Space;
+use crate::with;
+
+/// Runs what a C function does. What panics there is a failure of the call (C3).
+fn guarded<R>(failed: R, act: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or(failed)
+}
+
+/// What a call ends in.
+fn code(result: Result<(), Code>) -> Code {
+    result.err().unwrap_or(KERN_SUCCESS)
+}
+
+/// Acts in the space of the task that is named, which must be this one.
+fn of_task<R>(task: Name, act: impl FnOnce(&mut Space) -> Result<R, Code>) -> Result<R, Code> {
+    if task != own_names().0 {
+        return Err(KERN_INVALID_TASK);
+    }
+    with(act)
+}
+
+/// The same, for what ends in a code.
+fn code_of_task(task: Name, act: impl FnOnce(&mut Space) -> Code) -> Code {
+    guarded(crate::codes::KERN_FAILURE, || {
+        of_task(task, |space| Ok(act(space))).unwrap_or_else(|code| code)
+    })
+}
+
+/// Writes a number where the caller wants it.
+fn put<T: Number>(to: *mut T, value: T) -> Result<(), Code> {
+    if memory::write(to as u64, value.bytes().as_ref()) {
+        Ok(())
+    } else {
+        Err(KERN_INVALID_ADDRESS)
+    }
+}
+
+/// Reads a number of the caller's.
+fn get(from: *const u32) -> Result<u32, Code> {
+    let bytes = memory::read(from as u64, 4).ok_or(KERN_INVALID_ADDRESS)?;
+    Ok(crate::letter::word(&bytes, 0))
+}
+
+/// A plain number, as bytes.
+trait Number {
+    fn bytes(self) -> impl AsRef<[u8]>;
+}
+
+macro_rules! number {
+    ($($kind:ty)*) => {
+        $(impl Number for $kind {
+            fn bytes(self) -> impl AsRef<[u8]> {
+                self.to_ne_bytes()
+            }
+        })*
+    };
+}
+
+number!(i32 u32 u64 usize);
+
+/// Hands an array of words over as memory of the caller's, with their count.
+fn hand_over(words: &[u32], to: *mut u64, count: *mut u32) -> Result<(), Code> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let address = match bytes.is_empty() {
+        true => 0,
+        false => memory::allocate_filled(&bytes).ok_or(crate::codes::KERN_RESOURCE_SHORTAGE)?,
+    };
+    let written = put(to, address).and_then(|()| put(count, words.len() as u32));
+    if written.is_err() && address != 0 {
+        memory::release(address, bytes.len());
+    }
+    written
+}

@@ -1,0 +1,298 @@
+//! The task itself, who else there is, what codes say, and names for rights.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char};
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use super::{code, guarded, hand_over, memory, of_task, own_names, put};
+use crate::codes::*;
+use crate::names::{NULL, Name};
+use crate::space::Taken;
+use crate::{boot, codes, port, with};
+
+// ---- what codes say ------------------------------------------------------------
+
+/// The text as C reads it. There are not many, and each is kept for ever (C4).
+fn for_c(text: &'static str) -> *const c_char {
+    static TEXTS: Mutex<BTreeMap<&'static str, &'static CStr>> = Mutex::new(BTreeMap::new());
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = || &*Box::leak(CString::new(text).unwrap_or_default().into_boxed_c_str());
+    texts.entry(text).or_insert_with(made).as_ptr()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_error_string(error: Code) -> *const c_char {
+    guarded(std::ptr::null(), || for_c(codes::text(error)))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_error_type(error: Code) -> *const c_char {
+    guarded(std::ptr::null(), || {
+        let text = codes::text(error);
+        let kind = text.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+        for_c(kind.map_or("(?/?)", |(kind, _)| kind))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn bootstrap_strerror(error: Code) -> *const c_char {
+    guarded(std::ptr::null(), || for_c(codes::bootstrap_text(error)))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_error(prefix: *const u8, error: Code) {
+    guarded((), || {
+        let prefix = text(prefix, 1024).unwrap_or_default();
+        let prefix = String::from_utf8_lossy(&prefix);
+        let _ = writeln!(std::io::stderr(), "{prefix}: {} ({error:#x})", codes::text(error));
+    });
+}
+
+/// Text of the caller's up to its end, at most so many bytes.
+pub(super) fn text(from: *const u8, most: usize) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    while text.len() < most {
+        let at = from as u64 + text.len() as u64;
+        // Never over the end of a page that is there into one that may not be.
+        let page = memory::page() as u64;
+        let here = (page - at % page).min((most - text.len()) as u64).min(64);
+        let bytes = memory::read(at, here as usize)?;
+        match bytes.iter().position(|byte| *byte == 0) {
+            Some(end) => {
+                text.extend_from_slice(bytes.get(..end)?);
+                return Some(text);
+            }
+            None => text.extend_from_slice(&bytes),
+        }
+    }
+    Some(text)
+}
+
+// ---- who there is ----------------------------------------------------------------
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_host_self() -> Name {
+    guarded(NULL, || {
+        with(|space| {
+            if space.host == NULL || !space.change_urefs(space.host, 1) {
+                space.host = space.new_stand_in();
+            }
+            space.host
+        })
+    })
+}
+
+thread_local! {
+    static THREAD: Cell<Name> = const { Cell::new(NULL) };
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_thread_self() -> Name {
+    guarded(NULL, || {
+        THREAD.with(|kept| {
+            with(|space| {
+                if kept.get() == NULL || !space.change_urefs(kept.get(), 1) {
+                    kept.set(space.new_stand_in());
+                }
+                kept.get()
+            })
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn task_get_special_port(task: Name, which: i32, port: *mut Name) -> Code {
+    guarded(KERN_FAILURE, || {
+        if task != own_names().0 {
+            return KERN_INVALID_ARGUMENT;
+        }
+        let (own, boot) = own_names();
+        let name = match which {
+            1 => with(|space| if space.change_urefs(own, 1) { own } else { NULL }),
+            2 => mach_host_self(),
+            4 => boot::port_of_task(boot),
+            3 | 5..=17 => NULL,
+            _ => return KERN_INVALID_ARGUMENT,
+        };
+        code(put(port, name))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn task_set_special_port(task: Name, which: i32, port: Name) -> Code {
+    guarded(KERN_FAILURE, || {
+        if task != own_names().0 {
+            return KERN_INVALID_ARGUMENT;
+        }
+        match which {
+            1 | 2 => KERN_NO_ACCESS,
+            4 => with(|space| match space.take(port, disposition::COPY_SEND) {
+                Ok(Taken::Right(pillarbox::Right::Send(right))) => {
+                    space.bootstrap = Some(right);
+                    KERN_SUCCESS
+                }
+                Ok(Taken::Null | Taken::Dead) => {
+                    space.bootstrap = None;
+                    KERN_SUCCESS
+                }
+                _ => KERN_INVALID_RIGHT,
+            }),
+            3 | 5..=17 => KERN_NOT_SUPPORTED,
+            _ => KERN_INVALID_ARGUMENT,
+        }
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn task_info(task: Name, flavor: u32, info: *mut u32, count: *mut u32) -> Code {
+    guarded(KERN_FAILURE, || {
+        let who = match of_task(task, |space| Ok(space.task.identity())) {
+            Ok(who) => who,
+            Err(_) => return KERN_INVALID_ARGUMENT,
+        };
+        let numbers = match flavor {
+            13 => vec![who.uid, who.gid],
+            15 => vec![who.uid, who.uid, who.gid, who.uid, who.gid, who.pid as u32, 0, 1],
+            _ => return KERN_INVALID_ARGUMENT,
+        };
+        code(super::get(count).and_then(|room| {
+            if (room as usize) < numbers.len() {
+                return Err(KERN_INVALID_ARGUMENT);
+            }
+            let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
+            if !memory::write(info as u64, &bytes) {
+                return Err(KERN_INVALID_ADDRESS);
+            }
+            put(count, numbers.len() as u32)
+        }))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn task_get_exc_guard_behavior(_task: Name, behavior: *mut u32) -> Code {
+    guarded(KERN_FAILURE, || code(put(behavior, 0)))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn task_set_exc_guard_behavior(_task: Name, _behavior: u32) -> Code {
+    KERN_SUCCESS
+}
+
+/// As many rights as may be registered.
+const REGISTERED: u32 = 3;
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_ports_register(task: Name, ports: *const Name, count: u32) -> Code {
+    guarded(KERN_FAILURE, || {
+        if count > REGISTERED {
+            return KERN_INVALID_ARGUMENT;
+        }
+        let Some(names) = memory::read(ports as u64, count as usize * 4) else {
+            return KERN_INVALID_ADDRESS;
+        };
+        code(of_task(task, |space| {
+            let mut rights = Vec::new();
+            for at in 0..count as usize {
+                match space.take(crate::letter::word(&names, at * 4), disposition::COPY_SEND) {
+                    Ok(Taken::Right(pillarbox::Right::Send(right))) => rights.push(right),
+                    Ok(_) => {}
+                    Err(_) => return Err(KERN_INVALID_RIGHT),
+                }
+            }
+            space.registered = rights;
+            Ok(())
+        }))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_ports_lookup(task: Name, ports: *mut u64, count: *mut u32) -> Code {
+    guarded(KERN_FAILURE, || {
+        let names = of_task(task, |space| {
+            let rights = space.registered.clone();
+            let mut names: Vec<Name> =
+                rights.into_iter().map(|right| space.give_send(right)).collect();
+            names.resize(REGISTERED as usize, NULL);
+            Ok(names)
+        });
+        code(names.and_then(|names| hand_over(&names, ports, count)))
+    })
+}
+
+// ---- who sent a message --------------------------------------------------------------
+
+/// Eight numbers about a sender.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct AuditToken {
+    values: [u32; 8],
+}
+
+macro_rules! token {
+    ($($name:ident = $index:expr;)*) => {
+        $(#[unsafe(no_mangle)]
+        extern "C" fn $name(token: AuditToken) -> u32 {
+            token.values[$index]
+        })*
+    };
+}
+
+token! {
+    audit_token_to_auid = 0;
+    audit_token_to_euid = 1;
+    audit_token_to_egid = 2;
+    audit_token_to_ruid = 3;
+    audit_token_to_rgid = 4;
+    audit_token_to_pid = 5;
+    audit_token_to_asid = 6;
+    audit_token_to_pidversion = 7;
+}
+
+// ---- names for rights ------------------------------------------------------------------
+
+/// The most bytes of a service's name, its end among them.
+const NAME_BYTES: usize = 128;
+
+/// The name of a service, if it is one.
+fn service(name: *const u8) -> Result<String, Code> {
+    let name = text(name, NAME_BYTES).ok_or(KERN_INVALID_ADDRESS)?;
+    String::from_utf8(name).map_err(|_| BOOTSTRAP_UNKNOWN_SERVICE)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn bootstrap_check_in(boot: Name, name: *const u8, port: *mut Name) -> Code {
+    guarded(KERN_FAILURE, || {
+        let made = service(name).and_then(|name| boot::check_in(boot, own_names().1, &name));
+        code(made.and_then(|made| {
+            put(port, made).inspect_err(|_| {
+                with(|space| port::mod_refs(space, made, right::RECEIVE, -1));
+            })
+        }))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn bootstrap_look_up(boot: Name, name: *const u8, port: *mut Name) -> Code {
+    guarded(KERN_FAILURE, || {
+        let found = service(name).and_then(|name| boot::look_up(boot, own_names().1, &name));
+        code(found.and_then(|found| put(port, found)))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn bootstrap_register(boot: Name, name: *const u8, right: Name) -> Code {
+    guarded(KERN_FAILURE, || match service(name) {
+        Ok(name) => boot::register(boot, own_names().1, &name, right),
+        Err(code) => code,
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn bootstrap_status(boot: Name, name: *const u8, active: *mut i32) -> Code {
+    guarded(KERN_FAILURE, || {
+        let status = service(name).and_then(|name| boot::status(boot, own_names().1, &name));
+        code(status.and_then(|status| put(active, status)))
+    })
+}

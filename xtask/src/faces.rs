@@ -1,0 +1,165 @@
+//! `cargo xtask install-faces`: the libraries and headers that C programs are built
+//! with.
+//!
+//! Under the prefix each face has a folder of headers, a shared and a static library,
+//! and a file for pkg-config that finds them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::child::count;
+use crate::step::{Bench, Broken, Ending, Outcome, answers};
+use crate::workspace::Workspace;
+use crate::{Verdict, say};
+
+/// Installs the libraries for C programs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Where to: `include`, `lib` and `lib/pkgconfig` are made there.
+    #[arg(long)]
+    prefix: PathBuf,
+}
+
+/// A library for C programs.
+struct Face {
+    /// What pkg-config calls it, and cargo.
+    name: &'static str,
+    /// Its folder.
+    dir: &'static str,
+    /// The library's name as the linker knows it.
+    library: &'static str,
+    about: &'static str,
+}
+
+const FACES: &[Face] = &[Face {
+    name: "pillarbox-mach",
+    dir: "faces/mach",
+    library: "pillarbox_mach",
+    about: "Mach ports for C programs",
+}];
+
+/// Programs that are built and run with what was installed.
+const EXAMPLES: &str = "examples/c";
+
+/// How long one program may take.
+const SHORT: Duration = Duration::from_secs(60);
+
+/// What a static library needs beside itself.
+const PRIVATE: &str = "-lpthread -ldl -lm";
+
+/// Installs them.
+pub(crate) fn run(options: &Options) -> Result<Verdict> {
+    let workspace = Workspace::load()?;
+    let mut bench = Bench::new(&workspace, "install-faces");
+    fs::create_dir_all(&options.prefix)
+        .with_context(|| format!("cannot make {}", options.prefix.display()))?;
+    let prefix = options.prefix.canonicalize()?;
+    match install(&mut bench, &prefix) {
+        Ok(()) => {
+            let names: Vec<_> = FACES.iter().map(|face| face.name).collect();
+            say(format_args!("{} under {}", names.join(", "), prefix.display()));
+            Ok(Verdict::Good)
+        }
+        Err(broken) => {
+            say(&broken.output);
+            say(format_args!("failed: {}", broken.why));
+            Ok(Verdict::Bad)
+        }
+    }
+}
+
+fn install(bench: &mut Bench, prefix: &Path) -> Result<(), Broken> {
+    for face in FACES {
+        bench.must(&mut bench.cargo(&format!("build --release --locked -p {}", face.name)))?;
+        let built = bench.workspace.target.join("release");
+        let (include, lib) = (prefix.join("include").join(face.name), prefix.join("lib"));
+        copy_all(&bench.root().join(face.dir).join("include"), &include)?;
+        fs::create_dir_all(lib.join("pkgconfig"))?;
+        for ending in ["so", "a"] {
+            let file = format!("lib{}.{ending}", face.library);
+            // A program that runs keeps the library it has.
+            let _ = fs::remove_file(lib.join(&file));
+            fs::copy(built.join(&file), lib.join(&file))
+                .with_context(|| format!("cannot copy {file}"))?;
+        }
+        fs::write(lib.join("pkgconfig").join(format!("{}.pc", face.name)), found(face, prefix))?;
+    }
+    Ok(())
+}
+
+/// What pkg-config reads.
+fn found(face: &Face, prefix: &Path) -> String {
+    let Face { name, library, about, .. } = face;
+    format!(
+        "prefix={}\nlibdir=${{prefix}}/lib\nincludedir=${{prefix}}/include/{name}\n\n\
+         Name: {name}\nDescription: {about}\nVersion: {}\n\
+         Cflags: -I${{includedir}}\n\
+         Libs: -L${{libdir}} -Wl,-rpath,${{libdir}} -l{library}\nLibs.private: {PRIVATE}\n",
+        prefix.display(),
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_all(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The step of `cargo xtask check`: what is installed is found, and the examples in C
+/// are built with it as anybody would, and run.
+pub(crate) fn step(bench: &mut Bench) -> Ending {
+    if !answers(Command::new("pkg-config").arg("--version")) {
+        return Ok(Outcome::Skipped("apt-get install pkg-config".into()));
+    }
+    let prefix = bench.workspace.target.join("faces");
+    install(bench, &prefix)?;
+    let mut run = 0;
+    let mut programs: Vec<_> = fs::read_dir(bench.root().join(EXAMPLES))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "c"))
+        .collect();
+    programs.sort();
+    for program in programs {
+        let made = prefix.join(program.file_stem().unwrap_or_default());
+        // As a user would say it, word for word.
+        let line = "cc \"$1\" $(pkg-config --cflags --libs pillarbox-mach) -o \"$2\"";
+        let mut command = Command::new("sh");
+        command.args(["-ec", line, "sh"]).arg(&program).arg(&made);
+        command.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+        bench.must(&mut command)?;
+        bench.must_within(&mut Command::new(&made), SHORT)?;
+        run += 1;
+    }
+    Ok(Outcome::Passed(count(run, "program")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pkg_config_is_told_where_all_is() {
+        let text = found(&FACES[0], Path::new("/opt/pillarbox"));
+        for line in [
+            "prefix=/opt/pillarbox",
+            "Name: pillarbox-mach",
+            "Cflags: -I${includedir}",
+            "Libs: -L${libdir} -Wl,-rpath,${libdir} -lpillarbox_mach",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+    }
+}
