@@ -6,6 +6,7 @@
 //! notification is a request like any other, and a bad one.
 
 mod managing;
+mod queueing;
 
 use std::time::{Duration, Instant};
 
@@ -25,10 +26,12 @@ use crate::logs::Logs;
 use crate::names::{Holder, Name, Names};
 use crate::orders::Orders;
 use crate::program::{Program, ProgramId, no_log};
+use crate::queues::{self, QueueId, Queues};
 use crate::reaper::Reaper;
 use crate::stopper::{Ended, Stopper};
 use crate::supervision::{Act, Doing, Due};
 use crate::waits::Waits;
+use queueing::Attending;
 
 /// Messages that are read before a bell is followed, where they keep coming:
 /// many deaths at once cost one look.
@@ -44,6 +47,8 @@ pub(crate) struct Keeper {
     port: ReceiveRight,
     names: Names,
     programs: Vec<Program>,
+    queues: Queues,
+    attending: Vec<Attending>,
     orders: Orders,
     logs: Logs,
     reaper: Reaper,
@@ -58,7 +63,8 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn new(server: Server) -> Self {
-        let Server { task, port, right, stopper, names, programs, listening, idle_exit } = server;
+        let Server { task, port, right, stopper, names, queues, programs, listening, idle_exit } =
+            server;
         Keeper {
             listening,
             waits: Waits::default(),
@@ -66,6 +72,8 @@ impl Keeper {
             port,
             names,
             programs,
+            queues,
+            attending: Vec::new(),
             orders: Orders::default(),
             logs: Logs::default(),
             reaper: Reaper::default(),
@@ -80,6 +88,7 @@ impl Keeper {
     }
 
     pub(crate) fn run(mut self) -> Ended {
+        self.do_what_is_due(Instant::now());
         loop {
             match self.port.receive(self.deadline()) {
                 Ok(message) => self.take(message),
@@ -120,12 +129,13 @@ impl Keeper {
             self.answers.refuse(Some(reply), Refused::Deadline);
         }
         self.answers.retry(now);
+        self.look_after_queues(now);
         for id in 0..self.programs.len() {
             self.supervise(ProgramId(id), now);
         }
         if let Some(idle) = &mut self.idle
             && idle.next <= now
-            && idle.is_over(now, self.task.peers().is_empty())
+            && idle.is_over(now, self.task.peers().is_empty() && !self.queues.hold_anything())
         {
             self.ended = Some(Ended::Idle);
         }
@@ -133,6 +143,8 @@ impl Keeper {
 
     fn take(&mut self, mut message: Message) {
         let bell = match message.sender() {
+            // The queues are looked after in any case.
+            None if message.completion() == Some(queues::NEWS) => self.bell,
             None => Some(self.bell.unwrap_or(0)),
             Some(sender) => {
                 let reply = message.take_reply();
@@ -170,6 +182,8 @@ impl Keeper {
         let Some(end) = program.reap() else { return };
         let now = Instant::now();
         self.orders.down(id, program.supervision.starts(), &end.reason);
+        self.attends_no_more(id);
+        let Some(program) = self.programs.get(id.0) else { return };
         let held_back = program.supervision.held_back(now);
         let mut again = false;
         for name in program.names.clone() {
@@ -240,6 +254,10 @@ impl Keeper {
                 self.look_up(&name, start, wait_ns, sender, reply);
                 return;
             }
+            Ok((Request::Attend { name }, None)) => {
+                self.attend(&name, sender, reply);
+                return;
+            }
             Ok((Request::List { after }, None)) => {
                 self.list(after.as_deref(), reply);
                 return;
@@ -275,13 +293,8 @@ impl Keeper {
             // It fails only in a forked child, which does not come here.
             let _ = right.notify_dead(bell);
         }
-        if let Some(id) = program
-            && let Some(program) = self.programs.get_mut(id.0)
-        {
-            program.checked_in(name);
-            if program.supervision.doing(Instant::now()) == Doing::Up {
-                self.orders.up(id, program.supervision.starts());
-            }
+        if let Some(id) = program {
+            self.is_ready(id, name);
         }
         for reply in self.waits.take(name) {
             self.send_right(Some(reply), right.clone());
@@ -289,9 +302,22 @@ impl Keeper {
         Ok(())
     }
 
+    /// A program has checked in.
+    fn is_ready(&mut self, id: ProgramId, name: &str) {
+        let Some(program) = self.programs.get_mut(id.0) else { return };
+        program.checked_in(name);
+        if program.supervision.doing(Instant::now()) == Doing::Up {
+            self.orders.up(id, program.supervision.starts());
+        }
+    }
+
     /// Whether `sender` may put a right under `name`, and for which program.
     fn may_take(&mut self, name: &str, sender: Identity) -> Result<Option<ProgramId>, Refused> {
         let Some(known) = self.names.get(name) else { return Ok(None) };
+        if known.queue.is_some() {
+            // The port is the server's own.
+            return Err(Refused::NotAllowed);
+        }
         let program = known.program;
         let other = known.holder.as_ref().filter(|holder| !holder.is(sender.task));
         let other = other.map(|holder| holder.who.task);
@@ -327,6 +353,10 @@ impl Keeper {
         reply: Option<SendOnceRight>,
     ) {
         let known = self.names.get(name);
+        if let Some((queue, id)) = known.and_then(|known| Some((known.queue?, known.program?))) {
+            self.look_up_queue(queue, id, start, reply);
+            return;
+        }
         let right =
             known.and_then(|known| known.holder.as_ref()).map(|holder| holder.right.clone());
         let program = known.and_then(|known| known.program);
@@ -334,6 +364,28 @@ impl Keeper {
             (Some(right), _) => self.send_right(reply, right),
             (None, Some(id)) if start => self.wait_for(name, id, wait_ns, sender, reply),
             (None, _) => self.answers.refuse(reply, Refused::NoSuchName),
+        }
+    }
+
+    /// A send right to a queue, at once. Its service is started when something is in it.
+    fn look_up_queue(
+        &mut self,
+        queue: QueueId,
+        id: ProgramId,
+        start: bool,
+        reply: Option<SendOnceRight>,
+    ) {
+        let Some(supervision) = self.programs.get(id.0).map(|program| &program.supervision) else {
+            return;
+        };
+        let now = Instant::now();
+        let doing = supervision.doing(now);
+        let right = self.queues.right(queue).filter(|_| start || doing == Doing::Up).cloned();
+        let held_back = supervision.held_back(now).filter(|_| start);
+        match (held_back, right) {
+            (Some(reason), _) => self.answers.refuse(reply, Refused::NotStarted(reason)),
+            (None, Some(right)) => self.send_right(reply, right),
+            (None, None) => self.answers.refuse(reply, Refused::NoSuchName),
         }
     }
 
@@ -392,6 +444,9 @@ impl Keeper {
 
     fn service(&self, name: &str, known: &Name) -> (Service, Option<SendRight>) {
         let holder = known.holder.as_ref();
+        if let Some(service) = self.queue_service(name, known) {
+            return service;
+        }
         let right = holder.filter(|holder| holder.is_confirmed()).map(|holder| &holder.right);
         let runs = known
             .program
@@ -434,6 +489,7 @@ fn read(message: &mut Message) -> Result<(Request, Option<SendRight>), Refused> 
         Request::CheckIn { name }
         | Request::Register { name }
         | Request::Unregister { name }
+        | Request::Attend { name }
         | Request::LookUp { name, .. }
         | Request::List { after: Some(name) } => {
             check_name(name.as_bytes()).map_err(|_| Refused::BadName)?;

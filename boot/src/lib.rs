@@ -69,6 +69,7 @@ mod logs;
 mod names;
 mod orders;
 mod program;
+mod queues;
 mod reaper;
 mod server;
 pub mod service;

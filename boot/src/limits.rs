@@ -42,6 +42,15 @@ pub const SERVICES: usize = 1024;
 /// The longest service file.
 pub const SERVICE_FILE_BYTES: usize = 256 * 1024;
 
+/// Messages that wait in a queue that is kept, where its file does not say how many.
+pub const QUEUE_MESSAGES: u32 = 128;
+
+/// The most that a file may say.
+pub const QUEUE_MESSAGES_MOST: u32 = 64 * 1024;
+
+/// What is done for one queue before others have their turn: a message each.
+pub const QUEUE_TURNS: u32 = 64;
+
 /// Names of one service.
 pub const NAMES_PER_SERVICE: usize = 64;
 

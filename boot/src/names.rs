@@ -8,6 +8,7 @@ use pillarbox::{Identity, SendRight, TaskId};
 
 use crate::limits::{NAMES, NAMES_PER_TASK};
 use crate::program::ProgramId;
+use crate::queues::QueueId;
 
 /// The right under a name, and who put it there.
 #[derive(Debug)]
@@ -16,11 +17,13 @@ pub(crate) struct Holder {
     pub(crate) who: Identity,
 }
 
-/// A name. It has a holder, or a program, or both.
+/// A name. It has a holder, or a program, or both; or a queue and a program.
 #[derive(Debug, Default)]
 pub(crate) struct Name {
     pub(crate) holder: Option<Holder>,
     pub(crate) program: Option<ProgramId>,
+    /// The queue that is kept under it.
+    pub(crate) queue: Option<QueueId>,
 }
 
 /// All names, in order.
@@ -30,12 +33,18 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Provides `name` by a program. False where it is taken or one too many.
-    pub(crate) fn provide(&mut self, name: &str, program: ProgramId) -> bool {
+    /// Provides `name` by a program, which reads that queue or checks in. False where it
+    /// is taken or one too many.
+    pub(crate) fn provide(
+        &mut self,
+        name: &str,
+        program: ProgramId,
+        queue: Option<QueueId>,
+    ) -> bool {
         if self.all.contains_key(name) || self.all.len() >= NAMES {
             return false;
         }
-        self.all.insert(name.to_owned(), Name { holder: None, program: Some(program) });
+        self.all.insert(name.to_owned(), Name { holder: None, program: Some(program), queue });
         true
     }
 
@@ -135,8 +144,8 @@ mod tests {
         let port = task.port(Capacity::Bounded(4));
         let right = port.make_send().unwrap();
         let mut names = Names::default();
-        assert!(names.provide("b", ProgramId(0)));
-        assert!(!names.provide("b", ProgramId(1)));
+        assert!(names.provide("b", ProgramId(0), None));
+        assert!(!names.provide("b", ProgramId(1), None));
         assert_eq!(names.hold("a", right.clone(), task.identity()), Ok(true));
         assert_eq!(names.hold("b", right, task.identity()), Ok(false));
         assert!(names.get("a").unwrap().holder.is_some());

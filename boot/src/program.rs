@@ -11,6 +11,7 @@ use pillarbox::bootstrap::BOOTSTRAP;
 use pillarbox::{SendRight, Spawn, Task};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use crate::queues::QueueId;
 use crate::service::ServiceFile;
 use crate::supervision::{End, Rules, Supervision};
 
@@ -39,7 +40,10 @@ pub(crate) struct Program {
     command: Box<dyn FnMut() -> Command + Send>,
     /// What a service is called that was declared in a file.
     pub(crate) label: Option<String>,
+    /// The names it provides, those of its queues among them.
     pub(crate) names: Vec<String>,
+    /// Queues that are kept for it.
+    pub(crate) queues: Vec<QueueId>,
     pub(crate) supervision: Supervision,
     started: Option<Started>,
     /// Its children lead a process group, which ends with them.
@@ -66,6 +70,7 @@ impl Program {
             command: Box::new(command),
             label: None,
             names,
+            queues: Vec::new(),
             supervision: Supervision::new(Rules::default()),
             started: None,
             leads: false,
@@ -74,10 +79,11 @@ impl Program {
     }
 
     /// One that was declared in a file.
-    pub(crate) fn declared(label: String, file: ServiceFile) -> Self {
+    pub(crate) fn declared(label: String, file: ServiceFile, queues: Vec<QueueId>) -> Self {
         Program {
             label: Some(label),
-            names: file.names().to_vec(),
+            names: file.all_names().cloned().collect(),
+            queues,
             supervision: Supervision::new(file.rules.clone()),
             log_bytes: Some(file.log_bytes),
             command: Box::new(move || file.command()),
@@ -149,6 +155,11 @@ impl Program {
             started.checked_in.insert(name.to_owned());
             self.supervision.checked_in(started.checked_in.len() >= self.names.len());
         }
+    }
+
+    /// Whether its child has checked in `name`.
+    pub(crate) fn has_checked_in(&self, name: &str) -> bool {
+        self.started.as_ref().is_some_and(|started| started.checked_in.contains(name))
     }
 
     /// Tells its child to end.

@@ -13,6 +13,7 @@ use pillarbox::{
 use crate::limits::{NAMES, REQUESTS_WAITING};
 use crate::names::Names;
 use crate::program::{Program, ProgramId};
+use crate::queues::Queues;
 use crate::service::ServiceFile;
 use crate::stopper::Stopper;
 
@@ -29,6 +30,10 @@ pub enum OnDemandError {
     /// More names than a server keeps.
     #[error("a server keeps at most {NAMES} names")]
     TooMany,
+    /// A queue could not be made: the task is that of the process this one was forked
+    /// from.
+    #[error("no queue could be made: {0}")]
+    Queue(#[from] SendFailure),
 }
 
 /// A bootstrap server that does not run yet.
@@ -50,6 +55,7 @@ pub struct Server {
     pub(crate) right: SendRight,
     pub(crate) stopper: Stopper,
     pub(crate) names: Names,
+    pub(crate) queues: Queues,
     pub(crate) programs: Vec<Program>,
     pub(crate) listening: Vec<Listening>,
     pub(crate) idle_exit: Option<Duration>,
@@ -69,6 +75,7 @@ impl Server {
             stopper: Stopper::new(port.make_send_once()?),
             port,
             names: Names::default(),
+            queues: Queues::default(),
             programs: Vec::new(),
             listening: Vec::new(),
             idle_exit: None,
@@ -119,7 +126,7 @@ impl Server {
             if self.names.get(name).is_some() {
                 return Err(OnDemandError::Twice(name.to_owned()));
             }
-            if !self.names.provide(name, id) {
+            if !self.names.provide(name, id, None) {
                 return Err(OnDemandError::TooMany);
             }
             provided.push(name.to_owned());
@@ -144,18 +151,24 @@ impl Server {
         }
         let id = ProgramId(self.programs.len());
         for name in file.names() {
-            let _ = self.names.provide(name, id);
+            let _ = self.names.provide(name, id, None);
         }
-        self.programs.push(Program::declared(label.into(), file));
+        let mut queues = Vec::new();
+        for name in file.queues() {
+            let queue = self.queues.add(&self.task, file.queue_messages)?;
+            let _ = self.names.provide(name, id, Some(queue));
+            queues.push(queue);
+        }
+        self.programs.push(Program::declared(label.into(), file, queues));
         Ok(self)
     }
 
     /// Why [`Server::service`] would not take this one.
     pub fn refuses(&mut self, file: &ServiceFile) -> Option<OnDemandError> {
-        if let Some(taken) = file.names().iter().find(|name| self.names.get(name).is_some()) {
+        if let Some(taken) = file.all_names().find(|name| self.names.get(name).is_some()) {
             return Some(OnDemandError::Twice(taken.clone()));
         }
-        (!self.names.has_room(file.names().len())).then_some(OnDemandError::TooMany)
+        (!self.names.has_room(file.all_names().count())).then_some(OnDemandError::TooMany)
     }
 
     /// Offers the bootstrap right at `path`, to whoever may connect there.

@@ -72,6 +72,8 @@ pub struct ServiceFile {
     environment: BTreeMap<String, String>,
     inherit: Inherit,
     names: Vec<String>,
+    queues: Vec<String>,
+    pub(crate) queue_messages: u32,
     /// Options of the shell's `ulimit`, and their values.
     limits: Vec<(char, u64)>,
     pub(crate) rules: Rules,
@@ -97,9 +99,19 @@ impl ServiceFile {
         read::read(text)
     }
 
-    /// The names it provides.
+    /// The names it provides with ports of its own.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The names of queues that the server keeps for it.
+    pub fn queues(&self) -> &[String] {
+        &self.queues
+    }
+
+    /// Both.
+    pub(crate) fn all_names(&self) -> impl Iterator<Item = &String> {
+        self.names.iter().chain(&self.queues)
     }
 
     /// What is started.

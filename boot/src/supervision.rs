@@ -38,6 +38,8 @@ pub(crate) struct Rules {
     pub(crate) check_in_within: Option<Duration>,
     /// From being told to end to being killed.
     pub(crate) exit_timeout: Duration,
+    /// How long there may be nothing to do before it is told to end.
+    pub(crate) idle_exit: Option<Duration>,
 }
 
 impl Default for Rules {
@@ -50,6 +52,7 @@ impl Default for Rules {
             back_off_most: BACK_OFF_MOST,
             check_in_within: None,
             exit_timeout: Duration::from_secs(5),
+            idle_exit: None,
         }
     }
 }
@@ -111,6 +114,8 @@ pub(crate) struct Supervision {
     /// It is started as soon as it may be.
     wanted: bool,
     stopped: bool,
+    /// Since when it has had nothing to do, as far as is known.
+    idle: Option<Instant>,
     failures: u32,
     starts: u64,
     /// No start before this, because of the throttle.
@@ -129,6 +134,7 @@ impl Supervision {
             rules,
             phase: Phase::Down,
             stopped: false,
+            idle: None,
             failures: 0,
             starts: 0,
             throttled: None,
@@ -167,7 +173,11 @@ impl Supervision {
                 self.end(now);
                 self.act(now)
             }
-            Phase::Up => None,
+            Phase::Up => {
+                self.ended_for = Some("it was told to end, being idle".to_owned());
+                self.end(now);
+                self.act(now)
+            }
             Phase::Ending { since, told: false, .. } => {
                 self.phase = Phase::Ending { since, told: true, killed: false };
                 Some(Act::Terminate)
@@ -186,7 +196,11 @@ impl Supervision {
             Phase::Down if self.wanted && !self.stopped => {
                 self.throttled.max(self.backing_off).map_or(Due::Now, Due::At)
             }
-            Phase::Down | Phase::Up => Due::Never,
+            Phase::Up => match (self.rules.idle_exit, self.idle) {
+                (Some(span), Some(since)) => after(since, span),
+                _ => Due::Never,
+            },
+            Phase::Down => Due::Never,
             Phase::Starting { since } => {
                 self.rules.check_in_within.map_or(Due::Never, |within| after(since, within))
             }
@@ -194,6 +208,11 @@ impl Supervision {
             Phase::Ending { since, killed: false, .. } => after(since, self.rules.exit_timeout),
             Phase::Ending { .. } => Due::Never,
         }
+    }
+
+    /// Since when it has had nothing to do; none where it has.
+    pub(crate) fn is_busy_until(&mut self, idle: Option<Instant>) {
+        self.idle = idle;
     }
 
     /// It was started.
@@ -217,6 +236,7 @@ impl Supervision {
         self.backing_off = None;
         if all && matches!(self.phase, Phase::Starting { .. }) {
             self.phase = Phase::Up;
+            self.idle = None;
         }
     }
 
@@ -443,6 +463,24 @@ mod tests {
         assert_eq!((one.act(now + ms(99)), one.due()), (None, Due::Never));
         let end = End { status: "signal: 9", ..FAILED };
         assert_eq!(one.ended(end, now + ms(99)), "it did not check in within 10ms");
+    }
+
+    #[test]
+    fn one_that_is_idle_is_told_to_end_and_started_when_it_is_wanted() {
+        let (mut one, now) = of(Rules { idle_exit: Some(ms(10)), ..Rules::default() });
+        one.want();
+        one.started(now);
+        one.is_busy_until(Some(now));
+        assert_eq!(one.due(), Due::Never, "it has not checked in");
+        one.checked_in(true);
+        one.is_busy_until(None);
+        assert_eq!(one.due(), Due::Never);
+        one.is_busy_until(Some(now + ms(1)));
+        assert_eq!(one.act(now + ms(10)), None);
+        assert_eq!(one.act(now + ms(11)), Some(Act::Terminate));
+        one.want();
+        assert_eq!(one.ended(READY, now + ms(12)), "it was told to end, being idle");
+        assert_eq!(one.act(now + ms(12)), Some(Act::Start));
     }
 
     #[test]

@@ -15,7 +15,7 @@ fn good(of: &Value) -> String {
     match of["type"].as_str().unwrap() {
         "string" if of.get("pattern").is_some() => "\"2s\"".to_owned(),
         "string" => "\"/usr\"".to_owned(),
-        "array" => "[\"a\"]".to_owned(),
+        "array" => "[\"b\"]".to_owned(),
         "integer" => of["minimum"].to_string(),
         "object" => "{}".to_owned(),
         other => panic!("{other}"),
@@ -42,7 +42,11 @@ fn bad(of: &Value) -> Vec<String> {
 fn file(required: &[&str], key: &str, value: &str, within: Option<&str>) -> String {
     let mut text = String::new();
     for required in required.iter().filter(|required| within.is_some() || **required != key) {
-        let usual = if *required == "names" { "[\"a\"]" } else { "\"/bin/true\"" };
+        let usual = match *required {
+            "names" => "[\"a\"]",
+            "queues" => "[\"q\"]",
+            _ => "\"/bin/true\"",
+        };
         text.push_str(&format!("{required} = {usual}\n"));
     }
     if let Some(table) = within {
@@ -55,13 +59,24 @@ fn file(required: &[&str], key: &str, value: &str, within: Option<&str>) -> Stri
 #[test]
 fn each_key_takes_what_the_schema_says_and_nothing_else() {
     let schema: Value = serde_json::from_str(&schema()).unwrap();
-    let required = schema["required"].as_array().unwrap();
-    let required: Vec<&str> = required.iter().map(|key| key.as_str().unwrap()).collect();
+    let texts = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_owned()).collect()
+    };
+    let always = texts(&schema["required"]);
+    // Either of these must be there.
+    let either: Vec<String> =
+        schema["anyOf"].as_array().unwrap().iter().flat_map(|of| texts(&of["required"])).collect();
+    assert_eq!(either, ["names", "queues"]);
+    let with = |one: &'static str| -> Vec<&str> {
+        always.iter().map(String::as_str).chain([one]).collect()
+    };
     let mut tried = 0;
     let mut try_all = |of: &Value, within: Option<&str>| {
         assert_eq!(of["additionalProperties"], false);
         for (key, value) in properties(of) {
             assert!(value["description"].as_str().is_some_and(|about| about.ends_with('.')));
+            // Only who has nothing but queues can be idle.
+            let required = with(if key == "idle_exit" { "queues" } else { "names" });
             let text = file(&required, key, &good(value), within);
             assert!(ServiceFile::read(&text).is_ok(), "{text}");
             for bad in bad(value) {
@@ -71,13 +86,13 @@ fn each_key_takes_what_the_schema_says_and_nothing_else() {
                 tried += 1;
             }
         }
-        let text = file(&required, "no_such_key", "1", within);
+        let text = file(&with("names"), "no_such_key", "1", within);
         assert!(ServiceFile::read(&text).is_err());
     };
     try_all(&schema, None);
     try_all(&schema["properties"]["limits"], Some("limits"));
     assert!(tried > 40);
-    for key in required {
+    for key in always.iter().chain(&either) {
         let text = file(&[], key, &good(&schema["properties"][key]), None);
         assert!(ServiceFile::read(&text).is_err(), "{text}");
     }

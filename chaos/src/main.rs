@@ -3,6 +3,7 @@
 //! | module      | idea                                                       |
 //! |-------------|------------------------------------------------------------|
 //! | [`kills`]   | tasks that exchange rights while they are killed at random |
+//! | [`service`] | a service that is killed while clients use its queue        |
 //! | [`hostile`] | peers that say anything to a task that serves the honest   |
 //! | [`log`]     | what a process did, readable after its SIGKILL             |
 //! | [`residue`] | what a process holds of the system's                       |
@@ -23,6 +24,7 @@ mod hostile;
 mod kills;
 mod log;
 mod residue;
+mod service;
 mod watchdog;
 
 use std::process::ExitCode;
@@ -41,8 +43,14 @@ struct Line {
 enum Verb {
     /// Kills and stops tasks at random while they exchange rights.
     Kills(kills::Options),
+    /// Kills a service under load, and checks every call.
+    Service(service::Options),
     /// Throws hostile frames at a task that serves honest ones.
     Hostile(hostile::Options),
+    #[command(hide = true)]
+    ServiceWorker(service::worker::Options),
+    #[command(hide = true)]
+    ServiceClient(service::client::Options),
     #[command(hide = true)]
     Worker(kills::worker::Options),
     #[command(hide = true)]
@@ -56,6 +64,9 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Line::parse().verb {
         Verb::Kills(options) => kills::run(&options),
+        Verb::Service(options) => service::run(&options),
+        Verb::ServiceWorker(options) => service::worker::run(&options),
+        Verb::ServiceClient(options) => service::client::run(&options),
         Verb::Hostile(options) => hostile::run(&options),
         Verb::Worker(options) => kills::worker::run(&options),
         Verb::Enemy(options) => hostile::enemy::run(&options),

@@ -26,7 +26,8 @@ impl Services {
     /// Declares a service that runs this binary with these words.
     fn declare(&self, name: &str, words: &[&str], more: &str) -> &Self {
         let own = env!("CARGO_BIN_EXE_pillarbox");
-        let text = format!("program = {own:?}\narguments = {words:?}\nnames = [{name:?}]\n{more}");
+        let kind = if words.contains(&"--kept") { "queues" } else { "names" };
+        let text = format!("program = {own:?}\narguments = {words:?}\n{kind} = [{name:?}]\n{more}");
         std::fs::write(self.directory.join(format!("{name}-service.toml")), text).unwrap();
         self
     }
@@ -148,4 +149,29 @@ fn a_wrong_file_keeps_nobody_from_the_others() {
     let house = House::new();
     house.run(["boot", "--services", "/nowhere"]).fails(2, "/nowhere is not a directory");
     house.close();
+}
+
+#[test]
+fn a_call_to_a_queue_is_answered_though_its_service_is_killed() {
+    let services = Services::new();
+    let (begun, go) = (services.house.path("begun"), services.house.path("go"));
+    // The first run waits for ever, the next one for nothing.
+    let script = "touch \"$0\"; while [ ! -e \"$1\" ]; do sleep 0.01; done; tr a-z A-Z";
+    let words = [begun.to_str().unwrap(), go.to_str().unwrap()];
+    let words = ["serve", "jobs", "--kept", "--", "sh", "-c", script, words[0], words[1]];
+    services.declare("jobs", &words, "throttle = \"1ms\"");
+    let (server, _) = services.boot();
+    let body = services.house.file("body", b"grey");
+    let call = services.house.start(["call".as_ref(), "jobs".as_ref(), body.as_os_str()]);
+    house::wait_until("it is worked on", || begun.exists());
+    let pid = services.list()[0]["pid"].as_i64().unwrap();
+    signal(i32::try_from(pid).unwrap(), Signal::KILL);
+    std::fs::write(&go, "").unwrap();
+    let told = call.end();
+    assert_eq!((told.code, told.text()), (Some(0), "GREY"), "{told:?}");
+    assert_eq!(services.list()[0]["restarts"], 1);
+    for file in [begun, go, body] {
+        std::fs::remove_file(file).unwrap();
+    }
+    services.close(server);
 }

@@ -63,24 +63,25 @@ fn each_command_does_what_the_page_says() {
         std::fs::write(services.join(name), file).unwrap();
     }
     let wrong = "program = \"true\"\nnames = [\"x\"]\nthrottel = \"1s\"\n";
-    let mut server = None;
+    let mut server: Option<Child> = None;
     let mut said = String::new();
     for block in blocks("sh") {
         for line in block.lines() {
             if let Some(words) = line.strip_suffix(" &") {
+                if let Some(mut before) = server.take() {
+                    // It was told to end; its place is free when it has.
+                    assert!(before.wait().unwrap().success());
+                }
                 server = Some(background(&house, words));
                 continue;
             }
             // Others on this machine may serve such a name, too.
-            let line = match line {
-                "pkill -KILL -f \"serve upper\"" => {
-                    let pids = house.processes_with("upper");
-                    assert!(!pids.is_empty());
-                    pids.into_iter().for_each(|pid| house::signal(pid, Signal::KILL));
-                    continue;
-                }
-                line => line,
-            };
+            if let Some(name) = line.strip_prefix("pkill -KILL -f \"serve ") {
+                let pids = house.processes_with(name.trim_end_matches('"'));
+                assert!(!pids.is_empty());
+                pids.into_iter().for_each(|pid| house::signal(pid, Signal::KILL));
+                continue;
+            }
             let told = shell(&house, line);
             let (stdout, stderr) =
                 (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
@@ -96,6 +97,7 @@ fn each_command_does_what_the_page_says() {
     };
     assert!(seen("echo hello | pillarbox call upper", "HELLO"), "{said}");
     assert!(seen("echo again | pillarbox call upper", "AGAIN"), "{said}");
+    assert!(seen("echo two | pillarbox call jobs", "TWO"), "{said}");
     assert!(seen("pillarbox ls --services", "on-demand"), "{said}");
     assert!(seen("pillarbox ls --services", "running"), "{said}");
     assert!(seen("pillarbox logs upper", "serving upper"), "{said}");

@@ -64,6 +64,12 @@ pub enum Request {
     },
     /// The server shall end.
     Stop,
+    /// A service is ready to read a queue that the server keeps: the answer carries a
+    /// reader right.
+    Attend {
+        /// The name of the queue.
+        name: String,
+    },
 }
 
 /// What a bootstrap server answers.
@@ -286,6 +292,42 @@ impl Bootstrap {
         let right = port.make_send().map_err(BootstrapError::Unsent)?;
         let request = Request::CheckIn { name: name.to_owned() };
         self.ask_done(name, &request, Some(right), deadline)
+    }
+
+    /// Says that the service is ready to read the queue `name`, which the server keeps
+    /// for it, and asks for the right to do so: attach a
+    /// [`SharedReader`](crate::shared::SharedReader) with it.
+    ///
+    /// What the service has not answered or acknowledged when it ends is handed to its
+    /// successor, in order and marked; its callers wait on, with rights that stay good.
+    ///
+    /// # Rights
+    /// The reader right is this task's.
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchName`] where the server keeps no such queue,
+    /// [`Refused::NotAllowed`] for who is not the service it was declared for.
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`: it answers when all that the last reader
+    /// had is back.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use pillarbox::shared::SharedReader;
+    /// use pillarbox::{Deadline, Message, Task, bootstrap};
+    /// let right = bootstrap(Deadline::Never)?.attend("com.example.jobs", Deadline::Never)?;
+    /// let mut jobs = SharedReader::attach(&Task::current()?, right, 1, Deadline::Never)?;
+    /// while let Some(job) = jobs.receive(Deadline::Never)? {
+    ///     let answer = job.message().body().to_ascii_uppercase();
+    ///     job.reply(Message::new(answer), Deadline::Never)?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn attend(&self, name: &str, deadline: Deadline) -> Result<SendRight, BootstrapError> {
+        abi::name::check(name.as_bytes())?;
+        let request = Request::Attend { name: name.to_owned() };
+        found(self.ask(name, &request, None, deadline)?)
     }
 
     /// Puts any send right under a name.

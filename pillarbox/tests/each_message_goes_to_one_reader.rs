@@ -10,7 +10,7 @@ use std::time::Duration;
 use family::linked::give;
 use family::long;
 use pillarbox::shared::{Policy, SharedMailbox, SharedReader};
-use pillarbox::{Capacity, Deadline, Message, SendRight, Task};
+use pillarbox::{Capacity, Deadline, Message, ReceiveError, SendRight, Task};
 
 fn mailbox(policy: Policy) -> (SharedMailbox, SendRight) {
     let port = Task::new().port(Capacity::Unbounded);
@@ -118,4 +118,41 @@ fn who_acknowledges_what_it_does_not_hold_changes_nothing() {
     });
     assert!(mailbox.status().strange >= 51);
     assert_eq!(mailbox.status().held, 0);
+}
+
+#[test]
+fn one_message_is_taken_ahead_of_the_first_reader_and_is_still_the_first() {
+    let task = Task::new();
+    let port = task.port(Capacity::Bounded(4));
+    let post = port.make_send().unwrap();
+    let mut mailbox = SharedMailbox::new(port, Policy::RoundRobin).take_ahead();
+    let right = mailbox.reader_right().unwrap();
+    assert_eq!(mailbox.turn(Deadline::Now), Err(ReceiveError::Deadline));
+    for tag in 0..5 {
+        // One more than the capacity: the first is not in the port any more.
+        post.send(Message::new("").with_tag(tag), Deadline::Now).unwrap();
+        let _ = mailbox.turn(Deadline::Now);
+    }
+    let status = mailbox.status();
+    assert_eq!((status.readers, status.held, mailbox.port().status().queued), (0, 1, 4));
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut reader = SharedReader::attach(&task, right, 2, long()).unwrap();
+            for tag in 0..5 {
+                let delivery = reader.receive(long()).unwrap().unwrap();
+                assert_eq!((delivery.message().tag(), delivery.redelivered()), (tag, 0));
+                delivery.acknowledge(long()).unwrap();
+            }
+        });
+        while !reading.is_finished() {
+            mailbox.serve(Deadline::after(Duration::from_millis(1))).unwrap();
+        }
+        reading.join().unwrap();
+    });
+    let all = SharedMailbox::new(task.port(Capacity::Bounded(4)), Policy::All).take_ahead();
+    let post = all.port().make_send().unwrap();
+    post.send(Message::new(""), Deadline::Now).unwrap();
+    let mut all = all;
+    assert_eq!(all.turn(Deadline::Now), Err(ReceiveError::Deadline));
+    assert_eq!(all.status().held, 0);
 }

@@ -27,9 +27,17 @@ pub(crate) struct Options {
     /// None owns mailboxes that several read.
     #[arg(long)]
     without_mailboxes: bool,
+    /// Kills a service that reads a queue instead, and checks every call of its clients.
+    #[arg(long, conflicts_with_all = ["tasks", "without_mailboxes"])]
+    service: bool,
 }
 
 fn program(options: &Options) -> Program {
+    if options.service {
+        let mut arguments = vec!["service".to_owned(), format!("--kills={}", options.kills)];
+        arguments.extend(options.seed.map(|seed| format!("--seed={seed}")));
+        return Program { package: "pillarbox-chaos", name: "chaos", arguments };
+    }
     let mut arguments = vec![
         "kills".to_owned(),
         format!("--kills={}", options.kills),
@@ -47,6 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
 
 /// The step of `cargo xtask check`.
 pub(crate) fn step(bench: &mut Bench) -> Ending {
-    let options = Options { kills: KILLS, tasks: 20, seed: None, without_mailboxes: false };
+    let options =
+        Options { kills: KILLS, tasks: 20, seed: None, without_mailboxes: false, service: false };
     program(&options).step(bench)
 }

@@ -44,6 +44,17 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("names", Kind::Texts, "The names it provides: it checks each in with a port of its own."),
     key(
+        "queues",
+        Kind::Texts,
+        "Names of queues that the server keeps for it: it reads them with `Bootstrap::attend`, and \
+         what it had not finished when it ended is handed to its successor.",
+    ),
+    key(
+        "queue_messages",
+        Kind::Number(1),
+        "Messages that wait in each queue; 128 where this is not said, at most 65536.",
+    ),
+    key(
         "start",
         Kind::OneOf(&["on-demand", "at-start"]),
         "When it is started first: when somebody looks it up, or with the server.",
@@ -65,6 +76,11 @@ pub(super) const KEYS: &[Key] = &[
         "check_in_within",
         Kind::Span,
         "How long it may take to check in before it is ended; 30s where this is not said.",
+    ),
+    key(
+        "idle_exit",
+        Kind::Span,
+        "How long its queues may be empty before it is told to end; for ever where this is not said.",
     ),
     key(
         "exit_timeout",

@@ -11,7 +11,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, Key, Kind, LIMITS, option};
 use super::{Inherit, Problem, ServiceFile};
-use crate::limits::{LOG_BYTES, LOG_BYTES_MOST, NAMES_PER_SERVICE, SERVICE_FILE_BYTES};
+use crate::limits::{
+    LOG_BYTES, LOG_BYTES_MOST, NAMES_PER_SERVICE, QUEUE_MESSAGES, QUEUE_MESSAGES_MOST,
+    SERVICE_FILE_BYTES,
+};
 use crate::supervision::{KeepAlive, Rules};
 
 /// A value that is what its key asks for, and where it stands.
@@ -205,7 +208,31 @@ impl Reader<'_> {
             let cure = "write the whole path, from the root";
             self.problem(&at, "`directory` is a path from nowhere".to_owned(), cure);
         }
-        let names = self.names(values.remove("names"));
+        let (names, queues) = self.names(&mut values);
+        if let Some((_, at)) = values.get("idle_exit") {
+            let at = at.clone();
+            if queues.is_empty() || !names.is_empty() {
+                self.problem(
+                    &at,
+                    "whether a service is idle is known of one that has only queues".to_owned(),
+                    "leave `idle_exit` out, or have all its names be `queues`",
+                );
+            } else if rules.keep_alive == KeepAlive::Always {
+                let what = "one that is always kept alive is never idle".to_owned();
+                self.problem(&at, what, "leave `idle_exit` or `keep_alive` out");
+            }
+        }
+        let queue_messages = match values.remove("queue_messages") {
+            Some((Value::Number(messages), at)) => match u32::try_from(messages) {
+                Ok(messages) if messages <= QUEUE_MESSAGES_MOST => messages,
+                _ => {
+                    let what = format!("`queue_messages` is at most {QUEUE_MESSAGES_MOST}");
+                    self.problem(&at, what, "senders wait when a queue is full");
+                    QUEUE_MESSAGES
+                }
+            },
+            _ => QUEUE_MESSAGES,
+        };
         let environment = self.environment(values.remove("environment"));
         let inherit = match values.remove("inherit_environment") {
             Some((Value::Texts(kept), _)) => {
@@ -236,6 +263,8 @@ impl Reader<'_> {
         };
         ServiceFile {
             log_bytes,
+            queues,
+            queue_messages,
             program: program.unwrap_or_default(),
             arguments: match values.remove("arguments") {
                 Some((Value::Texts(words), _)) => {
@@ -252,46 +281,49 @@ impl Reader<'_> {
         }
     }
 
-    fn names(&mut self, value: Option<(Value<'_>, Range<usize>)>) -> Vec<String> {
-        let given = match value {
-            Some((Value::Texts(given), at)) => {
-                if given.is_empty() {
-                    self.nothing(&at);
+    /// The names it provides, and those of its queues.
+    fn names(&mut self, values: &mut Values<'_>) -> (Vec<String>, Vec<String>) {
+        let mut seen = BTreeSet::new();
+        let mut at = None;
+        let mut lists = [Vec::new(), Vec::new()];
+        let mut left = false;
+        for (key, kept) in ["names", "queues"].into_iter().zip(&mut lists) {
+            let Some((Value::Texts(given), list)) = values.remove(key) else {
+                let told = format!("`{key}`");
+                left |= self.problems.iter().any(|problem| problem.what.starts_with(&told));
+                continue;
+            };
+            at = at.or(Some(list));
+            left |= !given.is_empty();
+            for (name, at) in given {
+                if let Err(error) = check_name(name.as_bytes()) {
+                    let what = format!("{name:?} is not a name: {error}");
+                    let cure = "a name is text of 1 to 255 bytes, as in com.example.echo";
+                    self.problem(&at, what, cure);
+                } else if seen.len() == NAMES_PER_SERVICE {
+                    let what = format!("there are more than {NAMES_PER_SERVICE} names");
+                    self.problem(&at, what, "make two services of it");
+                    break;
+                } else if !seen.insert(name) {
+                    self.problem(
+                        &at,
+                        format!("the name {name} stands here twice"),
+                        "leave one out",
+                    );
+                } else {
+                    kept.push(name.to_owned());
                 }
-                given
-            }
-            _ => {
-                if !self.problems.iter().any(|problem| problem.what.starts_with("`names`")) {
-                    self.nothing(&(0..0));
-                }
-                Vec::new()
-            }
-        };
-        let mut names = BTreeSet::new();
-        let mut kept = Vec::new();
-        for (name, at) in given {
-            if let Err(error) = check_name(name.as_bytes()) {
-                let what = format!("{name:?} is not a name: {error}");
-                self.problem(&at, what, "a name is text of 1 to 255 bytes, as in com.example.echo");
-            } else if !names.insert(name) {
-                self.problem(&at, format!("the name {name} stands here twice"), "leave one out");
-            } else if kept.len() == NAMES_PER_SERVICE {
-                let what = format!("there are more than {NAMES_PER_SERVICE} names");
-                self.problem(&at, what, "make two services of it");
-                break;
-            } else {
-                kept.push(name.to_owned());
             }
         }
-        kept
-    }
-
-    fn nothing(&mut self, at: &Range<usize>) {
-        self.problem(
-            at,
-            "the service provides no name, so nothing would ever start it".to_owned(),
-            "say what it checks in: names = [\"com.example.echo\"]",
-        );
+        if !left {
+            self.problem(
+                &at.unwrap_or(0..0),
+                "the service provides no name, so nothing would ever start it".to_owned(),
+                "say what it checks in: names = [\"com.example.echo\"]",
+            );
+        }
+        let [names, queues] = lists;
+        (names, queues)
     }
 
     fn environment(
@@ -336,6 +368,10 @@ impl Reader<'_> {
             back_off_most: span("back_off_most", usual.back_off_most),
             check_in_within: Some(span("check_in_within", Duration::from_secs(30))),
             exit_timeout: span("exit_timeout", usual.exit_timeout),
+            idle_exit: match values.get("idle_exit") {
+                Some((Value::Span(span), _)) => Some(*span),
+                _ => None,
+            },
         };
         if rules.back_off > rules.back_off_most
             && let Some((_, at)) = values.get("back_off").or(values.get("back_off_most"))
@@ -449,6 +485,16 @@ mod tests {
             (&format!("{GOOD}[environment]\nA = \"\\u0000\""), 4, 5, "value 0"),
             (&format!("{GOOD}names = []"), 3, 1, ""),
             (&format!("{GOOD}log_bytes = 99999999"), 3, 13, "at most"),
+            (&format!("{GOOD}queues = [\"a\"]"), 3, 11, "twice"),
+            (&format!("{GOOD}queue_messages = 65537"), 3, 18, "at most"),
+            (&format!("{GOOD}idle_exit = \"1s\""), 3, 13, "only queues"),
+            ("program = \"x\"\nqueues = []", 2, 10, "provides no name"),
+            (
+                "program = \"x\"\nqueues = [\"q\"]\nkeep_alive = \"always\"\nidle_exit = \"1s\"",
+                4,
+                13,
+                "never idle",
+            ),
         ] {
             let (at_line, at_column, what) = first(text);
             assert_eq!((at_line, at_column), (line, column), "{text}: {what}");
@@ -508,5 +554,8 @@ mod tests {
         let about = KEYS.iter().find(|it| it.name == "log_bytes").unwrap().about;
         assert!(about.contains(&format!("{LOG_BYTES} where")), "{about}");
         assert!(about.contains(&format!("most {LOG_BYTES_MOST}")), "{about}");
+        let about = KEYS.iter().find(|it| it.name == "queue_messages").unwrap().about;
+        assert!(about.contains(&format!("{QUEUE_MESSAGES} where")), "{about}");
+        assert!(about.contains(&format!("most {QUEUE_MESSAGES_MOST}")), "{about}");
     }
 }

@@ -12,7 +12,10 @@ pub fn schema() -> String {
         "{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n  \
          \"title\": \"A Pillarbox service\",\n",
     );
-    object(&mut text, KEYS, &["program", "names"], 1);
+    text.push_str(
+        "  \"anyOf\": [{ \"required\": [\"names\"] }, { \"required\": [\"queues\"] }],\n",
+    );
+    object(&mut text, KEYS, &["program"], 1);
     text.push_str("}\n");
     text
 }

@@ -86,6 +86,12 @@ pub(crate) fn file_of(part: &str, names: &[&str], more: &str) -> String {
     )
 }
 
+/// A service file that starts this binary as `part`, with a queue.
+pub(crate) fn queue_file(part: &str, queue: &str, more: &str) -> String {
+    let more = format!("queues = [{queue:?}]\n{more}");
+    file_of(part, &[], &more)
+}
+
 /// A file that starts a shell.
 pub(crate) fn shell_file(script: &str, more: &str) -> String {
     format!("program = \"/bin/sh\"\narguments = [\"-c\", {script:?}]\nnames = [{NAME:?}]\n{more}\n")

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use pillarbox::shared::SharedReader;
 use pillarbox::{Capacity, Deadline, Message, Notification, ReceiveRight, Task, interface};
 use serde::Serialize;
 
@@ -32,6 +33,9 @@ use crate::stream::Stream;
 
 /// Messages that wait for a worker.
 const QUEUE: u32 = 128;
+
+/// How long the server may take until it lets a queue be read.
+const ATTENDING: Duration = Duration::from_secs(30);
 
 /// How long a caller may have no room for its reply.
 const REPLYING: Duration = Duration::from_secs(10);
@@ -52,6 +56,10 @@ to it, and exactly as many lines are read back. CMD must answer each line with
 one line and not hold it back: `jq --unbuffered -c .x`, `sed -u`, `grep
 --line-buffered`, or `stdbuf -oL CMD`. If it ends in the middle, that caller is
 refused and the next one finds a new CMD.
+
+With --kept NAME is a queue that the bootstrap server keeps for a declared service
+(`queues` in its file), and this is that service. What was not answered when it ended
+is run again by its successor, so CMD must bear to be run twice.
 
 Where no bootstrap server runs, one is started, which ends 5 s after its last
 connection. If the server dies, those who hold a right still call; serve ends
@@ -75,6 +83,9 @@ pub(crate) struct Arguments {
     /// Keep CMD running and exchange lines
     #[arg(long)]
     stream: bool,
+    /// Read a queue that the server keeps for this service
+    #[arg(long)]
+    kept: bool,
     /// Print one object when ready
     #[arg(long)]
     pub(crate) json: bool,
@@ -98,6 +109,9 @@ pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Fail
     let program = Program::find(&arguments.command, place, keeper.group())?;
     let task =
         Task::current().map_err(|error| Failure::system("there is no task to serve", error))?;
+    if arguments.kept {
+        return kept(arguments, place, &name, &task, keeper, &program);
+    }
     let port = task.port(Capacity::Bounded(QUEUE));
     let _server = place.check_in(&name, &port)?;
     let unwatched = |error| Failure::system("the mailbox cannot be watched", error);
@@ -122,6 +136,48 @@ pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Fail
     });
     let end = service.end.into_inner().unwrap_or_else(PoisonError::into_inner);
     end.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// Serves a queue that the server keeps.
+fn kept(
+    arguments: &Arguments,
+    place: &Place,
+    name: &str,
+    task: &Task,
+    keeper: Keeper,
+    program: &Program,
+) -> Result<ExitCode, Failure> {
+    let deadline = Deadline::after(ATTENDING);
+    let server = place.reach(deadline)?;
+    let right =
+        server.attend(name, deadline).map_err(|error| Failure::bootstrap(error, &place.path()))?;
+    let mut readers = Vec::new();
+    for _ in 0..arguments.workers {
+        // Each holds one message at a time: what it has not begun is another's.
+        let reader = SharedReader::attach(task, right.clone(), 1, deadline).map_err(|error| {
+            Failure::new(Kind::Refused, "the queue is not to be read").because(error)
+        })?;
+        readers.push(reader);
+    }
+    ready(arguments, name)?;
+    let queue = Queue { name, program, stream: arguments.stream, keeper: Mutex::new(keeper) };
+    std::thread::scope(|scope| {
+        let mut workers = Vec::new();
+        let last = readers.pop();
+        for reader in readers {
+            let worker = std::thread::Builder::new().name("worker".to_owned());
+            match worker.spawn_scoped(scope, || queue.work(reader)) {
+                Ok(worker) => workers.push(worker),
+                // Its reader is gone with it; the others do its work.
+                Err(error) => output::say(&format!("a worker cannot be started: {error}")),
+            }
+        }
+        let mut ended = last.map_or(Ok(()), |reader| queue.work(reader));
+        for worker in workers {
+            ended = ended.and(worker.join().unwrap_or(Ok(())));
+        }
+        ended.map(|()| ExitCode::SUCCESS)
+    })
 }
 
 fn ready(arguments: &Arguments, name: &str) -> Result<(), Failure> {
@@ -166,7 +222,13 @@ impl Service<'_> {
                 }
                 continue;
             }
-            let answer = self.answer(&message, stream.as_mut());
+            let answer = match answer(self.program, &self.keeper, &message, stream.as_mut()) {
+                Ok(answer) => answer,
+                Err(Unkept) => {
+                    self.end_with(Failure::new(Kind::System, UNKEPT));
+                    reply::refused(UNKEPT)
+                }
+            };
             if message.reply_right().is_some() {
                 // The caller may be gone, or not take it; that is its own affair.
                 let _ = message.reply(answer, Deadline::after(REPLYING));
@@ -174,38 +236,6 @@ impl Service<'_> {
         }
         // The next worker sees it too.
         self.wake_one();
-    }
-
-    fn answer(&self, message: &Message, stream: Option<&mut Stream<'_>>) -> Message {
-        if message.is_body_lost() {
-            return reply::refused(
-                "the body could not be mapped: too little memory or descriptors",
-            );
-        }
-        // Who asks what we understand wants no run.
-        if interface::LIBRARY_IDS.contains(&message.id()) {
-            return reply::refused("it runs a program, and has no interface");
-        }
-        // A run that nobody keeps would outlive us.
-        if self.keeper.lock().unwrap_or_else(PoisonError::into_inner).is_gone() {
-            let what = "the keeper of the runs was killed";
-            self.end_with(Failure::new(Kind::System, what));
-            return reply::refused(what);
-        }
-        let answer = match stream {
-            Some(stream) => stream.exchange(message.body()),
-            None => self.run_once(message.body()),
-        };
-        answer.unwrap_or_else(|error| {
-            reply::refused(&format!("{} could not be started: {error}", self.program.name()))
-        })
-    }
-
-    fn run_once(&self, input: &[u8]) -> std::io::Result<Message> {
-        Ok(match self.program.start()?.finish(input) {
-            Ok((status, said)) => reply::ended(code(status), said.stdout, said.stderr),
-            Err(error) => reply::refused(&error.to_string()),
-        })
     }
 
     fn is_ending(&self) -> bool {
@@ -223,4 +253,76 @@ impl Service<'_> {
             let _ = bell.send(Message::default(), Deadline::Never);
         }
     }
+}
+
+/// What the workers of a queue share.
+#[derive(Debug)]
+struct Queue<'a> {
+    name: &'a str,
+    program: &'a Program,
+    stream: bool,
+    keeper: Mutex<Keeper>,
+}
+
+impl Queue<'_> {
+    /// Works until the server is gone, or the keeper of the runs.
+    fn work(&self, mut reader: SharedReader) -> Result<(), Failure> {
+        let mut stream = self.stream.then(|| Stream::new(self.program));
+        while let Ok(Some(delivery)) = reader.receive(Deadline::Never) {
+            let message = delivery.message();
+            let wanted = message.reply_right().is_some();
+            let Ok(answer) = answer(self.program, &self.keeper, message, stream.as_mut()) else {
+                // It goes back, to be run by our successor.
+                return Err(Failure::new(Kind::System, UNKEPT));
+            };
+            // Where the server cannot be told it goes back, too.
+            if wanted {
+                let _ = delivery.reply(answer, Deadline::after(REPLYING));
+            } else {
+                let _ = delivery.acknowledge(Deadline::after(REPLYING));
+            }
+        }
+        Err(Failure::new(Kind::Died, format!("nobody can reach {} any more", self.name))
+            .because("the bootstrap server is gone, which kept the queue"))
+    }
+}
+
+/// The keeper of the runs was killed: a run would outlive us.
+#[derive(Debug)]
+struct Unkept;
+
+const UNKEPT: &str = "the keeper of the runs was killed";
+
+/// Runs the program for a message.
+fn answer(
+    program: &Program,
+    keeper: &Mutex<Keeper>,
+    message: &Message,
+    stream: Option<&mut Stream<'_>>,
+) -> Result<Message, Unkept> {
+    if message.is_body_lost() {
+        let why = "the body could not be mapped: too little memory or descriptors";
+        return Ok(reply::refused(why));
+    }
+    // Who asks what we understand wants no run.
+    if interface::LIBRARY_IDS.contains(&message.id()) {
+        return Ok(reply::refused("it runs a program, and has no interface"));
+    }
+    if keeper.lock().unwrap_or_else(PoisonError::into_inner).is_gone() {
+        return Err(Unkept);
+    }
+    let answer = match stream {
+        Some(stream) => stream.exchange(message.body()),
+        None => run_once(program, message.body()),
+    };
+    Ok(answer.unwrap_or_else(|error| {
+        reply::refused(&format!("{} could not be started: {error}", program.name()))
+    }))
+}
+
+fn run_once(program: &Program, input: &[u8]) -> std::io::Result<Message> {
+    Ok(match program.start()?.finish(input) {
+        Ok((status, said)) => reply::ended(code(status), said.stdout, said.stderr),
+        Err(error) => reply::refused(&error.to_string()),
+    })
 }

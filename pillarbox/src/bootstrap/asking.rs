@@ -32,6 +32,26 @@ impl Bootstrap {
         done(self.ask_async(name, &request, Some(right)).await?)
     }
 
+    /// Says that the service is ready to read a queue that the server keeps, as
+    /// [`Bootstrap::attend`] does, without a thread that waits.
+    ///
+    /// # Rights
+    /// The reader right is this task's.
+    ///
+    /// # Errors
+    /// As [`Bootstrap::attend`]; `Deadline` is none of them.
+    ///
+    /// # Blocking
+    /// Never. It has no deadline. A server that dies ends the wait.
+    ///
+    /// # Cancel safety
+    /// As [`Bootstrap::look_up_async`].
+    pub async fn attend_async(&self, name: &str) -> Result<SendRight, BootstrapError> {
+        abi::name::check(name.as_bytes())?;
+        let request = Request::Attend { name: name.to_owned() };
+        found(self.ask_async(name, &request, None).await?)
+    }
+
     /// Puts any send right under a name, as
     /// [`Bootstrap::register`] does, without a thread that waits.
     ///

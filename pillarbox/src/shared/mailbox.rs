@@ -125,6 +125,8 @@ pub struct SharedMailbox {
     answers: Answers,
     /// The system had no descriptor for a duplicate: to be tried again.
     again: bool,
+    /// One message is taken also where nobody reads.
+    ahead: bool,
     strange: u64,
 }
 
@@ -156,8 +158,19 @@ impl SharedMailbox {
             kept: HashMap::new(),
             answers: Answers::default(),
             again: false,
+            ahead: false,
             strange: 0,
         }
+    }
+
+    /// Takes one message also where there is no reader, and holds it for the first who
+    /// comes: so a turn of an owner that has none ends when there is something to read,
+    /// and [`SharedMailbox::status`] says so. Without this it stays in the port. Not with
+    /// [`Policy::All`], where what comes is for those who are there.
+    #[must_use]
+    pub fn take_ahead(mut self) -> Self {
+        self.ahead = !matches!(self.policy, Policy::All);
+        self
     }
 
     /// A reader right: who holds it may attach a [`super::SharedReader`]. It is a
@@ -237,7 +250,7 @@ impl SharedMailbox {
                 return Some(Found::Silence);
             }
             let port = self.port.core();
-            if !self.rule.wants() {
+            if !self.wants() {
                 return None;
             }
             port.poll_receive(waiter, &mut at_port).map(Found::Mail)
@@ -287,7 +300,7 @@ impl SharedMailbox {
             if self.again {
                 task.wake_soon(at_control.waiter());
             }
-            if !self.rule.wants() {
+            if !self.wants() {
                 return Poll::Pending;
             }
             at_port.poll(self.port.core(), cx).map(|mail| mail.map(Found::Mail))
@@ -319,6 +332,11 @@ impl SharedMailbox {
         loop {
             self.turn_async().await?;
         }
+    }
+
+    /// Whether another message may be taken from the port.
+    fn wants(&self) -> bool {
+        self.rule.wants() || self.ahead && self.readers.is_empty() && self.rule.held() == 0
     }
 
     fn take(&mut self, found: Found) {

@@ -43,7 +43,7 @@ const TABLE: &[Row] = &[
     row("net", &["pillarbox"]),
     row("faces/", &["pillarbox"]),
     row("sim", &["abi", "rights", "shm", "pillarbox"]),
-    row("chaos", &["abi", "shm", "pillarbox"]),
+    row("chaos", &["abi", "shm", "pillarbox", "boot"]),
     row("bench/", &["shm", "pillarbox", "boot", "bench/rows"]),
     row("xtask", &[]),
 ];

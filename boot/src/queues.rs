@@ -1,0 +1,177 @@
+//! Queues that the server keeps for services: what is in them outlives the service.
+//!
+//! Each is a shared mailbox with one reader, the service. The server hands it one
+//! message after the other and keeps each until it is answered or acknowledged; what a
+//! service that ends had not finished goes to its successor, in order and marked. Send
+//! rights lead to the server's port, so they stay good.
+//!
+//! The mailboxes are futures that the server's own thread polls between two requests,
+//! each for a bounded number of messages. What wakes one drops a send-once right, which
+//! brings news with a number to the server's port.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+use pillarbox::shared::{Policy, SharedMailbox};
+use pillarbox::{Capacity, ReceiveRight, SendFailure, SendOnceRight, SendRight, Task};
+
+use crate::limits::QUEUE_TURNS;
+
+/// The number of the news that a queue has something to do.
+pub(crate) const NEWS: u64 = u64::from_be_bytes(*b"queues\0\0");
+
+/// Which queue of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueueId(pub(crate) usize);
+
+/// What is rung to make the server look after its queues.
+#[derive(Debug, Default)]
+struct Bell {
+    rope: Mutex<Option<SendOnceRight>>,
+}
+
+impl Bell {
+    fn ring(&self) {
+        let rope = lock(&self.rope).take();
+        drop(rope);
+    }
+}
+
+#[derive(Debug)]
+struct Flag {
+    woken: AtomicBool,
+    bell: Arc<Bell>,
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Release); // pairs: queue.woken
+        self.bell.ring();
+    }
+}
+
+/// How it stands with a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueState {
+    /// Somebody reads it.
+    pub(crate) read: bool,
+    /// Messages that were taken from the port and are not finished.
+    pub(crate) held: usize,
+    /// When anything happened to it last.
+    pub(crate) last: Instant,
+}
+
+/// One queue.
+struct Queue {
+    right: SendRight,
+    reader: SendRight,
+    state: Arc<Mutex<QueueState>>,
+    serving: Pin<Box<dyn Future<Output = ()> + Send>>,
+    flag: Arc<Flag>,
+    over: bool,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Queue").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// All queues of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    all: Vec<Queue>,
+    bell: Arc<Bell>,
+}
+
+impl Queues {
+    /// Makes a queue.
+    pub(crate) fn add(&mut self, task: &Task, capacity: u32) -> Result<QueueId, SendFailure> {
+        let port = task.port(Capacity::Bounded(capacity));
+        let right = port.make_send()?;
+        let mailbox = SharedMailbox::new(port, Policy::RoundRobin).take_ahead();
+        let reader = mailbox.reader_right()?;
+        let state = QueueState { read: false, held: 0, last: Instant::now() };
+        let state = Arc::new(Mutex::new(state));
+        let serving = Box::pin(serve(mailbox, Arc::clone(&state)));
+        // It has not been polled yet, and must be.
+        let flag = Flag { woken: AtomicBool::new(true), bell: Arc::clone(&self.bell) };
+        let flag = Arc::new(flag);
+        self.all.push(Queue { right, reader, state, serving, flag, over: false });
+        Ok(QueueId(self.all.len() - 1))
+    }
+
+    /// Does what the queues have to do now. What happens after this brings news to
+    /// `port`.
+    pub(crate) fn turn(&mut self, port: &ReceiveRight) {
+        if self.all.is_empty() {
+            return;
+        }
+        if lock(&self.bell.rope).is_none()
+            && let Ok((rope, _)) = port.make_news(NEWS)
+        {
+            let before = lock(&self.bell.rope).replace(rope);
+            drop(before);
+        }
+        for queue in &mut self.all {
+            // pairs: queue.woken
+            if queue.over || !queue.flag.woken.swap(false, Ordering::Acquire) {
+                continue;
+            }
+            let waker = Waker::from(Arc::clone(&queue.flag));
+            let mut cx = Context::from_waker(&waker);
+            queue.over = queue.serving.as_mut().poll(&mut cx).is_ready();
+        }
+    }
+
+    /// How it stands with one.
+    pub(crate) fn state(&self, id: QueueId) -> Option<QueueState> {
+        self.all.get(id.0).map(|queue| *lock(&queue.state))
+    }
+
+    /// Whether there is a message in any.
+    pub(crate) fn hold_anything(&self) -> bool {
+        self.all.iter().any(|queue| lock(&queue.state).held > 0)
+    }
+
+    /// A send right to it.
+    pub(crate) fn right(&self, id: QueueId) -> Option<&SendRight> {
+        self.all.get(id.0).map(|queue| &queue.right)
+    }
+
+    /// What its reader attaches with.
+    pub(crate) fn reader(&self, id: QueueId) -> Option<&SendRight> {
+        self.all.get(id.0).map(|queue| &queue.reader)
+    }
+}
+
+/// Serves a mailbox until this is a forked child.
+async fn serve(mut mailbox: SharedMailbox, state: Arc<Mutex<QueueState>>) {
+    let mut turns = 0;
+    while mailbox.turn_async().await.is_ok() {
+        let status = mailbox.status();
+        *lock(&state) =
+            QueueState { read: status.readers > 0, held: status.held, last: Instant::now() };
+        turns += 1;
+        if turns % QUEUE_TURNS == 0 {
+            let mut passed = false;
+            poll_fn(|cx| {
+                if std::mem::replace(&mut passed, true) {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
