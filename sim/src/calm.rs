@@ -153,6 +153,12 @@ impl World {
                 if !link.exports.is_empty() {
                     left.push(("I3", format!("exports to task {peer}")));
                 }
+                if !link.held.is_empty() || !link.behind.is_empty() {
+                    left.push(("I6", format!("what waits for spilled messages, with task {peer}")));
+                }
+                if !link.spilled.is_empty() && !link.ended {
+                    left.push(("I6", format!("messages spilled for task {peer}")));
+                }
                 if !link.control.is_empty() {
                     left.push(("I6", format!("frames for task {peer}")));
                 }

@@ -47,6 +47,12 @@ impl World {
                     return false;
                 }
                 Some(Right::OwnSend(lead)) if self.gone(me, lead.port).is_some() => return false,
+                // What was sent before a give arrives before what comes of it.
+                Some(Right::PeerSend(owner, slot))
+                    if owner != peer && self.must_spill(me, owner, slot) =>
+                {
+                    return false;
+                }
                 Some(Right::PeerSend(owner, _) | Right::PeerOnce(owner, _)) if owner != peer => {
                     if let Some(first) = bytes.first_mut().filter(|(to, _)| *to == peer) {
                         first.1 += REF_BYTES_MAX;

@@ -27,6 +27,10 @@ fn same_bag(kept: &VecDeque<Frame>, frame: &Frame) -> bool {
 impl World {
     /// Says `frame` to `peer`, now or as soon as there is room.
     pub(crate) fn say(&mut self, me: TaskNumber, peer: TaskNumber, frame: Frame) {
+        if matches!(frame.header.kind, Kind::Dropped | Kind::Message) {
+            // It has its place among the messages of its port.
+            self.settle_mark(me, peer);
+        }
         let Some(link) = self.tasks[me].link(peer) else {
             return;
         };

@@ -14,6 +14,7 @@ impl World {
     pub(crate) fn notice(&mut self, me: TaskNumber, peer: TaskNumber) {
         if !self.is(Fault::DeadLaneUnread) {
             self.drain(me, peer, u64::MAX);
+            self.finish_spills(me, peer, true);
             self.answer_what_others_wait_for(me, peer);
         }
         self.mourn(me, peer);
@@ -26,6 +27,7 @@ impl World {
         if !self.tasks[me].has_link(peer) {
             return;
         }
+        self.finish_spills(me, peer, false);
         if self.is(Fault::LeftDiesWithSender) {
             self.throw_away_left(me, peer);
         }
@@ -41,6 +43,8 @@ impl World {
         };
         link.ended = true;
         link.control.clear();
+        link.behind.clear();
+        link.queued.clear();
         link.imports.clear();
         let exports = std::mem::take(&mut link.exports);
         let gave_of = std::mem::take(&mut link.gave_of);

@@ -1,7 +1,7 @@
 //! Reading a lane: each frame is decoded, believed as far as the tables say,
 //! and acted on. What a table refuses is the peer's offence.
 
-use abi::frame::{Attached, EVERY_SLOT, EVERY_TICKET, Kind, Onward, flag, task_of};
+use abi::frame::{Attached, EVERY_SLOT, EVERY_TICKET, Header, Kind, Onward, flag, task_of};
 use abi::right::Kind as RightKind;
 use abi::{Offence, Slot, TaskId, Ticket};
 use rights::terms::End;
@@ -9,6 +9,7 @@ use rights::terms::End;
 use crate::call::CALLS;
 use crate::lane::Frame;
 use crate::left::RoomOf;
+use crate::spilled::{Held, Late};
 use crate::task::{Lead, Mail, Right, RightNumber, TaskNumber};
 use crate::world::{Fact, World};
 
@@ -20,7 +21,7 @@ impl World {
                 return;
             }
             let outcome = match self.outbound(peer, me).lane.take() {
-                Ok(None) => return,
+                Ok(None) => break,
                 Ok(Some(frame)) => self.read(me, peer, &frame),
                 Err(offence) => Err(offence),
             };
@@ -29,22 +30,34 @@ impl World {
                 Err(offence) => return self.offended(me, peer, offence),
             }
         }
+        if self.tasks[me].has_link(peer) && self.tasks[me].alive {
+            self.take_spilled(me, peer, limit);
+        }
     }
 
     fn read(&mut self, me: TaskNumber, peer: TaskNumber, frame: &Frame) -> Result<(), Offence> {
+        if self.hold_word(me, peer, frame) { Ok(()) } else { self.read_word(me, peer, frame) }
+    }
+
+    /// Acts on a frame.
+    pub(crate) fn read_word(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        frame: &Frame,
+    ) -> Result<(), Offence> {
         let header = frame.header;
         let slot = header.slot;
         match header.kind {
-            // Nobody spills or lends here.
-            Kind::Skip
-            | Kind::Status
-            | Kind::Spilled
-            | Kind::Emptied
-            | Kind::Spent
-            | Kind::Memory
-            | Kind::Unmap
-            | Kind::Unmapped => Ok(()),
+            // Nobody lends here.
+            Kind::Skip | Kind::Status | Kind::Memory | Kind::Unmap | Kind::Unmapped => Ok(()),
             Kind::Message => self.message(me, peer, frame),
+            Kind::Spilled => self.take_mark(me, peer, header.tag),
+            Kind::Emptied => self.spill_emptied(me, peer, slot, header.tag),
+            Kind::Spent => {
+                self.spill_spent(me, peer, slot);
+                Ok(())
+            }
             Kind::Part => self.take_part(me, peer, frame),
             Kind::Welcome => self.welcome(me, peer, frame),
             Kind::Release => self.unexport(me, peer, slot, header.tag),
@@ -133,7 +146,12 @@ impl World {
     }
 
     /// What a send slot leads to.
-    fn send_slot(&mut self, me: TaskNumber, peer: TaskNumber, slot: Slot) -> Result<Lead, Offence> {
+    pub(crate) fn send_slot(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        slot: Slot,
+    ) -> Result<Lead, Offence> {
         let link = self.tasks[me].link(peer).ok_or(Offence::NeverExported)?;
         let export = link.exports.get(slot)?;
         if export.kind == RightKind::SendOnce {
@@ -214,7 +232,28 @@ impl World {
         Ok(())
     }
 
+    /// A message of the lane enters when what was spilled before it has.
     fn message(&mut self, me: TaskNumber, peer: TaskNumber, frame: &Frame) -> Result<(), Offence> {
+        let header = frame.header;
+        self.comes_beside(me, peer, frame);
+        let (kind, mail) = self.unpack_message(me, peer, frame)?;
+        if let Some((port, until)) = self.must_hold(me, peer, header.slot)
+            && let Some(link) = self.tasks[me].link(peer)
+        {
+            let what = Late::Message(frame.clone(), kind, mail);
+            link.held.push_back(Held { port, until, what });
+            return Ok(());
+        }
+        self.deliver(me, peer, header, kind, mail)
+    }
+
+    /// A message that came, with its rights.
+    pub(crate) fn unpack_message(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        frame: &Frame,
+    ) -> Result<(RightKind, Mail), Offence> {
         let slot = frame.header.slot;
         let (attached, body) = frame.parts();
         let attached = Attached::decode(frame.header.flags, attached)?;
@@ -239,7 +278,19 @@ impl World {
             }
         };
         let left = accepted_of(&attached, &rights);
-        let mail = Mail { left, ..Mail::plain(number, rights) };
+        Ok((kind, Mail { left, ..Mail::plain(number, rights) }))
+    }
+
+    /// A message enters the queue it is for.
+    pub(crate) fn deliver(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        Header { slot, id, .. }: Header,
+        kind: RightKind,
+        mail: Mail,
+    ) -> Result<(), Offence> {
+        let number = mail.number;
         if kind == RightKind::SendOnce {
             match self.consume(me, peer, slot) {
                 Ok(Some(lead)) => self.promise_ends_by(me, lead, Some(peer), Some(mail)),
@@ -251,7 +302,13 @@ impl World {
             }
             return Ok(());
         }
-        let lead = self.send_slot(me, peer, slot)?;
+        let lead = match self.send_slot(me, peer, slot) {
+            Ok(lead) => lead,
+            Err(offence) => {
+                self.excuse(me, mail);
+                return Err(offence);
+            }
+        };
         let port = lead.port;
         let Some(mut mail) = self.forward(me, port, (Some((peer, slot)), None), mail) else {
             return Ok(());
@@ -260,7 +317,7 @@ impl World {
             self.excuse(me, mail);
             return Ok(());
         }
-        let spent = match self.admit(me, lead, frame.header.id) {
+        let spent = match self.admit(me, lead, id) {
             Ok(spent) => spent,
             Err(refusal) => return self.refuse(me, (peer, slot), lead, refusal, mail),
         };

@@ -6,6 +6,7 @@ use abi::right::Kind as RightKind;
 use rights::export::{Export, Released};
 
 use crate::fault::Fault;
+use crate::spill::as_granted;
 use crate::task::{Lead, TaskNumber};
 use crate::world::World;
 
@@ -44,6 +45,7 @@ impl World {
             if counts && let Some(port) = self.port(me, lead.port) {
                 port.senders.add();
                 grant = port.queue.window.join((peer, slot));
+                grant = as_granted(port, grant);
                 let pulses = port.queue.pulses.join((peer, slot));
                 self.outbound(me, peer).board.set_pulses(slot, pulses);
             }

@@ -113,6 +113,24 @@ pub enum Fault {
     SharedForgotten,
     /// A reader whose port is gone is buried though its answer may be on its way.
     SharedBuriedEarly,
+    /// A message goes by the lane though its slot has spilled ones.
+    BesideTheSpill,
+    /// The lane does not say what was spilled before what follows.
+    SpillUnmarked,
+    /// A spilled message is taken before what the lane held when it was sent.
+    SpillTakenEarly,
+    /// What comes in the lane does not wait for what was spilled before it.
+    SpillNotWaitedFor,
+    /// A right goes home though spilled messages go to it.
+    SpillReleasedEarly,
+    /// What a dead task spilled is not read.
+    SpillDiesWithSender,
+    /// What was spilled for a dead old owner is not sent again.
+    SpillNotSentAgain,
+    /// Spilled messages are taken whatever waits.
+    SpillWindowIgnored,
+    /// A message that is one too many to be spilled does not come back.
+    OverLimitLost,
     /// A member of a set that has something is not noted.
     ReadyUnnoted,
     /// A member of a set is taken from until it is empty.
@@ -122,8 +140,8 @@ pub enum Fault {
 impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own; so have those of what
-    /// is given on, where the right one must die, `NotArmedAnew` and `AgainStays`.
-    pub const BY_CHANCE: [Fault; 48] = [
+    /// is given on, where the right one must die, `NotArmedAnew`, `AgainStays` and `NotBehind`.
+    pub const BY_CHANCE: [Fault; 56] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,
         Fault::DeadLaneUnread,
@@ -147,7 +165,6 @@ impl Fault {
         Fault::CommitUnsaid,
         Fault::EndUntold,
         Fault::JoinedTooEarly,
-        Fault::NotBehind,
         Fault::BroughtUncounted,
         Fault::AnsweredBlindly,
         Fault::OldSlotKept,
@@ -170,6 +187,15 @@ impl Fault {
         Fault::SharedTwice,
         Fault::SharedForgotten,
         Fault::SharedBuriedEarly,
+        Fault::BesideTheSpill,
+        Fault::SpillUnmarked,
+        Fault::SpillTakenEarly,
+        Fault::SpillNotWaitedFor,
+        Fault::SpillReleasedEarly,
+        Fault::SpillDiesWithSender,
+        Fault::SpillNotSentAgain,
+        Fault::SpillWindowIgnored,
+        Fault::OverLimitLost,
         Fault::ReadyUnnoted,
         Fault::SetGreedy,
     ];

@@ -5,11 +5,12 @@ use abi::right::{Address, Kind as RightKind, RightRef};
 use abi::{Slot, TaskId, Ticket};
 
 use crate::lane::Frame;
+use crate::spill::{SPILLS, Spilled};
 use crate::task::TaskNumber;
 use crate::world::World;
 
 /// Kinds that do not at once betray the liar.
-const PLAUSIBLE: [Kind; 14] = [
+const PLAUSIBLE: [Kind; 17] = [
     Kind::Message,
     Kind::Message,
     Kind::Give,
@@ -24,6 +25,9 @@ const PLAUSIBLE: [Kind; 14] = [
     Kind::Room,
     Kind::Taken,
     Kind::Pulse,
+    Kind::Spilled,
+    Kind::Emptied,
+    Kind::Spent,
 ];
 
 impl World {
@@ -42,7 +46,8 @@ impl World {
             43..48 => self.frame_of(me, peer, &Kind::ALL),
             48..65 => self.frame_of(me, peer, &PLAUSIBLE),
             65..75 => self.guess(me, peer),
-            75..80 => self.lie_of_a_move(me, peer),
+            75..77 => self.lie_of_a_spill(me, peer),
+            77..80 => self.lie_of_a_move(me, peer),
             80..90 => {
                 let index = self.chance.below(4) as u32;
                 let life = (self.chance.below(3) << 32) | self.chance.below(3);
@@ -132,6 +137,29 @@ impl World {
         let known = self.chance.below(10) > 0;
         let pick = self.chance.pick(&seen).copied();
         pick.filter(|_| known).unwrap_or(guess)
+    }
+
+    /// Spills a message of any number, for any slot, behind anything.
+    fn lie_of_a_spill(&mut self, me: TaskNumber, peer: TaskNumber) {
+        let slot = self.some_slot(me, peer);
+        let other = self.chance.below(8) == 0;
+        let kind = if other { Kind::Pulse } else { Kind::Message };
+        let mut attached = Attached::default();
+        if self.chance.below(2) == 0 {
+            attached.rights.push(self.some_right(me, peer, RightKind::Send));
+        }
+        let mut rest = Vec::new();
+        let flags = attached.encode(&mut rest);
+        let header = Header { flags, extra: rest.len() as u32, ..Header::new(kind, slot) };
+        let frame = Frame::new(header, rest);
+        let number = self.chance.below(6);
+        let head = self.outbound(me, peer).lane.head();
+        let after = if self.chance.below(4) == 0 { u64::MAX } else { head };
+        let spills = &mut self.outbound(me, peer).spills;
+        if spills.len() < SPILLS {
+            spills.push(slot, Spilled { number, after, frame });
+        }
+        spills.shown = spills.shown.max(number);
     }
 
     fn some_task(&mut self) -> TaskId {

@@ -40,6 +40,14 @@ impl Frame {
         self.header.room() as usize
     }
 
+    /// The rights it names.
+    pub(crate) fn references(&self) -> impl Iterator<Item = RightRef> {
+        let named = matches!(self.header.kind, Kind::Message | Kind::Welcome | Kind::Port);
+        let attached = named.then(|| Attached::decode(self.header.flags, self.parts().0));
+        let attached = attached.and_then(Result::ok).unwrap_or_default();
+        attached.reply.into_iter().chain(attached.accepted).chain(attached.rights)
+    }
+
     /// The bytes that name rights, and the body.
     pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
         self.rest.split_at_checked(self.header.extra as usize).unwrap_or((&self.rest, &[]))
@@ -138,13 +146,7 @@ impl Lane {
             let mut known = Known::default();
             while let Ok(Some(frame)) = read(rest) {
                 rest = rest.get(frame.room()..).unwrap_or_default();
-                if matches!(frame.header.kind, Kind::Message | Kind::Welcome | Kind::Port)
-                    && let Ok(attached) = Attached::decode(frame.header.flags, frame.parts().0)
-                {
-                    known.references.extend(attached.reply);
-                    known.references.extend(attached.accepted);
-                    known.references.extend(attached.rights);
-                }
+                known.references.extend(frame.references());
                 known.frames.push(frame);
             }
             known

@@ -62,7 +62,7 @@ impl World {
         if sent_forgotten {
             link.imports.remove(&slot.index);
         }
-        self.say(me, peer, about(Kind::Release, slot, count));
+        self.say_release(me, peer, slot, count);
     }
 
     /// One more of a right we have.

@@ -8,7 +8,7 @@
 //!
 //! What is not here: sleeping and ringing (a task acts when it is picked),
 //! byte windows, descriptors and regions, the handshake (a link is there at
-//! once), two tasks that connect to each other at the same time, spills, membranes,
+//! once), two tasks that connect to each other at the same time, membranes,
 //! and the words that readers of mailboxes say: here a reader acknowledges by an answer.
 //!
 //! | module         | idea                                                     |
@@ -20,6 +20,8 @@
 //! | `carry`        | rights that go with a message                            |
 //! | `export`       | what peers hold of ours                                  |
 //! | `meanwhile`    | what others do in the midst of a sending                 |
+//! | `spill`        | messages that find no room: written beside the lane      |
+//! | `spilled`      | and read in their order with it                          |
 //! | `drain`        | frames are decoded, believed as far as the tables say    |
 //! | `accept`       | rights in a message that came                            |
 //! | `claim`        | gives and claims                                         |
@@ -79,6 +81,8 @@ mod seed;
 mod send;
 mod set;
 mod share;
+mod spill;
+mod spilled;
 mod task;
 mod waiting;
 mod world;

@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         }
     };
     println!(
-        "{} seeds, {} steps, {} messages, {} rights moved ({} given, {} of them unconfirmed), \
+        "{} seeds, {} steps, {} messages ({} spilled, {} over the limit), {} rights moved ({} given, {} of them unconfirmed), \
          {} introductions, {} ports moved, {} rights followed, {} sent again, {} circles, \
          {} calls ({} withdrawn, {} parts), {} left, {} questions for room, \
          {} pulses ({} merged, {} no room), {} dropped, \
@@ -70,6 +70,8 @@ fn main() -> ExitCode {
         options.seeds,
         all.steps,
         all.messages,
+        all.spilled,
+        all.over_limit,
         all.rights,
         all.gives,
         all.given_on,
@@ -169,6 +171,8 @@ fn add(all: &mut Figures, one: Figures) {
     all.handed += one.handed;
     all.back += one.back;
     all.from_sets += one.from_sets;
+    all.spilled += one.spilled;
+    all.over_limit += one.over_limit;
 }
 
 fn report(failure: &Failure, size: Size) {

@@ -30,7 +30,10 @@ impl World {
                 let deadline_ns = self.now_ns;
                 let (rights, id) = (Vec::new(), 0);
                 let out = Outgoing { over, rights, reply: None, left: None, id, deadline_ns };
+                // It may just have looked whether it may spill.
+                self.late = self.surprise(300).then_some((peer, me, slot));
                 self.submit(peer, out);
+                self.late = None;
             }
         }
     }

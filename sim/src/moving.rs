@@ -20,6 +20,8 @@ mod claims;
 mod failed;
 mod follow;
 mod gone;
+#[cfg(test)]
+mod late;
 mod pack;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

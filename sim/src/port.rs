@@ -54,6 +54,7 @@ impl World {
             gone: None,
             came: BTreeMap::new(),
             charged: BTreeSet::new(),
+            spills_nothing: false,
             look_at: None,
             facets: PortFacets::default(),
         }

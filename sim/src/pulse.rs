@@ -11,6 +11,7 @@ use crate::control::NO_SLOT;
 use crate::facet::IDS;
 use crate::fault::Fault;
 use crate::lane::Frame;
+use crate::spilled::Late;
 use crate::task::{Holder, Lead, Mail, Right, RightNumber, TaskNumber};
 use crate::world::World;
 
@@ -96,6 +97,11 @@ impl World {
         if self.is_away(me, peer, slot) || dead || !self.push_again(me, peer) {
             return;
         }
+        if self.must_spill(me, peer, slot) {
+            // It would pass what was spilled before it.
+            return;
+        }
+        self.settle_mark(me, peer);
         self.flush(me, peer);
         let board = self.outbound(peer, me).board.pulses(slot);
         let uncounted = self.is(Fault::PulseUncounted);
@@ -146,6 +152,14 @@ impl World {
         let coming = out.map_or(0, |out| out.lane.frames().iter().filter(pulse).count());
         let here = |mail: &&Mail| mail.pulse.is_some_and(|pulse| pulse.from == me);
         let there = coming + state.queue.iter().filter(here).count();
+        let held = self.tasks[peer].links.get(&me).map_or(0, |link| {
+            let words = link.held.iter().filter(|held| match &held.what {
+                Late::Word(frame) => pulse(&frame),
+                Late::Message(..) => false,
+            });
+            words.count()
+        });
+        let there = there + held;
         if (there as u64) < u64::from(state.options.pulses) {
             let what = format!(
                 "task {me} is told of no room for pulses in slot {slot} of task {peer}, and \

@@ -165,7 +165,7 @@ impl World {
                     .links
                     .keys()
                     .copied()
-                    .filter(|&peer| self.lane_shows(peer, me))
+                    .filter(|&peer| self.shows(peer, me))
                     .collect();
                 if let Some(&peer) = self.chance.pick(&full) {
                     let limit = 1 + self.chance.below(8);
@@ -203,7 +203,8 @@ impl World {
                     self.notice(me, peer);
                 }
             }
-            900..920 => {
+            900..912 => self.make_some_send(me),
+            912..920 => {
                 let until = self.now_ns + self.chance.below(4 * limits::GRANT_IDLE_NS);
                 self.tasks[me].paused_until = until;
             }
@@ -281,6 +282,35 @@ impl World {
     pub(crate) fn lane_shows(&self, from: TaskNumber, to: TaskNumber) -> bool {
         let out = self.memory.get(&(from, to));
         self.tasks[to].has_link(from) && out.is_some_and(|out| out.lane.head() > out.lane.tail())
+    }
+
+    /// One more send right to a port of our own: more often than not to one that came,
+    /// and that not everybody has come after.
+    fn make_some_send(&mut self, me: TaskNumber) {
+        let task = &self.tasks[me];
+        let mut ports: Vec<u32> = Vec::new();
+        for right in &task.space {
+            if let Some(&Right::Receive(port)) = task.rights.get(right) {
+                ports.push(port);
+            }
+        }
+        let open = |port: &u32| {
+            let mut adopted = task.adopted.values().filter(|adopted| adopted.port == *port);
+            adopted.any(|adopted| !adopted.followers.is_empty())
+        };
+        let came: Vec<u32> = ports.iter().copied().filter(open).collect();
+        if !came.is_empty() {
+            ports = came;
+        } else if self.chance.below(4) > 0 {
+            return;
+        }
+        if let Some(&port) = self.chance.pick(&ports)
+            && let Some(state) = self.port(me, port)
+        {
+            state.senders.add();
+            let right = self.tasks[me].keep(Right::OwnSend(Lead::to(port)));
+            self.tasks[me].space.insert(right);
+        }
     }
 
     /// A receive right of the user's.

@@ -10,6 +10,7 @@ use crate::carry::Load;
 use crate::fault::Fault;
 use crate::lane::Frame;
 use crate::moving::Pack;
+use crate::spill::Way;
 use crate::task::{Lead, Mail, Outgoing, Right, TaskNumber};
 use crate::world::{Fact, World};
 
@@ -209,11 +210,30 @@ impl World {
         if !self.tasks[me].has_link(peer) {
             return Sent::Dead;
         }
+        let Some(stopped) = self.stop_spilling(me, &out.carried()) else {
+            return Sent::Failed;
+        };
+        let sent = self.send_settled(me, peer, slot, out, once);
+        // For those that stayed.
+        self.spill_again(me, &stopped);
+        sent
+    }
+
+    /// Sends what nobody spills for: the ports that go with the message.
+    fn send_settled(
+        &mut self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        slot: Slot,
+        out: &Outgoing,
+        once: bool,
+    ) -> Sent {
         let along = self.along(me, &out.carried());
         self.others_send(me, &along);
-        if !self.nameable(me, peer, &along, BODY_BYTES) {
-            return Sent::NoRoom;
-        }
+        let way = match self.way(me, (peer, slot), &along, !once && out.left.is_none()) {
+            Ok(way) => way,
+            Err(sent) => return sent,
+        };
         if !self.ports_may_move(me, &along) {
             return Sent::Failed;
         }
@@ -253,6 +273,11 @@ impl World {
                 return Sent::Failed;
             }
         }
+        if !self.may_go(me, (peer, slot), way) {
+            self.unmark(me, &load);
+            self.undo(me, peer, load);
+            return Sent::NoRoom;
+        }
         if !once && out.left.is_none() && !self.has_place(me, peer, slot) {
             self.unmark(me, &load);
             self.undo(me, peer, load);
@@ -265,19 +290,24 @@ impl World {
         let extra = rest.len() as u32;
         let header = Header { flags, extra, id: out.id, ..Header::new(Kind::Message, slot) };
         rest.extend_from_slice(&number.to_le_bytes());
-        let bytes = Frame::new(header, rest).encode();
-        self.outbound(me, peer).lane.publish(&bytes);
+        self.write_message(me, (peer, slot), way, Frame::new(header, rest), &attached);
         self.published(me, peer, &load);
         let packs = std::mem::take(&mut load.packs);
         let moving = self.receives_of(me, &packs);
         // What has not been read then must be sent again.
         let unread = packs.iter().flat_map(Pack::holders).any(|it| self.lane_shows(it, me));
         self.commit(me, peer, packs);
-        let often = if unread { 400 } else { 60 };
-        if self.surprise(if moving.is_empty() { 2 } else { often }) {
+        let often = match way {
+            _ if unread => 400,
+            _ if !moving.is_empty() => 60,
+            Way::Spill => 20,
+            Way::Lane => 2,
+        };
+        if self.surprise(often) {
             self.kill(me);
             return Sent::Done;
         }
+        self.show_spilled(me, peer);
         if once {
             self.tasks[me].rights.remove(&out.over);
             self.forget(me, peer, slot);

@@ -11,6 +11,7 @@ use rights::import::Import;
 use rights::port::{Overflow, Port};
 use rights::reply::Promised;
 use rights::senders::Senders;
+use rights::spill;
 use rights::window::Capacity;
 
 use crate::facet::PortFacets;
@@ -20,6 +21,7 @@ use crate::moving::{Adopted, Again, Follow, Gone};
 use crate::pulse::Pulse;
 use crate::set::PortSet;
 use crate::share::Shared;
+use crate::spilled::Held;
 
 /// A task, by its place in the world.
 pub(crate) type TaskNumber = usize;
@@ -125,6 +127,8 @@ pub(crate) struct PortState {
     pub(crate) came: BTreeMap<Holder, u64>,
     /// Messages in the queue or beside it that are charged to the capacity.
     pub(crate) charged: BTreeSet<u64>,
+    /// Nobody may spill for it: it is about to go.
+    pub(crate) spills_nothing: bool,
     /// When to look for places that lie unused.
     pub(crate) look_at: Option<u64>,
     pub(crate) facets: PortFacets,
@@ -170,6 +174,16 @@ pub(crate) struct Link {
     pub(crate) gave_of: BTreeSet<TaskNumber>,
     /// What dead owners had not read, to be sent to this one before anything else.
     pub(crate) again: VecDeque<Again>,
+    /// What we spilled, and rights that go home behind it.
+    pub(crate) spilled: spill::Outgoing<Slot>,
+    pub(crate) behind: BTreeMap<Slot, Frame>,
+    /// What the peer spilled, by the ports: up to where we looked, in which slots, and
+    /// which of it waits in our queues.
+    pub(crate) spills: spill::Incoming<Slot, u32>,
+    pub(crate) seen: u64,
+    pub(crate) offered: BTreeSet<Slot>,
+    pub(crate) queued: BTreeMap<u64, Slot>,
+    pub(crate) held: VecDeque<Held>,
     pub(crate) welcomed: bool,
     /// We have mourned the peer: the link is no more.
     pub(crate) ended: bool,

@@ -13,12 +13,14 @@ use crate::moving::Bag;
 use crate::pulse::Pulsed;
 use crate::seed::Chance;
 use crate::share::Handout;
+use crate::spill::Spills;
 use crate::task::{Link, Task, TaskNumber, id};
 
 /// What one task writes for one other.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outbound {
     pub(crate) lane: Lane,
+    pub(crate) spills: Spills,
     pub(crate) board: Board,
 }
 
@@ -84,6 +86,10 @@ pub struct Figures {
     pub back: u64,
     /// Messages received from sets.
     pub from_sets: u64,
+    /// Messages that found no room and were spilled.
+    pub spilled: u64,
+    /// Those that would have been too many, and came back.
+    pub over_limit: u64,
 }
 
 /// What the world knows of an accepted message that nobody has received yet.
@@ -146,6 +152,8 @@ pub(crate) struct World {
     pub(crate) first_names: BTreeMap<u32, u32>,
     /// Whose each port is that lives, by its first name.
     pub(crate) homes: BTreeMap<u32, TaskNumber>,
+    /// Who looked whether it may spill, and where, just before it may no longer.
+    pub(crate) late: Option<(TaskNumber, TaskNumber, Slot)>,
     /// Somebody acts in the midst of what another does.
     pub(crate) aside: bool,
     /// No more surprises: the run is being wound down.
@@ -188,6 +196,7 @@ impl World {
             bags: BTreeMap::new(),
             first_names: BTreeMap::new(),
             homes: BTreeMap::new(),
+            late: None,
             aside: false,
             calm: false,
         }
@@ -259,12 +268,17 @@ impl World {
 
     /// A peer broke the protocol: its link ends, and nothing else.
     pub(crate) fn offended(&mut self, me: TaskNumber, peer: TaskNumber, offence: Offence) {
+        self.blame(me, peer, offence);
+        self.close(me, peer);
+        self.mourn(me, peer);
+    }
+
+    /// A peer lies, or we are wrong.
+    pub(crate) fn blame(&mut self, me: TaskNumber, peer: TaskNumber, offence: Offence) {
         self.figures.offences += 1;
         if self.tasks[peer].honest() {
             self.violated("I2", format!("task {me} blames honest task {peer}: {offence}"));
         }
-        self.close(me, peer);
-        self.mourn(me, peer);
     }
 
     /// The kernel ends a task where it stands. Its memory stays.

@@ -7,6 +7,7 @@ use abi::right::{Kind as RightKind, RightRef};
 use abi::{Slot, Ticket};
 
 use crate::lane::Frame;
+use crate::spilled::Late;
 use crate::task::{Right, RightNumber, Task, TaskNumber};
 use crate::world::{Violation, World};
 
@@ -92,11 +93,20 @@ impl World {
         if let Some(out) = self.memory.get(&(from, to)) {
             frames.extend(out.lane.frames());
             references.extend_from_slice(out.lane.references());
+            for spilled in out.spills.untaken() {
+                references.extend(spilled.frame.references());
+            }
+        }
+        if let Some(link) = self.tasks[to].links.get(&from) {
+            frames.extend(link.held.iter().map(|held| match &held.what {
+                Late::Word(frame) | Late::Message(frame, ..) => frame,
+            }));
         }
         if let Some(link) = self.tasks[from].links.get(&to)
             && self.tasks[from].alive
         {
             frames.extend(&link.control);
+            frames.extend(link.behind.values());
         }
         let bags = self.bags.range((from, Ticket(0))..=(from, Ticket(u64::MAX)));
         for (_, bag) in bags.filter(|(_, bag)| bag.to == to) {
@@ -119,6 +129,11 @@ impl World {
             shared.items.values().flat_map(|mail| &mail.rights).copied().for_each(&mut put);
         }
         task.rooms.values().filter_map(|asked| asked.to).for_each(|(_, to)| put(to));
+        for held in task.links.values().flat_map(|link| &link.held) {
+            if let Late::Message(_, _, mail) = &held.what {
+                mail.rights.iter().copied().for_each(&mut put);
+            }
+        }
         for again in task.links.values().flat_map(|link| &link.again) {
             put(again.over);
             again.unread.rights.iter().copied().for_each(&mut put);

@@ -9,6 +9,8 @@ use abi::limits;
 use rights::window::Capacity;
 
 use crate::moving::number_of;
+use crate::spill::SPILLS;
+use crate::spilled::{Late, QUEUED};
 use crate::task::{PortState, Task, TaskNumber};
 use crate::world::{Violation, World};
 
@@ -24,6 +26,11 @@ struct Places {
 }
 
 impl Places {
+    /// It is in memory between two tasks. Where both are dead nobody has it any more.
+    fn between(&mut self, reader: &Task, writer: &Task) {
+        self.kept(reader.alive || writer.alive);
+    }
+
     /// Somebody keeps it, in memory that dies with its task.
     fn kept(&mut self, alive: bool) {
         if alive {
@@ -75,17 +82,15 @@ impl World {
                 continue;
             }
             for frame in out.lane.frames().iter().filter(|it| it.header.kind == Kind::Message) {
-                let places = seen.entry(number_of(frame)).or_default();
-                if reader.alive || writer.alive {
-                    places.certain += 1;
-                } else {
-                    // Both are dead: nobody has it any more.
-                    places.lost = true;
-                }
+                seen.entry(number_of(frame)).or_default().between(reader, writer);
+            }
+            for spilled in out.spills.untaken() {
+                seen.entry(number_of(&spilled.frame)).or_default().between(reader, writer);
             }
             if !reader.alive && writer.alive {
                 // Read, but the writer has it still.
-                for number in out.lane.numbers() {
+                let spilled = out.spills.taken().map(|spilled| number_of(&spilled.frame));
+                for number in out.lane.numbers().chain(spilled) {
                     seen.entry(number).or_default().spare = true;
                 }
             }
@@ -117,6 +122,11 @@ impl World {
                 let places = seen.entry(unread.number).or_default();
                 (places.spare, places.lost) = (places.spare || task.alive, !task.alive);
             }
+            for held in task.links.values().flat_map(|link| &link.held) {
+                if let Late::Message(_, _, mail) = &held.what {
+                    seen.entry(mail.number).or_default().kept(task.alive);
+                }
+            }
             let links = task.links.values().flat_map(|link| &link.again);
             for again in links.chain(task.follows.values().flat_map(|follow| &follow.behind)) {
                 seen.entry(again.unread.number).or_default().kept(task.alive);
@@ -144,7 +154,18 @@ impl World {
                 )));
             }
         }
-        for (peer, link) in &task.links {
+        for (&peer, link) in &task.links {
+            let mut waiting = self.waiting_of(me, peer);
+            let all = waiting.len();
+            waiting.sort_unstable();
+            waiting.dedup();
+            if all - waiting.len() >= QUEUED && !link.ended {
+                return Err(over(format!("task {me} has taken {all} spilled by task {peer}")));
+            }
+            let spilled = self.memory.get(&(me, peer)).map_or(0, |out| out.spills.len());
+            if spilled > SPILLS {
+                return Err(over(format!("task {me} has spilled {spilled} for task {peer}")));
+            }
             let slots = (link.exports.len() + link.imports.len()) as u64;
             let questions = 2 * u64::from(limits::QUESTIONS);
             // One look, one release, one ask and one return for each slot; one

@@ -14,6 +14,7 @@ use crate::control::about;
 use crate::drain::accepted_of;
 use crate::fault::Fault;
 use crate::lane::Frame;
+use crate::spill::Way;
 use crate::task::{Lead, Mail, Right, RightNumber, TaskNumber};
 use crate::world::World;
 
@@ -21,7 +22,9 @@ impl World {
     /// The peer is dead. What it had not read of what we sent to ports that had
     /// gone elsewhere is kept; the rest is lost with it.
     pub(crate) fn salvage(&mut self, me: TaskNumber, peer: TaskNumber) {
-        let frames = self.outbound(me, peer).lane.unfreed();
+        let mut frames = self.outbound(me, peer).lane.unfreed();
+        // What was spilled was sent after what the lane still shows.
+        frames.extend(self.spills_back(me, peer));
         for frame in frames {
             let slot = frame.header.slot;
             if !matches!(frame.header.kind, Kind::Message | Kind::Release) {
@@ -216,9 +219,8 @@ impl World {
             if self.is_away(me, peer, slot) {
                 return false;
             }
-            if !self.nameable(me, peer, &along, crate::send::BODY_BYTES) {
-                return false;
-            }
+            let may = unread.left.is_none();
+            let Ok(way) = self.way(me, (peer, slot), &along, may) else { return false };
             let (state, grant) = self.look(peer, me, slot);
             if let Some(link) = self.tasks[me].link(peer)
                 && let Some(imported) = link.imports.get_mut(&slot.index)
@@ -239,12 +241,18 @@ impl World {
                 self.let_go(me, over);
                 continue;
             }
-            self.say_again(me, peer, slot, unread);
+            self.say_again(me, (peer, slot), way, unread);
             self.let_go(me, over);
         }
     }
 
-    fn say_again(&mut self, me: TaskNumber, peer: TaskNumber, slot: Slot, unread: Unread) {
+    fn say_again(
+        &mut self,
+        me: TaskNumber,
+        (peer, slot): (TaskNumber, Slot),
+        way: Way,
+        unread: Unread,
+    ) {
         self.figures.again += 1;
         let mut load = Load::default();
         let attached = self.name_all(me, peer, &unread.rights, (None, unread.left), &mut load);
@@ -253,8 +261,8 @@ impl World {
         let extra = rest.len() as u32;
         let header = Header { flags, extra, id: unread.id, ..Header::new(Kind::Message, slot) };
         rest.extend_from_slice(&unread.number.to_le_bytes());
-        let bytes = Frame::new(header, rest).encode();
-        self.outbound(me, peer).lane.publish(&bytes);
+        self.write_message(me, (peer, slot), way, Frame::new(header, rest), &attached);
+        self.show_spilled(me, peer);
         self.published(me, peer, &load);
         if let Some(link) = self.tasks[me].link(peer)
             && let Some(imported) = link.imports.get_mut(&slot.index)

@@ -20,7 +20,13 @@ const LAST: TaskNumber = 2;
 const SENDER: TaskNumber = 3;
 
 /// Sends a message that may wait for its place.
-fn send(world: &mut World, from: TaskNumber, to: TaskNumber, over: RightNumber, along: &[u64]) {
+pub(super) fn send(
+    world: &mut World,
+    from: TaskNumber,
+    to: TaskNumber,
+    over: RightNumber,
+    along: &[u64],
+) {
     for right in along {
         world.tasks[from].space.remove(right);
     }
@@ -33,13 +39,13 @@ fn send(world: &mut World, from: TaskNumber, to: TaskNumber, over: RightNumber, 
 }
 
 /// The receive right of the port that came or was made last.
-fn receive_right(world: &World, of: TaskNumber) -> RightNumber {
+pub(super) fn receive_right(world: &World, of: TaskNumber) -> RightNumber {
     let ports = world.tasks[of].ports.values().filter(|state| state.alive);
     ports.map(|state| state.receive).max().expect("a port is there")
 }
 
 /// Moves that port.
-fn move_on(world: &mut World, from: TaskNumber, to: TaskNumber) {
+pub(super) fn move_on(world: &mut World, from: TaskNumber, to: TaskNumber) {
     let receive = receive_right(world, from);
     let over = hold(world, to, from, RightKind::Send);
     send(world, from, to, over, &[receive]);

@@ -8,6 +8,7 @@ use rights::moving::Claimed;
 use crate::control::NO_SLOT;
 use crate::fault::Fault;
 use crate::lane::Frame;
+use crate::spill::as_granted;
 use crate::task::{Lead, TaskNumber};
 use crate::world::World;
 
@@ -103,6 +104,7 @@ impl World {
             && let Some(state) = self.port(me, port)
             && let Some(grant) = state.queue.window.grant_more((peer, slot), sent - have)
         {
+            let grant = as_granted(state, grant);
             self.outbound(me, peer).board.raise(slot, grant);
         }
         let mut words = World::id(giver).encode().to_vec();

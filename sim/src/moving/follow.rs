@@ -334,7 +334,7 @@ impl World {
         };
         let count = imported.import.let_go();
         if count > 0 {
-            self.say(me, old, crate::control::about(abi::frame::Kind::Release, slot, count));
+            self.say_release(me, old, slot, count);
         }
     }
 

@@ -99,6 +99,7 @@ impl World {
         if !self.tasks[me].has_link(to)
             || !self.nameable(me, to, &along, 0)
             || !self.ports_may_move(me, &along)
+            || self.are_spilled_for(me, &along)
         {
             return Some(forwarded);
         }

@@ -219,6 +219,11 @@ impl World {
         holders
     }
 
+    /// All who hold rights to a port.
+    pub(crate) fn holders_of_all(&self, me: TaskNumber, port: u32) -> Vec<Holder> {
+        self.holders(me, port).into_iter().map(|(holder, _)| holder).collect()
+    }
+
     /// The honest ones among those who hold rights to a port.
     pub(crate) fn holders_of(&self, me: TaskNumber, port: u32) -> Vec<Holder> {
         let holders = self.holders(me, port).into_iter().map(|(holder, _)| holder);
