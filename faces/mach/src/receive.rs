@@ -28,7 +28,9 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
     let Some(mouth) = with(|space| {
         space.look(name)?;
         let mouth = space.mouth(name)?;
-        space.listen(&mouth);
+        if waits != pillarbox::Deadline::Now {
+            space.listen(&mouth);
+        }
         Some(mouth)
     }) else {
         return RCV_INVALID_NAME;
@@ -52,7 +54,9 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
         settle_rights(message);
     }
     with(|space| {
-        space.listen_no_more(&mouth);
+        if waits != pillarbox::Deadline::Now {
+            space.listen_no_more(&mouth);
+        }
         match taken {
             Ok((member, message)) => {
                 let from = space.name_of(member.port()).unwrap_or(NULL);

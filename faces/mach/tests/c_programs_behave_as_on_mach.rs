@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use pillarbox::Task;
+use pillarbox::bootstrap::Bootstrap;
+use pillarbox::{Capacity, Deadline, Message, SendRight, Task};
 
 /// Programs that are run with no bootstrap server anywhere.
-const ALONE: [&str; 6] = [
+const ALONE: [&str; 7] = [
     "a_message_to_oneself",
     "names_and_references",
     "what_a_failed_send_leaves",
     "notifications_and_sets",
     "what_a_message_carries",
     "a_server_loop",
+    "what_published_examples_get_wrong",
 ];
 
 fn here() -> PathBuf {
@@ -125,6 +127,92 @@ fn two_processes_meet_at_a_server() {
     let serving = serving.unwrap();
     let compiler = compilers()[0];
     run(&compile(compiler, "two_processes", &folder), &socket);
+    let _ = serving.stop();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Numbers that are the same each time (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below
+    }
+}
+
+/// A message that says it is of this face: flags, descriptors and rights at random.
+fn forged(dice: &mut Dice, task: &Task, post: &SendRight) -> Message {
+    const TAG: u64 = 0x4d61_6368_0000_0001;
+    let mut body = Vec::new();
+    body.extend_from_slice(&(dice.roll(64) as u32).to_ne_bytes());
+    body.extend_from_slice(&7u32.to_ne_bytes());
+    let count = dice.roll(5) as u32;
+    let said = if dice.roll(8) == 0 { dice.roll(1 << 32) as u32 } else { count };
+    body.extend_from_slice(&said.to_ne_bytes());
+    for _ in 0..count {
+        let kind = dice.roll(6) as u8;
+        let mut it = vec![0; if kind == 0 { 12 } else { 16 }];
+        for byte in &mut it {
+            *byte = [0, 0, 1, 16, 255][dice.roll(5) as usize];
+        }
+        it[10] = dice.roll(32) as u8;
+        it[11] = kind;
+        body.append(&mut it);
+    }
+    body.truncate(body.len() - (dice.roll(2) * dice.roll(8)) as usize);
+    let mut message = Message::new(body).with_tag(TAG).with_id(dice.roll(100) as i32);
+    for _ in 0..dice.roll(4) {
+        let own = task.port(Capacity::Bounded(1));
+        message = match dice.roll(4) {
+            0 => message.with_right(post.clone()),
+            1 => message.with_right(own.make_send().unwrap()),
+            2 => message.with_right(own.make_send_once().unwrap()),
+            _ => message.with_right(own),
+        };
+    }
+    if dice.roll(3) == 0 {
+        message = message.with_region(vec![1; 1 + dice.roll(99) as usize]);
+    }
+    if dice.roll(5) == 0 {
+        // Not even its tag.
+        message = message.with_tag(dice.roll(3));
+    }
+    message
+}
+
+#[test]
+fn a_peer_that_lies_leaves_nothing_behind() {
+    let folder = folder("lies");
+    let socket = folder.join("boot.sock");
+    let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
+    let serving = serving.unwrap();
+    let program = compile(compilers()[0], "a_peer_that_lies", &folder);
+    let victim = std::thread::spawn({
+        let socket = socket.clone();
+        move || run(&program, &socket)
+    });
+    let long = Deadline::after(Duration::from_secs(60));
+    let names = Bootstrap::at(&socket, long).unwrap();
+    let post = loop {
+        match names.look_up_running("org.example.gullible", long) {
+            Ok(post) => break post,
+            Err(error) => assert!(!long.has_passed(), "{error}"),
+        }
+        // sleep: between two looks at what another process does.
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let (task, mut dice) = (Task::current().unwrap(), Dice(1));
+    for _ in 0..600 {
+        let message = forged(&mut dice, &task, &post);
+        post.send(message, long).unwrap();
+    }
+    post.send(Message::new("enough").with_id(i32::MAX), long).unwrap();
+    let said = victim.join().unwrap();
+    assert!(said.starts_with("601 received, "), "{said}");
     let _ = serving.stop();
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -3,7 +3,8 @@
 //! Reading and writing through `process_vm_readv` on ourselves costs some 300 ns a
 //! call, and an address that is not mapped is an error and no signal. Where a filter
 //! forbids the call, bytes are copied plainly, and a bad address is what it is to any
-//! function of C.
+//! function of C. Both directions are reads, with the roles changed: of those tools
+//! that follow memory know what they do.
 
 use std::io::Error;
 use std::sync::OnceLock;
@@ -55,11 +56,11 @@ pub(crate) fn write(address: u64, bytes: &[u8]) -> bool {
     if size == 0 {
         return true;
     }
-    let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: size };
-    let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: size };
+    let local = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: size };
+    let remote = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: size };
     // SAFETY: C1. The kernel reads our own bytes, and writes those the caller says are
     // its own, or fails.
-    let copied = unsafe { libc::process_vm_writev(own_pid(), &local, 1, &remote, 1, 0) };
+    let copied = unsafe { libc::process_vm_readv(own_pid(), &local, 1, &remote, 1, 0) };
     if copied >= 0 {
         return copied as usize == size;
     }

@@ -24,7 +24,7 @@ typedef struct {
 
 #define GIFT (sizeof(gift_t) - sizeof(mach_msg_max_trailer_t))
 #define LONG 200000
-#define WAIT 10000
+#define WAIT 60000
 
 static void client(mach_port_t of_parent, mach_port_t self_of_parent) {
     /* Nothing of the parent's is ours, but the task and its bootstrap port. */
