@@ -27,8 +27,17 @@ use record::{Figure, Record, Tools};
 const FILE: &str = "bench/instructions.toml";
 
 /// What is counted: functions of that name in the program, with `_` for `-`.
-const OPERATIONS: [&str; 6] =
-    ["send", "receive", "call", "local-send", "local-receive", "local-create"];
+const OPERATIONS: [&str; 9] = [
+    "send",
+    "receive",
+    "call",
+    "local-send",
+    "local-receive",
+    "local-create",
+    "right-transfer",
+    "port-per-call",
+    "loan",
+];
 
 /// How often each is done.
 const TIMES: u32 = 10_000;
@@ -60,7 +69,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "OPERATION", num_args = 0..=1, conflicts_with = "write",
           default_missing_value = "every",
           value_parser = ["send", "receive", "call", "local-send", "local-receive",
-                          "local-create", "every"])]
+                          "local-create", "right-transfer", "port-per-call", "loan", "every"])]
     profile: Option<String>,
     /// How many functions are shown.
     #[arg(long, value_name = "N", default_value_t = 40, requires = "profile")]

@@ -3,8 +3,9 @@
 //! Two tasks of this process are linked, and one thread plays both ends of the lanes
 //! between them: what one task sends lies there already when the other receives. So
 //! nobody waits, spins or sleeps, and how many instructions an operation takes does not
-//! depend on the machine's load. The operations within one task are counted as well:
-//! one thread sends to its own port and receives. `cargo xtask instructions` runs this
+//! depend on the machine's load. Messages with something in them are counted both ends
+//! together, as a call is. The operations within one task are counted as well: one thread
+//! sends to its own port and receives. `cargo xtask instructions` runs this
 //! program under callgrind and counts while the function named as the operation runs.
 #![forbid(unsafe_code)]
 #![allow(
@@ -47,10 +48,21 @@ enum Operation {
     LocalReceive,
     /// A port is made and dropped.
     LocalCreate,
+    /// A fresh right to a port of the client's, at both ends: made, sent, received, a
+    /// message sent by it and received.
+    RightTransfer,
+    /// The same with a port that is made for it and ends after.
+    PortPerCall,
+    /// 64 KiB that are lent and looked at by nobody, at both ends: taken, sent, received,
+    /// returned.
+    Loan,
 }
 
 /// The body of each message.
 const BODY: [u8; 64] = [7; 64];
+
+/// Bytes that are lent.
+const LENT: usize = 64 * 1024;
 
 /// How many are sent before they are received: they fit into the lane and the port.
 const BATCH: u32 = 50;
@@ -67,6 +79,9 @@ struct Ends {
     inbox: ReceiveRight,
     own_post: SendRight,
     own_inbox: ReceiveRight,
+    back: ReceiveRight,
+    /// A right of the server's to that port, as a client of it has one.
+    _known: SendRight,
     tasks: [Task; 2],
 }
 
@@ -82,7 +97,11 @@ impl Ends {
         let post = post.into_send().ok().context("the right is no send right")?;
         let own_inbox = server.port(Capacity::Bounded(4 * BATCH));
         let own_post = own_inbox.make_send()?;
-        Ok(Ends { post, inbox, own_post, own_inbox, tasks: [server, client] })
+        let back = client.port(Capacity::Bounded(4 * BATCH));
+        post.send(Message::new(BODY).with_right(back.make_send()?), Deadline::Never)?;
+        let known = right_in(inbox.receive(Deadline::Never)?)?;
+        let tasks = [server, client];
+        Ok(Ends { post, inbox, own_post, own_inbox, back, _known: known, tasks })
     }
 }
 
@@ -92,6 +111,12 @@ impl Drop for Ends {
             task.close();
         }
     }
+}
+
+/// The send right in a message.
+fn right_in(mut message: Message) -> Result<SendRight> {
+    let right = message.take_rights().pop().context("no right came")?;
+    right.into_send().ok().context("the right is no send right")
 }
 
 /// Sends one message.
@@ -141,6 +166,42 @@ fn local_create(ends: &Ends) {
     drop(black_box(task.port(Capacity::Bounded(16))));
 }
 
+/// Sends a right to `port`, uses it at the other end, and receives there.
+#[inline]
+fn there_and_back(ends: &Ends, port: &ReceiveRight) -> Result<()> {
+    let message = Message::new(black_box(BODY)).with_right(port.make_send()?);
+    ends.post.send(message, Deadline::Never)?;
+    let right = right_in(ends.inbox.receive(Deadline::Never)?)?;
+    right.send(Message::new(black_box(BODY)), Deadline::Never)?;
+    drop(right);
+    let back = port.receive(Deadline::Never)?;
+    ensure!(black_box(back.body()).len() == BODY.len(), "another message came");
+    Ok(())
+}
+
+/// Sends a right to a port that stays.
+#[inline(never)]
+fn right_transfer(ends: &Ends) -> Result<()> {
+    there_and_back(ends, &ends.back)
+}
+
+/// Makes a port, sends a right to it, and ends it.
+#[inline(never)]
+fn port_per_call(ends: &Ends) -> Result<()> {
+    let [_, task] = &ends.tasks;
+    there_and_back(ends, &task.port(Capacity::Bounded(1)))
+}
+
+/// Lends memory that nobody looks at.
+#[inline(never)]
+fn loan(ends: &Ends) -> Result<()> {
+    let loan = ends.post.loan(LENT, Deadline::Never)?;
+    ends.post.send(Message::new(black_box(BODY)).with_region(loan), Deadline::Never)?;
+    let message = ends.inbox.receive(Deadline::Never)?;
+    ensure!(black_box(message.regions()).len() == 1, "another message came");
+    Ok(())
+}
+
 /// The same, where it is not what is counted.
 #[inline(never)]
 fn uncounted(ends: &Ends, operation: Operation) -> Result<()> {
@@ -158,6 +219,16 @@ fn uncounted(ends: &Ends, operation: Operation) -> Result<()> {
             let [task, _] = &ends.tasks;
             drop(task.port(Capacity::Bounded(16)));
         }
+        Operation::RightTransfer => there_and_back(ends, &ends.back)?,
+        Operation::PortPerCall => {
+            let [_, task] = &ends.tasks;
+            there_and_back(ends, &task.port(Capacity::Bounded(1)))?;
+        }
+        Operation::Loan => {
+            let loan = ends.post.loan(LENT, Deadline::Never)?;
+            ends.post.send(Message::new(BODY).with_region(loan), Deadline::Never)?;
+            drop(ends.inbox.receive(Deadline::Never)?);
+        }
     }
     Ok(())
 }
@@ -171,6 +242,9 @@ fn batch(ends: &Ends, counted: Option<Operation>, operation: Operation) -> Resul
             &[Operation::LocalSend, Operation::LocalReceive]
         }
         Operation::LocalCreate => &[Operation::LocalCreate],
+        Operation::RightTransfer => &[Operation::RightTransfer],
+        Operation::PortPerCall => &[Operation::PortPerCall],
+        Operation::Loan => &[Operation::Loan],
     };
     for &part in turn {
         for _ in 0..BATCH {
@@ -182,6 +256,9 @@ fn batch(ends: &Ends, counted: Option<Operation>, operation: Operation) -> Resul
                 Operation::LocalSend => local_send(ends)?,
                 Operation::LocalReceive => local_receive(ends)?,
                 Operation::LocalCreate => local_create(ends),
+                Operation::RightTransfer => right_transfer(ends)?,
+                Operation::PortPerCall => port_per_call(ends)?,
+                Operation::Loan => loan(ends)?,
             }
         }
     }
