@@ -21,7 +21,7 @@
 //! the body.
 
 use crate::loan::{self, Loan, RegionRef};
-use crate::right::RightRef;
+use crate::right::{REF_BYTES, RightRef};
 use crate::{Offence, Slot, TaskId, Ticket, limits, u16_at, u32_at, u64_at};
 
 /// Bytes of a header.
@@ -343,6 +343,10 @@ pub struct Attached {
 }
 
 impl Attached {
+    /// The most bytes there are between header and body where one thing is attached that
+    /// is not a third task's.
+    pub const ONE_BYTES: usize = loan::ONE_BYTES;
+
     /// Appends the bytes between header and body, and says which flags they
     /// need.
     pub fn encode(&self, out: &mut Vec<u8>) -> u8 {
@@ -370,6 +374,46 @@ impl Attached {
             loan::encode_all(self.lent.as_ref(), &self.regions, out);
         }
         flags
+    }
+
+    /// The flags of a message with one right and nothing else.
+    pub const ONE_RIGHT: u8 = flag::ATTACHED;
+
+    /// The flags of a message with one loan, or with a body that is lent, and nothing
+    /// else.
+    pub const ONE_LOAN: u8 = flag::REGIONS;
+
+    /// What [`Attached::encode`] says of one right and nothing else.
+    pub fn one_right(right: [u8; REF_BYTES]) -> [u8; ATTACHED_BYTES + REF_BYTES] {
+        let mut bytes = [0; ATTACHED_BYTES + REF_BYTES];
+        bytes[0] = 1;
+        bytes[ATTACHED_BYTES..].copy_from_slice(&right);
+        bytes
+    }
+
+    /// Reads what says of one right and nothing else. `None` for whatever else it is.
+    pub fn the_right(flags: u8, bytes: &[u8]) -> Option<RightRef> {
+        let (head, right) = bytes.split_at_checked(ATTACHED_BYTES)?;
+        // One right, and nothing in a packet, whatever its number.
+        let alone = u32_at(head, 0) == Some(1) && u64_at(head, 8) == Some(0);
+        let known = flags == Attached::ONE_RIGHT && right.len() == REF_BYTES && alone;
+        known.then(|| RightRef::decode(right).ok())?.map(|(right, _)| right)
+    }
+
+    /// Reads what says of one loan and nothing else, and whether it is the body. `None`
+    /// for whatever else it is.
+    pub fn the_loan(flags: u8, bytes: &[u8]) -> Option<(Loan, bool)> {
+        if flags == Attached::ONE_LOAN { loan::the_one(bytes) } else { None }
+    }
+
+    /// What it says of one region that is lent and nothing else.
+    pub fn one_region(loan: &Loan) -> [u8; loan::ONE_BYTES] {
+        loan::one(loan, false)
+    }
+
+    /// What it says of a body that is lent and nothing else.
+    pub fn lent_body(loan: &Loan) -> [u8; loan::ONE_BYTES] {
+        loan::one(loan, true)
     }
 
     /// How many regions have a descriptor of their own.
@@ -428,6 +472,7 @@ impl Attached {
                 return Err(Offence::BodyMalformed);
             }
             bytes = bytes.get(ATTACHED_BYTES..).ok_or(SHORT)?;
+            attached.rights.reserve_exact(rights.min(bytes.len() / REF_BYTES));
             for _ in 0..rights {
                 let (right, used) = RightRef::decode(bytes)?;
                 attached.rights.push(right);

@@ -116,6 +116,42 @@ pub(crate) fn encode_all(body: Option<&Loan>, regions: &[RegionRef], out: &mut V
     }
 }
 
+/// Bytes of one region, its head included.
+pub const ONE_BYTES: usize = HEAD_BYTES + REGION_BYTES;
+
+/// What [`encode_all`] writes of one loan and nothing else.
+pub(crate) fn one(loan: &Loan, is_body: bool) -> [u8; ONE_BYTES] {
+    let words = [
+        1 | u64::from(is_body) << 16,
+        1 | u64::from(loan.memory) << 32,
+        u64::from(loan.place) | u64::from(loan.page) << 32,
+        loan.generation,
+        loan.length,
+    ];
+    let mut bytes = [0; ONE_BYTES];
+    for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *to = word.to_le_bytes();
+    }
+    bytes
+}
+
+/// Reads one loan and nothing else, and whether it is the body.
+pub(crate) fn the_one(bytes: &[u8]) -> Option<(Loan, bool)> {
+    let (head, region) = bytes.split_at_checked(HEAD_BYTES)?;
+    if region.len() != REGION_BYTES || u16_at(head, 0) != Some(1) {
+        return None;
+    }
+    let is_body = match u16_at(head, 2)? {
+        0 => false,
+        1 => true,
+        _ => return None,
+    };
+    match RegionRef::decode(region).ok()? {
+        RegionRef::Lent(loan) => Some((loan, is_body)),
+        RegionRef::Sealed { .. } => None,
+    }
+}
+
 /// A body that is lent, the regions, and the bytes they took.
 type All = (Option<Loan>, Vec<RegionRef>, usize);
 
@@ -172,6 +208,25 @@ mod tests {
             }
         }
         assert_eq!(LOAN.at(), 65_536);
+    }
+
+    #[test]
+    fn one_loan_is_written_as_many_are() {
+        assert_eq!(one(&LOAN, true).to_vec(), written(Some(&LOAN), &[]));
+        assert_eq!(one(&LOAN, false).to_vec(), written(None, &[RegionRef::Lent(LOAN)]));
+        for is_body in [false, true] {
+            let bytes = one(&LOAN, is_body);
+            assert_eq!(the_one(&bytes), Some((LOAN, is_body)));
+            assert_eq!(
+                (the_one(&bytes[..39]), the_one(&[&bytes[..], &[0]].concat())),
+                (None, None)
+            );
+        }
+        let many = [RegionRef::Lent(LOAN), RegionRef::Lent(LOAN)];
+        assert_eq!(the_one(&written(None, &many)), None);
+        assert_eq!(the_one(&written(None, &[RegionRef::Sealed { length: 9 }])), None);
+        let odd = Loan { place: limits::LOANS, ..LOAN };
+        assert_eq!(the_one(&one(&odd, true)), None);
     }
 
     #[test]

@@ -224,9 +224,12 @@ impl PortCore {
             return false;
         }
         state.facets.joined(via, link);
+        // The right that is on its way counts while it is ours.
+        let alone = state.senders.count() <= 1 && state.boards.is_empty();
         state.senders.add();
         let holder = Holder::Link(link.number, via);
-        let grant = state.queue.window.join(holder);
+        let window = &mut state.queue.window;
+        let grant = if alone { window.join_alone(holder) } else { window.join(holder) };
         page.set_pulses(slot.index, state.queue.pulses.join(holder));
         // The grant first: who sees the slot alive also sees what it may send.
         page.set_grant(slot.index, state.as_granted(grant));

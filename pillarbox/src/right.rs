@@ -286,8 +286,8 @@ impl SendRight {
         }
     }
 
-    /// Sends what is a body and nothing else, but for a reply right, where nothing is in
-    /// its way. `None` where the general way is to be taken, with nothing done; on a
+    /// Sends what is a body and nothing else, but for a reply right, one right or one loan,
+    /// where nothing is in its way. `None` where the general way is to be taken, with nothing done; on a
     /// failure the message is as it was.
     #[inline]
     pub(crate) fn send_at_once(
@@ -297,7 +297,9 @@ impl SendRight {
     ) -> Option<Result<(), SendFailure>> {
         match &self.target {
             Target::Import(held) => {
-                held.entry().link.send_plain(held.entry(), message).then_some(Ok(()))
+                let (link, entry) = (&held.entry().link, held.entry());
+                let sent = link.send_plain(entry, message) || link.send_laden(entry, message);
+                sent.then_some(Ok(()))
             }
             Target::Own(port, _) => port.post(message, deadline),
             _ => None,

@@ -21,6 +21,9 @@ fn all() -> impl Iterator<Item = &'static Act> {
     ACTS.iter().chain(spills::ACTS).chain(loans::ACTS)
 }
 
+/// Nobody need wait any more.
+const STOP: i32 = i32::MIN;
+
 /// Offenders at a time.
 const THREADS: usize = 6;
 
@@ -42,7 +45,21 @@ fn offender_part() {
 
 // ---- what becomes of it ----------------------------------------------------------
 
-fn offend(task: &Task, act: &Act) {
+/// Whether it is the same whatever becomes of messages that came before.
+fn lies_in_one_message(offence: Offence) -> bool {
+    matches!(
+        offence,
+        Offence::NeverExported
+            | Offence::LoanMalformed
+            | Offence::BodyMalformed
+            | Offence::FrameTruncated
+            | Offence::PriorityExceeded(_)
+    )
+}
+
+/// With `waits` somebody waits for what the offender sends, and may read it past the
+/// queue.
+fn offend(task: &Task, act: &Act, waits: bool) {
     let name = act.name;
     let inbox = task.port(Capacity::Bounded(8));
     let open = task.port(Capacity::Unbounded);
@@ -62,19 +79,29 @@ fn offend(task: &Task, act: &Act) {
     assert_eq!(ready.sender().unwrap().pid, child.pid(), "{name}");
     let post = ready.take_rights().remove(0).into_send().unwrap();
     post.notify_dead(ended.make_send_once().unwrap()).unwrap();
-    post.send(Message::new("go"), long()).unwrap();
-    if act.offence == Offence::LoanNotOut {
-        // Who lends looks at what was returned when it lends again.
-        let _ = post.send(Message::new(vec![0; 40_000]), long());
-        let told = std::iter::repeat_with(|| post.loan(4096, long())).find_map(Result::err);
-        assert_eq!(told, Some(LoanError::Fault(act.offence)));
-    }
-    if act.offence == Offence::TailImpossible {
-        // Only a writer in need of room looks at a tail.
-        while post.send(Message::new(vec![0; 4096]), long()).is_ok() {}
-    }
-    let news = ended.receive(long());
-    let told = news.map(|news| news.notification());
+    let stop = inbox.make_send().unwrap();
+    let told = std::thread::scope(|scope| {
+        if waits {
+            scope.spawn(|| while inbox.receive(long()).unwrap().id() != STOP {});
+        }
+        post.send(Message::new("go"), long()).unwrap();
+        if act.offence == Offence::LoanNotOut {
+            // Who lends looks at what was returned when it lends again.
+            let _ = post.send(Message::new(vec![0; 40_000]), long());
+            let told = std::iter::repeat_with(|| post.loan(4096, long())).find_map(Result::err);
+            assert_eq!(told, Some(LoanError::Fault(act.offence)));
+        }
+        if act.offence == Offence::TailImpossible {
+            // Only a writer in need of room looks at a tail.
+            while post.send(Message::new(vec![0; 4096]), long()).is_ok() {}
+        }
+        let news = ended.receive(long());
+        if waits {
+            stop.send(Message::new("").with_id(STOP), long()).unwrap();
+        }
+        news.map(|news| news.notification())
+    });
+    drop(stop);
     assert_eq!(told, Ok(Some(Notification::DeadName)), "{name}");
 
     // The message and its rights come back.
@@ -125,7 +152,10 @@ fn each_offence_is_named_and_ends_one_link() {
             let task = &task;
             scope.spawn(move || {
                 for act in all().skip(offset).step_by(THREADS) {
-                    offend(task, act);
+                    offend(task, act, false);
+                    if lies_in_one_message(act.offence) {
+                        offend(task, act, true);
+                    }
                 }
             });
         }

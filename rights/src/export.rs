@@ -11,12 +11,12 @@
 //! fail. Until it is published the peer has not been given it: whoever guesses
 //! its slot uses a right that was never exported.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use abi::right::Kind;
 use abi::{Offence, Slot, limits};
 
+use crate::quick::QuickMap;
 use crate::table::{Table, TableFull};
 
 /// One right of the peer's.
@@ -55,17 +55,17 @@ pub struct Exported {
     pub first: bool,
 }
 
-/// Everything one peer holds of ours.
+/// Everything one peer holds of ours. Ports are named by numbers that no peer chooses.
 #[derive(Clone, Debug)]
 pub struct Exports<P> {
     table: Table<Export<P>>,
-    by_port: HashMap<P, Slot>,
+    by_port: QuickMap<P, Slot>,
     unsent: u64,
 }
 
 impl<P: Copy + Eq + Hash> Default for Exports<P> {
     fn default() -> Self {
-        Exports { table: Table::new(limits::SLOTS), by_port: HashMap::new(), unsent: 0 }
+        Exports { table: Table::new(limits::SLOTS), by_port: QuickMap::default(), unsent: 0 }
     }
 }
 

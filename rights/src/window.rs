@@ -3,7 +3,9 @@
 //! Queue plus grants never exceed the capacity. Where there are at least four
 //! places for each holder, a holder keeps some in reserve and sends without
 //! asking; where there are fewer, nobody does: a sender asks, is granted in
-//! turn, and sends.
+//! turn, and sends. Only who alone can send when it comes has one place to begin
+//! with, so that a right which is used once is used without a question; not
+//! where priorities say whose turn it is.
 //!
 //! A place is *written off* when others need it and its holder lets it lie: a
 //! reserve, which it was given unasked, the moment somebody asks and no place is
@@ -267,6 +269,20 @@ impl<K: Copy + Eq + Hash> Window<K> {
         self.share_anew();
         let grant = self.share.min(self.free() / 2).min(FIRST_PLACES);
         self.promise(holder, grant)
+    }
+
+    /// The same of who alone can send: where there are few places it has one to begin
+    /// with, if one is free.
+    pub fn join_alone(&mut self, holder: K) -> u64 {
+        let grant = self.join(holder);
+        let may = self.holders.len() == 1
+            && self.beside == 0
+            && !self.by_priority
+            && matches!(self.capacity, Capacity::Bounded(_));
+        if grant > 0 || !may || self.free() == 0 {
+            return grant;
+        }
+        self.promise(holder, 1)
     }
 
     /// A holder goes; what it had not used is free again.

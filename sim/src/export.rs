@@ -43,8 +43,11 @@ impl World {
         if exported.first {
             let mut grant = 0;
             if counts && let Some(port) = self.port(me, lead.port) {
+                let alone = port.senders.count() <= 1;
                 port.senders.add();
-                grant = port.queue.window.join((peer, slot));
+                let window = &mut port.queue.window;
+                grant =
+                    if alone { window.join_alone((peer, slot)) } else { window.join((peer, slot)) };
                 grant = as_granted(port, grant);
                 let pulses = port.queue.pulses.join((peer, slot));
                 self.outbound(me, peer).board.set_pulses(slot, pulses);

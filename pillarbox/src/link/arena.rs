@@ -44,6 +44,13 @@ pub(super) struct Borrowed {
     next: u32,
 }
 
+impl Borrowed {
+    /// What lies in a loan, if it can be read here and is none that nobody could lend.
+    pub(super) fn lent(&self, loan: &Loan) -> Option<Lent> {
+        self.memories.get(&loan.memory)?.as_ref()?.lent(loan).ok()
+    }
+}
+
 /// What a peer lends us, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct OnLoan {
@@ -80,6 +87,15 @@ impl Link {
 
     /// Takes a chunk of the arena. No lock of the link's may be held.
     pub(super) fn take_chunk(&self, bytes: usize) -> Result<Chunk, TakeError> {
+        let taken = self.take_chunk_now(bytes);
+        if matches!(taken, Err(TakeError::Full)) {
+            self.task.counters.refuse(Limit::ArenaBytes);
+        }
+        taken
+    }
+
+    /// The same of who takes another way where there is none, which says so then.
+    fn take_chunk_now(&self, bytes: usize) -> Result<Chunk, TakeError> {
         let most = self.task.limits.arena_bytes;
         let arena = self.lending.arena.get_or_init(Arena::new);
         let offer = |number, fd| self.offer_lent_memory(number, fd);
@@ -87,8 +103,7 @@ impl Link {
         match &taken {
             Ok(_) => self.watch_arena(),
             Err(TakeError::Offence(offence)) => self.fault(*offence),
-            Err(TakeError::Full) => self.task.counters.refuse(Limit::ArenaBytes),
-            Err(TakeError::TooLong | TakeError::System(_)) => {}
+            Err(TakeError::Full | TakeError::TooLong | TakeError::System(_)) => {}
         }
         taken
     }
@@ -104,6 +119,13 @@ impl Link {
         bytes: usize,
         deadline: Deadline,
     ) -> Result<Result<Chunk, TakeError>, End> {
+        if let Some(end) = self.end() {
+            return Err(end);
+        }
+        match self.take_chunk_now(bytes) {
+            Err(TakeError::Full) => {}
+            taken => return Ok(taken),
+        }
         let mut waiting = false;
         let taken = self.task.wait(deadline, Some(self), |waiter| {
             if !waiting {
@@ -145,7 +167,15 @@ impl Link {
 
     /// A copy of `body` in a chunk, where there is one for it.
     pub(super) fn place(&self, body: &[u8]) -> Option<Chunk> {
-        let mut chunk = self.take_chunk(body.len()).ok()?;
+        Self::filled(self.take_chunk(body.len()).ok()?, body)
+    }
+
+    /// The same of who takes another way where there is none.
+    pub(super) fn place_now(&self, body: &[u8]) -> Option<Chunk> {
+        Self::filled(self.take_chunk_now(body.len()).ok()?, body)
+    }
+
+    fn filled(mut chunk: Chunk, body: &[u8]) -> Option<Chunk> {
         // Fewer only in a forked child.
         (chunk.write_at(body, 0) == body.len()).then_some(chunk)
     }
@@ -250,6 +280,11 @@ impl Link {
             Some(None) => Ok(()),
             Some(Some(_)) | None => Err(Offence::ArenaOrder),
         }
+    }
+
+    /// What was found where the peer lent it, ours to read until it is dropped.
+    pub(super) fn lent_here(self: &Arc<Self>, lent: Lent, loan: Loan) -> OnLoan {
+        OnLoan { lent: Some(lent), loan, link: Arc::clone(self) }
     }
 
     /// What the peer lends us.

@@ -126,12 +126,20 @@ impl Link {
     }
 
     pub(crate) fn export_send(self: &Arc<Self>, sink: &Sink) -> Result<Slot, SendFailure> {
-        let mut exports = lock(&self.exports);
+        self.add_send(&mut lock(&self.exports), sink)
+    }
+
+    /// The same by who holds what the peer holds.
+    pub(super) fn add_send(
+        self: &Arc<Self>,
+        exports: &mut Exported,
+        sink: &Sink,
+    ) -> Result<Slot, SendFailure> {
         if self.is_dead() {
             return Err(SendFailure::Dead);
         }
         if exports.rules.slot_of(sink.id()).is_none() {
-            self.room_for_slot(&exports)?;
+            self.room_for_slot(exports)?;
         }
         let exported = exports.rules.send(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
         if exported.first {
@@ -155,11 +163,27 @@ impl Link {
         sink: &Sink,
         loading: bool,
     ) -> Result<Slot, SendFailure> {
-        let mut exports = lock(&self.exports);
+        let exports = &mut *lock(&self.exports);
+        let slot = self.add_once(exports, sink)?;
+        if loading {
+            exports.loading.push(slot);
+        } else {
+            exports.rules.published(slot);
+        }
+        Ok(slot)
+    }
+
+    /// Counts a send-once right for the peer, by who holds what it holds until the right
+    /// is published or [`forgotten`](Link::forget_once).
+    pub(super) fn add_once(
+        &self,
+        exports: &mut Exported,
+        sink: &Sink,
+    ) -> Result<Slot, SendFailure> {
         if self.is_dead() {
             return Err(SendFailure::Dead);
         }
-        self.room_for_slot(&exports)?;
+        self.room_for_slot(exports)?;
         let slot = exports.rules.send_once(sink.id()).map_err(|_| SendFailure::RightsExhausted)?;
         if let Err(failure) = self.make_board(&mut exports.more_boards, slot) {
             let _ = exports.rules.withdraw(slot);
@@ -169,16 +193,31 @@ impl Link {
         if let Sink::Reply(cell) = sink {
             self.reply_joined(slot, cell);
         }
-        if loading {
-            exports.loading.push(slot);
-        } else {
-            exports.rules.published(slot);
-        }
         Ok(slot)
     }
 
+    /// Whether there is a slot for one right more, whatever it is. Where there is none it
+    /// is the general way that says so.
+    pub(super) fn has_slot(&self, exports: &Exported) -> bool {
+        exports.rules.len() < self.task.limits.slots as usize
+    }
+
+    /// Counts back such a right that was not published: where it led.
+    pub(super) fn forget_once(&self, exports: &mut Exported, slot: Slot) -> Option<Sink> {
+        let _ = exports.rules.withdraw(slot);
+        let sink = exports.take_sink(slot);
+        self.reply_left(slot, sink.as_ref());
+        sink
+    }
+
+    /// What the peer holds, for who counts a right for it and publishes the message that
+    /// names it before anybody else looks.
+    pub(super) fn exports_here(&self) -> MutexGuard<'_, Exported> {
+        lock(&self.exports)
+    }
+
     fn room_for_slot(&self, exports: &Exported) -> Result<(), SendFailure> {
-        if exports.rules.len() < self.task.limits.slots as usize {
+        if self.has_slot(exports) {
             return Ok(());
         }
         self.task.counters.refuse(Limit::Slots);

@@ -12,12 +12,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use abi::board::{Life, State};
 use abi::frame::{HEADER_BYTES, Header, Kind, flag};
 use abi::right::{Kind as RightKind, REF_BYTES, RightRef};
 use abi::{Slot, limits};
 use rights::import::Import;
 
 use super::inn::Inn;
+use super::laden::charge_of_laden;
 use super::out::Out;
 use super::{Entry, Link};
 use crate::call::ReplyCell;
@@ -29,52 +31,93 @@ use crate::wait::parking::lock;
 impl Message {
     /// Its body, where it is that and nothing else, but for a reply right.
     fn plain(&self) -> Option<&[u8]> {
-        let alone = self.rights.is_empty()
-            && self.descriptors.is_empty()
-            && self.regions.is_none()
+        let alone = self.rights.is_empty() && self.regions.is_none() && self.brings_little();
+        self.body.plain().filter(|body| alone && body.len() <= limits::INLINE_BYTES)
+    }
+
+    /// Whether it is a body, rights and regions and nothing else, but for a reply right.
+    #[inline]
+    pub(super) fn brings_little(&self) -> bool {
+        self.descriptors.is_empty()
             && self.accepted.is_none()
             && self.within.is_none()
             && self.notification.is_none()
-            && self.priority <= limits::PRIORITY_MAX;
-        self.body.plain().filter(|body| alone && body.len() <= limits::INLINE_BYTES)
+            && self.priority <= limits::PRIORITY_MAX
     }
+}
+
+/// What comes between header and body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extra<'a> {
+    pub(super) bytes: &'a [u8],
+    /// How the header says so.
+    pub(super) flags: u8,
+    /// What it counts against the byte window, beside its own length.
+    pub(super) charge: u64,
+}
+
+impl Extra<'_> {
+    const NONE: Extra<'static> = Extra { bytes: &[], flags: 0, charge: 0 };
 }
 
 impl Link {
     /// Sends a message that is a body and nothing else, but for a reply right of a
     /// call, if nothing is in its way. False where it did nothing.
     pub(crate) fn send_plain(self: &Arc<Self>, entry: &Entry, message: &mut Message) -> bool {
+        let Some(body) = self.plain_body(message) else { return false };
         let header = Header::new(Kind::Message, entry.slot);
         let Some(reply) = &message.reply else {
-            return self.write_plain(header, Some(entry), message, None);
+            let written = self.write_short(header, Some(entry), message, body, Extra::NONE, || ());
+            if written {
+                self.ring(true);
+            }
+            return written;
         };
         let Some(sink) = reply.own_cell(&self.task) else { return false };
-        let Ok(slot) = self.export_once(sink, true) else { return false };
-        if !self.write_plain(header, Some(entry), message, Some(slot)) {
-            self.withdraw_once(slot);
-            return false;
+        {
+            // Held until it is published: nobody sees it half given.
+            let exports = &mut *self.exports_here();
+            let added = self.has_slot(exports).then(|| self.add_once(exports, sink));
+            let Some(Ok(slot)) = added else { return false };
+            let name = RightRef::mine(RightKind::SendOnce, slot);
+            let extra = Extra { bytes: &name, flags: flag::REPLY, charge: 0 };
+            if !self.write_short(header, Some(entry), message, body, extra, || ()) {
+                // The reply right keeps it from being the last.
+                drop(self.forget_once(exports, slot));
+                return false;
+            }
+            exports.rules.published(slot);
         }
-        self.published_once(slot);
+        self.ring(true);
         drop(message.reply.take().map(SendOnceRight::disarm));
         true
     }
 
     /// The same on a send-once right.
     pub(crate) fn send_once_plain(&self, slot: Slot, message: &Message) -> bool {
-        message.reply.is_none()
-            && self.write_plain(Header::new(Kind::Message, slot), None, message, None)
+        let Some(body) = self.plain_body(message).filter(|_| message.reply.is_none()) else {
+            return false;
+        };
+        let header = Header::new(Kind::Message, slot);
+        let written = self.write_short(header, None, message, body, Extra::NONE, || ());
+        if written {
+            self.ring(true);
+        }
+        written
     }
 
-    fn write_plain(
+    /// Writes and shows one message, if nothing is in its way; `written` is called before
+    /// it is shown. Who called rings, without locks.
+    #[must_use = "who reads is to be rung for"]
+    pub(super) fn write_short(
         &self,
         header: Header,
         entry: Option<&Entry>,
         message: &Message,
-        reply: Option<Slot>,
+        body: &[u8],
+        extra: Extra<'_>,
+        written: impl FnOnce(),
     ) -> bool {
-        let Some(body) = self.plain_body(message) else { return false };
-        let name = reply.map(|slot| RightRef::mine(RightKind::SendOnce, slot));
-        let extra: &[u8] = name.as_ref().map_or(&[], |name| name);
         let header = described(header, message, extra, body);
         let mut out = lock(&self.out);
         if self.is_dead() || !out.is_clear() {
@@ -95,13 +138,9 @@ impl Link {
                 }
             }
         }
-        if reply.is_some() {
-            out.note_exported(reply.into_iter());
-        }
+        written();
         out.messages += 1;
         out.announce();
-        drop(out);
-        self.ring(true);
         true
     }
 
@@ -120,8 +159,8 @@ impl Link {
         let written = run.iter().take_while(|message| {
             let body = self.plain_body(message).filter(|_| message.reply.is_none());
             body.is_some_and(|body| {
-                let header = described(header, message, &[], body);
-                self.write_granted(&mut out, entry, &mut import, &header, &[], body)
+                let header = described(header, message, Extra::NONE, body);
+                self.write_granted(&mut out, entry, &mut import, &header, Extra::NONE, body)
             })
         });
         let written = written.count();
@@ -136,6 +175,7 @@ impl Link {
     }
 
     /// The body of a message that is nothing else, if this task may send it.
+    #[inline]
     fn plain_body<'a>(&self, message: &'a Message) -> Option<&'a [u8]> {
         let may = |body: &&[u8]| body.len() as u64 <= self.task.limits.message_bytes;
         message.plain().filter(may).filter(|_| self.task.check().is_ok())
@@ -149,10 +189,10 @@ impl Link {
         entry: &Entry,
         import: &mut Import,
         header: &Header,
-        extra: &[u8],
+        extra: Extra<'_>,
         body: &[u8],
     ) -> bool {
-        let charge = u64::from(header.room());
+        let charge = u64::from(header.room()) + extra.charge;
         let may = self.has_window(out, charge)
             && (import.may_send() || {
                 import.look(self.peer.grant(entry.slot.index).unwrap_or(0));
@@ -166,12 +206,24 @@ impl Link {
         true
     }
 
-    fn write_parts(&self, out: &mut Out, header: &Header, extra: &[u8], body: &[u8]) -> bool {
-        let written = match extra {
+    fn write_parts(&self, out: &mut Out, header: &Header, extra: Extra<'_>, body: &[u8]) -> bool {
+        let written = match extra.bytes {
             [] => out.writer.write(header, &[body], limits::LANE_RESERVE, &self.peer),
-            _ => out.writer.write(header, &[extra, body], limits::LANE_RESERVE, &self.peer),
+            names => out.writer.write(header, &[names, body], limits::LANE_RESERVE, &self.peer),
         };
         written.is_ok()
+    }
+
+    /// Whether a message on this right would most likely find nothing in its way.
+    pub(super) fn looks_clear(&self, entry: &Entry) -> bool {
+        let mut out = lock(&self.out);
+        let charge = limits::DESCRIPTOR_CHARGE + limits::FRAME_BYTES as u64;
+        if self.is_dead() || !out.is_clear() || !self.has_window(&mut out, charge) {
+            return false;
+        }
+        let mut import = lock(&entry.import);
+        import.look(self.peer.grant(entry.slot.index).unwrap_or(0));
+        import.may_send()
     }
 
     /// Whether so many bytes may be sent, with some of the window left for others.
@@ -183,24 +235,43 @@ impl Link {
         after <= out.granted
     }
 
-    /// Whether the peer has changed nothing on its board since the slot was seen alive.
+    /// Whether the slot is as it was when it was seen alive: the peer has changed nothing
+    /// on its board since, or not this.
+    #[inline]
     fn is_as_seen(&self, entry: &Entry) -> bool {
-        self.peer.change() == entry.change_seen.load(Ordering::Relaxed)
+        let change = self.peer.change();
+        (change == entry.change_seen.load(Ordering::Relaxed) || self.is_seen(entry, change))
             && entry.moved().get().is_none()
             && !entry.was_seen_dead()
     }
 
+    /// Looks whether the slot is alive, under a change count that was read before. Anything
+    /// else that is seen there is acted on by the general way.
+    fn is_seen(&self, entry: &Entry, change: u64) -> bool {
+        let here =
+            |life: Life| life.generation == entry.slot.generation && life.state == State::Live;
+        let alive = self.peer.life(entry.slot.index).is_some_and(here);
+        if alive {
+            entry.change_seen.store(change, Ordering::Relaxed);
+        }
+        alive
+    }
+
     /// Takes what lies first in the lane, if it is a message for `port`, a body and
-    /// nothing else but a reply right, and would be received next. Under the seat.
+    /// nothing else but a reply right, one right or one loan, and would be received next.
+    /// Under the seat.
     #[inline]
     pub(crate) fn take_plain(self: &Arc<Self>, port: &PortCore) -> Option<Message> {
         let mut inn = lock(&self.inn);
         // What is wrong with a frame is said by who reads it next.
         let header = inn.reader.next().ok()??;
-        if !is_plain(&header)
-            || !inn.spilled.is_empty()
-            || !self.leads_to(&mut inn.led, header.slot, port)
-        {
+        if !is_plain(&header) {
+            let message = self.take_laden(port, &mut inn, &header)?;
+            inn.reader.finish(&header);
+            self.count_passed(&mut inn, 1, charge_of_laden(&header));
+            return Some(message);
+        }
+        if !inn.spilled.is_empty() || !self.leads_to(&mut inn.led, header.slot, port) {
             return None;
         }
         let reply = match header.flags {
@@ -315,7 +386,7 @@ impl Link {
 
     /// The message of a frame that is a body and nothing else.
     #[inline]
-    fn message(&self, header: &Header, body: Body) -> Message {
+    pub(super) fn message(&self, header: &Header, body: Body) -> Message {
         Message {
             id: header.id,
             priority: header.priority,
@@ -329,11 +400,11 @@ impl Link {
 
 /// The header of a message's frame with this between it and the body.
 #[inline]
-fn described(header: Header, message: &Message, extra: &[u8], body: &[u8]) -> Header {
+fn described(header: Header, message: &Message, extra: Extra<'_>, body: &[u8]) -> Header {
     Header {
-        length: (HEADER_BYTES + extra.len() + body.len()) as u32,
-        flags: if extra.is_empty() { 0 } else { flag::REPLY },
-        extra: extra.len() as u32,
+        length: (HEADER_BYTES + extra.bytes.len() + body.len()) as u32,
+        flags: extra.flags,
+        extra: extra.bytes.len() as u32,
         priority: message.priority,
         id: message.id,
         tag: message.tag,

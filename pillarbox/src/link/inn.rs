@@ -22,6 +22,8 @@ use super::spill::{SPILL, SPILL_DESCRIPTORS};
 use super::spilled::Spilled;
 use super::turn::Turn;
 use super::{End, Link};
+use crate::message::Message;
+use crate::port::PortCore;
 use crate::wait::parking::lock;
 
 /// Frames taken from one link in one turn.
@@ -107,14 +109,25 @@ enum SocketState {
 impl Link {
     /// Takes a bounded number of frames. Returns whether there were any.
     pub(crate) fn drain(self: &Arc<Self>, turn: &mut Turn) -> bool {
-        self.drain_frames(turn, TURN)
+        self.drain_frames(turn, TURN, None).0
+    }
+
+    /// The same as far as the first message that who waits at `port` would receive next:
+    /// that one is received as it comes. And as far as the first message behind other
+    /// frames: they may have been all that was in its way.
+    pub(crate) fn drain_near(
+        self: &Arc<Self>,
+        port: &PortCore,
+        turn: &mut Turn,
+    ) -> Option<Message> {
+        self.drain_frames(turn, TURN, Some(port)).1
     }
 
     /// Takes everything the lane shows now.
     pub(crate) fn drain_all(self: &Arc<Self>, turn: &mut Turn) {
         // A lane holds no more frames than this: a peer that fills it as fast
         // as we read does not keep us here.
-        self.drain_frames(turn, limits::LANE_BYTES_MAX / abi::frame::HEADER_BYTES as u32);
+        self.drain_frames(turn, limits::LANE_BYTES_MAX / abi::frame::HEADER_BYTES as u32, None);
     }
 
     /// Reads what the bags of ports that came from the peer show.
@@ -137,9 +150,14 @@ impl Link {
         self.complete_bags(&mut inn, turn);
     }
 
-    fn drain_frames(self: &Arc<Self>, turn: &mut Turn, most: u32) -> bool {
+    fn drain_frames(
+        self: &Arc<Self>,
+        turn: &mut Turn,
+        most: u32,
+        near: Option<&PortCore>,
+    ) -> (bool, Option<Message>) {
         let mut inn = lock(&self.inn);
-        let mut taken = 0;
+        let (mut taken, mut messages, mut received) = (0, false, None);
         let goal = self.peer.head();
         let at_odds = || matches!(self.end(), Some(End::Fault(_) | End::System(_)));
         while taken < most && !at_odds() {
@@ -151,19 +169,36 @@ impl Link {
                     break;
                 }
             };
+            let is_message = header.kind == Kind::Message;
+            if near.is_some() && is_message && taken > 0 && !messages {
+                // It may be received with less ado.
+                break;
+            }
             taken += 1;
-            let result = self.take_frame(&mut inn, &header, turn);
+            messages |= is_message;
+            let result = match near.filter(|_| is_message) {
+                Some(port) => self.take_near(port, &mut inn, &header, turn),
+                None => self.take_frame(&mut inn, &header, turn).map(|()| None),
+            };
             inn.reader.finish(&header);
             self.position.store(inn.reader.position(), Ordering::Relaxed);
-            if let Err(offence) = result {
-                self.fault(offence);
-                break;
+            match result {
+                Ok(None) => {}
+                Ok(message) => {
+                    received = message;
+                    break;
+                }
+                Err(offence) => {
+                    self.fault(offence);
+                    break;
+                }
             }
             if most != TURN && inn.reader.position() >= goal {
                 break;
             }
         }
-        let spilled = if at_odds() { 0 } else { self.take_spilled(&mut inn, most, turn) };
+        let more = received.is_none() && !at_odds();
+        let spilled = if more { self.take_spilled(&mut inn, most, turn) } else { 0 };
         taken += spilled;
         inn.frames += u64::from(taken);
         self.give_passed_back(&mut inn);
@@ -171,7 +206,7 @@ impl Link {
             self.make_room(&mut inn);
             self.note_use();
         }
-        taken > 0
+        (taken > 0, received)
     }
 
     /// Frames and bytes read.
@@ -370,7 +405,7 @@ impl Link {
         Ok(packet.unwrap_or(Packet { number, descriptors: Vec::new(), lost: true }))
     }
 
-    fn take_frame(
+    pub(super) fn take_frame(
         self: &Arc<Self>,
         inn: &mut Inn,
         header: &Header,

@@ -17,6 +17,9 @@ use crate::limits::Limit;
 use crate::message::{Body, Descriptor, Message, Notification};
 use crate::port::ReceiveRight;
 
+/// Bytes between header and body that are read without memory of their own.
+const FEW: usize = 128;
+
 impl Link {
     pub(super) fn take_message(
         self: &Arc<Self>,
@@ -28,12 +31,20 @@ impl Link {
         if header.priority > limits::PRIORITY_MAX {
             return Err(Offence::PriorityExceeded(header.priority));
         }
-        let mut attached = Attached::default();
-        if header.extra > 0 {
-            let mut extra = Vec::new();
-            inn.reader.extra(header, &mut extra);
-            attached = Attached::decode(header.flags, &extra)?;
-        }
+        let mut few = [0; FEW];
+        let attached = match header.extra as usize {
+            0 => Attached::default(),
+            // Nearly all name one right or one loan.
+            bytes if bytes <= FEW => {
+                let bytes = inn.reader.extra_into(header, &mut few);
+                Attached::decode(header.flags, few.get(..bytes).unwrap_or_default())?
+            }
+            _ => {
+                let mut extra = Vec::new();
+                inn.reader.extra(header, &mut extra);
+                Attached::decode(header.flags, &extra)?
+            }
+        };
         let mut message = Message::new(Vec::new());
         // What comes on a send-once right had its room when the right was made,
         // but for its descriptors.
@@ -174,6 +185,7 @@ impl Link {
             let right = self.take_in(reply, &mut turn.joins)?;
             message.reply = right.into_send_once().ok();
         }
+        message.rights.reserve_exact(attached.rights.len());
         for name in attached.rights {
             let right = match name {
                 RightRef::Receive(ticket) => match bags.pop_front().flatten() {

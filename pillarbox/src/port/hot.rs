@@ -1,19 +1,25 @@
 //! Receiving a message as it comes, by the thread that waits for it.
 //!
 //! Who waits looks into the lanes itself for as long as it may spin. What it finds
-//! there for its port it takes, past the queue, where that comes to the same. In all
-//! other cases it goes the general way, with nothing done.
+//! there for its port it takes, past the queue, where that comes to the same. What else
+//! lies there it reads as any thread does that drains, a few turns long; then, and
+//! wherever anything is in the way, it goes the general way.
 
 use abi::Slot;
 
 use super::PortCore;
 use super::general::General;
+use super::receive::taken_out;
 use super::state::Holder;
 use crate::deadline::Deadline;
-use crate::link::Link;
+use crate::link::{Link, Turn};
 use crate::message::Message;
 use crate::wait::parking::{lock, try_lock};
 use crate::wait::{BURST, Spin};
+
+/// How often who waits for one port reads what is for others before it looks at its
+/// deadline.
+const TURNS: u32 = 16;
 
 /// A port whose lock is held, which nobody stands in line at.
 pub(crate) struct Passing<'a> {
@@ -51,7 +57,8 @@ impl PortCore {
     pub(crate) fn receive_awake(&self, deadline: Deadline) -> Option<Message> {
         let task = &self.task;
         let mut spin = Spin::begin(task, deadline);
-        loop {
+        let mut turns = 0;
+        'turns: loop {
             // What is here goes before what comes.
             if let Some(message) = self.take_posted() {
                 spin.helped();
@@ -83,7 +90,23 @@ impl PortCore {
                 if let Some(link) = seat.next_with_frames() {
                     // Where something is here already it does not pass it.
                     spin.helped();
-                    return link.take_plain(self);
+                    if let Some(message) = link.take_plain(self) {
+                        return Some(message);
+                    }
+                    turns += 1;
+                    if turns > TURNS {
+                        return None;
+                    }
+                    let mut turn = Turn::default();
+                    let message = link.drain_near(self, &mut turn);
+                    task.answer_claims(&mut turn);
+                    drop(seat);
+                    task.finish_turn(turn);
+                    task.tell_pollers();
+                    match message {
+                        Some(message) => return Some(taken_out(message)),
+                        None => continue 'turns,
+                    }
                 }
                 let here = look == 0 && !by_chute && lock(&self.state).queue.has_ready();
                 if here || !spin.turn() {

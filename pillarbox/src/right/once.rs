@@ -70,6 +70,18 @@ impl SendOnceRight {
         }
     }
 
+    /// Where it leads, if that is a port of our own and nothing else is to be said of it.
+    pub(crate) fn own_port(&self) -> Option<&Sink> {
+        match &self.target {
+            Some(Once::Own(sink @ Sink::Port(_)))
+                if self.within.is_none() && self.watched.is_none() =>
+            {
+                Some(sink)
+            }
+            _ => None,
+        }
+    }
+
     /// The peer's slot it is, if nothing else is to be said of it.
     fn plain_slot(&self) -> Option<(&Arc<Link>, Slot)> {
         match &self.target {

@@ -68,7 +68,7 @@ mod tests {
                 match (random >> 40) % 26 {
                     0 => {
                         port.window.leave(holder);
-                        let _ = port.window.join(holder);
+                        let _ = port.window.join_alone(holder);
                     }
                     1 => port.window.ask(holder, 0),
                     2 => drop(port.window.grant_more(holder, 2)),

@@ -39,6 +39,32 @@ fn a_small_port_keeps_no_reserves_and_is_filled_exactly() {
 }
 
 #[test]
+fn who_alone_can_send_to_a_small_port_has_one_place_until_others_need_it() {
+    let mut window = Window::new(Capacity::Bounded(1));
+    let mut raises = Vec::new();
+    assert_eq!((window.join_alone('a'), window.join('b')), (1, 0));
+    queued(&mut window, 'a');
+    assert_eq!(window.arrive('a'), Err(Offence::WindowExceeded));
+    window.take(Some('a'), 0, &mut raises);
+    assert!(raises.is_empty(), "the next it asks for");
+    window.leave('b');
+    window.leave('a');
+    assert_eq!((window.join_alone('a'), window.join('b')), (1, 0));
+    window.ask('b', 0);
+    window.hand_out(0, &mut raises);
+    assert_eq!(raised(&mut raises), [('b', 1)]);
+    queued(&mut window, 'b');
+    // Its place was written off, and its message is accepted all the same.
+    assert_eq!((window.written_off(), window.arrive('a')), (1, Ok(Arrival::Beside)));
+    // Nobody has one where the port is full, or goes by priorities.
+    assert_eq!((window.leave('a'), window.leave('b'), window.join_alone('c')), ((), (), 0));
+    assert_eq!(Window::new(Capacity::Bounded(1)).by_priority(true).join_alone('a'), 0);
+    assert_eq!(Window::new(Capacity::Rendezvous).join_alone('a'), 0);
+    assert_eq!(Window::new(Capacity::Bounded(64)).join_alone('a'), FIRST_PLACES);
+    assert_eq!(Window::new(Capacity::Unbounded).join_alone('a'), u64::MAX);
+}
+
+#[test]
 fn a_message_that_was_not_granted_is_an_offence() {
     let mut window = Window::new(Capacity::Bounded(64));
     let grant = window.join('a');

@@ -130,7 +130,8 @@ impl World {
         holder.has = true;
         holder.import = Import::default();
         holder.arrived = 0;
-        holder.board = self.port.window.join(holder.key);
+        // Where others come it is as one that joins among them.
+        holder.board = self.port.window.join_alone(holder.key);
     }
 
     /// Sends if it may.
