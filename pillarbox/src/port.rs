@@ -169,7 +169,7 @@ impl PortCore {
         {
             let mut state = lock(&self.state);
             if state.alive {
-                before = state.no_senders.replace(to);
+                before = state.no_senders.replace(Box::new(to)).map(|before| *before);
                 let told = state.senders.arm_since(made);
                 state.tell_no_senders(told, &mut after);
             } else {
@@ -433,12 +433,21 @@ impl PortCore {
 
     /// The receive right is gone: so is everything that was in the queue.
     fn die(&self) {
+        let _ = self.end(false);
+    }
+
+    /// The same, but where it is to be done only `unless_bequeathed` and somebody is to
+    /// have the receive right: then nothing was done. Returns whether the port is none of ours any more.
+    fn end(&self, unless_bequeathed: bool) -> bool {
         let mut after = After::default();
         let sets;
         {
             let mut state = lock(&self.state);
             if self.gone().is_some() {
-                return;
+                return true;
+            }
+            if unless_bequeathed && state.destroyed.is_some() {
+                return false;
             }
             state.alive = false;
             sets = state.leave_sets();
@@ -455,7 +464,7 @@ impl PortCore {
             state.wake_own_senders(&mut after);
             // Most ports end without a word.
             if let Some(to) = state.room.take() {
-                after.fire(to, Notification::DeadName);
+                after.fire(*to, Notification::DeadName);
             }
             let watchers = state.facets.take_watchers();
             for watcher in state.dead_name.drain(..).chain(watchers) {
@@ -463,12 +472,13 @@ impl PortCore {
             }
             let untold = state.no_senders.take().into_iter().chain(state.destroyed.take());
             for to in untold {
-                after.fire(to, Notification::SendOnceDropped);
+                after.fire(*to, Notification::SendOnceDropped);
             }
         }
         self.task.forget_port(self.place);
         drop(sets);
         after.run();
+        true
     }
 }
 
@@ -562,7 +572,7 @@ impl ReceiveRight {
 impl Drop for ReceiveRight {
     fn drop(&mut self) {
         // In a forked child the port is the parent's, who still has it.
-        if self.core.task.check().is_ok() && !self.core.lives_on() {
+        if self.core.task.check().is_ok() && !self.core.end(true) && !self.core.lives_on() {
             self.core.die();
         }
     }

@@ -313,7 +313,7 @@ impl PortState {
         {
             if let Some(to) = to {
                 passport.armed |= bit;
-                requests.rights.push(to.into());
+                requests.rights.push((*to).into());
             }
         }
         requests.id = i32::from(passport.armed);
@@ -329,7 +329,7 @@ impl PortState {
             [(armed::NO_SENDERS, &mut self.no_senders), (armed::DESTROYED, &mut self.destroyed)]
         {
             if bits & i32::from(bit) != 0 {
-                *place = rights.next();
+                *place = rights.next().map(Box::new);
             }
         }
         if self.no_senders.is_some() && !self.senders.is_armed() {
@@ -395,7 +395,7 @@ impl PortState {
         self.wake_own_senders(after);
         after.leave_sets(self.leave_sets());
         if let Some(to) = self.room.take() {
-            after.watch_room(Arc::clone(own), to);
+            after.watch_room(Arc::clone(own), *to);
         }
         for to in self.dead_name.drain(..) {
             after.watch(Arc::clone(own), to);

@@ -77,7 +77,7 @@ impl ReceiveRight {
         self.core.task.check().ok()?;
         let mut state = lock(&self.core.state);
         state.senders.disarm();
-        state.no_senders.take()
+        state.no_senders.take().map(|to| *to)
     }
 
     /// Takes the request of [`ReceiveRight::notify_destroyed`] back, whoever made it.
@@ -99,6 +99,6 @@ impl ReceiveRight {
     /// ```
     pub fn take_destroyed(&self) -> Option<SendOnceRight> {
         self.core.task.check().ok()?;
-        lock(&self.core.state).destroyed.take()
+        lock(&self.core.state).destroyed.take().map(|to| *to)
     }
 }

@@ -18,7 +18,7 @@ impl PortCore {
         let before = {
             let mut state = lock(&self.state);
             if state.alive {
-                let before = state.room.replace(to);
+                let before = state.room.replace(Box::new(to)).map(|before| *before);
                 state.queue.window.watch(OWN);
                 state.tell_room(&mut after);
                 before
@@ -60,7 +60,7 @@ impl PortState {
                     after
                         .more()
                         .fire
-                        .extend(self.room.take().map(|to| (to, Notification::SendPossible)));
+                        .extend(self.room.take().map(|to| (*to, Notification::SendPossible)));
                 }
             }
         }

@@ -53,9 +53,10 @@ pub(crate) struct PortState {
     pub(super) receivers: Vec<Receiver>,
     pub(super) senders: Senders,
     pub(super) once: u64,
-    pub(super) no_senders: Option<SendOnceRight>,
+    // Few ports have those in boxes, and any port is larger for what it may have.
+    pub(super) no_senders: Option<Box<SendOnceRight>>,
     /// Who has the receive right once it is let go.
-    pub(super) destroyed: Option<SendOnceRight>,
+    pub(super) destroyed: Option<Box<SendOnceRight>>,
     pub(super) dead_name: Vec<SendOnceRight>,
     pub(super) facets: PortFacets,
     /// By link and what the right is: the port itself or a facet of it.
@@ -64,7 +65,7 @@ pub(crate) struct PortState {
     /// with its board.
     passed: Option<(u32, u64)>,
     /// Who of our own is to hear of room.
-    pub(super) room: Option<SendOnceRight>,
+    pub(super) room: Option<Box<SendOnceRight>>,
     pub(super) own_waiting: QuickMap<u64, OwnSender>,
     /// Futures of our own that wait for a place, and keep their message.
     pub(super) own_asking: QuickMap<u64, Arc<Waiter>>,
@@ -505,13 +506,13 @@ impl PortState {
     /// port is in.
     pub(crate) fn bequeath(&mut self) -> Option<(SendOnceRight, Vec<Arc<SetCore>>)> {
         let to = if self.alive { self.destroyed.take() } else { None };
-        Some((to?, self.sets.clone()))
+        Some((*to?, self.sets.clone()))
     }
 
     /// Who is to have it then. Returns who was to before.
     #[must_use = "a right is dropped without a lock"]
     pub(crate) fn bequeath_to(&mut self, to: SendOnceRight) -> Option<SendOnceRight> {
-        self.destroyed.replace(to)
+        self.destroyed.replace(Box::new(to)).map(|before| *before)
     }
 
     pub(super) fn tell_no_senders(&mut self, told: NoSenders, after: &mut After) {
@@ -520,7 +521,7 @@ impl PortState {
             NoSenders::Fires => {
                 let made = self.senders.made();
                 if let Some(to) = self.no_senders.take() {
-                    after.more().no_senders.push((to, made));
+                    after.more().no_senders.push((*to, made));
                 }
             }
         }
