@@ -44,8 +44,8 @@ fn one_that_does_not_hear_is_killed_with_all_it_started() {
 
 #[test]
 fn after_two_failures_it_is_held_back() {
-    let more = format!("{QUICK}\nback_off = \"10s\"");
-    let (_serving, names, admin) = declared(&shell_file("exit 3", &more));
+    let more = "throttle = \"1ms\"\nback_off = \"10s\"";
+    let (_serving, names, admin) = declared(&shell_file("exit 3", more));
     for _ in 0..2 {
         let told = reason(refused(names.look_up(NAME, long())));
         assert!(told.contains("exit status: 3"), "{told}");

@@ -79,7 +79,11 @@ fn each_command_does_what_the_page_says() {
             if let Some(name) = line.strip_prefix("pkill -KILL -f \"serve ") {
                 let pids = house.processes_with(name.trim_end_matches('"'));
                 assert!(!pids.is_empty());
+                let running = || house.run(["ls", "--services"]).text().contains(" running ");
+                assert!(running());
                 pids.into_iter().for_each(|pid| house::signal(pid, Signal::KILL));
+                // Who reads the page is slower than a death is.
+                house::wait_until("its death is known", || !running());
                 continue;
             }
             let told = shell(&house, line);
