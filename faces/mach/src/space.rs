@@ -33,6 +33,12 @@ pub(crate) struct Mouth {
     pub(crate) listening: std::sync::atomic::AtomicUsize,
 }
 
+impl Mouth {
+    fn new(task: &Task) -> Arc<Self> {
+        Arc::new(Mouth { set: task.port_set(), listening: 0.into() })
+    }
+}
+
 /// A receive right under a name.
 #[derive(Debug)]
 pub(crate) struct Receive {
@@ -155,6 +161,8 @@ pub(crate) struct Space {
     events: ReceiveRight,
     outbox: Vec<(SendOnceRight, Message)>,
     number: u32,
+    /// Send-once names that somebody asked about.
+    asked: BTreeSet<Name>,
     /// Receive rights of the ports that stand for the machine and its parts.
     kept: Vec<ReceiveRight>,
     pub(crate) host: Name,
@@ -175,6 +183,7 @@ impl Space {
             by_port: HashMap::new(),
             outbox: Vec::new(),
             number: 0,
+            asked: BTreeSet::new(),
             kept: Vec::new(),
             host: NULL,
             registered: Vec::new(),
@@ -274,6 +283,7 @@ impl Space {
     }
 
     fn tell(&mut self, request: Request, id: i32, name: Name) {
+        self.asked.remove(&name);
         if let Some(news) = &request.news {
             let _ = news.cancel();
         }
@@ -312,16 +322,17 @@ impl Space {
     }
 
     pub(crate) fn new_mouth(&self) -> Arc<Mouth> {
-        Arc::new(Mouth { set: self.task.port_set(), listening: 0.into() })
+        Mouth::new(&self.task)
     }
 
     /// Where messages of `name` are received.
     pub(crate) fn mouth(&mut self, name: Name) -> Option<Arc<Mouth>> {
-        let fresh = self.new_mouth();
+        let task = &self.task;
         match &mut self.names.get_mut(name)?.held {
             Held::Set(mouth, _) => Some(Arc::clone(mouth)),
             Held::Port(PortRights { receive: Some(receive), .. }) => {
                 if receive.mouth.is_none() {
+                    let fresh = Mouth::new(task);
                     let _ = fresh.set.add(&receive.right).ok()?;
                     receive.mouth = Some(fresh);
                 }
@@ -460,6 +471,11 @@ impl Space {
             receive.right.set_make_sends(0);
             drop(receive);
             self.settle(name);
+            // The library tells of send rights. Who asked about a send-once right of
+            // ours is told here.
+            for asked in self.asked.clone() {
+                self.settle(asked);
+            }
         }
     }
 
@@ -589,6 +605,9 @@ impl Space {
         let number = self.number;
         if let Some(entry) = self.names.get_mut(name) {
             entry.request = Some(Request { to, room, armed: false, news: None, number });
+            if matches!(entry.held, Held::Once(_)) {
+                self.asked.insert(name);
+            }
             self.watch_anew(name);
         }
     }
@@ -645,6 +664,7 @@ impl Space {
     /// Nobody is to be told any more. Returns who was.
     pub(crate) fn take_request(&mut self, name: Name) -> Option<SendOnceRight> {
         let request = self.names.get_mut(name)?.request.take()?;
+        self.asked.remove(&name);
         if let Some(news) = &request.news {
             let _ = news.cancel();
         }

@@ -167,6 +167,28 @@ static void room_is_told(void) {
     OK(mach_port_destroy(SELF, notify));
 }
 
+static void the_end_of_a_send_once_name_is_told(void) {
+    mach_port_t port = new_port(), notify = new_port(), once;
+    mach_msg_type_name_t type;
+    plain_t in;
+    OK(mach_port_extract_right(SELF, port, MACH_MSG_TYPE_MAKE_SEND_ONCE, &once, &type));
+    ask(once, MACH_NOTIFY_DEAD_NAME, 0, notify);
+    OK(mach_port_mod_refs(SELF, port, MACH_PORT_RIGHT_RECEIVE, -1));
+    OK(take(notify, &in));
+    CHECK(in.head.msgh_id == MACH_NOTIFY_DEAD_NAME && in.words[2] == once);
+    CHECK(refs_of(once, MACH_PORT_RIGHT_DEAD_NAME) == 2);
+    OK(mach_port_destroy(SELF, once));
+    /* Used by a message, its name goes. */
+    port = new_port();
+    OK(mach_port_extract_right(SELF, port, MACH_MSG_TYPE_MAKE_SEND_ONCE, &once, &type));
+    ask(once, MACH_NOTIFY_DEAD_NAME, 0, notify);
+    OK(send_word(once, MACH_MSG_TYPE_MOVE_SEND_ONCE, 1, 0));
+    OK(take(notify, &in));
+    CHECK(in.head.msgh_id == MACH_NOTIFY_PORT_DELETED && in.words[2] == once);
+    OK(mach_port_destroy(SELF, port));
+    OK(mach_port_destroy(SELF, notify));
+}
+
 static void sets_are_served_in_turn(void) {
     mach_port_t set, other, a = new_port_with_send(), b = new_port_with_send();
     plain_t in;
@@ -263,6 +285,7 @@ int main(void) {
     no_senders_are_told();
     a_destroyed_port_comes_in_its_news();
     room_is_told();
+    the_end_of_a_send_once_name_is_told();
     sets_are_served_in_turn();
     who_waits_is_told_of_the_end();
     news_wakes_who_waits();
