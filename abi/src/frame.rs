@@ -55,6 +55,9 @@ pub mod flag {
     pub const LEFT: u8 = 16;
     /// Regions follow the rights.
     pub const REGIONS: u8 = 32;
+    /// The message was accepted by an owner of the port that has died, and is sent again:
+    /// before all that its sender sent to the next owner since.
+    pub const AGAIN: u8 = 64;
 }
 
 /// What the `id` of an *ask* says.
@@ -65,6 +68,14 @@ pub mod ask {
     pub const NOW: i32 = 1;
     /// Two threads ask: one waits, the other does not.
     pub const NOW_AND_LATER: i32 = 2;
+}
+
+/// What the `id` of a *return* says.
+pub mod back {
+    /// The places were asked for, and nobody asks any more.
+    pub const STOP: i32 = 1;
+    /// They were for messages that would have been sent again, and are lost.
+    pub const LOST: i32 = 2;
 }
 
 /// What the `id` of a *bag* says.
@@ -107,7 +118,7 @@ pub enum Kind {
     Status = 13,
     /// So full.
     StatusIs = 14,
-    /// `tag` granted places are given back unused; with `id` 1 the asking ends too.
+    /// `tag` granted places are given back unused; what `id` says is in [`back`].
     Return = 15,
     /// A few bytes that never wait: the header is all there is.
     Pulse = 16,
@@ -187,7 +198,12 @@ impl Kind {
         match self {
             Kind::Port => flag::ATTACHED,
             Kind::Message => {
-                flag::REPLY | flag::ATTACHED | flag::NOTIFICATION | flag::LEFT | flag::REGIONS
+                flag::REPLY
+                    | flag::ATTACHED
+                    | flag::NOTIFICATION
+                    | flag::LEFT
+                    | flag::REGIONS
+                    | flag::AGAIN
             }
             Kind::Welcome => flag::REPLY | flag::ATTACHED | flag::NOTIFICATION,
             Kind::Give | Kind::GiveOn | Kind::Joined => flag::ONCE,

@@ -10,6 +10,7 @@ mod right;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use abi::frame::flag;
 use rights::queue::{Label, Labelled};
 
 pub(crate) use self::body::Body;
@@ -54,8 +55,7 @@ pub struct Message {
     pub(crate) badge: Option<u64>,
     /// How many equal pulses it stands for; zero for what is none.
     pub(crate) pulses: u64,
-    /// Parts of it were taken before.
-    pub(crate) is_rest: bool,
+    pub(crate) part: Part,
     /// The membranes it comes in through, until it is taken from the queue; on its
     /// way out, those it goes out through.
     pub(crate) within: Option<Within>,
@@ -67,6 +67,35 @@ pub struct Message {
     pub(crate) via: Option<Arc<PeerCore>>,
     /// Of a call it belongs to.
     pub(crate) note: Option<Box<CallNote>>,
+}
+
+/// How much of a message it is. One byte: a message is large enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Parts of it were taken before.
+    Rest,
+    /// All of it, on its way in: its sender sends it again, as a dead owner of the port had
+    /// not read it.
+    Again,
+}
+
+impl Part {
+    /// Of a message whose frame has these flags.
+    pub(crate) const fn of(flags: u8) -> Part {
+        if flags & flag::AGAIN == 0 { Part::Whole } else { Part::Again }
+    }
+
+    /// Whether it is sent again; from now on it is a message like any other.
+    pub(crate) fn take_again(&mut self) -> bool {
+        let again = *self == Part::Again;
+        if again {
+            *self = Part::Whole;
+        }
+        again
+    }
 }
 
 impl Default for Message {
@@ -94,7 +123,7 @@ impl Message {
             sequence: 0,
             badge: None,
             pulses: 0,
-            is_rest: false,
+            part: Part::Whole,
             within: None,
             charge: None,
             via: None,
@@ -248,7 +277,7 @@ impl Message {
             sequence: _,
             badge: _,
             pulses: _,
-            is_rest: _,
+            part: _,
             within,
             accepted,
             charge,
@@ -283,7 +312,7 @@ impl Message {
     /// Whether earlier parts of this message were taken before it, by
     /// [`crate::ReceiveRight::receive_into`].
     pub const fn is_rest(&self) -> bool {
-        self.is_rest
+        matches!(self.part, Part::Rest)
     }
 
     /// Answers the message. It can be answered once.

@@ -10,6 +10,7 @@
 //! | [`adopt`]  | the new owner's                                           |
 //! | [`claims`] | what it answers those who follow                          |
 //! | [`followers`] | who has not followed yet                               |
+//! | [`missing`] | what they send again, since a dead owner had not read it  |
 //! | [`circle`] | a port inside its own queue                               |
 //!
 //! The importers' part is `link/follow.rs`; the rules are [`rights::moving`].
@@ -20,6 +21,7 @@ mod circle;
 mod claims;
 pub(crate) mod followers;
 pub(crate) mod gone;
+mod missing;
 pub(crate) mod pack;
 mod parked;
 mod relay;

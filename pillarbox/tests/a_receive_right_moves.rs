@@ -9,7 +9,7 @@ use family::linked::give;
 use family::{long, settled};
 use pillarbox::{
     Capacity, Deadline, Holding, Message, Notification, Order, PortOptions, ReceiveRight, Right,
-    SendFailure, SendRight, Task,
+    SendFailure, SendRight, Task, Terms,
 };
 
 /// Sends the receive right of `port` over `over` and takes it at the other end.
@@ -94,6 +94,23 @@ fn the_new_owner_may_have_been_a_sender() {
     post.send(Message::new("after").with_tag(2), long()).unwrap();
     assert_eq!(numbers(&port, 2), [1, 2]);
     assert_eq!(post.owner(), Some(new.identity().task));
+}
+
+#[test]
+fn a_port_of_which_facets_are_out_stays() {
+    let (old, _new, inbox, way) = pair();
+    let port = old.port(Capacity::Bounded(8));
+    let narrowed = port.make_send_with(&Terms::new().badge(7)).unwrap();
+    let error = way.send(Message::new("port").with_right(port), long()).unwrap_err();
+    assert_eq!(error.reason, SendFailure::HasTerms);
+    let mut message = *error.message;
+    let port = message.take_rights().remove(0).into_receive().unwrap();
+    narrowed.send(Message::new("here"), long()).unwrap();
+    assert_eq!(port.receive(long()).unwrap().badge(), Some(7));
+    drop(narrowed);
+    let port = hand_over(port, &way, &inbox);
+    port.make_send().unwrap().send(Message::new("there"), long()).unwrap();
+    assert_eq!(port.receive(long()).unwrap().body(), b"there");
 }
 
 #[test]

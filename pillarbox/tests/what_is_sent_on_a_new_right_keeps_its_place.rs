@@ -114,11 +114,18 @@ fn of_the_new_owner_where_the_old_one_is_killed() {
 #[test]
 fn of_a_third_task() {
     if !is_part() {
-        (0..ROUNDS).for_each(|_| a_third_task_sends());
+        (0..ROUNDS).for_each(|_| a_third_task_sends(|owner| owner.resume()));
     }
 }
 
-fn a_third_task_sends() {
+#[test]
+fn of_a_third_task_where_the_old_owner_is_killed() {
+    if !is_part() {
+        (0..ROUNDS).for_each(|_| a_third_task_sends(Reaped::kill));
+    }
+}
+
+fn a_third_task_sends(end: fn(&mut Reaped)) {
     let inbox = Task::current().unwrap().port(Capacity::Bounded(64));
     let (mut owner, [post]) = meet(patient("owner_part"), &inbox);
     let (_sender, [orders]) = meet(patient("sender_part").right("old", post), &inbox);
@@ -127,6 +134,6 @@ fn a_third_task_sends() {
     let new = port.make_send().unwrap();
     orders.send(Message::new("send on").with_right(new), long()).unwrap();
     assert_eq!(inbox.receive(long()).unwrap().body(), b"sent again");
-    owner.resume();
+    end(&mut owner);
     come_in_order(&port, 2 * BEFORE);
 }

@@ -103,6 +103,8 @@ struct Follower {
     /// the same right may be on its way to the holder once more, and is claimed
     /// again then.
     joined: bool,
+    /// Messages a dead old owner had not passed on, which its holder sends again.
+    again: u64,
 }
 
 /// What the new owner does about a claim.
@@ -138,7 +140,7 @@ impl<K: Ord> Default for Followers<K> {
 impl<K: Copy + Ord> Followers<K> {
     /// A right was out, and so many messages had come of it.
     pub fn adopt(&mut self, follower: K, have: u64) {
-        self.out.insert(follower, Follower { have, claimed: None, joined: false });
+        self.out.insert(follower, Follower { have, claimed: None, joined: false, again: 0 });
     }
 
     /// The bag brings one more message of a right. Returns the answer to its
@@ -164,12 +166,38 @@ impl<K: Copy + Ord> Followers<K> {
             known.claimed = Some(sent);
             return Claimed::Wait;
         }
+        if known.again > 0 {
+            // It is answered, and nobody is left who could give it once more.
+            return Claimed::Unknown;
+        }
         let have = known.have;
         known.joined = true;
-        if complete {
+        known.again = sent.saturating_sub(have);
+        if complete && known.again == 0 {
             self.out.remove(&follower);
         }
         Claimed::Join { have }
+    }
+
+    /// Whether its holder was answered, and has not sent again all that a dead old owner
+    /// had not passed on. What it sends otherwise comes after that.
+    pub fn sends_again(&self, follower: K) -> bool {
+        self.out.get(&follower).is_some_and(|known| known.again > 0)
+    }
+
+    /// So many of those messages have come, or never will. True with the last: the right
+    /// is out no more.
+    #[must_use = "what stands behind them may go on"]
+    pub fn came_again(&mut self, follower: K, count: u64) -> bool {
+        let Some(known) = self.out.get_mut(&follower).filter(|known| known.again > 0) else {
+            return false;
+        };
+        known.again = known.again.saturating_sub(count);
+        let over = known.again == 0;
+        if over {
+            self.out.remove(&follower);
+        }
+        over
     }
 
     /// A right has ended at the old owner, or its holder is dead. False where it
@@ -180,17 +208,20 @@ impl<K: Copy + Ord> Followers<K> {
     }
 
     /// The old owner is dead and its bag read to the end: who waits is answered
-    /// now, who was answered is out no more, and who has not claimed may still.
+    /// now, who was answered and has nothing to send again is out no more, and who has
+    /// not claimed may still.
     #[must_use = "claims that waited must be answered"]
     pub fn complete(&mut self) -> Vec<(K, Claimed)> {
         self.complete = true;
-        let waiting = self
-            .out
-            .iter()
-            .filter(|(_, known)| known.claimed.is_some())
-            .map(|(&follower, known)| (follower, Claimed::Join { have: known.have }))
-            .collect();
-        self.out.retain(|_, known| !known.joined && known.claimed.is_none());
+        let mut waiting = Vec::new();
+        for (&follower, known) in &mut self.out {
+            if let Some(sent) = known.claimed.take() {
+                known.joined = true;
+                known.again = sent.saturating_sub(known.have);
+                waiting.push((follower, Claimed::Join { have: known.have }));
+            }
+        }
+        self.out.retain(|_, known| !known.joined || known.again > 0);
         waiting
     }
 
@@ -204,9 +235,15 @@ impl<K: Copy + Ord> Followers<K> {
         self.out.len()
     }
 
-    /// Whether everybody has come or gone: only then may the port move on.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.out.is_empty()
+    }
+
+    /// Whether everybody has come or gone: only then may the port move on. Who has
+    /// something to send again has come: that follows the port.
+    pub fn may_move_on(&self) -> bool {
+        self.out.values().all(|known| known.again > 0)
     }
 }
 
@@ -356,6 +393,24 @@ mod tests {
         assert_eq!(followers.claim('i', 5), Claimed::Wait);
         assert_eq!(followers.complete(), [('i', Claimed::Join { have: 2 })]);
         assert_eq!(followers.claim('k', 3), Claimed::Join { have: 0 });
+    }
+
+    #[test]
+    fn what_a_dead_owner_did_not_bring_is_waited_for() {
+        let mut followers = Followers::default();
+        followers.adopt('i', 2);
+        followers.adopt('k', 1);
+        assert_eq!(followers.claim('i', 5), Claimed::Wait);
+        let _ = followers.complete();
+        assert!(followers.sends_again('i') && !followers.sends_again('k'));
+        assert!(!followers.may_move_on());
+        assert_eq!(followers.claim('i', 9), Claimed::Unknown);
+        // Who has nothing to send again is out no more at once.
+        assert_eq!(followers.claim('k', 1), Claimed::Join { have: 1 });
+        assert!(followers.may_move_on() && !followers.is_empty());
+        assert!(!followers.came_again('i', 2) && !followers.came_again('k', 1));
+        assert!(followers.came_again('i', 2) && !followers.sends_again('i'));
+        assert!(followers.is_empty());
     }
 
     #[test]

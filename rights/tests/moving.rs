@@ -41,6 +41,8 @@ enum Held {
 enum Word {
     /// Message number so and so, on the send right.
     Message(u8),
+    /// The same once more, since a dead old owner had not read it.
+    Again(u8),
     /// The one message of the send-once right.
     OnceMessage,
     /// The send-once right was dropped.

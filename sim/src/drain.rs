@@ -1,7 +1,7 @@
 //! Reading a lane: each frame is decoded, believed as far as the tables say,
 //! and acted on. What a table refuses is the peer's offence.
 
-use abi::frame::{Attached, EVERY_SLOT, EVERY_TICKET, Header, Kind, Onward, flag, task_of};
+use abi::frame::{Attached, EVERY_SLOT, EVERY_TICKET, Header, Kind, Onward, back, flag, task_of};
 use abi::right::Kind as RightKind;
 use abi::{Offence, Slot, TaskId, Ticket};
 use rights::terms::End;
@@ -81,11 +81,17 @@ impl World {
             Kind::Return => {
                 let lead = self.send_slot(me, peer, slot)?;
                 let port = lead.port;
+                if header.id == back::LOST {
+                    if let Some(again) = self.sends_again(me, peer, port) {
+                        self.came_again(me, again, header.tag);
+                    }
+                    return Ok(());
+                }
                 let crossed = !self.is(crate::Fault::CrossedReturnBlamed);
                 if let Some(state) = self.port(me, port)
                     && (state.facets.counts(lead.facet) || !crossed)
                 {
-                    let stop = header.id == 1;
+                    let stop = header.id == back::STOP;
                     let window = &mut state.queue.window;
                     window.hand_back((peer, slot), header.tag, stop)?;
                     self.serve(me, port);
@@ -286,7 +292,7 @@ impl World {
         &mut self,
         me: TaskNumber,
         peer: TaskNumber,
-        Header { slot, id, .. }: Header,
+        Header { slot, id, flags, .. }: Header,
         kind: RightKind,
         mail: Mail,
     ) -> Result<(), Offence> {
@@ -324,21 +330,27 @@ impl World {
         self.break_circles(me, port, &mut mail);
         let mail = Mail { facet: lead.facet, ..mail };
         let by = self.sender(peer);
+        let again = if flags & flag::AGAIN != 0 { self.sends_again(me, peer, port) } else { None };
         let Some(state) = self.port(me, port) else {
             self.excuse(me, mail);
             return Ok(());
         };
         *state.came.entry((peer, slot)).or_default() += 1;
-        let arrived = if mail.left.is_some() {
-            let left = state.queue.leave_of(by, (peer, slot), mail);
-            left.map_err(|mail| (Offence::LeftTwice, mail))
-        } else {
-            state.queue.arrive_of(by, (peer, slot), mail).map(|_| ())
+        let queue = &mut state.queue;
+        let twice = |mail| (Offence::LeftTwice, mail);
+        let arrived = match (mail.left, again) {
+            (Some(_), None) => queue.leave_of(by, (peer, slot), mail).map_err(twice),
+            (Some(_), Some(_)) => queue.leave((peer, slot), mail).map_err(twice),
+            (None, None) => queue.arrive_of(by, (peer, slot), mail).map(|_| ()),
+            (None, Some(_)) => queue.arrive((peer, slot), mail).map(|_| ()),
         };
         match arrived {
             Ok(()) => {
                 state.charged.insert(number);
                 self.serve(me, port);
+                if let Some(again) = again {
+                    self.came_again(me, again, 1);
+                }
                 if let Some(facet) = spent {
                     self.end_facet(me, Lead { facet, ..lead }, End::Spent);
                 }

@@ -81,6 +81,8 @@ pub enum Fault {
     NotArmedAnew,
     /// What is to be sent again does not go after its port.
     AgainStays,
+    /// What a dead owner had not read does not go before what its sender has sent since.
+    AgainOvertaken,
     /// The answer to a call that was withdrawn is taken.
     LateIsKept,
     /// The slot of a withdrawn call ends at once, though its use may be on the way.
@@ -140,7 +142,8 @@ pub enum Fault {
 impl Fault {
     /// Those that chance shows within a few hundred seeds. `RobbedBlamed` needs
     /// a guess at the right moment, and has a test of its own; so have those of what
-    /// is given on, where the right one must die, `NotArmedAnew`, `AgainStays` and `NotBehind`.
+    /// is given on, where the right one must die, `NotArmedAnew`, `AgainStays`,
+    /// `AgainOvertaken` and `NotBehind`.
     pub const BY_CHANCE: [Fault; 56] = [
         Fault::TakeBackForgotten,
         Fault::ExportLeftBehind,

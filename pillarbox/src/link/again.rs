@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use abi::Slot;
+use abi::frame::{Header, Kind, back};
 
 use super::entry::Held;
 use super::out::Blocked;
@@ -136,6 +137,14 @@ impl Entry {
         self.again.load(Ordering::Relaxed) > 0
     }
 
+    /// Says that so many messages will not be sent again, which the owner waits for.
+    pub(super) fn say_lost(&self, count: u64) {
+        if count > 0 {
+            let header = Header::new(Kind::Return, self.slot);
+            let _ = self.say(Header { id: back::LOST, tag: count, ..header });
+        }
+    }
+
     /// Where what is for this right goes.
     fn way(self: &Arc<Self>) -> Way {
         if leads_nowhere(self) {
@@ -240,7 +249,7 @@ impl Link {
         if message.accepted.is_some() {
             lock(&entry.import).left = true;
         }
-        let (blocked, message) = match self.send_at_once(&entry, message) {
+        let (blocked, message) = match self.send_again_now(&entry, message) {
             Ok(()) => {
                 if asked {
                     entry.stop_asking(false);
@@ -284,6 +293,7 @@ impl Link {
                 }
                 Tried::Over(one) => {
                     one.entry().again.fetch_sub(1, Ordering::Relaxed);
+                    one.entry().say_lost(1);
                     one.drop_later(after);
                 }
                 Tried::For(what, one) => (lack, back) = (what, Some(one)),

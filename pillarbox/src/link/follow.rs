@@ -212,16 +212,17 @@ impl Join {
         while unread.len() as u64 > again {
             unread.pop_front().into_iter().for_each(|message| after.drop_later(message));
         }
-        let counted = unread.len();
         unread.retain(|message| message.pulse().is_none());
-        let pulses = counted - unread.len();
+        // Pulses, and what had been read and had not gone on.
+        let lost = again.saturating_sub(unread.len() as u64);
         let behind = std::mem::take(&mut *lock(&follow.behind));
         let behind = behind.into_iter().chain(waiting);
         match &joined {
             Joined::Send(held) => {
-                if pulses > 0 {
-                    // They were granted with the others.
-                    held.entry().give_up(pulses as u64, unread.len() as u64);
+                if lost > 0 {
+                    // They were granted with the others, and are waited for as they are.
+                    held.entry().give_up(lost, unread.len() as u64);
+                    held.entry().say_lost(lost);
                 }
                 for message in unread {
                     self.task.send_after(&ways, Again::new(held.clone(), message), after);

@@ -41,8 +41,8 @@ impl From<NotReady> for SendFailure {
 const TRIES: usize = 8;
 
 impl Link {
-    /// Sends a message now, ahead of all others. It comes back where that cannot be.
-    pub(super) fn send_at_once(
+    /// Sends again, now and ahead of all others. It comes back where that cannot be.
+    pub(super) fn send_again_now(
         self: &Arc<Self>,
         entry: &Arc<Entry>,
         mut message: Message,
@@ -50,7 +50,7 @@ impl Link {
         if let Some(end) = self.end() {
             return Err((Blocked::Fail(end.as_send_failure()), message));
         }
-        let mut header = Header::new(Kind::Message, entry.slot);
+        let mut header = Header { flags: flag::AGAIN, ..Header::new(Kind::Message, entry.slot) };
         let entry = Some(entry);
         describe(&mut header, &message);
         let mut load = match self.load(&mut message, Deadline::Now) {

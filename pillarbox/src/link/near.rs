@@ -26,7 +26,7 @@ impl Link {
         header: &Header,
         turn: &mut Turn,
     ) -> Result<Option<Message>, Offence> {
-        if header.flags & flag::LEFT != 0
+        if header.flags & (flag::LEFT | flag::AGAIN) != 0
             || !inn.spilled.is_empty()
             || !self.leads_to(&mut inn.led, header.slot, port)
         {

@@ -413,7 +413,7 @@ impl Load {
         message: &'a Message,
         packet: u32,
     ) -> (Header, &'a [u8]) {
-        let mut flags = 0;
+        let mut flags = header.flags;
         let body: &[u8] = if self.holds_body() { &[] } else { message.body() };
         self.extra.clear();
         if !self.attached.is_plain() {

@@ -21,7 +21,7 @@ use super::charge::SlotQueue;
 use super::inn::{From, Inn, Packet};
 use super::spill::PREFIX_BYTES;
 use super::{Charge, End, Link, Turn};
-use crate::message::Message;
+use crate::message::{Message, Part};
 use crate::right::Sink;
 use crate::wait::parking::lock;
 
@@ -423,6 +423,7 @@ impl Link {
         }
         let mut message = self.unpack(inn, &header, attached, From::Spill, body, turn)?;
         message.via = Some(Arc::clone(self.peer_core()));
+        message.part = Part::of(header.flags);
         if charged {
             let bytes = u64::from(header.room());
             queued.bytes.fetch_add(bytes, Ordering::Relaxed);

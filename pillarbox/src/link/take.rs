@@ -14,7 +14,7 @@ use super::send::charge_of;
 use super::turn::Turn;
 use super::{Charge, Link};
 use crate::limits::Limit;
-use crate::message::{Body, Descriptor, Message, Notification};
+use crate::message::{Body, Descriptor, Message, Notification, Part};
 use crate::port::ReceiveRight;
 
 /// Bytes between header and body that are read without memory of their own.
@@ -61,6 +61,7 @@ impl Link {
         message.tag = header.tag;
         message.sender = Some(self.who.sender);
         message.via = Some(Arc::clone(self.peer_core()));
+        message.part = Part::of(header.flags);
         if header.flags & flag::NOTIFICATION != 0 {
             message.notification = Notification::from_id(header.id);
         }
@@ -276,11 +277,16 @@ impl Link {
                     Some(port) => {
                         let mut message = message;
                         turn.end_ports(message.break_circles(port));
-                        if message.accepted.is_some() {
+                        let again = self.is_awaited_again(port, &mut message);
+                        let arrived = if message.accepted.is_some() {
                             port.arrive_left(self, sink.id(), message, &mut turn.after)
                         } else {
                             port.arrive(self, sink.id(), message, &mut turn.after)
+                        };
+                        if let Some((adopted, ticket)) = again {
+                            adopted.came_again(ticket, 1, &mut turn.after);
                         }
+                        arrived
                     }
                     None => {
                         turn.more().messages.push(message);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use abi::frame::{EVERY_SLOT, Header, Kind, Onward, PortStatus, flag, task_of};
+use abi::frame::{EVERY_SLOT, Header, Kind, Onward, PortStatus, back, flag, task_of};
 use abi::right::Kind as RightKind;
 use abi::{Offence, Slot, TaskId, Ticket};
 
@@ -63,10 +63,17 @@ impl Link {
             }
             Kind::Return => {
                 let sink = self.send_sink(header.slot)?;
-                let stop = header.id == 1;
-                let back = sink.port().map_or(Ok(()), |port| {
-                    port.hand_back(self, sink.id(), header.tag, stop, &mut turn.after)
-                });
+                let stop = header.id == back::STOP;
+                let back = match sink.port() {
+                    None => Ok(()),
+                    Some(port) if header.id == back::LOST => {
+                        self.comes_never_again(port, header.tag, &mut turn.after);
+                        Ok(())
+                    }
+                    Some(port) => {
+                        port.hand_back(self, sink.id(), header.tag, stop, &mut turn.after)
+                    }
+                };
                 turn.let_go_later(sink);
                 back
             }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::Message;
+use super::{Message, Part};
 use crate::call::InParts;
 use crate::link::OnLoan;
 use crate::wait::parking::{Mutex, lock};
@@ -276,7 +276,8 @@ impl Message {
     }
 
     /// Whether the body was lost: it was long, and this process had no
-    /// descriptor or address space left to map it.
+    /// descriptor or address space left to map it. Or it lay in sealed memory, and a task
+    /// that had the port before died with the message unread.
     pub fn is_body_lost(&self) -> bool {
         self.body.is_lost()
     }
@@ -312,7 +313,7 @@ impl Message {
             descriptors: std::mem::take(&mut self.descriptors),
             regions: self.regions.take(),
             reply: self.reply.take(),
-            is_rest: std::mem::replace(&mut self.is_rest, true),
+            part: std::mem::replace(&mut self.part, Part::Rest),
             within: self.within.take(),
             // Told with the last part.
             accepted: None,

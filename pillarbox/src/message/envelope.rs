@@ -98,7 +98,7 @@ impl Message {
             notification: self.notification,
             badge: self.badge,
             pulses: self.pulses,
-            is_rest: self.is_rest,
+            is_rest: self.is_rest(),
         }
     }
 }

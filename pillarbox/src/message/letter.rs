@@ -2,7 +2,7 @@
 
 use abi::limits;
 
-use super::{Body, Identity, Message};
+use super::{Body, Identity, Message, Part};
 
 /// A message that is a body and nothing else: a third of what a message is.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Message {
             && self.via.is_none()
             && self.notification.is_none()
             && self.pulses == 0
-            && !self.is_rest
+            && self.part == Part::Whole
             && self.priority <= limits::PRIORITY_MAX
             && self.body.plain().is_some()
     }
@@ -65,7 +65,7 @@ impl Letter {
             sequence,
             badge: None,
             pulses: 0,
-            is_rest: false,
+            part: Part::Whole,
             within: None,
             accepted: None,
             charge: None,

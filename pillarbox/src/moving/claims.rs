@@ -69,6 +69,7 @@ impl Adopted {
             Claimed::Wait => Some(()),
             Claimed::Join { have } => {
                 join.follow_joined(Joined::Own(SendRight::own(&self.port)), have, after);
+                self.sends_nothing_again(join.ticket);
                 self.settle(join.ticket, after);
                 Some(())
             }
@@ -91,15 +92,17 @@ impl Adopted {
         };
         match claimer {
             Some((Claimer::Peer(link), sent)) => {
-                if let Some(link) = link.upgrade().filter(|link| !link.is_dead()) {
-                    self.join_peer(&link, ticket, have, sent, turn);
+                match link.upgrade().filter(|link| !link.is_dead()) {
+                    Some(link) => self.join_peer(&link, ticket, have, sent, turn),
+                    None => self.sends_nothing_again(ticket),
                 }
             }
             Some((Claimer::Here(join), _)) => {
                 let own = Joined::Own(SendRight::own(&self.port));
                 join.follow_joined(own, have, &mut turn.after);
+                self.sends_nothing_again(ticket);
             }
-            None => {}
+            None => self.sends_nothing_again(ticket),
         }
         self.settle(ticket, &mut turn.after);
     }
@@ -122,13 +125,15 @@ impl Adopted {
             }
             Err(_) => {
                 turn.let_go_later(sink);
+                self.sends_nothing_again(ticket);
                 self.port.has_come(ticket, &mut turn.after);
                 return self.refuse(link, ticket);
             }
         };
-        // What a dead owner had not read it sends again, perhaps after what it has sent
-        // here meanwhile.
-        self.port.has_come(ticket, &mut turn.after);
+        // What a dead owner had not read it sends again, and that comes first.
+        if !lock(&self.state).followers.sends_again(ticket) {
+            self.port.has_come(ticket, &mut turn.after);
+        }
         turn.let_go_later(sink);
         if let Err(offence) = answer {
             link.fault(offence);
@@ -153,7 +158,7 @@ impl Adopted {
         if ended {
             self.port.task.forget_follower(self.giver, ticket);
             after.follower_gone(&self.port);
-            self.tell_settled(after);
         }
+        self.tell_settled(after);
     }
 }

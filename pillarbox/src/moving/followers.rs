@@ -44,14 +44,14 @@ impl Adopted {
     }
 
     fn is_of(&self, port: u64) -> bool {
-        self.port.id == port && !lock(&self.state).followers.is_empty()
+        self.port.id == port && !lock(&self.state).followers.may_move_on()
     }
 
     /// Where nobody is out any more, whoever waits for that may go on.
     pub(super) fn tell_settled(&self, after: &mut After) {
         let told = {
             let mut state = lock(&self.state);
-            if !state.followers.is_empty() {
+            if !state.followers.may_move_on() {
                 return;
             }
             std::mem::take(&mut state.settling)
@@ -159,7 +159,7 @@ impl Adopted {
     fn stand_until_settled(&self, waiter: &Arc<Waiter>) -> Option<()> {
         let mut state = lock(&self.state);
         forget(&mut state.settling, waiter);
-        if state.followers.is_empty() {
+        if state.followers.may_move_on() {
             return Some(());
         }
         state.settling.push(Arc::clone(waiter));

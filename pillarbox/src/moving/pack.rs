@@ -65,6 +65,7 @@ impl Pack {
             return Err(SendFailure::Dead);
         }
         port.wait_until_settled(deadline)?;
+        port.wait_for_nothing_again();
         port.may_move()?;
         // What is spilled does not move: it is read before, or the port stays.
         port.stop_spilling()?;

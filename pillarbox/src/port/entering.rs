@@ -1,7 +1,8 @@
 //! Into the queue, or behind what its sender sent to an owner before us.
 //!
-//! `rights::port` has the rule; every message of a sender's goes through here. Nothing
-//! stands behind for ever: the task looks after it, as after places that lie unused.
+//! `rights::port` has the rule; every message of a sender's goes through here. What it
+//! sends again, since an owner before us had not read it, stands behind nothing. Nothing
+//! does for ever: the task looks after it, as after places that lie unused.
 
 use std::sync::Weak;
 
@@ -19,12 +20,13 @@ impl PortState {
     pub(super) fn arrive(
         &mut self,
         holder: Holder,
-        message: Message,
+        mut message: Message,
         after: &mut After,
     ) -> Result<Arrival, (Offence, Message)> {
+        let again = message.part.take_again();
         let arrived = match message.sender {
-            Some(sender) => self.queue.arrive_of(sender.task, holder, message),
-            None => self.queue.arrive(holder, message),
+            Some(sender) if !again => self.queue.arrive_of(sender.task, holder, message),
+            _ => self.queue.arrive(holder, message),
         };
         self.note_behind(after);
         arrived
@@ -48,12 +50,13 @@ impl PortState {
     pub(super) fn leave(
         &mut self,
         holder: Holder,
-        message: Message,
+        mut message: Message,
         after: &mut After,
     ) -> Result<(), Message> {
+        let again = message.part.take_again();
         let left = match message.sender {
-            Some(sender) => self.queue.leave_of(sender.task, holder, message),
-            None => self.queue.leave(holder, message),
+            Some(sender) if !again => self.queue.leave_of(sender.task, holder, message),
+            _ => self.queue.leave(holder, message),
         };
         self.note_behind(after);
         left

@@ -93,7 +93,8 @@ impl Region {
     }
 
     /// Whether it was lost on its way: this process had no descriptor or address space
-    /// left for it.
+    /// left for it. Or it was sealed, and a task that had the port before died with the
+    /// message unread.
     pub const fn is_lost(&self) -> bool {
         matches!(self.memory, Memory::Lost(_))
     }

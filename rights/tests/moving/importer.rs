@@ -75,7 +75,7 @@ impl World {
         let about = |word: &&Word| match word {
             Word::Message(_) | Word::Release => held == Held::Send,
             Word::OnceMessage | Word::Dropped => held == Held::Once,
-            Word::Claim(..) | Word::Done(_) => false,
+            Word::Claim(..) | Word::Done(_) | Word::Again(_) => false,
         };
         self.to_old.written[self.to_old.freed..].iter().filter(about).copied().collect()
     }
@@ -131,7 +131,10 @@ impl World {
         for held in [Held::Send, Held::Once] {
             let right = self.right(held);
             if right.following == Following::Joined && !right.again.is_empty() {
-                let word = right.again.remove(0);
+                let word = match right.again.remove(0) {
+                    Word::Message(number) => Word::Again(number),
+                    other => other,
+                };
                 self.to_new.written.push(word);
                 return true;
             }

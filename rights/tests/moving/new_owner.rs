@@ -24,6 +24,7 @@ impl World {
         match claimed {
             // Its claimer has died meanwhile, and what it held with it.
             Claimed::Join { .. } if self.buried_importer => {
+                let _ = self.followers.came_again(held, u64::MAX);
                 self.ends.0 += u8::from(held == Held::Once);
             }
             Claimed::Join { have } => {
@@ -93,6 +94,10 @@ impl World {
                 self.answer(held, claimed);
             }
             Word::Message(number) => self.port.push(number),
+            Word::Again(number) => {
+                self.port.push(number);
+                let _ = self.followers.came_again(Held::Send, 1);
+            }
             Word::OnceMessage | Word::Dropped => {
                 self.once_joined = false;
                 self.ends.0 += 1;

@@ -34,7 +34,7 @@ impl World {
                 }
             }
             (Word::Done(held), Arrival::Bag) => self.bag.push(Forwarded::Ended(held)),
-            (_, Arrival::Drop) | (Word::Claim(..) | Word::Done(_), _) => {}
+            (_, Arrival::Drop) | (Word::Claim(..) | Word::Done(_) | Word::Again(_), _) => {}
         }
         true
     }

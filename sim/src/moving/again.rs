@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use abi::bag::Place;
-use abi::frame::{Attached, Header, Kind};
+use abi::frame::{Attached, Header, Kind, back, flag};
 use abi::right::{Kind as RightKind, RightRef};
 use abi::{Slot, Ticket};
 
@@ -100,6 +100,17 @@ impl World {
             }
             None if went => Right::OwnSend(lead),
             _ => Right::Dead(RightKind::Send),
+        }
+    }
+
+    /// Says that messages are lost which the new owner waits for.
+    pub(super) fn say_lost(&mut self, me: TaskNumber, becomes: Right, count: u64) {
+        if let Right::PeerSend(owner, slot) = becomes
+            && count > 0
+            && self.tasks[me].has_link(owner)
+        {
+            let header = Header { id: back::LOST, tag: count, ..Header::new(Kind::Return, slot) };
+            self.say(me, owner, Frame::new(header, Vec::new()));
         }
     }
 
@@ -257,7 +268,7 @@ impl World {
         let mut load = Load::default();
         let attached = self.name_all(me, peer, &unread.rights, (None, unread.left), &mut load);
         let mut rest = Vec::new();
-        let flags = attached.encode(&mut rest);
+        let flags = attached.encode(&mut rest) | flag::AGAIN;
         let extra = rest.len() as u32;
         let header = Header { flags, extra, id: unread.id, ..Header::new(Kind::Message, slot) };
         rest.extend_from_slice(&unread.number.to_le_bytes());

@@ -1,8 +1,9 @@
-//! What is to be sent again goes after its port.
+//! What is to be sent again goes after its port, and before what was sent since.
 //!
 //! A message that a dead owner had not read waits for room at the new one, and the port
 //! goes on before there is any. It comes to the last owner all the same, whether or not
-//! the one in between lives.
+//! the one in between lives. And where its sender has another right by then, which the new
+//! owner made, what it has sent on that comes after it.
 
 use abi::frame::{Header, Kind};
 use abi::right::Kind as RightKind;
@@ -11,7 +12,7 @@ use crate::chained::hold;
 use crate::control::NO_SLOT;
 use crate::fault::Fault;
 use crate::lane::Frame;
-use crate::task::{Nature, Outgoing, RightNumber, Task, TaskNumber};
+use crate::task::{Lead, Nature, Outgoing, RightNumber, Task, TaskNumber};
 use crate::world::World;
 
 const OWNER: TaskNumber = 0;
@@ -125,4 +126,63 @@ fn that_it_stays_is_seen() {
         // With the one in between it would be lost as what that one had not read is.
         assert!(next_dies || !world.mail.is_empty() || world.violation.is_some());
     }
+}
+
+/// A right to the port that came to `owner`, which it gives to `holder`.
+fn new_right(world: &mut World, owner: TaskNumber, holder: TaskNumber) -> RightNumber {
+    let port = world.tasks[owner].adopted.values().next().expect("a port has come").port;
+    let slot = world.export(owner, holder, Lead::to(port), RightKind::Send).unwrap();
+    world.tasks[owner].link(holder).unwrap().exports.published(slot);
+    let right = world.learn(holder, owner, RightKind::Send, slot).unwrap();
+    let right = world.tasks[holder].keep(right);
+    world.tasks[holder].space.insert(right);
+    right
+}
+
+fn sent_since(fault: Option<Fault>) -> World {
+    let mut world = World::new(1, 4, fault);
+    (world.liars, world.calm) = (false, true);
+    world.tasks = (OWNER..=SENDER).map(|task| Task::new(task, Nature::Honest)).collect();
+    for (one, other) in [(OWNER, NEXT), (OWNER, SENDER), (NEXT, SENDER)] {
+        assert!(world.open(one, other));
+    }
+    let over = hold(&mut world, OWNER, SENDER, RightKind::Send);
+    send(&mut world, SENDER, OWNER, over, &[]);
+    move_on(&mut world, OWNER, NEXT);
+    let new = new_right(&mut world, NEXT, SENDER);
+    send(&mut world, SENDER, NEXT, new, &[]);
+    world.drain(NEXT, SENDER, 9);
+    assert_eq!(world.mail.len(), 2);
+    // It had not read the first.
+    world.kill(OWNER);
+    world.notice(NEXT, OWNER);
+    world.notice(SENDER, OWNER);
+    for _ in 0..3 {
+        world.look_round(SENDER);
+        world.drain(NEXT, SENDER, 9);
+        for port in world.tasks[NEXT].ports.keys().copied().collect::<Vec<_>>() {
+            world.receive(NEXT, port);
+        }
+        world.drain(SENDER, NEXT, 9);
+    }
+    for port in world.tasks[NEXT].ports.keys().copied().collect::<Vec<_>>() {
+        world.receive(NEXT, port);
+    }
+    world.check();
+    world
+}
+
+#[test]
+fn what_is_sent_again_goes_before_what_was_sent_since() {
+    let world = sent_since(None);
+    assert_eq!(world.violation, None);
+    assert!(world.mail.is_empty(), "{:?}", world.mail);
+    assert_eq!(world.figures.again, 1);
+    assert!(world.tasks[NEXT].adopted.values().all(|adopted| adopted.followers.is_empty()));
+}
+
+#[test]
+fn that_it_comes_later_is_seen() {
+    let world = sent_since(Some(Fault::AgainOvertaken));
+    assert_eq!(world.violation.map(|violation| violation.invariant), Some("I5"));
 }

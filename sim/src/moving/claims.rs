@@ -70,8 +70,9 @@ impl World {
             }
             return;
         };
-        if let Some((peer, sent)) = waiting {
-            self.join_follower(me, key, (peer, ticket), sent, have);
+        match waiting {
+            Some((peer, sent)) => self.join_follower(me, key, (peer, ticket), sent, have),
+            None => self.sends_nothing_again(me, key, ticket),
         }
         self.settle_follower(me, key, ticket);
     }
@@ -89,12 +90,14 @@ impl World {
             return;
         };
         if peer == me {
+            self.sends_nothing_again(me, (giver, bag), ticket);
             return self.joined_here(me, (giver, ticket), port, have);
         }
         if !self.tasks[me].has_link(peer) {
-            return;
+            return self.sends_nothing_again(me, (giver, bag), ticket);
         }
         let Some(slot) = self.export(me, peer, Lead::to(port), RightKind::Send) else {
+            self.sends_nothing_again(me, (giver, bag), ticket);
             return self.refuse_follower(me, giver, (peer, ticket));
         };
         if let Some(link) = self.tasks[me].link(peer) {
@@ -137,6 +140,9 @@ impl World {
             return;
         };
         let port = adopted.port;
+        if adopted.followers.sends_again(ticket) && !self.is(Fault::AgainOvertaken) {
+            return;
+        }
         self.has_come_after(me, port, ticket);
         let Some(adopted) = self.tasks[me].adopted.get_mut(&key) else {
             return;
@@ -144,6 +150,70 @@ impl World {
         let ended = !adopted.followers.iter().any(|out| out == ticket);
         if ended && adopted.out.remove(&ticket).is_some() {
             self.count_off(me, port);
+        }
+    }
+
+    /// Nobody is there to send anything again on this right.
+    fn sends_nothing_again(&mut self, me: TaskNumber, key: (TaskNumber, Ticket), ticket: Ticket) {
+        if let Some(adopted) = self.tasks[me].adopted.get_mut(&key) {
+            let _ = adopted.followers.came_again(ticket, u64::MAX);
+        }
+    }
+
+    /// A port is about to go on: what was to be sent again follows it, and may come after
+    /// what stands behind now.
+    pub(super) fn wait_for_nothing_again(&mut self, me: TaskNumber, port: u32) {
+        let adopted = self.tasks[me].adopted.iter().filter(|(_, adopted)| adopted.port == port);
+        let open = adopted
+            .flat_map(|(&key, adopted)| adopted.followers.iter().map(move |ticket| (key, ticket)));
+        for (key, ticket) in open.collect::<Vec<_>>() {
+            self.give_up_again(me, key, ticket);
+        }
+    }
+
+    /// What was to be sent again on this right is waited for no more.
+    fn give_up_again(&mut self, me: TaskNumber, key: (TaskNumber, Ticket), ticket: Ticket) {
+        let Some(adopted) = self.tasks[me].adopted.get(&key) else { return };
+        if !adopted.followers.sends_again(ticket) {
+            return;
+        }
+        let (of, port) = (adopted.out.get(&ticket).copied(), adopted.port);
+        let first = self.first_name(port);
+        let to_come =
+            self.mail.iter().filter(|(_, fact)| Some(fact.from) == of && fact.port == first);
+        let late: Vec<u64> = to_come.map(|(&number, _)| number).collect();
+        self.detours.extend(late);
+        self.sends_nothing_again(me, key, ticket);
+        self.settle_follower(me, key, ticket);
+    }
+
+    /// The right on which `peer` is to send messages to a port again.
+    pub(crate) fn sends_again(
+        &self,
+        me: TaskNumber,
+        peer: TaskNumber,
+        port: u32,
+    ) -> Option<((TaskNumber, Ticket), Ticket)> {
+        self.tasks[me].adopted.iter().filter(|(_, adopted)| adopted.port == port).find_map(
+            |(&key, adopted)| {
+                let mut out = adopted.out.iter().filter(|(_, of)| **of == peer);
+                let (&ticket, _) =
+                    out.find(|(ticket, _)| adopted.followers.sends_again(**ticket))?;
+                Some((key, ticket))
+            },
+        )
+    }
+
+    /// So many of those have come, or never will.
+    pub(crate) fn came_again(
+        &mut self,
+        me: TaskNumber,
+        (key, ticket): ((TaskNumber, Ticket), Ticket),
+        count: u64,
+    ) {
+        let adopted = self.tasks[me].adopted.get_mut(&key);
+        if adopted.is_some_and(|adopted| adopted.followers.came_again(ticket, count)) {
+            self.settle_follower(me, key, ticket);
         }
     }
 
@@ -159,12 +229,21 @@ impl World {
     /// `holder`, who is dead, or of anybody after so long.
     pub(crate) fn end_left(&mut self, me: TaskNumber, holder: Option<TaskNumber>) {
         let now_ns = self.now_ns;
+        let is_late = |adopted: &super::Adopted| {
+            let since = adopted.complete_since;
+            since.is_some_and(|since| now_ns.saturating_sub(since) >= limits::ORPHAN_GIVE_NS)
+        };
+        if holder.is_none() {
+            let late = self.tasks[me].adopted.values().filter(|adopted| is_late(adopted));
+            let ports: Vec<u32> = late.map(|adopted| adopted.port).collect();
+            ports.into_iter().for_each(|port| self.wait_for_nothing_again(me, port));
+        }
         let mut ended = Vec::new();
         for adopted in self.tasks[me].adopted.values_mut() {
-            let Some(since) = adopted.complete_since else {
+            if adopted.complete_since.is_none() {
                 continue;
-            };
-            let late = now_ns.saturating_sub(since) >= limits::ORPHAN_GIVE_NS;
+            }
+            let late = is_late(adopted);
             let (followers, port) = (&mut adopted.followers, adopted.port);
             adopted.out.retain(|ticket, of| {
                 let gone = holder.map_or(late, |holder| *of == holder);

@@ -6,7 +6,7 @@ use abi::board::State;
 use abi::{Slot, Ticket};
 use rights::moving::{Following, Next};
 
-use super::{Follow, Unread};
+use super::Follow;
 use crate::fault::Fault;
 use crate::left::RoomOf;
 use crate::task::{Lead, Right, RightNumber, TaskNumber};
@@ -252,30 +252,15 @@ impl World {
                 self.let_go_all(me, one.rights);
             }
         }
+        let lost = again.saturating_sub(unread.len() as u64);
         let behind = self.take_behind(me, key, slot);
-        self.note_late(me, right, &unread);
+        self.say_lost(me, right, lost);
         self.all_follow(me, (key.0, slot), right);
         self.send_again(me, held, unread);
         self.send_behind(me, behind);
         self.follow_over(me, key);
         if !self.is(Fault::OldSlotKept) {
             self.let_go_of_moved(me, key.0, slot);
-        }
-    }
-
-    /// What goes again to another task may come after what we have sent there meanwhile,
-    /// on a right the new owner has made.
-    fn note_late(&mut self, me: TaskNumber, right: Right, unread: &VecDeque<Unread>) {
-        let Right::PeerSend(owner, at) = right else { return };
-        let Some(lead) = self.lead_of(owner, me, at) else { return };
-        let port = self.first_name(lead.port);
-        let here = self.mail.iter().filter(|(_, fact)| fact.from == me && fact.port == port);
-        let last = here.map(|(&number, _)| number).max();
-        let last = last.max(self.order.get(&(me, port)).copied());
-        let late = unread.iter().map(|one| one.number).filter(|&number| Some(number) < last);
-        let again: BTreeSet<u64> = unread.iter().map(|one| one.number).collect();
-        if last.is_some_and(|last| !again.contains(&last)) {
-            self.detours.extend(late);
         }
     }
 

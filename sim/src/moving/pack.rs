@@ -66,7 +66,7 @@ impl World {
         let task = &self.tasks[me];
         let settled = |port| {
             let mut adopted = task.adopted.values().filter(|adopted| adopted.port == port);
-            adopted.all(|adopted| adopted.followers.is_empty())
+            adopted.all(|adopted| adopted.followers.may_move_on())
         };
         task.ports
             .get(&port)
@@ -108,6 +108,7 @@ impl World {
         load: &mut Load,
     ) -> Ticket {
         let (ticket, own) = (self.ticket(me), self.ticket(me));
+        self.wait_for_nothing_again(me, port);
         let Some(state) = self.port(me, port) else {
             return ticket;
         };
