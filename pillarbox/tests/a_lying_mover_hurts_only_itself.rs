@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use abi::bag::{Origin, OutRight, Passport, Place};
 use abi::board::{Life, Moved, State};
-use abi::frame::{Attached, Header, Kind, bag::MORE};
+use abi::frame::{Attached, Header, Kind, back, bag::MORE, flag};
 use abi::right::{Address, RightRef};
 use abi::{Slot, TaskId, Ticket, limits};
 use family::bags::{NOWHERE, PORT, RawBag, SOMEBODY, move_in};
@@ -555,6 +555,43 @@ fn a_new_owner_that_lies_takes_its_own_port_only() {
 
 /// The variable that says for whom a right is out.
 const HOLDER: &str = "PILLARBOX_TEST_HOLDER";
+
+/// Says that it sends again what nobody waits for, and that more of it is lost.
+#[test]
+fn repeater_part() {
+    if !acting("repeater_part") {
+        return;
+    }
+    let mut peer = Peer::of_parent();
+    let inbox = peer.slot("inbox");
+    let lost = Header { id: back::LOST, tag: u64::MAX, ..Header::new(Kind::Return, inbox) };
+    peer.say(lost, &[]);
+    let again = Header { flags: flag::AGAIN, ..Header::new(Kind::Message, inbox) };
+    // As many as it holds places for.
+    for tag in 0..2 {
+        peer.say(Header { tag, ..again }, b"again");
+        peer.say(lost, &[]);
+    }
+    wait_for_the_end(&peer.socket);
+}
+
+#[test]
+fn what_is_sent_again_and_not_waited_for_is_a_message_like_any_other() {
+    if is_part() {
+        return;
+    }
+    let task = Task::new();
+    let inbox = task.port(Capacity::Bounded(8));
+    let child = act_with("repeater_part", |_| ()).right("inbox", inbox.make_send().unwrap());
+    let mut child = Reaped(child.spawn_in(&task).unwrap());
+    for tag in 0..2 {
+        let message = inbox.receive(long()).unwrap();
+        assert_eq!((message.body(), message.tag()), (&b"again"[..], tag));
+    }
+    assert!(task.metrics().offences.is_empty());
+    task.close();
+    assert!(child.ended_well());
+}
 
 /// Says the last word of a bag though somebody is out and something is owed, and goes.
 #[test]
