@@ -246,8 +246,13 @@ impl World {
         if let Some((port, until)) = self.must_hold(me, peer, header.slot)
             && let Some(link) = self.tasks[me].link(peer)
         {
+            // A liar's is numbered as it is read, and what goes before it is read later.
+            let number = mail.number;
             let what = Late::Message(frame.clone(), kind, mail);
             link.held.push_back(Held { port, until, what });
+            if !self.tasks[peer].honest() {
+                self.detours.insert(number);
+            }
             return Ok(());
         }
         self.deliver(me, peer, header, kind, mail)
