@@ -384,6 +384,14 @@ impl Worker {
         self.children.clear();
         self.listeners.clear();
         let links: Vec<_> = self.links.values().cloned().collect();
+        // What has come for ports that went is passed on before anybody is told that we
+        // are gone: a new owner looks into what we left it once more then, and never
+        // again. What comes later is not read, so that its sender has it still.
+        for link in &links {
+            self.core.drain_link(link);
+        }
+        self.answer_claims();
+        self.core.read_no_more();
         for link in links {
             link.socket().shutdown();
             self.bury(&link);

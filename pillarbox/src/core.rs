@@ -89,6 +89,9 @@ pub(crate) struct TaskCore {
     pub(crate) starting: Mutex<()>,
     pub(crate) parent: OnceLock<Option<TaskId>>,
     pub(crate) closed: AtomicBool,
+    /// It closes, and what its peers write from now on is theirs still. Set under the
+    /// seat.
+    pub(crate) reads_no_more: AtomicBool,
     /// Bytes of our own senders' that wait in our own unbounded ports.
     pub(crate) own_queued: Arc<AtomicU64>,
     pub(crate) limits: Limits,
@@ -157,6 +160,7 @@ impl TaskCore {
             starting: Mutex::default(),
             parent: OnceLock::new(),
             closed: AtomicBool::new(false),
+            reads_no_more: AtomicBool::new(false),
             own_queued: Arc::default(),
             limits,
             counters: Counters::default(),

@@ -68,11 +68,13 @@ impl TaskCore {
         let mut turn = Turn::default();
         // ECONNRESET is not the end: read on to the end of file; then one last
         // look at the head.
-        link.read_out_socket(&mut turn);
-        link.drain_all(&mut turn);
-        link.finish_spills(&mut turn);
-        link.complete_all_bags(&mut turn);
-        self.answer_claims(&mut turn);
+        if !self.reads_no_more.load(Ordering::Relaxed) {
+            link.read_out_socket(&mut turn);
+            link.drain_all(&mut turn);
+            link.finish_spills(&mut turn);
+            link.complete_all_bags(&mut turn);
+            self.answer_claims(&mut turn);
+        }
         if !self.remove_link(link) {
             drop(seat);
             self.finish_turn(turn);
@@ -101,6 +103,13 @@ impl TaskCore {
         link.socket().shutdown();
         self.finish_turn(turn);
         end_gives(self, ended, Notification::SendOnceDied);
+    }
+
+    /// From now on nothing is read that peers have written. Who reads now has done with it
+    /// when this returns.
+    pub(crate) fn read_no_more(&self) {
+        let _seat = lock(&self.seat);
+        self.reads_no_more.store(true, Ordering::Relaxed);
     }
 
     /// Whether there ever was a link.

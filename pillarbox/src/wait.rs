@@ -304,12 +304,17 @@ impl TaskCore {
         let waiter = Waiter::mine();
         let mut patience = None;
         let mut rung = peer.is_none();
+        let mut slept = false;
         loop {
             let seen = waiter.word.now();
             if let Some(found) = look(&waiter) {
+                if slept {
+                    self.read_what_was_rung();
+                }
                 self.leave_wait();
                 return Some(found);
             }
+            slept = false;
             let drained = self.drain_in_wait();
             if deadline.has_passed() {
                 let found = look(&waiter);
@@ -336,6 +341,16 @@ impl TaskCore {
             };
             let until = self.heard_by(until);
             self.sleep(&waiter, seen, until);
+            slept = true;
+        }
+    }
+
+    /// Who slept on the heads and was woken by something else goes without a look into
+    /// the lanes. What was published until it said that it is awake was rung for on its
+    /// word, and nobody else hears of that.
+    fn read_what_was_rung(&self) {
+        if self.links().iter().any(|link| link.has_frames()) {
+            self.drain_after_bell(&[]);
         }
     }
 
@@ -409,6 +424,8 @@ impl TaskCore {
         for (link, _) in active {
             link.announce(Sleep::Awake);
         }
+        // What is published before that is seen is looked at after it.
+        shm::full_fence(); // pairs: lane.sleep
     }
 
     /// Makes the sentinel announce its sleep anew: after a bell, whose number is

@@ -159,7 +159,10 @@ impl Link {
         let mut inn = lock(&self.inn);
         let (mut taken, mut messages, mut received) = (0, false, None);
         let goal = self.peer.head();
-        let at_odds = || matches!(self.end(), Some(End::Fault(_) | End::System(_)));
+        let at_odds = || {
+            matches!(self.end(), Some(End::Fault(_) | End::System(_)))
+                || self.task.reads_no_more.load(Ordering::Relaxed)
+        };
         while taken < most && !at_odds() {
             let header = match inn.reader.next() {
                 Ok(Some(header)) => header,
