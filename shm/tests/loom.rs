@@ -1,11 +1,11 @@
 //! Every interleaving of writer, reader and sleeper, under loom.
 //!
 //! The numbers are those of the races in `src/ring.rs`; 5 to 8 are in
-//! `loom_waiters.rs`, 9 and more in `loom_lock.rs` and `loom_chute.rs`. The lane is the very
-//! source that runs on mapped memory. What surrounds it there and lives in the
-//! kernel or in the caller is modelled here: a futex is a lock around a compare
-//! and a wait, as it is in Linux; the order in which a caller publishes, fences
-//! and looks is written out as callers must write it.
+//! `loom_waiters.rs`, 9 and more in `loom_lock.rs`, `loom_chute.rs` and
+//! `loom_leaving.rs`. The lane is the very source that runs on mapped memory. What
+//! surrounds it there and lives in the kernel or in the caller is modelled here: a futex
+//! is a lock around a compare and a wait, as it is in Linux; the order in which a caller
+//! publishes, fences and looks is written out as callers must write it.
 //!
 //! Each race with a fence has a twin without it that must fail. So we know that
 //! the model can see what the fence is for.

@@ -49,7 +49,7 @@ fn command(bench: &Bench) -> Command {
     let mut command = bench.cargo("test --locked -p pillarbox-shm --release");
     command
         .args(["--test", "loom", "--test", "loom_waiters", "--test", "loom_lock"])
-        .args(["--test", "loom_chute"])
+        .args(["--test", "loom_chute", "--test", "loom_leaving"])
         .env("RUSTFLAGS", "--cfg loom")
         .env("CARGO_TARGET_DIR", bench.workspace.target.join("loom"));
     command
