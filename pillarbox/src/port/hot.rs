@@ -93,8 +93,10 @@ impl PortCore {
                     if let Some(message) = link.take_plain(self) {
                         return Some(message);
                     }
+                    // What waits here goes first. Else a flood would be read into the
+                    // queue for ever, and nothing of it pass.
                     turns += 1;
-                    if turns > TURNS {
+                    if turns > TURNS || !by_chute && lock(&self.state).queue.has_ready() {
                         return None;
                     }
                     let mut turn = Turn::default();
