@@ -65,6 +65,7 @@ pub mod admin;
 mod answers;
 mod keeper;
 pub mod limits;
+mod listener;
 mod logs;
 mod names;
 mod orders;

@@ -6,16 +6,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{PipeReader, PipeWriter, Read};
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
-use rustix::event::epoll;
+use rustix::event::epoll::EventFlags;
 use rustix::fs::OFlags;
 
-/// What the stop pipe is known as; pipes of services count from 1.
-const STOP: u64 = 0;
+use crate::listener::Listener;
 
 /// What a service has said, as far as it is kept.
 #[derive(Debug)]
@@ -72,33 +68,28 @@ impl Shared {
     }
 }
 
-#[derive(Debug)]
-struct Running {
-    epoll: Arc<OwnedFd>,
-    stop: Option<PipeWriter>,
-    thread: Option<JoinHandle<()>>,
-}
-
 /// The logs of all services. Its thread starts with the first of them.
 #[derive(Debug, Default)]
 pub(crate) struct Logs {
     shared: Arc<Mutex<Shared>>,
-    running: Option<Running>,
+    listener: Option<Listener>,
 }
 
 impl Logs {
     /// A pipe for the next child of a service, of which `most` bytes are kept. The
     /// one of its last child is read to its end, or to where it is empty, and closed.
     pub(crate) fn open(&mut self, service: usize, most: usize) -> std::io::Result<PipeWriter> {
-        let epoll = Arc::clone(self.start()?);
+        let listener = match &mut self.listener {
+            Some(listener) => listener,
+            none => none.insert(listener(&self.shared)?),
+        };
         let (reader, writer) = std::io::pipe()?;
         let flags = rustix::fs::fcntl_getfl(&reader)?;
         rustix::fs::fcntl_setfl(&reader, flags | OFlags::NONBLOCK)?;
         let mut shared = lock(&self.shared);
         shared.last += 1;
         let number = shared.last;
-        let data = epoll::EventData::new_u64(number);
-        epoll::add(&*epoll, &reader, data, epoll::EventFlags::IN)?;
+        listener.add(&reader, number, EventFlags::IN)?;
         let before = match shared.rings.get_mut(&service) {
             Some(ring) => std::mem::replace(&mut ring.pipe, number),
             None => {
@@ -136,62 +127,18 @@ impl Logs {
             None => (Vec::new(), 0),
         }
     }
-
-    fn start(&mut self) -> std::io::Result<&Arc<OwnedFd>> {
-        let running = match self.running.take() {
-            Some(running) => running,
-            None => self.start_thread()?,
-        };
-        Ok(&self.running.insert(running).epoll)
-    }
-
-    fn start_thread(&self) -> std::io::Result<Running> {
-        let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
-        let (hears, stop) = std::io::pipe()?;
-        let data = epoll::EventData::new_u64(STOP);
-        epoll::add(&*epoll, &hears, data, epoll::EventFlags::IN)?;
-        let (shared, own_epoll) = (Arc::clone(&self.shared), Arc::clone(&epoll));
-        let thread =
-            std::thread::Builder::new().name("pillarbox-logs".to_owned()).spawn(move || {
-                run(&own_epoll, &shared);
-                drop(hears);
-            })?;
-        Ok(Running { epoll, stop: Some(stop), thread: Some(thread) })
-    }
 }
 
-fn run(epoll: &OwnedFd, shared: &Mutex<Shared>) {
-    let mut events = [MaybeUninit::uninit(); 16];
+fn listener(shared: &Arc<Mutex<Shared>>) -> std::io::Result<Listener> {
+    let shared = Arc::clone(shared);
     let mut space = vec![0; 16 * 1024];
-    loop {
-        let ready = match epoll::wait(epoll, &mut events, None) {
-            Ok((ready, _)) => ready,
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(_) => return,
-        };
-        let numbers: Vec<u64> = ready.iter().map(|event| event.data.u64()).collect();
-        if numbers.contains(&STOP) {
-            return;
-        }
-        for number in numbers {
-            let _ = lock(shared).read(number, &mut space);
-        }
-    }
+    Listener::start("pillarbox-logs", move |number| {
+        let _ = lock(&shared).read(number, &mut space);
+    })
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Drop for Logs {
-    fn drop(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        // The thread hears the hang-up.
-        drop(running.stop.take());
-        if let Some(thread) = running.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 #[cfg(test)]

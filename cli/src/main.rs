@@ -28,6 +28,7 @@ mod server;
 mod services;
 mod stream;
 mod survey;
+mod table;
 mod verb;
 
 use std::path::PathBuf;

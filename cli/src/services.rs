@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::{self, Reader};
+use crate::table::table;
 
 /// The object `ls --services --json` prints for each.
 #[derive(Serialize)]
@@ -23,7 +24,7 @@ struct Row<'a> {
 /// Prints what each is doing.
 pub(crate) fn print(services: &[ServiceReport], json: bool) -> Result<(), Failure> {
     if !json {
-        let _ = output::bytes(&[table(services).as_bytes()])?;
+        let _ = output::bytes(&[as_table(services).as_bytes()])?;
         return Ok(());
     }
     for service in services {
@@ -61,35 +62,16 @@ const fn state(phase: &ServicePhase) -> &'static str {
     }
 }
 
-fn table(services: &[ServiceReport]) -> String {
-    let mut rows = vec![["SERVICE", "STATE", "PID", "RESTARTS", "LAST END"].map(str::to_owned)];
-    for service in services {
-        rows.push([
+fn as_table(services: &[ServiceReport]) -> String {
+    let head = ["SERVICE", "STATE", "PID", "RESTARTS", "LAST END"];
+    let rows = services.iter().map(|service| {
+        [
             service.label.clone(),
             state(&service.phase).to_owned(),
             service.pid.map_or("-".to_owned(), |pid| pid.to_string()),
             service.starts.saturating_sub(1).to_string(),
             service.last_end.clone().unwrap_or("-".to_owned()),
-        ]);
-    }
-    let mut widths = [0; 5];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for ((at, cell), width) in row.iter().enumerate().zip(widths) {
-            let gap = " ".repeat(width - cell.chars().count());
-            // Words to the left, numbers to the right.
-            let (before, after) =
-                if at == 2 || at == 3 { (gap, String::new()) } else { (String::new(), gap) };
-            line.push_str(&format!("{before}{cell}{after}  "));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+        ]
+    });
+    table(head, 2..4, rows)
 }

@@ -12,6 +12,7 @@ use crate::output::{self, Reader};
 use crate::server::Place;
 use crate::services;
 use crate::survey::{self, Asked, Found, json_number, number};
+use crate::table::table;
 
 /// How long the server may take.
 const USUAL: Duration = Duration::from_secs(5);
@@ -94,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Fail
             }
         }
     } else if arguments.long {
-        let _ = output::bytes(&[table(&found).as_bytes()])?;
+        let _ = output::bytes(&[as_table(&found).as_bytes()])?;
     } else {
         for found in &found {
             if output::text(&found.service.name)? == Reader::Gone {
@@ -121,12 +122,10 @@ fn row(found: &Found, long: bool) -> Row<'_> {
     }
 }
 
-/// Rows under a head, each column as wide as its widest cell.
-fn table(found: &[Found]) -> String {
+fn as_table(found: &[Found]) -> String {
     let head = ["NAME", "STATE", "PID", "UID", "QUEUED", "CAPACITY", "SENDERS"];
-    let mut rows = vec![head.map(str::to_owned)];
-    for Found { service, port, .. } in found {
-        rows.push([
+    let rows = found.iter().map(|Found { service, port, .. }| {
+        [
             service.name.clone(),
             survey::state(service).to_owned(),
             service.pid.map_or("-".to_owned(), |pid| pid.to_string()),
@@ -134,25 +133,7 @@ fn table(found: &[Found]) -> String {
             number(*port, |port| port.queued),
             number(*port, |port| port.capacity),
             number(*port, |port| port.senders),
-        ]);
-    }
-    let mut widths = [0; 7];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for ((at, cell), width) in row.iter().enumerate().zip(widths) {
-            let gap = " ".repeat(width - cell.chars().count());
-            // Words to the left, numbers to the right.
-            let (before, after) = if at < 2 { ("", gap.as_str()) } else { (gap.as_str(), "") };
-            line.push_str(&format!("{before}{cell}{after}  "));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+        ]
+    });
+    table(head, 2..7, rows)
 }
