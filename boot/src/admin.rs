@@ -2,12 +2,13 @@
 //! ending them.
 //!
 //! The questions go on the bootstrap right, like all others, in messages with an id
-//! of their own. Whoever has that right may look; only the server's own user may
-//! give orders, and read what services have said.
+//! of their own. Only the server's own user may ask, and give orders.
 
 use pillarbox::bootstrap::Bootstrap;
 use pillarbox::{CallError, Deadline, Message, SendFailure, SendRight};
 use serde::{Deserialize, Serialize};
+
+use crate::audit::Entries;
 
 /// The id of these messages.
 pub(crate) const ID: i32 = 1;
@@ -30,6 +31,7 @@ pub(crate) enum Question {
     Services { after: Option<String> },
     Order { order: Order, service: String },
     Log { service: String },
+    Audit { after: u64, wait: bool },
 }
 
 /// What is answered.
@@ -43,6 +45,7 @@ pub(crate) enum Told {
     NotStarted(String),
     NoRoom,
     BadRequest,
+    Entries(Entries),
 }
 
 /// What a service is doing.
@@ -102,7 +105,7 @@ pub enum AdminError {
     #[error("no service is called so, and none provides such a name")]
     NoSuchService,
     /// For another user's server.
-    #[error("not allowed: the server belongs to another user")]
+    #[error("not allowed: a server is asked this by its own user only")]
     NotAllowed,
     /// It was not started, or ended before it had checked in.
     #[error("it did not start: {0}")]
@@ -209,6 +212,36 @@ impl Admin {
         }
     }
 
+    /// What was granted and refused after the entry of this number, or from the first
+    /// that is kept: at most 64, and whether there are more.
+    ///
+    /// # Errors
+    /// As [`Admin::order`].
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`.
+    pub fn audit(&self, after: u64, deadline: Deadline) -> Result<Entries, AdminError> {
+        self.entries(&Question::Audit { after, wait: false }, deadline)
+    }
+
+    /// As [`Admin::audit`], and where there is none yet it waits for the next.
+    ///
+    /// # Errors
+    /// As [`Admin::order`]; [`AdminError::Deadline`] where there was none.
+    ///
+    /// # Blocking
+    /// Waits for an entry until `deadline`.
+    pub fn next_audit(&self, after: u64, deadline: Deadline) -> Result<Entries, AdminError> {
+        self.entries(&Question::Audit { after, wait: true }, deadline)
+    }
+
+    fn entries(&self, question: &Question, deadline: Deadline) -> Result<Entries, AdminError> {
+        match self.ask(question, deadline)? {
+            Told::Entries(entries) => Ok(entries),
+            other => Err(other.into()),
+        }
+    }
+
     fn ask(&self, question: &Question, deadline: Deadline) -> Result<Told, AdminError> {
         let body = postcard::to_stdvec(question).map_err(|_| AdminError::BadAnswer)?;
         let answer = self.right.call(Message::new(body).with_id(ID), deadline);
@@ -232,9 +265,11 @@ impl From<Told> for AdminError {
             Told::NotAllowed => AdminError::NotAllowed,
             Told::NotStarted(reason) => AdminError::NotStarted(reason),
             Told::NoRoom => AdminError::NoRoom,
-            Told::Services { .. } | Told::Done | Told::Log(_) | Told::BadRequest => {
-                AdminError::BadAnswer
-            }
+            Told::Services { .. }
+            | Told::Done
+            | Told::Log(_)
+            | Told::Entries(_)
+            | Told::BadRequest => AdminError::BadAnswer,
         }
     }
 }

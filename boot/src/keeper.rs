@@ -5,14 +5,15 @@
 //! the state, so a bell too many costs a look. What a peer *says* is a
 //! notification is a request like any other, and a bad one.
 
+mod looking;
 mod managing;
 mod queueing;
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pillarbox::bootstrap::{
-    Answer, Refused, Request, Service, ServiceState, decode_request, encode_answer,
-};
+use pillarbox::bootstrap::{Answer, Refused, Request, decode_request};
 use pillarbox::{
     Deadline, Identity, Listening, Message, ReceiveError, ReceiveRight, SendOnceRight, SendRight,
     Task, check_name,
@@ -21,12 +22,14 @@ use pillarbox::{
 use crate::Server;
 use crate::admin;
 use crate::answers::Answers;
-use crate::limits::{PAGE_NAMES, REQUEST_BYTES};
+use crate::audit::{Attempt, Audit};
+use crate::authority::{Caller, Ground, Verdict, may_check_in};
+use crate::limits::REQUEST_BYTES;
 use crate::logs::Logs;
-use crate::names::{Holder, Name, Names};
+use crate::names::Names;
 use crate::orders::Orders;
 use crate::program::{Program, ProgramId, no_log};
-use crate::queues::{self, QueueId, Queues};
+use crate::queues::{self, Queues};
 use crate::reaper::Reaper;
 use crate::stopper::{Ended, Stopper};
 use crate::supervision::{Act, Doing, Due};
@@ -50,6 +53,9 @@ pub(crate) struct Keeper {
     queues: Queues,
     attending: Vec<Attending>,
     orders: Orders,
+    audit: Audit,
+    /// The programs that run, by what names their processes among tasks.
+    running: HashMap<u64, ProgramId>,
     logs: Logs,
     reaper: Reaper,
     right: SendRight,
@@ -75,6 +81,8 @@ impl Keeper {
             queues,
             attending: Vec::new(),
             orders: Orders::default(),
+            audit: Audit::default(),
+            running: HashMap::new(),
             logs: Logs::default(),
             reaper: Reaper::default(),
             right,
@@ -148,10 +156,11 @@ impl Keeper {
             None => Some(self.bell.unwrap_or(0)),
             Some(sender) => {
                 let reply = message.take_reply();
+                let caller = self.caller(sender);
                 if message.id() == admin::ID {
-                    self.manage(&message, sender, reply);
+                    self.manage(&message, &caller, reply);
                 } else {
-                    self.answer(message, sender, reply);
+                    self.answer(message, &caller, reply);
                 }
                 self.bell
             }
@@ -159,6 +168,22 @@ impl Keeper {
         match bell {
             Some(passed) if passed >= LOOK_AFTER => self.look(),
             bell => self.bell = bell.map(|passed| passed + 1),
+        }
+    }
+
+    /// Who has sent a message: what the kernel says of it, and what our files say of the
+    /// program it is, if we have started it.
+    fn caller(&self, sender: Identity) -> Caller {
+        let stranger = Caller::stranger(sender, self.task.identity().uid);
+        let id = self.running.get(&sender.task.process).copied();
+        match id.and_then(|id| self.programs.get(id.0)) {
+            Some(program) => Caller {
+                program: id,
+                service: program.label.clone(),
+                entitlements: Arc::clone(&program.entitlements),
+                ..stranger
+            },
+            None => stranger,
         }
     }
 
@@ -180,6 +205,7 @@ impl Keeper {
     fn child_ended(&mut self, id: ProgramId) {
         let Some(program) = self.programs.get_mut(id.0) else { return };
         let Some(end) = program.reap() else { return };
+        self.running.remove(&end.process);
         let now = Instant::now();
         self.orders.down(id, program.supervision.starts(), &end.reason);
         self.attends_no_more(id);
@@ -188,7 +214,7 @@ impl Keeper {
         let mut again = false;
         for name in program.names.clone() {
             // The port may die a moment after its process.
-            self.names.free(&name);
+            self.names.free_of(&name, end.process);
             if !end.checked_in.contains(&name) {
                 self.tell_not_started(&name, &end.reason);
             } else if let Some(reason) = &held_back {
@@ -229,6 +255,9 @@ impl Keeper {
             }),
             Err(error) => Err(program.not_started(&no_log(&error))),
         };
+        if let Some(process) = program.process() {
+            self.running.insert(process, id);
+        }
         if let Err(reason) = started {
             self.orders.down(id, program.supervision.starts() + 1, &reason);
             for name in program.names.clone() {
@@ -245,24 +274,26 @@ impl Keeper {
 
     // ---- requests ------------------------------------------------------------
 
-    fn answer(&mut self, mut message: Message, sender: Identity, reply: Option<SendOnceRight>) {
+    fn answer(&mut self, mut message: Message, caller: &Caller, reply: Option<SendOnceRight>) {
         let outcome = match read(&mut message) {
-            Ok((Request::CheckIn { name }, Some(right))) => self.check_in(&name, right, sender),
-            Ok((Request::Register { name }, Some(right))) => self.hold(&name, right, sender),
-            Ok((Request::Unregister { name }, None)) => self.unregister(&name, sender),
+            Ok((Request::CheckIn { name }, Some(right))) => self.check_in(&name, right, caller),
+            Ok((Request::Register { name }, Some(right))) => {
+                self.hold(&name, Attempt::Register, right, caller)
+            }
+            Ok((Request::Unregister { name }, None)) => self.unregister(&name, caller),
             Ok((Request::LookUp { name, start, wait_ns }, None)) => {
-                self.look_up(&name, start, wait_ns, sender, reply);
+                self.look_up(&name, start, wait_ns, caller, reply);
                 return;
             }
             Ok((Request::Attend { name }, None)) => {
-                self.attend(&name, sender, reply);
+                self.attend(&name, caller, reply);
                 return;
             }
             Ok((Request::List { after }, None)) => {
-                self.list(after.as_deref(), reply);
+                self.list(after.as_deref(), caller, reply);
                 return;
             }
-            Ok((Request::Stop, None)) => self.stop(sender),
+            Ok((Request::Stop, None)) => self.stop(caller),
             Ok(_) => Err(Refused::BadRequest),
             Err(reason) => Err(reason),
         };
@@ -272,28 +303,48 @@ impl Keeper {
         }
     }
 
-    fn check_in(&mut self, name: &str, right: SendRight, sender: Identity) -> Result<(), Refused> {
+    fn check_in(&mut self, name: &str, right: SendRight, caller: &Caller) -> Result<(), Refused> {
         // Ready is who reads the port, and nobody else can say so.
-        if !right.is_dead() && right.owner() != Some(sender.task) {
-            return Err(Refused::NotAllowed);
+        if !right.is_dead() && right.owner() != Some(caller.who.task) {
+            return self.decided(caller, Attempt::CheckIn, name, Err(Ground::Owner));
         }
-        self.hold(name, right, sender)
+        self.hold(name, Attempt::CheckIn, right, caller)
     }
 
-    fn hold(&mut self, name: &str, right: SendRight, sender: Identity) -> Result<(), Refused> {
-        let program = self.may_take(name, sender)?;
+    /// Keeps what was decided for the audit.
+    fn decided(
+        &mut self,
+        caller: &Caller,
+        attempt: Attempt,
+        name: &str,
+        verdict: Verdict,
+    ) -> Result<(), Refused> {
+        self.audit.note(caller, attempt, name, &verdict);
+        verdict.map(|_| ()).map_err(|ground| ground.refusal())
+    }
+
+    fn hold(
+        &mut self,
+        name: &str,
+        attempt: Attempt,
+        right: SendRight,
+        caller: &Caller,
+    ) -> Result<(), Refused> {
+        let verdict = self.may_take(name, caller);
+        self.decided(caller, attempt, name, verdict)?;
+        let program = self.names.get(name).and_then(|known| known.program);
         if right.is_dead() {
             // It was ready, and ended before we heard of it.
             self.names.free(name);
             return Ok(());
         }
-        if self.names.hold(name, right.clone(), sender)?
+        if self.names.hold(name, right.clone(), caller.who)?
             && let Ok(bell) = self.port.make_send_once()
         {
             // It fails only in a forked child, which does not come here.
             let _ = right.notify_dead(bell);
         }
-        if let Some(id) = program {
+        if let Some(id) = program.filter(|_| program == caller.program) {
             self.is_ready(id, name);
         }
         for reply in self.waits.take(name) {
@@ -311,168 +362,35 @@ impl Keeper {
         }
     }
 
-    /// Whether `sender` may put a right under `name`, and for which program.
-    fn may_take(&mut self, name: &str, sender: Identity) -> Result<Option<ProgramId>, Refused> {
-        let Some(known) = self.names.get(name) else { return Ok(None) };
-        if known.queue.is_some() {
-            // The port is the server's own.
-            return Err(Refused::NotAllowed);
-        }
-        let program = known.program;
-        let other = known.holder.as_ref().filter(|holder| !holder.is(sender.task));
-        let other = other.map(|holder| holder.who.task);
-        if let Some(id) = program {
-            // The child is not reaped, so nobody else has its number.
-            let child = self.programs.get(id.0).and_then(Program::pid);
-            if child != Some(sender.pid) {
-                return Err(Refused::NotAllowed);
-            }
-        }
-        let lives = |task| {
-            task == self.task.identity().task
-                || self.task.peers().iter().any(|peer| peer.identity().task == task)
+    /// Whether the caller may put a right under `name`.
+    fn may_take(&mut self, name: &str, caller: &Caller) -> Verdict {
+        let Some(known) = self.names.get(name) else {
+            return may_check_in(None, None, name, caller);
         };
-        if other.is_some_and(lives) { Err(Refused::InUse) } else { Ok(program) }
+        if known.queue.is_some() {
+            return Err(Ground::Queue);
+        }
+        let ground = may_check_in(known.guard.as_deref(), known.program, name, caller)?;
+        let other = known.holder.as_ref().filter(|holder| !holder.is(caller.who.task));
+        let Some(other) = other.map(|holder| holder.who) else { return Ok(ground) };
+        let lives = other.task == self.task.identity().task
+            || self.task.peers().iter().any(|peer| peer.identity().task == other.task);
+        if lives { Err(Ground::Held(other.pid)) } else { Ok(ground) }
     }
 
-    fn unregister(&mut self, name: &str, sender: Identity) -> Result<(), Refused> {
+    fn unregister(&mut self, name: &str, caller: &Caller) -> Result<(), Refused> {
         let holder = self.names.get(name).and_then(|known| known.holder.as_ref());
-        if !holder.ok_or(Refused::NoSuchName)?.is(sender.task) {
-            return Err(Refused::NotAllowed);
-        }
+        let own = holder.ok_or(Refused::NoSuchName)?.is(caller.who.task);
+        let verdict = if own { Ok(Ground::Holder) } else { Err(Ground::Holder) };
+        self.decided(caller, Attempt::Unregister, name, verdict)?;
         self.names.free(name);
         Ok(())
     }
 
-    fn look_up(
-        &mut self,
-        name: &str,
-        start: bool,
-        wait_ns: Option<u64>,
-        sender: Identity,
-        reply: Option<SendOnceRight>,
-    ) {
-        let known = self.names.get(name);
-        if let Some((queue, id)) = known.and_then(|known| Some((known.queue?, known.program?))) {
-            self.look_up_queue(queue, id, start, reply);
-            return;
-        }
-        let right =
-            known.and_then(|known| known.holder.as_ref()).map(|holder| holder.right.clone());
-        let program = known.and_then(|known| known.program);
-        match (right, program) {
-            (Some(right), _) => self.send_right(reply, right),
-            (None, Some(id)) if start => self.wait_for(name, id, wait_ns, sender, reply),
-            (None, _) => self.answers.refuse(reply, Refused::NoSuchName),
-        }
-    }
-
-    /// A send right to a queue, at once. Its service is started when something is in it.
-    fn look_up_queue(
-        &mut self,
-        queue: QueueId,
-        id: ProgramId,
-        start: bool,
-        reply: Option<SendOnceRight>,
-    ) {
-        let Some(supervision) = self.programs.get(id.0).map(|program| &program.supervision) else {
-            return;
-        };
-        let now = Instant::now();
-        let doing = supervision.doing(now);
-        let right = self.queues.right(queue).filter(|_| start || doing == Doing::Up).cloned();
-        let held_back = supervision.held_back(now).filter(|_| start);
-        match (held_back, right) {
-            (Some(reason), _) => self.answers.refuse(reply, Refused::NotStarted(reason)),
-            (None, Some(right)) => self.send_right(reply, right),
-            (None, None) => self.answers.refuse(reply, Refused::NoSuchName),
-        }
-    }
-
-    /// Lets a look-up wait, and starts the program if it does not run.
-    fn wait_for(
-        &mut self,
-        name: &str,
-        id: ProgramId,
-        wait_ns: Option<u64>,
-        sender: Identity,
-        reply: Option<SendOnceRight>,
-    ) {
-        let (Some(reply), Some(program)) = (reply, self.programs.get(id.0)) else { return };
-        let now = Instant::now();
-        let runs = program.pid().is_some();
-        if !runs && let Some(reason) = program.supervision.held_back(now) {
-            self.answers.refuse(Some(reply), Refused::NotStarted(reason));
-            return;
-        }
-        // A span the clock cannot say is as good as none.
-        let due = wait_ns.and_then(|ns| now.checked_add(Duration::from_nanos(ns)));
-        if let Err(reply) = self.waits.add(name, sender.task, due, reply) {
-            self.answers.refuse(Some(reply), Refused::NoRoom);
-            return;
-        }
-        if let Some(program) = self.programs.get_mut(id.0) {
-            program.supervision.want();
-        }
-        self.supervise(id, now);
-    }
-
-    fn send_right(&mut self, reply: Option<SendOnceRight>, right: SendRight) {
-        let message = encode_answer(&Answer::Right).with_right(right);
-        self.answers.send_rights(reply, message, Answer::Refused(Refused::Deadline));
-    }
-
-    fn list(&mut self, after: Option<&str>, reply: Option<SendOnceRight>) {
-        // Their bells may not have been followed yet.
-        self.names.free_dead();
-        let mut names = self.names.after(after);
-        let mut page = Vec::new();
-        let mut rights = Vec::new();
-        for (name, known) in names.by_ref().take(PAGE_NAMES) {
-            let (service, right) = self.service(name, known);
-            page.push(service);
-            rights.extend(right);
-        }
-        let more = names.next().is_some();
-        drop(names);
-        let answer = Answer::Names { names: page, more };
-        let message = rights.into_iter().fold(encode_answer(&answer), Message::with_right);
-        // One owner that does not listen keeps no list from anybody: then it
-        // comes without rights.
-        self.answers.send_rights(reply, message, answer);
-    }
-
-    fn service(&self, name: &str, known: &Name) -> (Service, Option<SendRight>) {
-        let holder = known.holder.as_ref();
-        if let Some(service) = self.queue_service(name, known) {
-            return service;
-        }
-        let right = holder.filter(|holder| holder.is_confirmed()).map(|holder| &holder.right);
-        let runs = known
-            .program
-            .and_then(|id| self.programs.get(id.0))
-            .is_some_and(|program| program.pid().is_some());
-        let state = match (right, holder) {
-            (Some(_), _) => ServiceState::Running,
-            // It has a holder, whose owner has not said yes to us.
-            (None, Some(_)) => ServiceState::Starting,
-            (None, None) if runs => ServiceState::Starting,
-            (None, None) => ServiceState::OnDemand,
-        };
-        let who = right.and(holder).map(|holder: &Holder| holder.who);
-        let service = Service {
-            name: name.to_owned(),
-            state,
-            pid: who.map(|who| who.pid),
-            uid: who.map(|who| who.uid),
-        };
-        (service, right.cloned())
-    }
-
-    fn stop(&mut self, sender: Identity) -> Result<(), Refused> {
-        if sender.uid != self.task.identity().uid {
-            return Err(Refused::NotAllowed);
-        }
+    fn stop(&mut self, caller: &Caller) -> Result<(), Refused> {
+        let ground = Ground::Orders(caller.own_uid);
+        let verdict = if caller.is_own_user() { Ok(ground) } else { Err(ground) };
+        self.decided(caller, Attempt::End, "", verdict)?;
         self.ended = Some(Ended::Stopped);
         Ok(())
     }
@@ -558,10 +476,11 @@ mod tests {
         let task = Task::new();
         let mut keeper = Keeper::new(Server::new(&task).unwrap());
         let own = task.identity();
-        let other = Identity { uid: own.uid + 1, ..own };
-        assert_eq!(keeper.stop(other), Err(Refused::NotAllowed));
+        let other = keeper.caller(Identity { uid: own.uid + 1, ..own });
+        let told = keeper.stop(&other).unwrap_err().to_string();
+        assert_eq!(told, format!("not allowed: orders are for user {}", own.uid));
         assert_eq!(keeper.ended, None);
-        assert_eq!(keeper.stop(own), Ok(()));
+        assert_eq!(keeper.stop(&keeper.caller(own)), Ok(()));
         assert_eq!(keeper.ended, Some(Ended::Stopped));
     }
 }

@@ -27,6 +27,7 @@
 //! | [`Serving`]          | a server on a thread of its own                 |
 //! | [`Stopper`]          | ends a server from another thread               |
 //! | [`admin`]            | looking at declared services, and giving orders |
+//! | [`audit`]            | what was granted and refused, to whom, by what  |
 //! | [`service`]          | services that are declared in files             |
 //! | [`socket`]           | a safe place in the file system, for a daemon   |
 //! | [`limits`]           | how much one caller may ask for                 |
@@ -37,7 +38,11 @@
 //! lives, nobody else gets the name. When the port behind a name is gone the
 //! name is free, or can be started again. A name that a program provides on
 //! demand may be taken by the very process the server started for it and by
-//! nobody else.
+//! nobody else but whom a rule of its file lets.
+//!
+//! Who may look a name up, or check in, the rules of its file say; what they do
+//! not say is closed to every user but the server's own. A refusal says by which
+//! rule, and stands in the [`audit`], as do grants.
 //!
 //! # What is absent
 //! No request is waited for, no answer either: an answer for which the caller
@@ -63,6 +68,8 @@
 
 pub mod admin;
 mod answers;
+pub mod audit;
+mod authority;
 mod keeper;
 pub mod limits;
 mod listener;

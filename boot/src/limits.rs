@@ -54,6 +54,22 @@ pub const QUEUE_TURNS: u32 = 64;
 /// Names of one service.
 pub const NAMES_PER_SERVICE: usize = 64;
 
+/// Rules of one service about who may look its names up; and as many about who may check
+/// in.
+pub const RULES_PER_SERVICE: usize = 64;
+
+/// What one service may be entitled to.
+pub const ENTITLEMENTS_PER_SERVICE: usize = 64;
+
+/// Grants that are kept for who asks what was granted; and as many refusals.
+pub const AUDIT_ENTRIES: usize = 1024;
+
+/// Entries in one page of them.
+pub const PAGE_ENTRIES: usize = 64;
+
+/// Those who wait for the next of them.
+pub const AUDIT_WAITING: usize = 64;
+
 /// Services in one page of a report.
 pub const PAGE_SERVICES: usize = 64;
 

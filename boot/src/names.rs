@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use pillarbox::bootstrap::Refused;
 use pillarbox::{Identity, SendRight, TaskId};
 
+use crate::authority::Guard;
 use crate::limits::{NAMES, NAMES_PER_TASK};
 use crate::program::ProgramId;
 use crate::queues::QueueId;
@@ -24,6 +26,8 @@ pub(crate) struct Name {
     pub(crate) program: Option<ProgramId>,
     /// The queue that is kept under it.
     pub(crate) queue: Option<QueueId>,
+    /// The rules of the service whose name it is.
+    pub(crate) guard: Option<Arc<Guard>>,
 }
 
 /// All names, in order.
@@ -44,8 +48,16 @@ impl Names {
         if self.all.contains_key(name) || self.all.len() >= NAMES {
             return false;
         }
-        self.all.insert(name.to_owned(), Name { holder: None, program: Some(program), queue });
+        let known = Name { program: Some(program), queue, ..Name::default() };
+        self.all.insert(name.to_owned(), known);
         true
+    }
+
+    /// Has these rules decide who may look the name up, and check in.
+    pub(crate) fn guard(&mut self, name: &str, guard: &Arc<Guard>) {
+        if let Some(known) = self.all.get_mut(name) {
+            known.guard = Some(Arc::clone(guard));
+        }
     }
 
     /// Whether there is room for so many names more.
@@ -89,6 +101,14 @@ impl Names {
         let known = self.all.entry(name.to_owned()).or_default();
         known.holder = Some(Holder { right, who });
         Ok(!watched)
+    }
+
+    /// Frees a name, if it is this process that has it.
+    pub(crate) fn free_of(&mut self, name: &str, process: u64) {
+        let holder = self.all.get(name).and_then(|known| known.holder.as_ref());
+        if holder.is_some_and(|holder| holder.who.task.process == process) {
+            self.free(name);
+        }
     }
 
     /// Frees a name.

@@ -5,10 +5,11 @@ use std::fmt;
 use std::io::PipeWriter;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::Instant;
 
 use pillarbox::bootstrap::BOOTSTRAP;
-use pillarbox::{SendRight, Spawn, Task};
+use pillarbox::{SendRight, Spawn, Task, process_of};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::queues::QueueId;
@@ -23,6 +24,8 @@ pub(crate) struct ProgramId(pub(crate) usize);
 struct Started {
     number: u64,
     child: Child,
+    /// What names its process among tasks.
+    process: u64,
     /// Which names it has checked in so far.
     checked_in: BTreeSet<String>,
 }
@@ -32,6 +35,8 @@ struct Started {
 pub(crate) struct Reaped {
     /// Which names it had checked in.
     pub(crate) checked_in: BTreeSet<String>,
+    /// What named its process among tasks.
+    pub(crate) process: u64,
     pub(crate) reason: String,
 }
 
@@ -39,7 +44,9 @@ pub(crate) struct Reaped {
 pub(crate) struct Program {
     command: Box<dyn FnMut() -> Command + Send>,
     /// What a service is called that was declared in a file.
-    pub(crate) label: Option<String>,
+    pub(crate) label: Option<Arc<str>>,
+    /// What its file entitles it to.
+    pub(crate) entitlements: Arc<[String]>,
     /// The names it provides, those of its queues among them.
     pub(crate) names: Vec<String>,
     /// Queues that are kept for it.
@@ -69,6 +76,7 @@ impl Program {
         Program {
             command: Box::new(command),
             label: None,
+            entitlements: Arc::default(),
             names,
             queues: Vec::new(),
             supervision: Supervision::new(Rules::default()),
@@ -81,7 +89,8 @@ impl Program {
     /// One that was declared in a file.
     pub(crate) fn declared(label: String, file: ServiceFile, queues: Vec<QueueId>) -> Self {
         Program {
-            label: Some(label),
+            label: Some(label.into()),
+            entitlements: file.entitlements.clone().into(),
             names: file.all_names().cloned().collect(),
             queues,
             supervision: Supervision::new(file.rules.clone()),
@@ -95,6 +104,11 @@ impl Program {
     /// The child that runs it.
     pub(crate) fn pid(&self) -> Option<i32> {
         self.started.as_ref().and_then(|started| pid_of(&started.child))
+    }
+
+    /// What names the process of that child among tasks.
+    pub(crate) fn process(&self) -> Option<u64> {
+        self.started.as_ref().map(|started| started.process)
     }
 
     /// Whether the child that runs it is the one with this number.
@@ -124,8 +138,8 @@ impl Program {
             .right(BOOTSTRAP, right.clone())
             .spawn_in(task)
             .map_err(|error| error.reason.to_string())
-            .and_then(|mut child| match watch(&child) {
-                Ok(()) => Ok(child),
+            .and_then(|mut child| match watch(&child).and_then(|()| process_of(&child)) {
+                Ok(process) => Ok((child, process)),
                 // Nobody would hear of its end.
                 Err(error) => {
                     end(&mut child, self.leads);
@@ -134,8 +148,9 @@ impl Program {
             });
         let now = Instant::now();
         match started {
-            Ok(child) => {
-                self.started = Some(Started { number, child, checked_in: BTreeSet::new() });
+            Ok((child, process)) => {
+                let checked_in = BTreeSet::new();
+                self.started = Some(Started { number, child, process, checked_in });
                 self.supervision.started(now);
                 Ok(())
             }
@@ -190,7 +205,8 @@ impl Program {
         let was_ready = !started.checked_in.is_empty();
         let end = End { status: &status, success, was_ready };
         let reason = self.supervision.ended(end, Instant::now());
-        Some(Reaped { checked_in: started.checked_in, reason })
+        let Started { checked_in, process, .. } = started;
+        Some(Reaped { checked_in, process, reason })
     }
 }
 

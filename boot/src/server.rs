@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox::bootstrap::BOOTSTRAP;
@@ -10,6 +11,7 @@ use pillarbox::{
     check_name,
 };
 
+use crate::authority::Guard;
 use crate::limits::{NAMES, REQUESTS_WAITING};
 use crate::names::Names;
 use crate::program::{Program, ProgramId};
@@ -149,6 +151,7 @@ impl Server {
         if let Some(why) = self.refuses(&file) {
             return Err(why);
         }
+        let label = label.into();
         let id = ProgramId(self.programs.len());
         for name in file.names() {
             let _ = self.names.provide(name, id, None);
@@ -159,7 +162,10 @@ impl Server {
             let _ = self.names.provide(name, id, Some(queue));
             queues.push(queue);
         }
-        self.programs.push(Program::declared(label.into(), file, queues));
+        let guard = Guard { label: label.as_str().into(), access: file.access.clone() };
+        let guard = Arc::new(guard);
+        file.all_names().for_each(|name| self.names.guard(name, &guard));
+        self.programs.push(Program::declared(label, file, queues));
         Ok(self)
     }
 

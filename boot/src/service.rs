@@ -6,11 +6,13 @@
 //! | this one    | what a file declares, and the command that is made of it |
 //! | `keys.rs`   | every key there is: of the parser and of the schema     |
 //! | `read.rs`   | from text to a declaration, or to everything wrong in it |
+//! | `allow.rs`  | entitlements, and who may look up and check in             |
 //! | `schema.rs` | the keys as a JSON Schema                               |
 //! | `found.rs`  | the directories files lie in, and whose they must be    |
 //!
 //! A key that is not obeyed does not exist: an unknown one is an error.
 
+mod allow;
 mod found;
 mod keys;
 mod read;
@@ -22,6 +24,7 @@ use std::process::{Command, Stdio};
 
 pub use self::found::{Found, directories, find};
 pub use self::schema::schema;
+use crate::authority::Access;
 use crate::supervision::Rules;
 
 /// Something wrong in a service file: where, what, and what to do about it.
@@ -78,6 +81,8 @@ pub struct ServiceFile {
     limits: Vec<(char, u64)>,
     pub(crate) rules: Rules,
     pub(crate) log_bytes: usize,
+    pub(crate) entitlements: Vec<String>,
+    pub(crate) access: Access,
 }
 
 /// What of our own environment a service is given.
@@ -107,6 +112,11 @@ impl ServiceFile {
     /// The names of queues that the server keeps for it.
     pub fn queues(&self) -> &[String] {
         &self.queues
+    }
+
+    /// What the process that is started is entitled to.
+    pub fn entitlements(&self) -> &[String] {
+        &self.entitlements
     }
 
     /// Both.

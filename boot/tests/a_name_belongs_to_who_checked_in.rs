@@ -5,8 +5,8 @@ mod family;
 
 use boot::Server;
 use family::{
-    NAME, Reaped, act, acting, given, long, parents_server, pid_of, refused, serve_if_acting,
-    server, server_of, started, task, wait_dead,
+    NAME, Reaped, act, acting, given, long, not_allowed, parents_server, pid_of, refused,
+    serve_if_acting, server, server_of, started, task, wait_dead,
 };
 use pillarbox::bootstrap::{BOOTSTRAP, Bootstrap, Refused};
 use pillarbox::{Capacity, Message, ReceiveRight, SendRight};
@@ -68,15 +68,15 @@ fn a_second_process_is_refused_and_cannot_free_the_name() {
 fn a_name_provided_on_demand_is_not_for_a_stranger() {
     let (serving, names) = server_of("service_part");
     let ours = task().port(Capacity::Bounded(4));
-    assert_eq!(refused(names.check_in(NAME, &ours, long())), Refused::NotAllowed);
+    assert!(not_allowed(names.check_in(NAME, &ours, long())).contains("was started for it"));
     let right = ours.make_send().unwrap();
-    assert_eq!(refused(names.register(NAME, right, long())), Refused::NotAllowed);
+    assert!(not_allowed(names.register(NAME, right, long())).contains("was started for it"));
     // Neither before its service runs nor while it does.
     let service = names.look_up(NAME, long()).unwrap();
     let (_rival, told) = start_rival(serving.right().clone());
     assert!(text(&told).contains("NotAllowed"));
     assert!(text(&told).contains("NotAllowed"));
-    assert_eq!(refused(names.check_in(NAME, &ours, long())), Refused::NotAllowed);
+    assert!(not_allowed(names.check_in(NAME, &ours, long())).contains("was started for it"));
     assert!(leads_to(&names.look_up(NAME, long()).unwrap(), &service));
     pid_of(&service);
 }
@@ -88,7 +88,10 @@ fn nobody_says_that_another_is_ready() {
     let (_child, foreign) = foreign_right(&inbox);
     let check_in = family::request(&pillarbox::bootstrap::Request::CheckIn { name: NAME.into() });
     let answer = family::ask(&names, check_in.with_right(foreign.clone()));
-    assert_eq!(answer, pillarbox::bootstrap::Answer::Refused(Refused::NotAllowed));
+    let pillarbox::bootstrap::Answer::Refused(Refused::NotAllowed(rule)) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(rule.contains("the owner of a port"), "{rule}");
     // To put it under a name is no such claim, and the name goes with the port.
     names.register(NAME, foreign.clone(), long()).unwrap();
     assert!(leads_to(&names.look_up(NAME, long()).unwrap(), &foreign));

@@ -15,7 +15,13 @@ fn good(of: &Value) -> String {
     match of["type"].as_str().unwrap() {
         "string" if of.get("pattern").is_some() => "\"2s\"".to_owned(),
         "string" => "\"/usr\"".to_owned(),
-        "array" => "[\"b\"]".to_owned(),
+        "array" => match of["items"]["type"].as_str().unwrap() {
+            "integer" => "[1]".to_owned(),
+            // What a rule must say beside one key.
+            "object" => "[{ own_user = true }]".to_owned(),
+            _ => "[\"b\"]".to_owned(),
+        },
+        "boolean" => "true".to_owned(),
         "integer" => of["minimum"].to_string(),
         "object" => "{}".to_owned(),
         other => panic!("{other}"),
@@ -30,7 +36,12 @@ fn bad(of: &Value) -> Vec<String> {
     let bad: &[&str] = match of["type"].as_str().unwrap() {
         "string" if of.get("pattern").is_some() => &["2", "\"2\"", "\"2 s\"", "\"s\"", "\"2d\""],
         "string" => &["1", "\"\"", "[]"],
-        "array" => &["\"a\"", "[1]"],
+        "array" => match of["items"]["type"].as_str().unwrap() {
+            "integer" => &["1", "[\"1\"]", "[-1]", "[4294967295]", "[1.5]"],
+            "object" => &["1", "{ own_user = true }", "[1]", "[{ no_such_key = 1 }]"],
+            _ => &["\"a\"", "[1]"],
+        },
+        "boolean" => &["\"true\"", "1"],
         "integer" => &["\"1\"", "-1", "1.5"],
         "object" => &["1", "\"a\"", "{ \"no such key of it\" = 1 }"],
         other => panic!("{other}"),
@@ -50,10 +61,19 @@ fn file(required: &[&str], key: &str, value: &str, within: Option<&str>) -> Stri
         text.push_str(&format!("{required} = {usual}\n"));
     }
     if let Some(table) = within {
-        text.push_str(&format!("[{table}]\n"));
+        text.push_str(&format!("{table}\n"));
     }
     text.push_str(&format!("{key} = {value}\n"));
     text
+}
+
+/// The keys of a rule in two halves: those of users, which exclude one another, and the
+/// others.
+fn rule(of: &Value) -> (Value, Value) {
+    let (mut users, mut others) = (of.clone(), of.clone());
+    users["properties"].as_object_mut().unwrap().retain(|key, _| key.ends_with("_user"));
+    others["properties"].as_object_mut().unwrap().retain(|key, _| !key.ends_with("_user"));
+    (users, others)
 }
 
 #[test]
@@ -77,7 +97,12 @@ fn each_key_takes_what_the_schema_says_and_nothing_else() {
             assert!(value["description"].as_str().is_some_and(|about| about.ends_with('.')));
             // Only who has nothing but queues can be idle.
             let required = with(if key == "idle_exit" { "queues" } else { "names" });
-            let text = file(&required, key, &good(value), within);
+            let good = match (key, within) {
+                ("names", Some(_)) => "[\"a\"]".to_owned(),
+                ("executables", _) => "[\"/bin/true\"]".to_owned(),
+                _ => good(value),
+            };
+            let text = file(&required, key, &good, within);
             assert!(ServiceFile::read(&text).is_ok(), "{text}");
             for bad in bad(value) {
                 let text = file(&required, key, &bad, within);
@@ -90,8 +115,14 @@ fn each_key_takes_what_the_schema_says_and_nothing_else() {
         assert!(ServiceFile::read(&text).is_err());
     };
     try_all(&schema, None);
-    try_all(&schema["properties"]["limits"], Some("limits"));
-    assert!(tried > 40);
+    try_all(&schema["properties"]["limits"], Some("[limits]"));
+    for door in ["look_up", "check_in"] {
+        // A rule says whose it is, and this says so beside each other key.
+        let (rule, others) = rule(&schema["properties"][door]["items"]);
+        try_all(&others, Some(&format!("[[{door}]]\nown_user = true")));
+        try_all(&rule, Some(&format!("[[{door}]]\ngids = [1]")));
+    }
+    assert!(tried > 80);
     for key in always.iter().chain(&either) {
         let text = file(&[], key, &good(&schema["properties"][key]), None);
         assert!(ServiceFile::read(&text).is_err(), "{text}");

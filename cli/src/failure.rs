@@ -208,6 +208,11 @@ impl Failure {
                 Failure::new(Kind::Died, format!("{name} could not be started")).because(reason)
             }
             Refused::BadName => Failure::usage("the name is not valid").because(reason),
+            Refused::NotAllowed(_) if !name.is_empty() => {
+                Failure::new(Kind::Refused, format!("the bootstrap server refused {name}"))
+                    .because(reason)
+                    .hint("the rules stand in the file of its service; see docs/services.md")
+            }
             other if name.is_empty() => {
                 Failure::new(Kind::Refused, "the bootstrap server refused").because(other)
             }

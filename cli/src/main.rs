@@ -93,6 +93,9 @@ enum Verb {
     /// Print what a declared service has said
     #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::logs::HELP))]
     Logs(verb::logs::Arguments),
+    /// Print what the server granted and refused, to whom and by which rule
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::audit::HELP))]
+    Audit(verb::audit::Arguments),
     /// Check service files, and say what is wrong where
     #[command(after_long_help = verb::check::HELP)]
     Check(verb::check::Arguments),
@@ -127,6 +130,7 @@ impl Verb {
                 arguments.json
             }
             Verb::Logs(arguments) => arguments.json,
+            Verb::Audit(arguments) => arguments.json,
             Verb::Check(arguments) => arguments.json,
             Verb::Bench(arguments) => arguments.json,
             Verb::Demo(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Keep => false,
@@ -165,6 +169,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Stop(arguments) => verb::order::run(Order::Stop, &arguments, &place),
         Verb::Restart(arguments) => verb::order::run(Order::Restart, &arguments, &place),
         Verb::Logs(arguments) => verb::logs::run(&arguments, &place),
+        Verb::Audit(arguments) => verb::audit::run(&arguments, &place),
         Verb::Check(arguments) => verb::check::run(&arguments),
         Verb::Demo(arguments) => Ok(demo::run(arguments)?),
         Verb::Bench(arguments) => verb::bench::run(arguments),

@@ -4,8 +4,20 @@ mod house;
 
 use house::House;
 
-const VERBS: [&str; 11] =
-    ["boot", "serve", "call", "send", "recv", "ls", "show", "demo", "bench", "completions", "man"];
+const VERBS: [&str; 12] = [
+    "audit",
+    "boot",
+    "serve",
+    "call",
+    "send",
+    "recv",
+    "ls",
+    "show",
+    "demo",
+    "bench",
+    "completions",
+    "man",
+];
 
 #[test]
 fn every_verb_is_listed_and_explains_itself() {
@@ -23,7 +35,7 @@ fn every_verb_is_listed_and_explains_itself() {
         }
     }
     assert!(!all.text().contains("  keep"), "people need not know the keeper");
-    for verb in ["boot", "serve", "call", "send", "recv", "ls", "show"] {
+    for verb in ["audit", "boot", "serve", "call", "send", "recv", "ls", "show"] {
         let told = house.run([verb, "--help"]);
         for word in ["Exit codes:", "\n  65  ", "--json", "\nJSON"] {
             assert!(told.text().contains(word), "{verb}: {word}");

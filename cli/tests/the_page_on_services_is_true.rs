@@ -104,6 +104,8 @@ fn each_command_does_what_the_page_says() {
     assert!(seen("echo two | pillarbox call jobs", "TWO"), "{said}");
     assert!(seen("pillarbox ls --services", "on-demand"), "{said}");
     assert!(seen("pillarbox ls --services", "running"), "{said}");
+    assert!(seen("echo mine | pillarbox call app", "mine"), "{said}");
+    assert!(seen("pillarbox audit", "REFUSED look-up keys"), "{said}");
     assert!(seen("pillarbox logs upper", "serving upper"), "{said}");
     std::fs::write(services.join("wrong.toml"), wrong).unwrap();
     for shown in blocks("console") {
@@ -123,6 +125,9 @@ fn each_key_stands_in_its_table() {
     let keys = printed["properties"].as_object().unwrap();
     for key in keys.keys() {
         assert!(PAGE.contains(&format!("\n| `{key}` |")), "{key}");
+    }
+    for condition in keys["look_up"]["items"]["properties"].as_object().unwrap().keys() {
+        assert!(PAGE.contains(&format!("`{condition}`")), "{condition}");
     }
     for limit in keys["limits"]["properties"].as_object().unwrap().keys() {
         assert!(PAGE.contains(&format!("`{limit}`")), "{limit}");

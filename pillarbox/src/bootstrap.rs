@@ -126,9 +126,9 @@ pub enum Refused {
     /// Somebody else has this name.
     #[error("the name is in use")]
     InUse,
-    /// Not for this caller.
-    #[error("not allowed")]
-    NotAllowed,
+    /// Not for this caller, and by which rule.
+    #[error("not allowed: {0}")]
+    NotAllowed(String),
     /// The text is not a name.
     #[error("not a valid name")]
     BadName,

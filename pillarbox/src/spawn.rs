@@ -32,6 +32,32 @@ pub struct Spawn {
     rights: Vec<(String, Right)>,
 }
 
+/// What names the process of `child` among tasks: the
+/// [`process`](crate::TaskId::process) of every task in it, by the kernel's word, and
+/// never that of another one.
+///
+/// So who started a program knows it again by what its messages say of their sender. A
+/// number of a process is not enough for that: it is used again, and a message may be
+/// older than the child. `child` must not have been waited for.
+///
+/// # Errors
+/// What the system says.
+///
+/// # Examples
+/// ```
+/// use std::process::Command;
+/// let mut child = Command::new("true").spawn()?;
+/// assert_ne!(pillarbox::process_of(&child)?, pillarbox::Task::current()?.identity().task.process);
+/// child.wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn process_of(child: &Child) -> std::io::Result<u64> {
+    match shm::spawn::watch(child)? {
+        (_, 0) => Err(std::io::ErrorKind::Unsupported.into()),
+        (_, process) => Ok(process),
+    }
+}
+
 impl Spawn {
     /// The program, with its arguments, environment and standard streams.
     pub fn new(command: Command) -> Self {

@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
-use pillarbox::{Identity, Message, SendOnceRight};
+use pillarbox::{Message, SendOnceRight};
 
 use super::Keeper;
 use crate::admin::{Log, Order, Question, ServicePhase, ServiceReport, Told, read};
+use crate::audit::Attempt;
+use crate::authority::{Caller, Ground};
 use crate::limits::{PAGE_SERVICES, REQUEST_BYTES};
 use crate::orders::tell;
 use crate::program::{Program, ProgramId};
@@ -16,21 +18,39 @@ impl Keeper {
     pub(super) fn manage(
         &mut self,
         message: &Message,
-        sender: Identity,
+        caller: &Caller,
         reply: Option<SendOnceRight>,
     ) {
         let long = message.body().len() > REQUEST_BYTES || message.is_body_lost();
         let question = if long || !message.rights().is_empty() { None } else { read(message) };
-        let ours = sender.uid == self.task.identity().uid;
+        let Some(question) = question else {
+            if let Some(reply) = reply {
+                tell(reply, &Told::BadRequest);
+            }
+            return;
+        };
+        let ground = Ground::Orders(caller.own_uid);
+        let verdict = if caller.is_own_user() { Ok(ground) } else { Err(ground) };
+        let (attempt, about) = asked(&question);
+        // Who reads the log, or looks on, does not fill it.
+        if verdict.is_err() || !matches!(attempt, Attempt::Audit | Attempt::Services) {
+            self.audit.note(caller, attempt, about, &verdict);
+        }
         let told = match question {
-            None => Told::BadRequest,
-            Some(Question::Services { after }) => self.services(after.as_deref()),
-            Some(Question::Order { .. } | Question::Log { .. }) if !ours => Told::NotAllowed,
-            Some(Question::Order { order, service }) => match self.called(&service) {
+            _ if verdict.is_err() => Told::NotAllowed,
+            Question::Services { after } => self.services(after.as_deref()),
+            Question::Audit { after, wait: false } => Told::Entries(self.audit.after(after)),
+            Question::Audit { after, wait: true } => {
+                if let Some(reply) = reply {
+                    self.audit.wait(after, reply);
+                }
+                return;
+            }
+            Question::Order { order, service } => match self.called(&service) {
                 Some(id) => return self.order(order, id, reply),
                 None => Told::NoSuchService,
             },
-            Some(Question::Log { service }) => match self.called(&service) {
+            Question::Log { service } => match self.called(&service) {
                 Some(id) => {
                     let (bytes, lost) = self.logs.of(id.0);
                     Told::Log(Log { bytes, lost })
@@ -103,6 +123,23 @@ impl Keeper {
             }
         }
         self.supervise(id, now);
+    }
+}
+
+/// What is wanted, and of which service.
+fn asked(question: &Question) -> (Attempt, &str) {
+    match question {
+        Question::Services { .. } => (Attempt::Services, ""),
+        Question::Audit { .. } => (Attempt::Audit, ""),
+        Question::Log { service } => (Attempt::Logs, service),
+        Question::Order { order, service } => {
+            let attempt = match order {
+                Order::Start => Attempt::Start,
+                Order::Stop => Attempt::Stop,
+                Order::Restart => Attempt::Restart,
+            };
+            (attempt, service)
+        }
     }
 }
 

@@ -4,11 +4,13 @@
 use std::time::Instant;
 
 use pillarbox::bootstrap::{Refused, Service, ServiceState};
-use pillarbox::{Identity, SendOnceRight, SendRight};
+use pillarbox::{SendOnceRight, SendRight};
 
 use super::Keeper;
+use crate::audit::Attempt;
+use crate::authority::{Caller, Ground};
 use crate::names::Name;
-use crate::program::{Program, ProgramId};
+use crate::program::ProgramId;
 use crate::queues::QueueId;
 use crate::supervision::Doing;
 
@@ -23,15 +25,17 @@ pub(super) struct Attending {
 
 impl Keeper {
     /// Lets a service read a queue, when nobody else reads it any more.
-    pub(super) fn attend(&mut self, name: &str, sender: Identity, reply: Option<SendOnceRight>) {
+    pub(super) fn attend(&mut self, name: &str, caller: &Caller, reply: Option<SendOnceRight>) {
         let known = self.names.get(name);
         let Some((queue, program)) = known.and_then(|known| Some((known.queue?, known.program?)))
         else {
             return self.answers.refuse(reply, Refused::NoSuchName);
         };
-        // The child is not reaped, so nobody else has its number.
-        if self.programs.get(program.0).and_then(Program::pid) != Some(sender.pid) {
-            return self.answers.refuse(reply, Refused::NotAllowed);
+        let own = caller.program == Some(program);
+        let verdict = if own { Ok(Ground::Started) } else { Err(Ground::Program) };
+        self.audit.note(caller, Attempt::Attend, name, &verdict);
+        if let Err(ground) = verdict {
+            return self.answers.refuse(reply, ground.refusal());
         }
         let Some(reply) = reply else { return };
         self.attending.retain(|other| other.queue != queue);

@@ -12,10 +12,16 @@ pub(super) enum Kind {
     Span,
     /// A whole number, at least this.
     Number(u64),
+    /// Numbers of users or groups.
+    Ids,
+    /// `true` or `false`.
+    Truth,
     /// A table of texts, of any keys.
     TextTable,
     /// A table with keys of its own.
     Table(&'static [Key]),
+    /// Several such tables.
+    Tables(&'static [Key]),
 }
 
 /// One key.
@@ -94,6 +100,40 @@ pub(super) const KEYS: &[Key] = &[
          not said, at most 16777216.",
     ),
     key("limits", Kind::Table(LIMITS), "What each of its processes may use at most."),
+    key(
+        "entitlements",
+        Kind::Texts,
+        "What the process that is started is entitled to: labels that the rules of services ask \
+         for. No other process has them, none of its children either.",
+    ),
+    key(
+        "look_up",
+        Kind::Tables(RULE),
+        "Who may look its names up: whom any of these rules lets in; the user of the server where \
+         no rule is about a name.",
+    ),
+    key(
+        "check_in",
+        Kind::Tables(RULE),
+        "Who may check in under its names, beside the process that the server has started: whom \
+         any of these rules lets in; nobody where no rule is about a name.",
+    ),
+];
+
+/// The keys of a rule. It lets in who meets each condition that it names.
+pub(super) const RULE: &[Key] = &[
+    key("names", Kind::Texts, "The names it is about; all of the service where this is not said."),
+    key("own_user", Kind::Truth, "The user whose server it is, beside those of `uids`."),
+    key("any_user", Kind::Truth, "Whatever user: to be said where no user is named."),
+    key("uids", Kind::Ids, "Users, by their numbers."),
+    key("gids", Kind::Ids, "Groups, by their numbers: the one a process runs as, no other of its."),
+    key("entitlements", Kind::Texts, "Entitlements, of which it has one."),
+    key(
+        "executables",
+        Kind::Texts,
+        "Files, of which it runs one. This is advisory: who may trace a process can have it do \
+         anything; so it stands beside another condition only.",
+    ),
 ];
 
 /// The keys of `limits`.

@@ -18,17 +18,20 @@ use crate::limits::{
 use crate::supervision::{KeepAlive, Rules};
 
 /// A value that is what its key asks for, and where it stands.
-enum Value<'a> {
+pub(super) enum Value<'a> {
     Text(&'a str),
     Texts(Vec<(&'a str, Range<usize>)>),
     Span(Duration),
     Number(u64),
+    Ids(Vec<u32>),
+    Truth(bool),
     TextTable(Vec<(&'a str, &'a str, Range<usize>)>),
     Table(Values<'a>),
+    Tables(Vec<(Values<'a>, Range<usize>)>),
 }
 
 /// The values of a table, by key.
-type Values<'a> = BTreeMap<&'static str, (Value<'a>, Range<usize>)>;
+pub(super) type Values<'a> = BTreeMap<&'static str, (Value<'a>, Range<usize>)>;
 
 pub(super) fn read(text: &str) -> Result<ServiceFile, Vec<Problem>> {
     let mut reader = Reader { text, problems: Vec::new() };
@@ -57,18 +60,24 @@ pub(super) fn read(text: &str) -> Result<ServiceFile, Vec<Problem>> {
     Err(reader.problems)
 }
 
-struct Reader<'t> {
+pub(super) struct Reader<'t> {
     text: &'t str,
     problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, at: &Range<usize>, what: String, cure: &str) {
+    pub(super) fn problem(&mut self, at: &Range<usize>, what: String, cure: &str) {
         let before = self.text.get(..at.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let begun = before.rfind('\n').map_or(0, |end| end + 1);
         let column = before.get(begun..).unwrap_or_default().chars().count() + 1;
         self.problems.push(Problem { line, column, what, cure: cure.to_owned() });
+    }
+
+    /// Whether a value of this key was found wrong.
+    pub(super) fn is_wrong(&self, key: &str) -> bool {
+        let told = format!("`{key}`");
+        self.problems.iter().any(|problem| problem.what.starts_with(&told))
     }
 
     /// The values of a table whose keys are these.
@@ -127,6 +136,33 @@ impl Reader<'_> {
                     _ => self.wrong(&at, key),
                 }
             }
+            (Kind::Ids, DeValue::Array(items)) => {
+                let mut ids = Vec::new();
+                for item in items.iter() {
+                    let id = match item.get_ref() {
+                        DeValue::Integer(id) => u32::from_str_radix(id.as_str(), id.radix()).ok(),
+                        _ => None,
+                    };
+                    // The highest one stands for none.
+                    match id.filter(|id| *id != u32::MAX) {
+                        Some(id) => ids.push(id),
+                        None => return self.wrong(&item.span(), key),
+                    }
+                }
+                Some(Value::Ids(ids))
+            }
+            (Kind::Truth, DeValue::Boolean(truth)) => Some(Value::Truth(*truth)),
+            (Kind::Tables(keys), DeValue::Array(items)) => {
+                let mut tables = Vec::new();
+                for item in items.iter() {
+                    let DeValue::Table(table) = item.get_ref() else {
+                        return self.wrong(&item.span(), key);
+                    };
+                    let within = format!("{}.", key.name);
+                    tables.push((self.table(table, keys, &within), item.span()));
+                }
+                Some(Value::Tables(tables))
+            }
             (Kind::TextTable, DeValue::Table(table)) => {
                 let mut texts = Vec::new();
                 for (name, value) in table.iter() {
@@ -175,7 +211,15 @@ impl Reader<'_> {
             Kind::TextTable => {
                 ("a table of texts".to_owned(), "write NAME = \"value\" in it".to_owned())
             }
+            Kind::Ids => {
+                let most = u32::MAX - 1;
+                (format!("a list of whole numbers up to {most}"), "write [1000, 1001]".to_owned())
+            }
+            Kind::Truth => ("true or false".to_owned(), "write it without quotes".to_owned()),
             Kind::Table(_) => ("a table".to_owned(), format!("write [{}] above it", key.name)),
+            Kind::Tables(_) => {
+                ("a list of tables".to_owned(), format!("write [[{}]] above each", key.name))
+            }
         };
         self.problem(at, format!("`{}` is {is}", key.name), &cure);
         None
@@ -188,7 +232,7 @@ impl Reader<'_> {
         let (program, at) = text(values.remove("program"));
         match program.as_deref() {
             None => {
-                if !self.problems.iter().any(|problem| problem.what.starts_with("`program`")) {
+                if !self.is_wrong("program") {
                     self.problem(
                         &(0..0),
                         "no `program` is named".to_owned(),
@@ -209,6 +253,8 @@ impl Reader<'_> {
             self.problem(&at, "`directory` is a path from nowhere".to_owned(), cure);
         }
         let (names, queues) = self.names(&mut values);
+        let entitlements = self.entitlements(&mut values);
+        let access = self.access(&mut values, &names, &queues);
         if let Some((_, at)) = values.get("idle_exit") {
             let at = at.clone();
             if queues.is_empty() || !names.is_empty() {
@@ -263,6 +309,8 @@ impl Reader<'_> {
         };
         ServiceFile {
             log_bytes,
+            entitlements,
+            access,
             queues,
             queue_messages,
             program: program.unwrap_or_default(),
@@ -289,8 +337,7 @@ impl Reader<'_> {
         let mut left = false;
         for (key, kept) in ["names", "queues"].into_iter().zip(&mut lists) {
             let Some((Value::Texts(given), list)) = values.remove(key) else {
-                let told = format!("`{key}`");
-                left |= self.problems.iter().any(|problem| problem.what.starts_with(&told));
+                left |= self.is_wrong(key);
                 continue;
             };
             at = at.or(Some(list));

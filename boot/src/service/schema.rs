@@ -32,6 +32,11 @@ fn object(text: &mut String, keys: &[Key], required: &[&str], depth: usize) {
         text.push_str(&format!("{pad}    \"description\": \"{}\",\n", key.about));
         match key.kind {
             Kind::Table(keys) => object(text, keys, &[], depth + 2),
+            Kind::Tables(keys) => {
+                text.push_str(&format!("{pad}    \"type\": \"array\",\n{pad}    \"items\": {{\n"));
+                object(text, keys, &[], depth + 3);
+                text.push_str(&format!("{pad}    }}\n"));
+            }
             kind => text.push_str(&format!("{pad}    {}\n", value(kind))),
         }
         text.push_str(&format!("{pad}  }}{}\n", if at + 1 < keys.len() { "," } else { "" }));
@@ -48,7 +53,15 @@ fn value(kind: Kind) -> String {
             "\"type\": \"string\", \"pattern\": \"^[0-9]+(\\\\.[0-9]+)?(ms|s|m|h)$\"".to_owned()
         }
         Kind::Number(least) => format!("\"type\": \"integer\", \"minimum\": {least}"),
-        Kind::TextTable | Kind::Table(_) => {
+        Kind::Ids => {
+            let most = u32::MAX - 1;
+            format!(
+                "\"type\": \"array\", \"items\": {{ \"type\": \"integer\", \"minimum\": 0, \
+                 \"maximum\": {most} }}"
+            )
+        }
+        Kind::Truth => "\"type\": \"boolean\"".to_owned(),
+        Kind::TextTable | Kind::Table(_) | Kind::Tables(_) => {
             "\"type\": \"object\", \"additionalProperties\": { \"type\": \"string\" }".to_owned()
         }
     }

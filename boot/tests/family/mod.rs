@@ -6,6 +6,8 @@
 //! waits for a time to pass.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub(crate) mod asker;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -125,6 +127,14 @@ pub(crate) fn refused<T: std::fmt::Debug>(outcome: Result<T, BootstrapError>) ->
     match outcome {
         Err(BootstrapError::Refused { reason, .. }) => reason,
         other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// By which rule it was not allowed.
+pub(crate) fn not_allowed<T: std::fmt::Debug>(outcome: Result<T, BootstrapError>) -> String {
+    match refused(outcome) {
+        Refused::NotAllowed(rule) => rule,
+        other => panic!("refused for another reason: {other:?}"),
     }
 }
 

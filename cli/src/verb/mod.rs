@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod boot;
 pub(crate) mod call;

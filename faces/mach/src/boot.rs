@@ -17,7 +17,7 @@ fn as_code(error: &BootstrapError) -> Code {
     match error {
         BootstrapError::Refused { reason, .. } => match reason {
             Refused::InUse => BOOTSTRAP_SERVICE_ACTIVE,
-            Refused::NotAllowed => BOOTSTRAP_NOT_PRIVILEGED,
+            Refused::NotAllowed(_) => BOOTSTRAP_NOT_PRIVILEGED,
             Refused::NoRoom => BOOTSTRAP_NO_MEMORY,
             _ => BOOTSTRAP_UNKNOWN_SERVICE,
         },
