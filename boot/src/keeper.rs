@@ -24,11 +24,13 @@ use crate::admin;
 use crate::answers::Answers;
 use crate::audit::{Attempt, Audit};
 use crate::authority::{Caller, Ground, Verdict, may_check_in};
+use crate::event::{Event, Listener};
 use crate::limits::REQUEST_BYTES;
 use crate::logs::Logs;
 use crate::names::Names;
 use crate::orders::Orders;
 use crate::program::{Program, ProgramId, no_log};
+use crate::pulse::Pulse;
 use crate::queues::{self, Queues};
 use crate::reaper::Reaper;
 use crate::stopper::{Ended, Stopper};
@@ -62,6 +64,8 @@ pub(crate) struct Keeper {
     task: Task,
     stopper: Stopper,
     idle: Option<Idle>,
+    pulse: Option<Pulse>,
+    told: Option<Listener>,
     children: u64,
     bell: Option<u32>,
     ended: Option<Ended>,
@@ -69,8 +73,7 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn new(server: Server) -> Self {
-        let Server { task, port, right, stopper, names, queues, programs, listening, idle_exit } =
-            server;
+        let Server { task, port, right, stopper, names, queues, programs, listening, .. } = server;
         Keeper {
             listening,
             waits: Waits::default(),
@@ -88,7 +91,9 @@ impl Keeper {
             right,
             task,
             stopper,
-            idle: idle_exit.map(Idle::new),
+            idle: server.idle_exit.map(Idle::new),
+            pulse: server.pulse,
+            told: server.told,
             children: 0,
             bell: None,
             ended: None,
@@ -120,8 +125,9 @@ impl Keeper {
             return Deadline::Now;
         }
         let idle = self.idle.as_ref().map(|idle| idle.next);
-        let mut first =
-            [self.waits.next_due(), self.answers.next_due(), idle].into_iter().flatten().min();
+        let pulse = self.pulse.as_ref().map(Pulse::next);
+        let dues = [self.waits.next_due(), self.answers.next_due(), idle, pulse];
+        let mut first = dues.into_iter().flatten().min();
         for program in &self.programs {
             match program.supervision.due() {
                 Due::Never => {}
@@ -140,6 +146,9 @@ impl Keeper {
         self.look_after_queues(now);
         for id in 0..self.programs.len() {
             self.supervise(ProgramId(id), now);
+        }
+        if let Some(pulse) = &mut self.pulse {
+            pulse.turn(now);
         }
         if let Some(idle) = &mut self.idle
             && idle.next <= now
@@ -207,6 +216,11 @@ impl Keeper {
         let Some(end) = program.reap() else { return };
         self.running.remove(&end.process);
         let now = Instant::now();
+        if let Some(told) = &mut self.told {
+            let was_ready = !end.checked_in.is_empty();
+            let service = program.called();
+            (told.0)(&Event::Ended { service, reason: &end.reason, was_ready });
+        }
         self.orders.down(id, program.supervision.starts(), &end.reason);
         self.attends_no_more(id);
         let Some(program) = self.programs.get(id.0) else { return };
@@ -257,6 +271,13 @@ impl Keeper {
         };
         if let Some(process) = program.process() {
             self.running.insert(process, id);
+        }
+        if let Some(told) = &mut self.told {
+            let service = program.called();
+            (told.0)(&match (&started, program.pid()) {
+                (Err(reason), _) => Event::NotStarted { service, reason },
+                (Ok(()), pid) => Event::Started { service, pid: pid.unwrap_or(0) },
+            });
         }
         if let Err(reason) = started {
             self.orders.down(id, program.supervision.starts() + 1, &reason);

@@ -26,6 +26,7 @@
 //! | [`Server`]           | what it provides and where it is reached        |
 //! | [`Serving`]          | a server on a thread of its own                 |
 //! | [`Stopper`]          | ends a server from another thread               |
+//! | [`Event`]            | what happens to services, for a log             |
 //! | [`admin`]            | looking at declared services, and giving orders |
 //! | [`audit`]            | what was granted and refused, to whom, by what  |
 //! | [`service`]          | services that are declared in files             |
@@ -70,6 +71,7 @@ pub mod admin;
 mod answers;
 pub mod audit;
 mod authority;
+mod event;
 mod keeper;
 pub mod limits;
 mod listener;
@@ -77,6 +79,7 @@ mod logs;
 mod names;
 mod orders;
 mod program;
+mod pulse;
 mod queues;
 mod reaper;
 mod server;
@@ -87,6 +90,7 @@ mod stopper;
 mod supervision;
 mod waits;
 
+pub use event::Event;
 pub use server::{OnDemandError, Server};
 pub use serving::Serving;
 pub use stopper::{Ended, Stopper};

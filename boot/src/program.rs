@@ -101,6 +101,11 @@ impl Program {
         }
     }
 
+    /// What it is called in a log: its label, else the first of its names.
+    pub(crate) fn called(&self) -> &str {
+        self.label.as_deref().or(self.names.first().map(String::as_str)).unwrap_or_default()
+    }
+
     /// The child that runs it.
     pub(crate) fn pid(&self) -> Option<i32> {
         self.started.as_ref().and_then(|started| pid_of(&started.child))

@@ -1,5 +1,6 @@
 //! What a server provides and where it is reached.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use pillarbox::{
 };
 
 use crate::authority::Guard;
+use crate::event::{Event, Listener};
 use crate::limits::{NAMES, REQUESTS_WAITING};
 use crate::names::Names;
 use crate::program::{Program, ProgramId};
+use crate::pulse::Pulse;
 use crate::queues::Queues;
 use crate::service::ServiceFile;
 use crate::stopper::Stopper;
@@ -61,6 +64,8 @@ pub struct Server {
     pub(crate) programs: Vec<Program>,
     pub(crate) listening: Vec<Listening>,
     pub(crate) idle_exit: Option<Duration>,
+    pub(crate) pulse: Option<Pulse>,
+    pub(crate) told: Option<Listener>,
 }
 
 impl Server {
@@ -81,6 +86,8 @@ impl Server {
             programs: Vec::new(),
             listening: Vec::new(),
             idle_exit: None,
+            pulse: None,
+            told: None,
         })
     }
 
@@ -189,6 +196,38 @@ impl Server {
         let offer = vec![(BOOTSTRAP.to_owned(), self.right.clone())];
         self.listening.push(self.task.listen(path, offer)?);
         Ok(self)
+    }
+
+    /// Offers the bootstrap right at a socket that somebody else has bound to a path, and
+    /// keeps: see [`Task::listen_at`]. The file stays when the server ends.
+    ///
+    /// # Errors
+    /// As [`Task::listen_at`].
+    pub fn listen_at(mut self, socket: OwnedFd) -> Result<Server, LinkError> {
+        let offer = vec![(BOOTSTRAP.to_owned(), self.right.clone())];
+        self.listening.push(self.task.listen_at(socket, offer)?);
+        Ok(self)
+    }
+
+    /// Where it listens.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.listening.iter().map(Listening::path)
+    }
+
+    /// Calls `beat` once in `span`, in the thread that answers requests and between two
+    /// of them: while it is called, the server does its work. It must not wait.
+    #[must_use]
+    pub fn pulse(mut self, span: Duration, beat: impl FnMut() + Send + 'static) -> Server {
+        self.pulse = Some(Pulse::new(span, beat));
+        self
+    }
+
+    /// Tells `told` what happens to services, in the thread that answers requests. It
+    /// must not wait.
+    #[must_use]
+    pub fn tell(mut self, told: impl FnMut(&Event<'_>) + Send + 'static) -> Server {
+        self.told = Some(Listener(Box::new(told)));
+        self
     }
 
     /// Ends the server once no other task has been linked with its own for

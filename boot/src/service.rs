@@ -92,6 +92,16 @@ enum Inherit {
     Only(Vec<String>),
 }
 
+/// Variables that are meant for the process systemd started, and no other.
+const SYSTEMD: [&str; 6] = [
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
 /// Sets limits, and becomes the program: the process stays the same one.
 const LIMITED: &str = "exec \"$0\" \"$@\"";
 
@@ -146,6 +156,10 @@ impl ServiceFile {
                     command.env(name, value);
                 }
             }
+        }
+        // What systemd says to the server is said to the server alone.
+        for name in SYSTEMD {
+            command.env_remove(name);
         }
         command.envs(&self.environment);
         if let Some(directory) = &self.directory {

@@ -11,9 +11,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
+
+/// How often a lock that somebody else has is tried for.
+const LOOKS: u32 = 5;
 
 /// Why a server does not get this place.
 #[derive(Debug, thiserror::Error)]
@@ -115,12 +119,20 @@ impl Drop for Locked {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn prepare(path: impl Into<PathBuf>) -> Result<Locked, SocketError> {
+    let locked = lock(path)?;
+    remove_stale(&locked.path)?;
+    Ok(locked)
+}
+
+/// Keeps every other server away from the directory of a socket that lies there already,
+/// because a manager of services has bound it for us. Else as [`prepare`].
+///
+/// # Errors
+/// As [`prepare`].
+pub fn lock(path: impl Into<PathBuf>) -> Result<Locked, SocketError> {
     let path = path.into();
-    let directory = match (path.file_name(), path.parent()) {
-        (Some(_), Some(parent)) if parent.as_os_str().is_empty() => PathBuf::from("."),
-        (Some(_), Some(parent)) => parent.to_path_buf(),
-        _ => return Err(SocketError::NotAPath(path)),
-    };
+    let Some(directory) = directory_of(&path) else { return Err(SocketError::NotAPath(path)) };
+    let mut looks = 0;
     loop {
         let made = make(&directory)?;
         let lock = match open(&directory) {
@@ -132,15 +144,50 @@ pub fn prepare(path: impl Into<PathBuf>) -> Result<Locked, SocketError> {
         };
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
+            // Somebody may be looking just now whether the place is free.
+            Err(Errno::WOULDBLOCK) if looks < LOOKS => {
+                looks += 1;
+                // sleep: a look is over in less, and tells nobody
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            }
             Err(Errno::WOULDBLOCK) => return Err(SocketError::InUse(path)),
             Err(error) => return Err(system(&directory, error)),
         }
         // A directory that was taken away before we had the lock guards nothing.
         if is_there(&directory, &lock) {
-            let locked = Locked { path, directory, lock, made };
-            remove_stale(&locked.path)?;
-            return Ok(locked);
+            return Ok(Locked { path, directory, lock, made });
         }
+    }
+}
+
+/// Whether no server has this place: not one that runs, nor one that is just ending. It
+/// takes no place from a server that starts meanwhile for longer than the look.
+///
+/// # Errors
+/// [`SocketError::NotAPath`], [`SocketError::System`].
+pub fn is_free(path: impl Into<PathBuf>) -> Result<bool, SocketError> {
+    let path = path.into();
+    let Some(directory) = directory_of(&path) else { return Err(SocketError::NotAPath(path)) };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = match rustix::fs::open(&directory, flags, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(Errno::NOENT) => return Ok(true),
+        Err(error) => return Err(system(&directory, error)),
+    };
+    // Shared: two who look see the same.
+    match rustix::fs::flock(&opened, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(system(&directory, error)),
+    }
+}
+
+fn directory_of(path: &Path) -> Option<PathBuf> {
+    match (path.file_name(), path.parent()) {
+        (Some(_), Some(parent)) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
+        (Some(_), Some(parent)) => Some(parent.to_path_buf()),
+        _ => None,
     }
 }
 

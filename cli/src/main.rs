@@ -11,6 +11,7 @@
 //! | `keeper.rs`    | no program of `serve` outlives it                        |
 //! | `survey.rs`    | what every owner says of its port, asked at once         |
 //! | `services.rs`  | what there is to say of declared services                |
+//! | `systemd.rs`   | what systemd and we say to each other                    |
 //! | `argument.rs`  | names, spans of time, bodies                             |
 //! | `output.rs`    | everything that is printed                               |
 //! | `failure.rs`   | what went wrong, and the exit code that says so          |
@@ -28,6 +29,7 @@ mod server;
 mod services;
 mod stream;
 mod survey;
+mod systemd;
 mod table;
 mod verb;
 
@@ -99,6 +101,12 @@ enum Verb {
     /// Check service files, and say what is wrong where
     #[command(after_long_help = verb::check::HELP)]
     Check(verb::check::Arguments),
+    /// Have systemd start the bootstrap server when somebody connects
+    #[command(after_long_help = verb::install::HELP)]
+    Install(verb::install::Arguments),
+    /// Take back what `install` has written
+    #[command(after_long_help = verb::install::UNHELP)]
+    Uninstall(verb::install::Arguments),
     /// Count a file with a private tree of processes, and show what rights do
     Demo(demo::Arguments),
     /// Measure how fast this machine is, beside what it can do
@@ -132,6 +140,7 @@ impl Verb {
             Verb::Logs(arguments) => arguments.json,
             Verb::Audit(arguments) => arguments.json,
             Verb::Check(arguments) => arguments.json,
+            Verb::Install(arguments) | Verb::Uninstall(arguments) => arguments.json,
             Verb::Bench(arguments) => arguments.json,
             Verb::Demo(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Keep => false,
         }
@@ -171,6 +180,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Logs(arguments) => verb::logs::run(&arguments, &place),
         Verb::Audit(arguments) => verb::audit::run(&arguments, &place),
         Verb::Check(arguments) => verb::check::run(&arguments),
+        Verb::Install(arguments) => verb::install::install(&arguments),
+        Verb::Uninstall(arguments) => verb::install::uninstall(&arguments),
         Verb::Demo(arguments) => Ok(demo::run(arguments)?),
         Verb::Bench(arguments) => verb::bench::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(&arguments, Arguments::command()),

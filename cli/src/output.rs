@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::systemd::Level;
 
 /// Whether the reader of standard output is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +56,12 @@ impl Failure {
             // Nobody reads it: the code still tells.
             let _ = json(&told);
         } else {
-            say(told.message);
+            log(Level::Error, &format!("pillarbox: {}", told.message));
             for cause in &told.causes {
-                line(&format!("  cause: {cause}"));
+                log(Level::Error, &format!("  cause: {cause}"));
             }
             if let Some(hint) = told.hint {
-                line(&format!("hint: {hint}"));
+                log(Level::Error, &format!("hint: {hint}"));
             }
         }
         ExitCode::from(told.exit_code)
@@ -73,14 +74,20 @@ pub(crate) fn errors(bytes: &[u8]) {
     let _ = err.write_all(bytes).and_then(|()| err.flush());
 }
 
-/// Writes one line to standard error, best effort.
+/// Writes one line to standard error, best effort, and where that is the journal says
+/// how grave it is.
+pub(crate) fn log(level: Level, line: &str) {
+    errors(format!("{}{line}\n", level.mark()).as_bytes());
+}
+
+/// Writes a line of warning to standard error, best effort.
 pub(crate) fn line(line: &str) {
-    errors(format!("{line}\n").as_bytes());
+    log(Level::Warning, line);
 }
 
 /// Says something under our own name on standard error.
 pub(crate) fn say(what: &str) {
-    line(&format!("pillarbox: {what}"));
+    log(Level::Notice, &format!("pillarbox: {what}"));
 }
 
 /// Whether standard output is a terminal.

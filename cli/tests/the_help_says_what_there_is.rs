@@ -4,7 +4,7 @@ mod house;
 
 use house::House;
 
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 14] = [
     "audit",
     "boot",
     "serve",
@@ -13,6 +13,8 @@ const VERBS: [&str; 12] = [
     "recv",
     "ls",
     "show",
+    "install",
+    "uninstall",
     "demo",
     "bench",
     "completions",

@@ -114,6 +114,7 @@ fn each_command_does_what_the_page_says() {
         assert_eq!(String::from_utf8_lossy(&told.stderr), output);
     }
     std::fs::remove_dir_all(services).unwrap();
+    std::fs::remove_dir(house.path("units")).unwrap();
     house.close();
 }
 

@@ -36,6 +36,8 @@ pub(crate) enum Job {
     Introduce(Arc<Join>),
     Listen(u64, Listener, Arc<Offered>),
     Unlisten(u64),
+    /// Stop listening, and give the socket to who asked.
+    HandOn(u64, std::sync::mpsc::Sender<Listener>),
     /// A claim of what a task gives that we may not be linked with yet.
     Claim(Box<Claim>),
     /// What a peer gave to the dead, to be called back.
@@ -310,6 +312,13 @@ impl Worker {
                 if let Some((listener, offer)) = self.listeners.remove(&number) {
                     let _ = self.epoll.remove(&listener);
                     drop(offer);
+                }
+            }
+            Job::HandOn(number, gets) => {
+                if let Some((listener, _offer)) = self.listeners.remove(&number) {
+                    let _ = self.epoll.remove(&listener);
+                    // It waits for that.
+                    let _ = gets.send(listener);
                 }
             }
             Job::Claim(claim) => {

@@ -88,7 +88,7 @@ pub use facet::{FacetError, Revoker, Terms};
 pub use full::Left;
 pub use inbox::{Callers, InboxError, ReceiveFromError, SendToError, SendToFailure};
 pub use limits::{Limit, Limits};
-pub use listen::Listening;
+pub use listen::{Listening, handed_sockets};
 pub use membrane::Membrane;
 pub use message::{
     Descriptor, Envelope, Identity, Message, MessageBody, Notification, Pulse, Right,

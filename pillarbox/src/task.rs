@@ -1,6 +1,7 @@
 //! A task: a party that holds rights. Normally one per process.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -251,13 +252,38 @@ impl Task {
         path: impl AsRef<Path>,
         offer: Vec<(String, SendRight)>,
     ) -> Result<crate::Listening, LinkError> {
+        self.may_offer(&offer)?;
+        crate::listen::listen(&self.core, path.as_ref(), offer)
+    }
+
+    /// Listens at a socket that somebody else has bound to a path: one that was
+    /// [handed to this process](crate::handed_sockets), or was
+    /// [handed on](crate::Listening::hand_on). Whoever waits there already is let in.
+    ///
+    /// The file is not removed when the [`crate::Listening`] is dropped.
+    ///
+    /// # Rights
+    /// Keeps those in `offer`, and gives each caller copies.
+    ///
+    /// # Errors
+    /// As [`Task::listen`]; [`LinkError::System`] with `InvalidInput` where it is no
+    /// `SOCK_SEQPACKET` UNIX socket that listens at a path.
+    pub fn listen_at(
+        &self,
+        socket: OwnedFd,
+        offer: Vec<(String, SendRight)>,
+    ) -> Result<crate::Listening, LinkError> {
+        self.may_offer(&offer)?;
+        crate::listen::listen_at(&self.core, socket, offer)
+    }
+
+    fn may_offer(&self, offer: &[(String, SendRight)]) -> Result<(), LinkError> {
         self.core.check().map_err(|_| LinkError::Forked)?;
         if self.core.is_closed() {
             return Err(LinkError::Closed);
         }
         let offered = offer.iter().map(|(name, right)| (name.as_str(), Some(right.task())));
-        crate::offer::check(&self.core, offered)?;
-        crate::listen::listen(&self.core, path.as_ref(), offer)
+        Ok(crate::offer::check(&self.core, offered)?)
     }
 
     /// Connects to the task that listens at `path` and takes what it offers.

@@ -19,7 +19,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU64};
@@ -274,6 +274,22 @@ impl Fd {
         word.fetch_or(bit, Relaxed);
         Ok(Fd { raw: fd.into_raw_fd(), epoch })
     }
+
+    /// Lets it go unclosed: a forked child keeps it from now on, as it does any other.
+    /// `None` in a forked child, where it is not open.
+    pub fn into_owned(self) -> Option<OwnedFd> {
+        if !self.epoch.is_current() {
+            return None;
+        }
+        // Before anybody else may close the number and get it anew.
+        if let Some((word, bit)) = registered_bit(self.raw) {
+            // Relaxed: as when it is dropped.
+            word.fetch_and(!bit, Relaxed);
+        }
+        let raw = std::mem::ManuallyDrop::new(self).raw;
+        // SAFETY: M6: open and ours, and `self` closes nothing any more.
+        Some(unsafe { OwnedFd::from_raw_fd(raw) })
+    }
 }
 
 impl AsFd for Fd {
@@ -330,6 +346,10 @@ mod tests {
         let raw = high.as_raw_fd();
         let fd = Fd::new(high).unwrap();
         assert!(noted(raw) && !noted(raw + 1));
+        let owned = fd.into_owned().unwrap();
+        assert!(!noted(raw));
+        let fd = Fd::new(owned).unwrap();
+        assert!(noted(raw));
         drop(fd);
         assert!(!noted(raw));
         // There is a bit for every number there can be.

@@ -4,10 +4,12 @@
 //! ends ask the kernel to say who sent each packet before anything is sent; a
 //! peer cannot say it itself.
 
+use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use abi::right::Address;
 use rustix::io::{Errno, IoSlice};
@@ -218,6 +220,39 @@ impl Listener {
     /// What the system says: `AddrInUse` where something lies there already.
     pub fn bind_path(path: &Path) -> io::Result<Listener> {
         Listener::bind(&SocketAddrUnix::new(path)?)
+    }
+
+    /// Takes a socket that somebody else has bound and listens at: the manager of
+    /// services that started us, or our predecessor. Who connected before this, and
+    /// waits, is accepted as any other; what it sent already comes with its sender, for
+    /// the kernel notes that of whoever is not accepted yet.
+    ///
+    /// # Errors
+    /// `InvalidInput` where it is not a `SOCK_SEQPACKET` UNIX socket that listens.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Listener> {
+        use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
+        let right = socket_domain(&fd) == Ok(AddressFamily::UNIX)
+            && socket_type(&fd) == Ok(SocketType::SEQPACKET)
+            && socket_acceptconn(&fd) == Ok(true);
+        if !right {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        packet::ask_who(fd.as_fd())?;
+        Ok(Listener { fd: Fd::new(fd)? })
+    }
+
+    /// The place in the file system where it listens, if that is what it was bound to.
+    pub fn path(&self) -> Option<PathBuf> {
+        let name = SocketAddrUnix::try_from(rustix::net::getsockname(&self.fd).ok()?).ok()?;
+        let path = name.path()?;
+        Some(PathBuf::from(OsStr::from_bytes(path.to_bytes())))
+    }
+
+    /// The socket, for who goes on listening at it. `None` in a forked child.
+    pub fn into_fd(self) -> Option<OwnedFd> {
+        self.fd.into_owned()
     }
 
     fn bind(address: &SocketAddrUnix) -> io::Result<Listener> {

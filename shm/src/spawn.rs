@@ -123,6 +123,45 @@ fn is_socket(fd: BorrowedFd<'_>, inode: u64) -> bool {
     })
 }
 
+/// The first descriptor of those that a manager of services hands to a program.
+const FIRST_HANDED: RawFd = 3;
+
+/// More than these are not looked for.
+const HANDED_MOST: RawFd = 64;
+
+/// The sockets that a manager of services has opened for this process, as
+/// `$LISTEN_PID` and `$LISTEN_FDS` say: once, and only to the process they are for.
+///
+/// What stands in the variables is not believed: only what crossed exec, which nothing
+/// does that Rust opens, and is a socket that listens is taken; the first that is not
+/// ends the list.
+pub fn handed() -> Vec<OwnedFd> {
+    let number = |name: &str| env::var(name).ok()?.parse::<RawFd>().ok();
+    let own = rustix::process::getpid().as_raw_pid();
+    let count = number("LISTEN_FDS").filter(|_| number("LISTEN_PID") == Some(own)).unwrap_or(0);
+    if HANDED.swap(true, Relaxed) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for raw in FIRST_HANDED..FIRST_HANDED + count.clamp(0, HANDED_MOST) {
+        // SAFETY: M11: only looked at, by calls that fail on what is not open.
+        let seen = unsafe { BorrowedFd::borrow_raw(raw) };
+        let crossed_exec = rustix::io::fcntl_getfd(seen).is_ok_and(|flags| flags.is_empty());
+        if !crossed_exec || rustix::net::sockopt::socket_acceptconn(seen) != Ok(true) {
+            break;
+        }
+        // SAFETY: M11: the descriptor that was meant for this process, taken this once.
+        let fd = unsafe { OwnedFd::from_raw_fd(raw) };
+        // It is for us and not for those we start.
+        if rustix::io::fcntl_setfd(&fd, FdFlags::CLOEXEC).is_ok() {
+            found.push(fd);
+        }
+    }
+    found
+}
+
+static HANDED: AtomicBool = AtomicBool::new(false);
+
 #[cfg(test)]
 mod tests {
     use super::*;

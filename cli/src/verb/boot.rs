@@ -4,14 +4,16 @@
 //! the socket file is removed. After `kill -9` the file stays, and the next
 //! server replaces it.
 
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use boot::Server;
 use boot::service::{self, Found, Problem};
 use boot::socket::{Locked, SocketError};
-use pillarbox::bootstrap::{Bootstrap, BootstrapError};
+use boot::{Event, Server};
+use pillarbox::bootstrap::BootstrapError;
 use pillarbox::{LinkError, Task};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -21,10 +23,14 @@ use crate::argument::{self, Patience};
 use crate::failure::{Failure, Kind, is_no_path};
 use crate::output;
 use crate::server::Place;
+use crate::systemd::{self, Handed, Level};
 use crate::verb::check;
 
 /// How long a server may take to end.
 const USUAL: Duration = Duration::from_secs(5);
+
+/// Events that wait for the journal.
+const EVENTS: usize = 256;
 
 /// The end of `--help`.
 pub(crate) const HELP: &str = "\
@@ -38,6 +44,10 @@ Services are declared in files (see `pillarbox check`): those of each DIR of
 (~/.config/…) and /etc/pillarbox/services. What is wrong in a file is said, and
 the others are provided all the same. A file, and its directory, must be ours or
 root's and writable by nobody else.
+
+systemd starts it where `pillarbox install` has said so: it hands over the socket,
+and is told when the server is ready and that it answers. The socket is systemd's
+then: --stop ends the server, and the next caller starts another.
 
 A second server for a live socket is refused; the socket file of a dead
 one is replaced. Ctrl-C ends the server in order. Services go on with those who
@@ -101,18 +111,24 @@ fn serve(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
         // One that leads a group already cannot; then it has left, too.
         let _ = rustix::process::setsid();
     }
-    let locked = match boot::socket::prepare(place.path()) {
+    let handed = systemd::handed()?;
+    let prepared = match &handed {
+        Some(Handed { path, .. }) => boot::socket::lock(path),
+        None => boot::socket::prepare(place.path()),
+    };
+    let locked = match prepared {
         Err(SocketError::InUse(_)) if arguments.detached => return Ok(ExitCode::SUCCESS),
         prepared => prepared.map_err(unprepared)?,
     };
     // Before anybody can connect, so that no signal finds us half ready.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Failure::system("signals cannot be waited for", error))?;
-    let server = server(arguments, &locked)?;
+    let server = server(arguments, &locked, handed.map(|handed| handed.socket))?;
     let Provided { server, services, wrong } = provide(server, &arguments.services)?;
+    let server = watched(server)?;
     let stopper = server.stopper();
     let handle = signals.handle();
-    let socket = place.path().display().to_string();
+    let socket = locked.path().display().to_string();
     if arguments.json {
         let _ = output::json(&Told::Ready {
             ok: true,
@@ -128,27 +144,71 @@ fn serve(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
         let watch = std::thread::Builder::new().name("signals".to_owned());
         let watching = watch.spawn_scoped(scope, || {
             if signals.forever().next().is_some() {
+                systemd::say(&[systemd::STOPPING]);
                 stopper.stop();
             }
         });
         if let Err(error) = watching {
             return Err(Failure::system("signals cannot be waited for", error));
         }
+        let status = format!("STATUS=keeping names at {}", locked.path().display());
+        systemd::say(&[systemd::READY, &status]);
         let _ = server.serve();
+        systemd::say(&[systemd::STOPPING]);
         handle.close();
         Ok(ExitCode::SUCCESS)
     })
 }
 
-fn server(arguments: &Arguments, locked: &Locked) -> Result<Server, Failure> {
+/// Has the server tell a watchdog that it does its work, and the journal what it does.
+fn watched(server: Server) -> Result<Server, Failure> {
+    let server = match systemd::watchdog() {
+        Some(span) => server.pulse(span, || systemd::say(&[systemd::WATCHDOG])),
+        None => server,
+    };
+    if !systemd::is_journal() {
+        return Ok(server);
+    }
+    // The journal may be slow, and nobody's request waits for it: what there is no room
+    // for is left out.
+    let (tells, told) = std::sync::mpsc::sync_channel::<(Level, String)>(EVENTS);
+    let write = move || told.iter().for_each(|(level, event)| output::log(level, &event));
+    std::thread::Builder::new()
+        .name("journal".to_owned())
+        .spawn(write)
+        .map_err(|error| Failure::system("the journal cannot be written", error))?;
+    Ok(server.tell(move |event| {
+        let level = match event {
+            Event::NotStarted { .. } | Event::Ended { was_ready: false, .. } => Level::Warning,
+            _ => Level::Info,
+        };
+        let _ = tells.try_send((level, event.to_string()));
+    }))
+}
+
+fn server(
+    arguments: &Arguments,
+    locked: &Locked,
+    handed: Option<OwnedFd>,
+) -> Result<Server, Failure> {
     let unready = |error: Box<dyn std::error::Error + Send + Sync>| {
         Failure::system("the bootstrap server cannot be started", error)
     };
     let task = Task::current().map_err(|error| unready(error.into()))?;
     let server = Server::new(&task).map_err(|error| unready(error.into()))?;
-    let server = server.listen(locked.path()).map_err(|error| match error {
+    let was_handed = handed.is_some();
+    let listening = match handed {
+        Some(socket) => server.listen_at(socket),
+        None => server.listen(locked.path()),
+    };
+    let server = listening.map_err(|error| match error {
         LinkError::InUse(path) => {
             Failure::new(Kind::Refused, format!("something lies at {}", path.display()))
+        }
+        LinkError::System(error) if was_handed && error.kind() == ErrorKind::InvalidInput => {
+            Failure::usage("the socket that was handed over is not one of packets")
+                .because(error)
+                .hint("the socket unit says ListenSequentialPacket=")
         }
         LinkError::System(error) if is_no_path(&error) => {
             Failure::usage(format!("{} is not a path for a socket", locked.path().display()))
@@ -236,15 +296,15 @@ fn stop(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
         Err(error) => return Err(Failure::bootstrap(error, &path)),
     }
     drop(server);
-    while path.exists()
-        && !matches!(Bootstrap::at(&path, deadline), Err(BootstrapError::NoServer(_)))
-    {
+    // Not asked by connecting: where systemd keeps the socket, that would start the next.
+    while !boot::socket::is_free(&path).map_err(unprepared)? {
         if deadline.has_passed() {
             return Err(Failure::new(
                 Kind::Deadline,
                 format!("the bootstrap server at {} has not ended yet", path.display()),
             ));
         }
+        // sleep: the end of a lock is told to nobody who does not wait for the lock itself
         std::thread::sleep(Duration::from_millis(5));
     }
     let stopped = path.display().to_string();

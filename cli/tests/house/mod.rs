@@ -214,6 +214,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Starts a command of the test's own making.
+    pub(crate) fn of(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running { child: Some(command.spawn().unwrap()) }
+    }
+
     fn child(&mut self) -> &mut Child {
         self.child.as_mut().unwrap()
     }
@@ -325,4 +331,10 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
 pub(crate) fn is_installed(program: &str) -> bool {
     let places = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&places).any(|place| Path::new(&place).join(program).is_file())
+}
+
+/// What is not tried is said, and counted by who runs all tests.
+pub(crate) fn skipped(why: &str) {
+    // Not captured: it is no failure, and nobody would see it.
+    let _ = writeln!(std::io::stderr().lock(), "skipped: {why}");
 }

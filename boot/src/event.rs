@@ -1,0 +1,61 @@
+//! What a server has to say of its services, to whoever keeps a log.
+
+use std::fmt;
+
+/// Something that happened to a service. As text it is a sentence for a log.
+///
+/// # Examples
+/// ```
+/// let event = boot::Event::Started { service: "upper", pid: 812 };
+/// assert_eq!(event.to_string(), "upper was started as process 812");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Its program was started.
+    Started {
+        /// What it is called.
+        service: &'a str,
+        /// Its process.
+        pid: i32,
+    },
+    /// Its program was not started.
+    NotStarted {
+        /// What it is called.
+        service: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// Its process has ended.
+    Ended {
+        /// What it is called.
+        service: &'a str,
+        /// How, and before what.
+        reason: &'a str,
+        /// It had checked in, so whoever waited for it was served.
+        was_ready: bool,
+    },
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Started { service, pid } => {
+                write!(out, "{service} was started as process {pid}")
+            }
+            Event::NotStarted { service, reason } => {
+                write!(out, "{service} could not be started: {reason}")
+            }
+            Event::Ended { service, reason, .. } => write!(out, "{service}: {reason}"),
+        }
+    }
+}
+
+/// Who is told.
+pub(crate) struct Listener(pub(crate) Box<dyn FnMut(&Event<'_>) + Send>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Listener")
+    }
+}
