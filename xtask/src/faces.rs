@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::child::count;
 use crate::step::{Bench, Broken, Ending, Outcome, answers};
@@ -35,14 +35,23 @@ struct Face {
     about: &'static str,
 }
 
-const FACES: &[Face] = &[Face {
-    name: "pillarbox-mach",
-    dir: "faces/mach",
-    library: "pillarbox_mach",
-    about: "Mach ports for C programs",
-}];
+const FACES: &[Face] = &[
+    Face {
+        name: "pillarbox-mach",
+        dir: "faces/mach",
+        library: "pillarbox_mach",
+        about: "Mach ports for C programs",
+    },
+    Face {
+        name: "pillarbox-qnx",
+        dir: "faces/qnx",
+        library: "pillarbox_qnx",
+        about: "QNX message passing for C programs",
+    },
+];
 
-/// Programs that are built and run with what was installed.
+/// Programs that are built and run with what was installed. The first word of a name is
+/// the face it is for.
 const EXAMPLES: &str = "examples/c";
 
 /// How long one program may take.
@@ -134,10 +143,12 @@ pub(crate) fn step(bench: &mut Bench) -> Ending {
     programs.sort();
     for program in programs {
         let made = prefix.join(program.file_stem().unwrap_or_default());
+        let face = face_of(&program)
+            .ok_or_else(|| anyhow!("{} is for no face: see its name", program.display()))?;
         // As a user would say it, word for word.
-        let line = "cc \"$1\" $(pkg-config --cflags --libs pillarbox-mach) -o \"$2\"";
+        let line = "cc \"$1\" $(pkg-config --cflags --libs \"$3\") -o \"$2\"";
         let mut command = Command::new("sh");
-        command.args(["-ec", line, "sh"]).arg(&program).arg(&made);
+        command.args(["-ec", line, "sh"]).arg(&program).arg(&made).arg(face.name);
         command.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
         bench.must(&mut command)?;
         bench.must_within(&mut Command::new(&made), SHORT)?;
@@ -146,9 +157,24 @@ pub(crate) fn step(bench: &mut Bench) -> Ending {
     Ok(Outcome::Passed(count(run, "program")))
 }
 
+/// The face that an example is for.
+fn face_of(program: &Path) -> Option<&'static Face> {
+    let name = program.file_name()?.to_str()?;
+    let word = name.split_once('_')?.0;
+    FACES.iter().find(|face| face.dir.strip_prefix("faces/") == Some(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_example_is_for_the_face_it_begins_with() {
+        let name = |path| face_of(Path::new(path)).map(|face| face.name);
+        assert_eq!(name("examples/c/mach_echo.c"), Some("pillarbox-mach"));
+        assert_eq!(name("examples/c/qnx_server_and_client.c"), Some("pillarbox-qnx"));
+        assert_eq!((name("examples/c/other_echo.c"), name("examples/c/qnx.c")), (None, None));
+    }
 
     #[test]
     fn pkg_config_is_told_where_all_is() {

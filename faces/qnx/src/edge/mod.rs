@@ -1,0 +1,111 @@
+//! Where C calls in: the only unsafe code of this face.
+//!
+//! | invariant | says                                                              |
+//! |-----------|-------------------------------------------------------------------|
+//! | C1        | memory of a caller is reached by the kernel, which copies or says no |
+//! | C2        | a descriptor is closed only while it is the one that was made here |
+//! | C3        | nothing that panics leaves this edge                              |
+//! | C4        | what C is handed lives for ever, or is the caller's to free       |
+//! | C5        | a function that a caller names is called as the call says         |
+//!
+//! An address that a caller passes is a number here. Only `memory` acts on it.
+#![allow(
+    unsafe_code,
+    non_snake_case,
+    reason = "C finds functions by their bare names, and passes addresses; see docs/soundness.md"
+)]
+
+mod channels;
+mod events;
+pub(crate) mod memory;
+mod messages;
+mod process;
+mod reserved;
+mod schedule;
+mod time;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub(crate) use self::process::{is_main_thread, signal, watch_forks, without_signals};
+pub(crate) use self::reserved::Reserved;
+pub(crate) use self::schedule::real_priority;
+use crate::codes::{EAGAIN, Errno};
+use crate::thread;
+
+/// Runs what a C function does. What panics there is a failure of the call (C3).
+fn guarded<R>(failed: R, act: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or(failed)
+}
+
+/// What a call returns.
+trait Returned {
+    fn number(self) -> i64;
+}
+
+macro_rules! returned {
+    ($($kind:ty)*) => {
+        $(impl Returned for $kind {
+            fn number(self) -> i64 {
+                self as i64
+            }
+        })*
+    };
+}
+
+returned!(i32 u32 i64 usize);
+
+impl Returned for () {
+    fn number(self) -> i64 {
+        0
+    }
+}
+
+/// Runs a call. A timeout that was set for it is over with it.
+fn call<R: Returned>(act: impl FnOnce() -> Result<R, Errno>) -> Result<i64, Errno> {
+    guarded(Err(EAGAIN), || {
+        let done = act();
+        thread::set_timeout(None);
+        done.map(R::number)
+    })
+}
+
+/// How C is told what a call failed with: −1, and `errno`.
+fn with_errno(done: Result<i64, Errno>) -> i64 {
+    done.unwrap_or_else(|error| {
+        set_errno(error);
+        -1
+    })
+}
+
+/// Sets what this thread's last call failed with.
+fn set_errno(Errno(error): Errno) {
+    // SAFETY: it says where this thread's own number lies.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: that lives as long as the thread.
+    unsafe { *place = error };
+}
+
+/// Functions of C that return −1 and set `errno`, each with its twin that returns the
+/// error itself, below zero.
+macro_rules! calls {
+    ($($name:ident $twin:ident ($($arg:ident: $kind:ty),* $(,)?) -> $out:ty = $act:expr;)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            extern "C" fn $name($($arg: $kind),*) -> $out {
+                super::with_errno(super::call(|| $act)) as $out
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn $twin($($arg: $kind),*) -> $out {
+                super::call(|| $act).unwrap_or_else(|error| i64::from(-error.0)) as $out
+            }
+        )*
+    };
+}
+
+use calls;
+
+/// Writes bytes where the caller wants them, if it does.
+fn put(to: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
+    if to.is_null() || memory::write(to as u64, bytes) { Ok(()) } else { Err(crate::codes::EFAULT) }
+}

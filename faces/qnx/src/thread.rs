@@ -1,0 +1,184 @@
+//! What is each thread's own: its number, its priority, and the one timeout it may
+//! have set.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use pillarbox::Deadline;
+
+use crate::codes::{PRIORITY, PRIORITY_MOST};
+use crate::{channel, edge};
+
+/// Numbers of threads that are in use. The first is the one that runs `main`.
+static NUMBERS: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// The number of the last request of this process.
+static REQUESTS: AtomicU32 = AtomicU32::new(0);
+
+/// How long the next call may wait, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeout {
+    /// The states it counts in, as bits.
+    pub(crate) states: u32,
+    pub(crate) deadline: Deadline,
+}
+
+impl Timeout {
+    /// The deadline in a state, if it is one of those it counts in.
+    pub(crate) fn within(timeout: Option<Timeout>, state: u32) -> Option<Deadline> {
+        timeout.filter(|timeout| timeout.states & state != 0).map(|timeout| timeout.deadline)
+    }
+}
+
+#[derive(Debug)]
+struct Thread {
+    number: u16,
+    /// What it was given, and what it has of whom it serves.
+    own_priority: Cell<u16>,
+    lent_priority: Cell<Option<u16>>,
+    timeout: Cell<Option<Timeout>>,
+    /// The channel it received on last.
+    serves: Cell<Option<i32>>,
+    /// Channels it received on: they may want to hear of its end.
+    received_on: RefCell<BTreeSet<i32>>,
+}
+
+impl Thread {
+    fn new() -> Self {
+        Thread {
+            number: take_number(),
+            own_priority: Cell::new(edge::real_priority().unwrap_or(PRIORITY)),
+            lent_priority: Cell::new(None),
+            timeout: Cell::new(None),
+            serves: Cell::new(None),
+            received_on: RefCell::default(),
+        }
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        let channels = std::mem::take(&mut *self.received_on.borrow_mut());
+        channel::thread_ends(self.number, &channels);
+        NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+    }
+}
+
+fn take_number() -> u16 {
+    let mut numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = if edge::is_main_thread() { 1 } else { 2 };
+    let free = (first..u16::MAX).find(|number| !numbers.contains(number));
+    let number = free.unwrap_or(u16::MAX);
+    numbers.insert(number);
+    number
+}
+
+thread_local! {
+    static THREAD: Thread = Thread::new();
+}
+
+/// Does something with what is this thread's; at its very end there is nothing more.
+fn mine<R>(act: impl FnOnce(&Thread) -> R, ended: R) -> R {
+    THREAD.try_with(act).unwrap_or(ended)
+}
+
+/// The number of this thread.
+pub(crate) fn number() -> u16 {
+    mine(|thread| thread.number, u16::MAX)
+}
+
+/// A number for a request that no other of this process has for long.
+pub(crate) fn next_request() -> u32 {
+    REQUESTS.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The priority that what this thread sends has.
+pub(crate) fn priority() -> u16 {
+    mine(|thread| thread.lent_priority.get().unwrap_or_else(|| thread.own_priority.get()), PRIORITY)
+}
+
+/// The priority this thread was given, whomever it serves.
+pub(crate) fn own_priority() -> u16 {
+    mine(|thread| thread.own_priority.get(), PRIORITY)
+}
+
+/// Gives this thread a priority.
+pub(crate) fn set_own_priority(priority: u16) {
+    mine(
+        |thread| {
+            thread.own_priority.set(priority.clamp(1, PRIORITY_MOST));
+            thread.lent_priority.set(None);
+        },
+        (),
+    );
+}
+
+/// From now on this thread runs for whoever sent with this priority; `None` for itself.
+pub(crate) fn lend_priority(priority: Option<u16>) {
+    mine(|thread| thread.lent_priority.set(priority), ());
+}
+
+/// Sets a timeout for the next call, in place of one that was set.
+pub(crate) fn set_timeout(timeout: Option<Timeout>) {
+    mine(|thread| thread.timeout.set(timeout), ());
+}
+
+/// The timeout of this call. The next has none.
+pub(crate) fn take_timeout() -> Option<Timeout> {
+    mine(|thread| thread.timeout.take(), None)
+}
+
+/// This thread receives on a channel: it is one of its servers.
+pub(crate) fn serves(chid: i32) {
+    mine(
+        |thread| {
+            if thread.serves.replace(Some(chid)) != Some(chid) {
+                thread.received_on.borrow_mut().insert(chid);
+            }
+        },
+        (),
+    );
+}
+
+/// This thread serves no channel any more.
+pub(crate) fn serves_none() {
+    mine(
+        |thread| {
+            thread.serves.set(None);
+            thread.lent_priority.set(None);
+        },
+        (),
+    );
+}
+
+/// In a forked child there is one thread, and it is the first.
+pub(crate) fn forked() {
+    // Who else may hold the lock is not there to let it go: then numbers go on.
+    if let Ok(mut numbers) = NUMBERS.try_lock() {
+        let own = number();
+        numbers.retain(|number| *number == own);
+    }
+    mine(
+        |thread| {
+            thread.timeout.set(None);
+            thread.serves.set(None);
+            thread.lent_priority.set(None);
+            thread.received_on.borrow_mut().clear();
+        },
+        (),
+    );
+}
+
+/// How long after `deadline` it is, for who asks what was left: nanoseconds.
+pub(crate) fn left_ns(deadline: Deadline) -> u64 {
+    match deadline {
+        Deadline::At(when) => {
+            let left = when.saturating_duration_since(Instant::now());
+            u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)
+        }
+        Deadline::Never | Deadline::Now => 0,
+    }
+}

@@ -1,0 +1,178 @@
+//! C programs that were written for QNX compile without a warning, as C and their
+//! headers as C++ too, and behave as they do there. Each is a file of `tests/c`, whose
+//! first line says what it shows; they are built here and run.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use pillarbox::Task;
+
+/// Programs that are run with no bootstrap server anywhere.
+const ALONE: [&str; 11] = [
+    "a_request_and_its_reply",
+    "messages_in_parts",
+    "pulses_and_messages",
+    "channels_and_threads_end",
+    "time_runs_out",
+    "the_unblock_race",
+    "bad_addresses_are_told",
+    "events_and_timers",
+    "what_programs_lean_on",
+    "what_published_examples_get_wrong",
+    "without_a_server",
+];
+
+fn here() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("qnx-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Where the library lies that cargo built with this test.
+fn library() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let deps = own.parent().unwrap().to_owned();
+    assert!(deps.join("libpillarbox_qnx.so").exists(), "no library in {}", deps.display());
+    deps
+}
+
+/// The compilers of C that are here. One there must be.
+fn compilers() -> Vec<&'static str> {
+    let is_here = |name: &&str| {
+        let asked = Command::new(name).arg("--version").stdout(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    };
+    let found: Vec<_> = ["gcc", "clang", "cc"].into_iter().filter(is_here).collect();
+    assert!(!found.is_empty(), "a C compiler is needed: apt-get install gcc");
+    // The plain name is most often one of the others.
+    match found.as_slice() {
+        [named @ .., "cc"] if !named.is_empty() => named.to_vec(),
+        _ => found,
+    }
+}
+
+fn must(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?} {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+fn compile(compiler: &str, program: &str, to: &Path) -> PathBuf {
+    let made = to.join(format!("{program}-{compiler}"));
+    let library = library();
+    let mut command = Command::new(compiler);
+    command.args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]);
+    command.arg("-I").arg(here().join("include"));
+    command.arg(here().join("tests/c").join(format!("{program}.c"))).arg("-o").arg(&made);
+    command.arg("-L").arg(&library).arg("-lpillarbox_qnx").arg("-lpthread");
+    command.arg(format!("-Wl,-rpath,{}", library.display()));
+    must(&mut command);
+    made
+}
+
+/// Runs a program, which must end by itself and well.
+fn run(program: &Path, socket: &Path) -> String {
+    let mut command = Command::new(program);
+    command.env("PILLARBOX_SOCKET", socket).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Cargo would have it find what an earlier build has left.
+    command.env_remove("LD_LIBRARY_PATH");
+    let mut child = command.spawn().unwrap();
+    let since = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if since.elapsed() > Duration::from_secs(100) {
+            child.kill().unwrap();
+            break;
+        }
+        // sleep: between two looks at a process; it is not what is waited for.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {}\n{said}{why}", program.display(), output.status);
+    said
+}
+
+#[test]
+fn programs_of_one_process_need_no_server() {
+    let folder = folder("alone");
+    let nowhere = folder.join("no-server");
+    for compiler in compilers() {
+        for program in ALONE {
+            let said = run(&compile(compiler, program, &folder), &nowhere);
+            if program == "a_request_and_its_reply" {
+                assert_eq!(said, "hello\n");
+            }
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn processes_meet_at_a_server() {
+    let folder = folder("two");
+    let socket = folder.join("boot.sock");
+    let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
+    let serving = serving.unwrap();
+    for program in ["two_processes", "names"] {
+        run(&compile(compilers()[0], program, &folder), &socket);
+    }
+    let _ = serving.stop();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Every header by itself: nobody must know what to include before it.
+#[test]
+fn each_header_stands_alone() {
+    let include = here().join("include");
+    let mut headers = Vec::new();
+    let mut folders = vec![include.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                headers.push(path.strip_prefix(&include).unwrap().to_owned());
+            }
+        }
+    }
+    assert!(headers.len() > 10);
+    headers.sort();
+    let folder = folder("headers");
+    for compiler in compilers() {
+        for header in &headers {
+            check_header(compiler, header, &include, &folder);
+        }
+    }
+    // All in one, as C++, with what C++ itself makes of them.
+    let all = headers.iter().map(|header| format!("#include <{}>\n", header.display()));
+    let source = folder.join("all.cc");
+    let begin = "#include <thread>\n#include <csignal>\n#include <string>\n";
+    std::fs::write(&source, format!("{begin}{}", all.collect::<String>())).unwrap();
+    let mut command = Command::new(compilers()[0]);
+    command.args(["-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]);
+    must(command.arg("-I").arg(&include).arg(&source));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+fn check_header(compiler: &str, header: &Path, include: &Path, folder: &Path) {
+    let source = folder.join("one.c");
+    std::fs::write(&source, format!("#include <{}>\nint i;\n", header.display())).unwrap();
+    let mut command = Command::new(compiler);
+    command.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic"]);
+    must(command.args(["-fsyntax-only", "-I"]).arg(include).arg(&source));
+}
