@@ -263,8 +263,9 @@ impl Keeper {
         let Ok(bell) = self.port.make_send_once() else { return };
         let log = program.log_bytes.map(|most| self.logs.open(id.0, most)).transpose();
         let reaper = &mut self.reaper;
+        let place = self.listening.first().map(Listening::path);
         let started = match log {
-            Ok(log) => program.start(&self.task, &self.right, number, log, |child| {
+            Ok(log) => program.start(&self.task, &self.right, number, place, log, |child| {
                 reaper.watch(number, child, bell)
             }),
             Err(error) => Err(program.not_started(&no_log(&error))),

@@ -60,7 +60,9 @@
 //! declared in a file another, `pillarbox-logs`, which keeps the last of what services say.
 //!
 //! # What a service does when its server is gone
-//! Nothing, if it likes: whoever holds a right to it goes on using it. A server
+//! Nothing, if it likes: whoever holds a right to it goes on using it. One that wants to be
+//! found again keeps a [`Presence`](pillarbox::bootstrap::Presence): it checks in at the
+//! next server of the path, which stands in `$PILLARBOX_SOCKET`. A server
 //! that ends in order kills the programs it started. One that is killed cannot;
 //! a service that must not outlive it asks for that news with
 //! [`SendRight::notify_dead`](pillarbox::SendRight::notify_dead) on its

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::PipeWriter;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Instant;
 
-use pillarbox::bootstrap::BOOTSTRAP;
+use pillarbox::bootstrap::{BOOTSTRAP, SOCKET_VARIABLE};
 use pillarbox::{SendRight, Spawn, Task, process_of};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -121,17 +122,25 @@ impl Program {
         self.started.as_ref().is_some_and(|started| started.number == number)
     }
 
-    /// Starts it with the bootstrap right. `watch` is told of the child before
-    /// anything else happens to it.
+    /// Starts it with the bootstrap right, and with the path of the server in its
+    /// environment: there it finds the next one, should this one be killed. `watch` is
+    /// told of the child before anything else happens to it.
     pub(crate) fn start(
         &mut self,
         task: &Task,
         right: &SendRight,
         number: u64,
+        place: Option<&Path>,
         log: Option<PipeWriter>,
         watch: impl FnOnce(&Child) -> std::io::Result<()>,
     ) -> Result<(), String> {
         let mut command = (self.command)();
+        if let Some(place) = place
+            && !command.get_envs().any(|(name, value)| name == SOCKET_VARIABLE && value.is_some())
+        {
+            // It may be started elsewhere.
+            command.env(SOCKET_VARIABLE, std::path::absolute(place).unwrap_or_default());
+        }
         if self.leads {
             command.process_group(0);
         }

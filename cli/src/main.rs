@@ -5,6 +5,7 @@
 //! | `verb/NAME.rs` | one verb: its arguments, its help, what it does          |
 //! | `demo/`        | the verb `demo`, a private tree of processes             |
 //! | `server.rs`    | finding the bootstrap server, starting one               |
+//! | `standing.rs`  | staying at the server, whichever it is                   |
 //! | `reply.rs`     | what a reply of `serve` looks like                       |
 //! | `run.rs`       | running a program: bytes in, bytes out                   |
 //! | `stream.rs`    | one program that is kept and exchanges lines             |
@@ -27,6 +28,7 @@ mod reply;
 mod run;
 mod server;
 mod services;
+mod standing;
 mod stream;
 mod survey;
 mod systemd;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use pillarbox::bootstrap::{Bootstrap, BootstrapError, SOCKET_VARIABLE, socket_path};
+use pillarbox::bootstrap::{Bootstrap, BootstrapError, Presence, SOCKET_VARIABLE, socket_path};
 use pillarbox::{Deadline, ReceiveRight};
 
 use crate::argument::absolute;
@@ -92,12 +92,14 @@ impl Place {
     }
 
     /// Checks `port` in under `name`, with a server started for it if need be.
-    pub(crate) fn check_in(&self, name: &str, port: &ReceiveRight) -> Result<Bootstrap, Failure> {
+    pub(crate) fn check_in(&self, name: &str, port: &ReceiveRight) -> Result<Presence, Failure> {
         let deadline = Deadline::after(STARTING);
         loop {
             let server = self.reach_or_start(deadline)?;
-            match server.check_in(name, port, deadline) {
-                Ok(()) => return Ok(server),
+            let mut presence = Presence::new(server, self.path())
+                .map_err(|error| Failure::bootstrap(error, &self.path()))?;
+            match presence.check_in(name, port, deadline) {
+                Ok(()) => return Ok(presence),
                 // It ended between our look and our question, being idle.
                 Err(BootstrapError::Died) if !deadline.has_passed() => {}
                 Err(error) => return Err(Failure::bootstrap(error, &self.path())),

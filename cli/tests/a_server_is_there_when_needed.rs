@@ -154,6 +154,62 @@ fn a_server_that_is_killed_interrupts_no_call() {
 }
 
 #[test]
+fn what_is_served_and_received_is_found_again_at_the_next_server() {
+    let house = House::new();
+    let mut boot = house.boot();
+    let mut service = house.serve(&["upper", "--", "tr", "a-z", "A-Z"]);
+    let mailbox = house.start(["recv", "inbox"]);
+    wait_until("both are there", || house.names().len() == 2);
+    for _ in 0..2 {
+        boot.signal(Signal::KILL);
+        boot.end_status();
+        house.run(["call", "upper"]).fails(65, "no bootstrap server");
+        boot = house.boot();
+        wait_until("both are there again", || house.names().len() == 2);
+        assert_eq!(house.call("upper", b"still").text(), "STILL");
+    }
+    assert!(service.is_running());
+    assert_eq!(house.run_with(["send", "inbox"], b"at last").code, Some(0));
+    assert_eq!(mailbox.end().text(), "at last");
+    service.kill();
+    house.close();
+}
+
+#[test]
+fn an_orphan_of_a_killed_server_ends_where_its_successor_has_the_name() {
+    let house = House::new();
+    std::fs::create_dir(house.path("services")).unwrap();
+    let text = "program = \"pillarbox\"\narguments = [\"serve\", \"upper\", \"--\", \"tr\", \
+                \"a-z\", \"A-Z\"]\nnames = [\"upper\"]\n";
+    let program = env!("CARGO_BIN_EXE_pillarbox");
+    house.file(
+        "services/upper.toml",
+        text.replace("\"pillarbox\"", &format!("{program:?}")).as_bytes(),
+    );
+    let directory = house.path("services");
+    let boot = || {
+        let mut boot = house.start(["boot", "--services", directory.to_str().unwrap(), "--json"]);
+        boot.wait_line();
+        boot
+    };
+    let first = boot();
+    assert_eq!(house.call("upper", b"one").text(), "ONE");
+    let orphans = house.processes_with("upper");
+    assert_eq!(orphans.len(), 1);
+    first.kill();
+    let second = boot();
+    assert_eq!(house.call("upper", b"two").text(), "TWO");
+    wait_until("the orphan is gone", || {
+        let there = house.processes_with("upper");
+        there.len() == 1 && there != orphans
+    });
+    assert_eq!(house.run(["boot", "--stop"]).code, Some(0));
+    second.end_status();
+    std::fs::remove_dir_all(directory).unwrap();
+    house.close();
+}
+
+#[test]
 fn a_server_that_is_stopped_keeps_nobody_beyond_the_deadline() {
     let house = House::new();
     let mut boot = house.boot();

@@ -9,11 +9,14 @@
 //! in postcard's format. It is in no message's way afterwards.
 
 mod asking;
+mod presence;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::presence::Presence;
 
 use crate::deadline::Deadline;
 use crate::error::{CallError, LinkError, SendFailure, TaskError};
@@ -290,6 +293,15 @@ impl Bootstrap {
     ) -> Result<(), BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let right = port.make_send().map_err(BootstrapError::Unsent)?;
+        self.check_in_right(name, right, deadline)
+    }
+
+    fn check_in_right(
+        &self,
+        name: &str,
+        right: SendRight,
+        deadline: Deadline,
+    ) -> Result<(), BootstrapError> {
         let request = Request::CheckIn { name: name.to_owned() };
         self.ask_done(name, &request, Some(right), deadline)
     }

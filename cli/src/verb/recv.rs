@@ -7,6 +7,7 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use pillarbox::{Capacity, Deadline, Message, Notification, ReceiveRight, Task};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::argument::{self, Patience};
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Reader};
 use crate::server::Place;
+use crate::standing::Standing;
 
 /// Messages that wait while one is printed.
 const QUEUE: u32 = 1024;
@@ -72,10 +74,8 @@ pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Fail
     let task =
         Task::current().map_err(|error| Failure::system("there is no task to receive", error))?;
     let capacity = if arguments.follow { Capacity::Bounded(QUEUE) } else { Capacity::Rendezvous };
-    let mailbox = task.port(capacity);
-    let _server = place.check_in(&name, &mailbox)?;
-    let unwatched = |error| Failure::system("the mailbox cannot be watched", error);
-    mailbox.notify_no_senders(mailbox.make_send_once().map_err(unwatched)?).map_err(unwatched)?;
+    let mailbox = Arc::new(task.port(capacity));
+    let standing = Standing::keep(&name, &mailbox, place.check_in(&name, &mailbox)?)?;
     let deadline = arguments.patience.or_never();
     let apart = arguments.follow || arguments.count > 1 || output::is_terminal();
     let mut left = arguments.count;
@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Fail
             Failure::new(Kind::Deadline, format!("no message came for {name}")).because(error)
         })?;
         if message.sender().is_none() {
-            if message.notification() == Some(Notification::NoSenders) {
+            if message.notification() == Some(Notification::NoSenders) && standing.is_over() {
                 return Err(Failure::new(
                     Kind::Died,
                     format!("nobody can send to {name} any more"),

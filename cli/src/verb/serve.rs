@@ -10,12 +10,13 @@
 //! |----------------------|-----------------------------------------------------|
 //! | the caller           | its run goes on to its end                          |
 //! | we, however          | all runs are killed (`keeper.rs`); callers are told |
-//! | the bootstrap server | who holds a right still calls; when nobody holds    |
-//! |                      | one any more, nothing can reach us, and we end      |
+//! | the bootstrap server | who holds a right still calls; the name is checked  |
+//! |                      | in at the next server; where none comes and nobody  |
+//! |                      | holds a right, nothing can reach us, and we end     |
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pillarbox::shared::SharedReader;
@@ -29,6 +30,7 @@ use crate::output;
 use crate::reply;
 use crate::run::{Program, code};
 use crate::server::Place;
+use crate::standing::Standing;
 use crate::stream::Stream;
 
 /// Messages that wait for a worker.
@@ -62,8 +64,9 @@ With --kept NAME is a queue that the bootstrap server keeps for a declared servi
 is run again by its successor, so CMD must bear to be run twice.
 
 Where no bootstrap server runs, one is started, which ends 5 s after its last
-connection. If the server dies, those who hold a right still call; serve ends
-with code 67 when nobody does.
+connection. If the server dies, those who hold a right still call, and the name is
+checked in at the next server there; serve ends with code 67 when none has come for 5 s
+and nobody holds a right.
 
 Examples:
   pillarbox serve upper -- tr a-z A-Z
@@ -112,14 +115,13 @@ pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Fail
     if arguments.kept {
         return kept(arguments, place, &name, &task, keeper, &program);
     }
-    let port = task.port(Capacity::Bounded(QUEUE));
-    let _server = place.check_in(&name, &port)?;
-    let unwatched = |error| Failure::system("the mailbox cannot be watched", error);
-    port.notify_no_senders(port.make_send_once().map_err(unwatched)?).map_err(unwatched)?;
+    let port = Arc::new(task.port(Capacity::Bounded(QUEUE)));
+    let standing = Standing::keep(&name, &port, place.check_in(&name, &port)?)?;
     ready(arguments, &name)?;
     let service = Service {
         name: &name,
         port: &port,
+        standing: &standing,
         program: &program,
         stream: arguments.stream,
         keeper: Mutex::new(keeper),
@@ -195,6 +197,7 @@ fn ready(arguments: &Arguments, name: &str) -> Result<(), Failure> {
 struct Service<'a> {
     name: &'a str,
     port: &'a ReceiveRight,
+    standing: &'a Standing,
     program: &'a Program,
     stream: bool,
     keeper: Mutex<Keeper>,
@@ -210,7 +213,8 @@ impl Service<'_> {
                 break;
             }
             if message.sender().is_none() {
-                if message.notification() == Some(Notification::NoSenders) {
+                let unsent = message.notification() == Some(Notification::NoSenders);
+                if unsent && self.standing.is_over() {
                     self.end_with(
                         Failure::new(
                             Kind::Died,
