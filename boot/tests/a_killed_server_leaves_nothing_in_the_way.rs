@@ -7,7 +7,7 @@ use boot::Server;
 use boot::socket::prepare;
 use family::{
     NAME, Place, Reaped, acting, command, given, long, parents_server, pid_of, signal, started,
-    task, tell_pid, wait_dead,
+    stop, task, tell_pid, wait_dead,
 };
 use pillarbox::bootstrap::BootstrapError;
 use pillarbox::{Bootstrap, Capacity, Deadline, Message, Task};
@@ -84,11 +84,12 @@ fn a_client_that_waits_for_an_answer_is_told() {
     let names = Bootstrap::at(&path, long()).unwrap();
     let service = names.look_up(NAME, long()).unwrap();
     // It reads nothing any more, so the look-up waits or is not even sent.
-    signal(server.pid(), Signal::STOP);
+    stop(server.pid());
     std::thread::scope(|scope| {
         let waits = scope.spawn(|| names.look_up(NAME, Deadline::Never));
         signal(server.pid(), Signal::KILL);
-        assert!(matches!(waits.join().unwrap(), Err(BootstrapError::Died)));
+        let told = waits.join().unwrap();
+        assert!(matches!(told, Err(BootstrapError::Died)), "{told:?}");
     });
     wait_dead(&service);
 }

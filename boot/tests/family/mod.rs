@@ -181,6 +181,19 @@ pub(crate) fn signal(pid: i32, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).expect("the process is there");
 }
 
+/// Stops a process, and waits until each of its threads has: the signal alone is a wish.
+pub(crate) fn stop(pid: i32) {
+    signal(pid, rustix::process::Signal::STOP);
+    let is_stopped = |stat: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(stat.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    };
+    until(|| {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it is there");
+        threads.flatten().all(is_stopped)
+    });
+}
+
 /// Whether this process has a child of this number that is not reaped.
 pub(crate) fn is_child(pid: i32) -> bool {
     children().iter().any(|(child, _)| *child == pid)
