@@ -2,10 +2,11 @@
 //! ending them.
 //!
 //! The questions go on the bootstrap right, like all others, in messages with an id
-//! of their own. Only the server's own user may ask, and give orders.
+//! of their own. Only the server's own user may ask, give orders, and look at tasks.
 
 use pillarbox::bootstrap::Bootstrap;
-use pillarbox::{CallError, Deadline, Message, SendFailure, SendRight};
+use pillarbox::kernel::{Identity, Kernel};
+use pillarbox::{CallError, Deadline, Message, Right, SendFailure, SendRight};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Entries;
@@ -32,6 +33,7 @@ pub(crate) enum Question {
     Order { order: Order, service: String },
     Log { service: String },
     Audit { after: u64, wait: bool },
+    Seen { after: Option<(u64, u64)> },
 }
 
 /// What is answered.
@@ -46,6 +48,17 @@ pub(crate) enum Told {
     NoRoom,
     BadRequest,
     Entries(Entries),
+    Seen { tasks: Vec<Identity>, more: bool },
+}
+
+/// A task that may be looked at.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SeenTask {
+    /// Who it is, by the kernel's word to the server.
+    pub identity: Identity,
+    /// To look at it with, and for nothing else.
+    pub kernel: Kernel,
 }
 
 /// What a service is doing.
@@ -242,10 +255,64 @@ impl Admin {
         }
     }
 
+    /// The tasks that may be looked at: the server's own, and those that have checked in,
+    /// registered a name or attend to a queue, unless they chose not to be seen.
+    ///
+    /// # Rights
+    /// One for each, to look with: [`Task::looking`](pillarbox::Task::looking).
+    ///
+    /// # Errors
+    /// [`AdminError::NotAllowed`] for another user's server. [`AdminError::NoRoom`] where
+    /// the rights could not be sent.
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`, once for each page.
+    ///
+    /// # Examples
+    /// ```
+    /// use boot::admin::Admin;
+    /// use pillarbox::{Bootstrap, Deadline, Task};
+    ///
+    /// let task = Task::current()?;
+    /// let serving = boot::Server::new(&task)?.start()?;
+    /// let admin = Admin::new(&Bootstrap::new(serving.right().clone()));
+    /// let seen = admin.seen(Deadline::Never)?;
+    /// assert_eq!(seen[0].identity.pid, std::process::id() as i32);
+    /// let counts = seen[0].kernel.counts(0, &[], Deadline::Never)?;
+    /// assert!(counts.ports.iter().any(|port| port.taken > 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn seen(&self, deadline: Deadline) -> Result<Vec<SeenTask>, AdminError> {
+        let mut all: Vec<SeenTask> = Vec::new();
+        loop {
+            let after = all.last().map(|last| (last.identity.process, last.identity.number));
+            let mut answer = self.exchange(&Question::Seen { after }, deadline)?;
+            let rights = answer.take_rights().into_iter().map(Right::into_send);
+            let Told::Seen { tasks, more } = said(&answer)? else {
+                return Err(said(&answer)?.into());
+            };
+            let last = tasks.last().map(|last| (last.process, last.number));
+            if tasks.len() != rights.len() || last.is_some() && last <= after {
+                return Err(AdminError::BadAnswer);
+            }
+            for (identity, right) in tasks.into_iter().zip(rights) {
+                let right = right.map_err(|_| AdminError::BadAnswer)?;
+                all.push(SeenTask { identity, kernel: Kernel::new(right) });
+            }
+            if !more || last.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
     fn ask(&self, question: &Question, deadline: Deadline) -> Result<Told, AdminError> {
+        said(&self.exchange(question, deadline)?)
+    }
+
+    fn exchange(&self, question: &Question, deadline: Deadline) -> Result<Message, AdminError> {
         let body = postcard::to_stdvec(question).map_err(|_| AdminError::BadAnswer)?;
         let answer = self.right.call(Message::new(body).with_id(ID), deadline);
-        let answer = answer.map_err(|error| match error {
+        answer.map_err(|error| match error {
             CallError::Unsent(error) if error.reason == SendFailure::Dead => AdminError::Died,
             CallError::Unsent(error) => AdminError::Unsent(error.reason),
             CallError::Deadline | CallError::Withdrawn => AdminError::Deadline,
@@ -253,9 +320,13 @@ impl Admin {
             CallError::Refused => AdminError::Unsent(SendFailure::Revoked),
             CallError::Forked => AdminError::Unsent(SendFailure::Forked),
             _ => AdminError::BadAnswer,
-        })?;
-        postcard::from_bytes(answer.body()).map_err(|_| AdminError::BadAnswer)
+        })
     }
+}
+
+/// What an answer says.
+fn said(answer: &Message) -> Result<Told, AdminError> {
+    postcard::from_bytes(answer.body()).map_err(|_| AdminError::BadAnswer)
 }
 
 impl From<Told> for AdminError {
@@ -269,6 +340,7 @@ impl From<Told> for AdminError {
             | Told::Done
             | Told::Log(_)
             | Told::Entries(_)
+            | Told::Seen { .. }
             | Told::BadRequest => AdminError::BadAnswer,
         }
     }

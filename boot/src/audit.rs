@@ -46,6 +46,8 @@ pub enum Attempt {
     Logs,
     /// To read what was granted and refused. Grants of it are not kept.
     Audit,
+    /// To look at tasks. Grants of it are not kept.
+    Look,
     /// To end the server.
     End,
 }

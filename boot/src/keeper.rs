@@ -33,6 +33,7 @@ use crate::program::{Program, ProgramId, no_log};
 use crate::pulse::Pulse;
 use crate::queues::{self, Queues};
 use crate::reaper::Reaper;
+use crate::seen::Seen;
 use crate::stopper::{Ended, Stopper};
 use crate::supervision::{Act, Doing, Due};
 use crate::waits::Waits;
@@ -58,6 +59,7 @@ pub(crate) struct Keeper {
     audit: Audit,
     /// The programs that run, by what names their processes among tasks.
     running: HashMap<u64, ProgramId>,
+    seen: Seen,
     logs: Logs,
     reaper: Reaper,
     right: SendRight,
@@ -86,6 +88,7 @@ impl Keeper {
             orders: Orders::default(),
             audit: Audit::default(),
             running: HashMap::new(),
+            seen: Seen::default(),
             logs: Logs::default(),
             reaper: Reaper::default(),
             right,
@@ -209,6 +212,7 @@ impl Keeper {
             }
         }
         self.names.free_dead();
+        self.seen.free_dead();
     }
 
     fn child_ended(&mut self, id: ProgramId) {
@@ -297,7 +301,11 @@ impl Keeper {
     // ---- requests ------------------------------------------------------------
 
     fn answer(&mut self, mut message: Message, caller: &Caller, reply: Option<SendOnceRight>) {
-        let outcome = match read(&mut message) {
+        let (asked, looking) = match read(&mut message) {
+            Ok((request, right, looking)) => (Ok((request, right)), looking),
+            Err(reason) => (Err(reason), None),
+        };
+        let outcome = match asked {
             Ok((Request::CheckIn { name }, Some(right))) => self.check_in(&name, right, caller),
             Ok((Request::Register { name }, Some(right))) => {
                 self.hold(&name, Attempt::Register, right, caller)
@@ -308,6 +316,7 @@ impl Keeper {
                 return;
             }
             Ok((Request::Attend { name }, None)) => {
+                self.see_child(looking, caller);
                 self.attend(&name, caller, reply);
                 return;
             }
@@ -319,6 +328,9 @@ impl Keeper {
             Ok(_) => Err(Refused::BadRequest),
             Err(reason) => Err(reason),
         };
+        if let (Ok(()), Some(looking)) = (&outcome, looking) {
+            self.seen.note(looking, caller.who);
+        }
         match outcome {
             Ok(()) => self.answers.send(reply, &Answer::Done),
             Err(reason) => self.answers.refuse(reply, reason),
@@ -418,8 +430,11 @@ impl Keeper {
     }
 }
 
-/// Reads a request, and the right that came with it.
-fn read(message: &mut Message) -> Result<(Request, Option<SendRight>), Refused> {
+/// A request, the right it is about, and one to look at who asks.
+type Asked = (Request, Option<SendRight>, Option<SendRight>);
+
+/// Reads a request, and the rights that came with it.
+fn read(message: &mut Message) -> Result<Asked, Refused> {
     let long = message.body().len() > REQUEST_BYTES;
     if long || message.is_body_lost() || !message.descriptors().is_empty() {
         return Err(Refused::BadRequest);
@@ -436,13 +451,20 @@ fn read(message: &mut Message) -> Result<(Request, Option<SendRight>), Refused> 
         }
         _ => {}
     }
-    let mut rights = message.take_rights();
-    let right = rights.pop();
-    match (right.map(pillarbox::Right::into_send), rights.is_empty()) {
-        (None, _) => Ok((request, None)),
-        (Some(Ok(right)), true) => Ok((request, Some(right))),
-        (Some(_), _) => Err(Refused::BadRequest),
+    // How many the request is about, and may come in all.
+    let (about, most) = match &request {
+        Request::CheckIn { .. } | Request::Register { .. } => (1, 2),
+        Request::Attend { .. } => (0, 1),
+        _ => (0, 0),
+    };
+    let rights = message.take_rights();
+    if rights.len() < about || rights.len() > most {
+        return Err(Refused::BadRequest);
     }
+    let mut rights = rights.into_iter().map(pillarbox::Right::into_send);
+    let mut next = || rights.next().transpose().map_err(|_| Refused::BadRequest);
+    let right = if about > 0 { next()? } else { None };
+    Ok((request, right, next()?))
 }
 
 /// When there has been nobody long enough.

@@ -84,6 +84,7 @@ mod program;
 mod pulse;
 mod queues;
 mod reaper;
+mod seen;
 mod server;
 pub mod service;
 mod serving;

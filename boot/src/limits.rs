@@ -73,6 +73,12 @@ pub const AUDIT_WAITING: usize = 64;
 /// Services in one page of a report.
 pub const PAGE_SERVICES: usize = 64;
 
+/// Tasks that may be looked at.
+pub const SEEN: usize = NAMES;
+
+/// Tasks in one page of those. Each comes with a right.
+pub const PAGE_SEEN: usize = 64;
+
 /// Orders that wait until their service has started or ended.
 pub const ORDERS_WAITING: usize = 256;
 

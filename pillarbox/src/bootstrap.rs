@@ -12,6 +12,7 @@ mod asking;
 mod presence;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -35,12 +36,14 @@ pub const SOCKET_VARIABLE: &str = "PILLARBOX_SOCKET";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Request {
-    /// A service is ready: the message carries a send right to its port.
+    /// A service is ready: the message carries a send right to its port, and may carry
+    /// a right to look at the task.
     CheckIn {
         /// The name it provides.
         name: String,
     },
-    /// The right in the message shall be found under this name.
+    /// The right in the message shall be found under this name. Another may be one to
+    /// look at the task.
     Register {
         /// The name.
         name: String,
@@ -68,7 +71,7 @@ pub enum Request {
     /// The server shall end.
     Stop,
     /// A service is ready to read a queue that the server keeps: the answer carries a
-    /// reader right.
+    /// reader right. The message may carry a right to look at the task.
     Attend {
         /// The name of the queue.
         name: String,
@@ -224,15 +227,20 @@ pub fn socket_path() -> PathBuf {
 pub fn bootstrap(deadline: Deadline) -> Result<Bootstrap, BootstrapError> {
     let task = Task::current()?;
     if let Some(right) = task.inherited_bootstrap(deadline) {
-        return Ok(Bootstrap { right });
+        return Ok(Bootstrap::new(right));
     }
     Bootstrap::at(socket_path(), deadline)
 }
 
 /// A bootstrap right, and what it can be asked.
+///
+/// Whoever checks in, registers or attends with it also gives the server a right to look
+/// at this task ([`Task::looking`]), so that the user who runs the services may watch
+/// them; nobody else is given it. [`Bootstrap::unseen`] is without that.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
     right: SendRight,
+    unseen: bool,
 }
 
 impl Bootstrap {
@@ -241,7 +249,17 @@ impl Bootstrap {
     /// # Rights
     /// The right is the client's from now on.
     pub fn new(right: SendRight) -> Self {
-        Bootstrap { right }
+        Bootstrap { right, unseen: false }
+    }
+
+    /// The same, but the server is given no right to look at this task: what the task
+    /// does then shows in no `pillarbox top`.
+    ///
+    /// # Rights
+    /// Keeps the right.
+    #[must_use]
+    pub fn unseen(self) -> Self {
+        Bootstrap { unseen: true, ..self }
     }
 
     /// The server that listens at `path`.
@@ -260,7 +278,7 @@ impl Bootstrap {
                 other => BootstrapError::Link(other),
             })?;
         match offered.remove(BOOTSTRAP) {
-            Some(Right::Send(right)) => Ok(Bootstrap { right }),
+            Some(Right::Send(right)) => Ok(Bootstrap::new(right)),
             Some(Right::SendOnce(_) | Right::Receive(_)) | None => Err(BootstrapError::BadAnswer),
         }
     }
@@ -278,7 +296,8 @@ impl Bootstrap {
     /// again when the port is gone.
     ///
     /// # Rights
-    /// Makes a send right to `port` and gives it to the server.
+    /// Makes a send right to `port` and gives it to the server, with one to look at the
+    /// task.
     ///
     /// # Errors
     /// [`Refused::InUse`] where another task has the name.
@@ -303,7 +322,7 @@ impl Bootstrap {
         deadline: Deadline,
     ) -> Result<(), BootstrapError> {
         let request = Request::CheckIn { name: name.to_owned() };
-        self.ask_done(name, &request, Some(right), deadline)
+        done(self.ask_seen(name, &request, Some(right), deadline)?)
     }
 
     /// Says that the service is ready to read the queue `name`, which the server keeps
@@ -339,13 +358,14 @@ impl Bootstrap {
     pub fn attend(&self, name: &str, deadline: Deadline) -> Result<SendRight, BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let request = Request::Attend { name: name.to_owned() };
-        found(self.ask(name, &request, None, deadline)?)
+        found(self.ask_seen(name, &request, None, deadline)?)
     }
 
     /// Puts any send right under a name.
     ///
     /// # Rights
-    /// Gives `right` to the server; where it is not taken it is dropped.
+    /// Gives `right` to the server, with one to look at the task; where it is not taken
+    /// it is dropped.
     ///
     /// # Errors
     /// [`Refused::InUse`] where another task has the name.
@@ -360,7 +380,7 @@ impl Bootstrap {
     ) -> Result<(), BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let request = Request::Register { name: name.to_owned() };
-        self.ask_done(name, &request, Some(right), deadline)
+        done(self.ask_seen(name, &request, Some(right), deadline)?)
     }
 
     /// Frees a name that this task checked in or registered.
@@ -373,7 +393,7 @@ impl Bootstrap {
     pub fn unregister(&self, name: &str, deadline: Deadline) -> Result<(), BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let request = Request::Unregister { name: name.to_owned() };
-        self.ask_done(name, &request, None, deadline)
+        done(self.ask(name, &request, deadline)?)
     }
 
     /// A send right to the service `name`. One that can be started is started,
@@ -424,7 +444,7 @@ impl Bootstrap {
             Some(left) => Deadline::after(left + Duration::from_millis(200)),
             None => Deadline::Never,
         };
-        found(self.ask(name, &request, None, patient)?)
+        found(self.ask(name, &request, patient)?)
     }
 
     /// Every name this right can see, in order, with a send right to each that
@@ -444,7 +464,7 @@ impl Bootstrap {
     ) -> Result<Vec<(Service, Option<SendRight>)>, BootstrapError> {
         let mut listing = Listing::default();
         loop {
-            let answered = self.ask("", &listing.next(), None, deadline)?;
+            let answered = self.ask("", &listing.next(), deadline)?;
             if !listing.goes_on(answered)? {
                 return Ok(listing.all);
             }
@@ -459,27 +479,37 @@ impl Bootstrap {
     /// # Blocking
     /// Waits for the server until `deadline`.
     pub fn stop(&self, deadline: Deadline) -> Result<(), BootstrapError> {
-        self.ask_done("", &Request::Stop, None, deadline)
-    }
-
-    fn ask_done(
-        &self,
-        name: &str,
-        request: &Request,
-        right: Option<SendRight>,
-        deadline: Deadline,
-    ) -> Result<(), BootstrapError> {
-        done(self.ask(name, request, right, deadline)?)
+        done(self.ask("", &Request::Stop, deadline)?)
     }
 
     fn ask(
         &self,
         name: &str,
         request: &Request,
+        deadline: Deadline,
+    ) -> Result<Answered, BootstrapError> {
+        read(name, self.right.call(question(request)?, deadline))
+    }
+
+    /// Asks for something that makes this task one that others depend on: the server may
+    /// look at it.
+    fn ask_seen(
+        &self,
+        name: &str,
+        request: &Request,
         right: Option<SendRight>,
         deadline: Deadline,
     ) -> Result<Answered, BootstrapError> {
-        read(name, self.right.call(question(request, right)?, deadline))
+        read(name, self.right.call(self.seen(request, right)?, deadline))
+    }
+
+    fn seen(&self, request: &Request, right: Option<SendRight>) -> Result<Message, BootstrapError> {
+        let mut message = question(request)?;
+        let task = Task { core: Arc::clone(self.right.task()) };
+        // Where there can be none, it is not seen.
+        let looking = if self.unseen { None } else { task.looking().ok() };
+        message.rights = right.into_iter().chain(looking).map(Right::Send).collect();
+        Ok(message)
     }
 }
 
@@ -487,13 +517,9 @@ impl Bootstrap {
 type Answered = (Answer, Vec<Right>);
 
 /// A request as a message.
-fn question(request: &Request, right: Option<SendRight>) -> Result<Message, BootstrapError> {
+fn question(request: &Request) -> Result<Message, BootstrapError> {
     let body = postcard::to_stdvec(request).map_err(|_| BootstrapError::BadAnswer)?;
-    let message = Message::new(body);
-    Ok(match right {
-        Some(right) => message.with_right(right),
-        None => message,
-    })
+    Ok(Message::new(body))
 }
 
 /// What has become of a request about `name`.

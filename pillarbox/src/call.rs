@@ -35,6 +35,7 @@ use crate::error::CallError;
 use crate::link::Link;
 use crate::membrane::Within;
 use crate::message::{Body, Message, Notification};
+use crate::metrics::Since;
 use crate::port::{After, PortCore};
 use crate::right::SendOnceRight;
 use crate::wait::parking::{Mutex, lock, try_lock};
@@ -49,6 +50,8 @@ pub(crate) struct ReplyCell {
     to: Option<Completion>,
     /// The membranes the answer comes in through.
     within: Option<Within>,
+    /// When the call was made.
+    since: Since,
     cell: Mutex<Cell>,
 }
 
@@ -96,8 +99,10 @@ impl ReplyCell {
         to: Option<Completion>,
         within: Option<Within>,
     ) -> Arc<Self> {
+        let id = task.next_id();
         Arc::new(ReplyCell {
-            id: task.next_id(),
+            id,
+            since: Since::of(id, task),
             task: Arc::clone(task),
             to,
             within,
@@ -128,6 +133,9 @@ impl ReplyCell {
         if cell.promised.comes() == Comes::Late {
             return Err(message);
         }
+        if message.notification.is_none() {
+            self.answered();
+        }
         if let Some(watch) = cell.watch.take() {
             watch.let_go(after);
         }
@@ -152,6 +160,12 @@ impl ReplyCell {
             }
         }
         Ok(())
+    }
+
+    /// The answer is here.
+    #[inline]
+    pub(crate) fn answered(&self) {
+        self.since.over(&self.task, |times| &times.calling);
     }
 
     /// A part of the answer has come.

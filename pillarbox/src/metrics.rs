@@ -4,11 +4,16 @@
 //! have anyhow; here they are summed when somebody asks. The others are of what
 //! seldom happens.
 
+mod latencies;
+mod times;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi::Offence;
 
+pub use self::latencies::Latencies;
+pub(crate) use self::times::{Since, Times};
 use crate::core::TaskCore;
 use crate::limits::Limit;
 use crate::wait::parking::{Mutex, lock};
@@ -69,6 +74,7 @@ pub(crate) struct Counters {
     offences: Mutex<BTreeMap<String, u64>>,
     pub(crate) lost: AtomicU64,
     pub(crate) broken_links: AtomicU64,
+    pub(crate) times: Times,
     /// Of links that have ended.
     past: Mutex<Traffic>,
 }

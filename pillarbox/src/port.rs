@@ -4,6 +4,7 @@ mod after;
 mod asking;
 mod chute;
 mod coming;
+mod counting;
 mod entering;
 mod facets;
 mod general;

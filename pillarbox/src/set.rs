@@ -108,6 +108,11 @@ impl SetCore {
         attending.collect()
     }
 
+    /// How many wait here.
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.state).waiting.len()
+    }
+
     /// The port has something to take.
     pub(crate) fn note(&self, port: u64, after: &mut After) {
         let mut state = lock(&self.state);

@@ -103,6 +103,16 @@ impl<M, S, R> Top<M, S, R> {
         !self.line.is_empty()
     }
 
+    /// How many stand in line, each with a message.
+    pub fn standing(&self) -> usize {
+        self.line.len()
+    }
+
+    /// How many wait for a message.
+    pub fn waiting(&self) -> usize {
+        self.receivers.len()
+    }
+
     fn has_place(&mut self, taken: impl FnOnce() -> u64) -> bool {
         if self.sent == self.until {
             // What was announced may be older than what was known before.
@@ -208,6 +218,11 @@ impl<M> Bottom<M> {
     /// How many were taken so far.
     pub const fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// The number of the last turn.
+    pub const fn turns(&self) -> u64 {
+        self.turns
     }
 
     /// Whether none is here: there may be some above.

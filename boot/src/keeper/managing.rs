@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use pillarbox::{Message, SendOnceRight};
+use pillarbox::{Message, SendOnceRight, SendRight, TaskId};
 
 use super::Keeper;
-use crate::admin::{Log, Order, Question, ServicePhase, ServiceReport, Told, read};
+use crate::admin::{Log, Order, Question, ServicePhase, ServiceReport, Told, answer, read};
+use crate::answers::at_once;
 use crate::audit::Attempt;
 use crate::authority::{Caller, Ground};
 use crate::limits::{PAGE_SERVICES, REQUEST_BYTES};
@@ -33,12 +34,15 @@ impl Keeper {
         let verdict = if caller.is_own_user() { Ok(ground) } else { Err(ground) };
         let (attempt, about) = asked(&question);
         // Who reads the log, or looks on, does not fill it.
-        if verdict.is_err() || !matches!(attempt, Attempt::Audit | Attempt::Services) {
+        if verdict.is_err()
+            || !matches!(attempt, Attempt::Audit | Attempt::Services | Attempt::Look)
+        {
             self.audit.note(caller, attempt, about, &verdict);
         }
         let told = match question {
             _ if verdict.is_err() => Told::NotAllowed,
             Question::Services { after } => self.services(after.as_deref()),
+            Question::Seen { after } => return self.tell_seen(after, reply),
             Question::Audit { after, wait: false } => Told::Entries(self.audit.after(after)),
             Question::Audit { after, wait: true } => {
                 if let Some(reply) = reply {
@@ -60,6 +64,30 @@ impl Keeper {
         };
         if let Some(reply) = reply {
             tell(reply, &told);
+        }
+    }
+
+    /// Keeps the right to look at a task that is one of our children's.
+    pub(super) fn see_child(&mut self, looking: Option<SendRight>, caller: &Caller) {
+        if let Some(looking) = looking.filter(|_| caller.program.is_some()) {
+            self.seen.note(looking, caller.who);
+        }
+    }
+
+    /// Gives the rights to look at those who have shown themselves, and at the server.
+    fn tell_seen(&mut self, after: Option<(u64, u64)>, reply: Option<SendOnceRight>) {
+        let Some(reply) = reply else { return };
+        if let Ok(own) = self.task.looking() {
+            self.seen.note(own, self.task.identity());
+        }
+        self.seen.free_dead();
+        let after = after.map(|(process, number)| TaskId { process, number });
+        let (page, more) = self.seen.after(after);
+        let tasks = page.iter().map(|task| task.who.into()).collect();
+        let message = answer(&Told::Seen { tasks, more });
+        let message = page.iter().map(|task| task.right.clone()).fold(message, Message::with_right);
+        if let Err(error) = reply.send(message, at_once()) {
+            tell(error.right, &Told::NoRoom);
         }
     }
 
@@ -131,6 +159,7 @@ fn asked(question: &Question) -> (Attempt, &str) {
     match question {
         Question::Services { .. } => (Attempt::Services, ""),
         Question::Audit { .. } => (Attempt::Audit, ""),
+        Question::Seen { .. } => (Attempt::Look, ""),
         Question::Log { service } => (Attempt::Logs, service),
         Question::Order { order, service } => {
             let attempt = match order {
@@ -162,5 +191,37 @@ fn report(label: &str, program: &Program, now: Instant) -> ServiceReport {
         pid: program.pid(),
         starts: supervision.starts(),
         last_end: supervision.last_end().map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pillarbox::{Capacity, Deadline, Identity, Task};
+
+    use super::*;
+    use crate::Server;
+    use crate::admin::ID;
+
+    #[test]
+    fn another_user_looks_at_no_task() {
+        let task = Task::new();
+        let mut keeper = Keeper::new(Server::new(&task).unwrap());
+        let inbox = task.port(Capacity::Bounded(2));
+        let own = task.identity();
+        let other = Identity { uid: own.uid + 1, ..own };
+        let question = || {
+            let body = postcard::to_stdvec(&Question::Seen { after: None }).unwrap();
+            Message::new(body).with_id(ID)
+        };
+        let mut told = |sender| {
+            let caller = keeper.caller(sender);
+            keeper.manage(&question(), &caller, Some(inbox.make_send_once().unwrap()));
+            let answer = inbox.receive(Deadline::Now).unwrap();
+            (postcard::from_bytes::<Told>(answer.body()).unwrap(), answer.rights().len())
+        };
+        assert_eq!(told(other), (Told::NotAllowed, 0));
+        let (seen, rights) = told(own);
+        assert!(matches!(seen, Told::Seen { tasks, more: false } if tasks.len() == 1));
+        assert_eq!(rights, 1);
     }
 }

@@ -34,7 +34,7 @@ Examples:
 JSON, one object for each: {\"number\":7,\"at_ms\":1790000000000,\"granted\":false,
   \"attempt\":\"look-up\",\"name\":\"com.example.keys\",\"rule\":\"…\",\"pid\":812,\"uid\":1000,
   \"gid\":1000,\"service\":\"app\",\"times\":1}. An attempt is look-up, check-in, register,
-  unregister, attend, services, start, stop, restart, logs, audit or end.";
+  unregister, attend, services, start, stop, restart, logs, audit, look or end.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -165,6 +165,7 @@ const fn attempt(attempt: Attempt) -> &'static str {
         Attempt::Restart => "restart",
         Attempt::Logs => "logs",
         Attempt::Audit => "audit",
+        Attempt::Look => "look",
         Attempt::End => "end",
         _ => "other",
     }

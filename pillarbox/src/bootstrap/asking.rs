@@ -29,7 +29,7 @@ impl Bootstrap {
         abi::name::check(name.as_bytes())?;
         let right = port.make_send().map_err(BootstrapError::Unsent)?;
         let request = Request::CheckIn { name: name.to_owned() };
-        done(self.ask_async(name, &request, Some(right)).await?)
+        done(self.ask_seen_async(name, &request, Some(right)).await?)
     }
 
     /// Says that the service is ready to read a queue that the server keeps, as
@@ -49,7 +49,7 @@ impl Bootstrap {
     pub async fn attend_async(&self, name: &str) -> Result<SendRight, BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let request = Request::Attend { name: name.to_owned() };
-        found(self.ask_async(name, &request, None).await?)
+        found(self.ask_seen_async(name, &request, None).await?)
     }
 
     /// Puts any send right under a name, as
@@ -69,7 +69,7 @@ impl Bootstrap {
     pub async fn register_async(&self, name: &str, right: SendRight) -> Result<(), BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let request = Request::Register { name: name.to_owned() };
-        done(self.ask_async(name, &request, Some(right)).await?)
+        done(self.ask_seen_async(name, &request, Some(right)).await?)
     }
 
     /// Frees a name that this task checked in or registered, as
@@ -89,7 +89,7 @@ impl Bootstrap {
     pub async fn unregister_async(&self, name: &str) -> Result<(), BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let request = Request::Unregister { name: name.to_owned() };
-        done(self.ask_async(name, &request, None).await?)
+        done(self.ask_async(name, &request).await?)
     }
 
     /// A send right to the service `name`, which is started and waited for if it can
@@ -145,7 +145,7 @@ impl Bootstrap {
     async fn find_async(&self, name: &str, start: bool) -> Result<SendRight, BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let request = Request::LookUp { name: name.to_owned(), start, wait_ns: None };
-        found(self.ask_async(name, &request, None).await?)
+        found(self.ask_async(name, &request).await?)
     }
 
     /// Every name this right can see, with a send right to each that is running, as
@@ -165,7 +165,7 @@ impl Bootstrap {
     pub async fn list_async(&self) -> Result<Vec<(Service, Option<SendRight>)>, BootstrapError> {
         let mut listing = Listing::default();
         loop {
-            let answered = self.ask_async("", &listing.next(), None).await?;
+            let answered = self.ask_async("", &listing.next()).await?;
             if !listing.goes_on(answered)? {
                 return Ok(listing.all);
             }
@@ -187,15 +187,19 @@ impl Bootstrap {
     /// # Cancel safety
     /// As [`Bootstrap::look_up_async`].
     pub async fn stop_async(&self) -> Result<(), BootstrapError> {
-        done(self.ask_async("", &Request::Stop, None).await?)
+        done(self.ask_async("", &Request::Stop).await?)
     }
 
-    async fn ask_async(
+    async fn ask_async(&self, name: &str, request: &Request) -> Result<Answered, BootstrapError> {
+        read(name, self.right.call_async(question(request)?).await)
+    }
+
+    async fn ask_seen_async(
         &self,
         name: &str,
         request: &Request,
         right: Option<SendRight>,
     ) -> Result<Answered, BootstrapError> {
-        read(name, self.right.call_async(question(request, right)?).await)
+        read(name, self.right.call_async(self.seen(request, right)?).await)
     }
 }

@@ -133,7 +133,7 @@ impl SendOnceRight {
             Some(Once::Own(Sink::Reply(cell))) => cell.watch(news, to, &mut after),
             // Nobody withdraws what was asked without a call.
             Some(Once::Own(sink @ (Sink::Port(_) | Sink::Facet(_)))) if sink.is_open() => {
-                self.watched.get_or_insert_default().set(news, to, &mut after);
+                self.watch_here().set(news, to, &mut after);
             }
             Some(Once::Import(link, slot)) => link.watch_reply(*slot, news, to, &mut after),
             Some(Once::Joining(join)) => join.watch_reply(news, to, &mut after),
@@ -141,14 +141,14 @@ impl SendOnceRight {
                 after.fire(to, told(news))
             }
         }
-        let _ = self.watched.get_or_insert_default();
+        let _ = self.watch_here();
         after.run();
         Ok(())
     }
 
     /// The right is used, or goes elsewhere: nobody is to be told any more.
     pub(crate) fn unwatch(&mut self) {
-        let Some(kept) = self.watched.take() else { return };
+        let Some(kept) = self.take_watch() else { return };
         let mut after = After::default();
         kept.let_go(&mut after);
         match self.settle() {

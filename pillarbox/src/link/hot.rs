@@ -355,6 +355,7 @@ impl Link {
         };
         let body = self.read_body(&mut inn, &header, 0);
         drop(inn);
+        cell.answered();
         drop(sink);
         Some(self.message(&header, body))
     }
@@ -369,7 +370,9 @@ impl Link {
         }
         match RightRef::decode(&name).ok()?.0 {
             name @ RightRef::Mine(RightKind::SendOnce, _) => {
-                self.take_in(name, &mut Vec::new()).ok()?.into_send_once().ok()
+                let mut right = self.take_in(name, &mut Vec::new()).ok()?.into_send_once().ok()?;
+                right.read_since(inn.call_read(&self.task));
+                Some(right)
             }
             _ => None,
         }

@@ -22,7 +22,9 @@ use super::spill::{SPILL, SPILL_DESCRIPTORS};
 use super::spilled::Spilled;
 use super::turn::Turn;
 use super::{End, Link};
+use crate::core::TaskCore;
 use crate::message::Message;
+use crate::metrics::Since;
 use crate::port::PortCore;
 use crate::wait::parking::lock;
 
@@ -77,6 +79,8 @@ pub(crate) struct Inn {
     frames: u64,
     pub(super) spilled: Spilled,
     pub(super) borrowed: Borrowed,
+    /// Calls that were read.
+    calls: u64,
     /// The slot a message came on last that was received as it came.
     pub(super) led: Option<Led>,
 }
@@ -92,8 +96,16 @@ impl Inn {
             frames: 0,
             spilled: Spilled::default(),
             borrowed: Borrowed::default(),
+            calls: 0,
             led: None,
         }
+    }
+
+    /// A call is read. Returns when, if it is to be timed.
+    #[inline]
+    pub(super) fn call_read(&mut self, task: &TaskCore) -> Since {
+        self.calls += 1;
+        Since::of(self.calls, task)
     }
 }
 

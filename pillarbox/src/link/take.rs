@@ -185,6 +185,9 @@ impl Link {
         if let Some(reply) = attached.reply {
             let right = self.take_in(reply, &mut turn.joins)?;
             message.reply = right.into_send_once().ok();
+            if let Some(reply) = &mut message.reply {
+                reply.read_since(inn.call_read(&self.task));
+            }
         }
         message.rights.reserve_exact(attached.rights.len());
         for name in attached.rights {

@@ -91,6 +91,17 @@ impl Called {
     }
 }
 
+/// What is to be counted in an open chute, beside what lies in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChuteCounts {
+    /// The number of the last turn.
+    pub(super) turns: u64,
+    /// How many stand in line.
+    pub(super) standing: usize,
+    /// How many wait for a message.
+    pub(super) waiting: usize,
+}
+
 /// What one finds who looks into a chute.
 #[derive(Debug)]
 pub(super) enum Look {
@@ -131,6 +142,13 @@ impl Chute {
     pub(super) fn len(&self) -> u64 {
         let bottom = lock(&self.bottom.0);
         lock(&self.top.0).sent() - bottom.taken()
+    }
+
+    /// What may be counted here, of a chute that is open.
+    pub(super) fn counts(&self) -> ChuteCounts {
+        let bottom = lock(&self.bottom.0);
+        let top = lock(&self.top.0);
+        ChuteCounts { turns: bottom.turns(), standing: top.standing(), waiting: top.waiting() }
     }
 
     // ---- senders ---------------------------------------------------------

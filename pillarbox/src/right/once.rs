@@ -12,6 +12,7 @@ use crate::error::{SendFailure, SendOnceError};
 use crate::link::{Join, Joined, Link};
 use crate::membrane::{Passed, Within};
 use crate::message::{Message, Notification};
+use crate::metrics::Since;
 use crate::port::After;
 
 /// What a send-once right leads to.
@@ -30,29 +31,69 @@ pub struct SendOnceRight {
     target: Option<Once>,
     /// The membranes it came in through, the innermost first.
     within: Option<Within>,
+    /// What few of them have.
+    aside: Option<Box<Aside>>,
+}
+
+/// What is known of few send-once rights.
+#[derive(Debug, Default)]
+struct Aside {
     /// Somebody is to be told when no answer is wanted any more. Whom, is known
     /// where the promise is; here, of a right to a port of our own, of which
     /// nothing but its end is told.
-    pub(crate) watched: Option<Box<Watch>>,
+    watch: Option<Watch>,
+    /// When the call it answers was read.
+    since: Since,
 }
 
 impl SendOnceRight {
     pub(crate) fn own(sink: Sink) -> Self {
-        SendOnceRight { target: Some(Once::Own(sink)), within: None, watched: None }
+        SendOnceRight { target: Some(Once::Own(sink)), within: None, aside: None }
     }
 
     pub(crate) fn import(link: &Arc<Link>, slot: Slot) -> Self {
         link.hold_once();
         let target = Some(Once::Import(Arc::clone(link), slot));
-        SendOnceRight { target, within: None, watched: None }
+        SendOnceRight { target, within: None, aside: None }
     }
 
     pub(crate) fn joining(join: Arc<Join>) -> Self {
-        SendOnceRight { target: Some(Once::Joining(join)), within: None, watched: None }
+        SendOnceRight { target: Some(Once::Joining(join)), within: None, aside: None }
     }
 
     pub(crate) fn dead(task: &Arc<TaskCore>) -> Self {
-        SendOnceRight { target: Some(Once::Dead(Arc::clone(task))), within: None, watched: None }
+        SendOnceRight { target: Some(Once::Dead(Arc::clone(task))), within: None, aside: None }
+    }
+
+    /// It answers a call that was read then.
+    #[inline]
+    pub(crate) fn read_since(&mut self, since: Since) {
+        if since != Since::NEVER || self.aside.is_some() {
+            self.aside.get_or_insert_default().since = since;
+        }
+    }
+
+    /// It was used, and the call it answers is over.
+    #[inline]
+    fn answered(&self, task: &TaskCore) {
+        if let Some(aside) = &self.aside {
+            aside.since.over(task, |times| &times.answering);
+        }
+    }
+
+    #[inline]
+    fn is_watched(&self) -> bool {
+        self.aside.as_ref().is_some_and(|aside| aside.watch.is_some())
+    }
+
+    /// Whom to tell when no answer is wanted any more.
+    pub(crate) fn watch_here(&mut self) -> &mut Watch {
+        self.aside.get_or_insert_default().watch.get_or_insert_default()
+    }
+
+    /// Nobody is to be told any more. Returns who was.
+    pub(crate) fn take_watch(&mut self) -> Option<Watch> {
+        self.aside.as_mut()?.watch.take()
     }
 
     /// Where it leads, if it is one of this task's to the answer of a call and nobody
@@ -61,7 +102,7 @@ impl SendOnceRight {
         match &self.target {
             Some(Once::Own(sink @ Sink::Reply(cell)))
                 if self.within.is_none()
-                    && self.watched.is_none()
+                    && self.aside.is_none()
                     && Arc::ptr_eq(&cell.task, task) =>
             {
                 Some(sink)
@@ -74,7 +115,7 @@ impl SendOnceRight {
     pub(crate) fn own_port(&self) -> Option<&Sink> {
         match &self.target {
             Some(Once::Own(sink @ Sink::Port(_)))
-                if self.within.is_none() && self.watched.is_none() =>
+                if self.within.is_none() && self.aside.is_none() =>
             {
                 Some(sink)
             }
@@ -85,7 +126,7 @@ impl SendOnceRight {
     /// The peer's slot it is, if nothing else is to be said of it.
     fn plain_slot(&self) -> Option<(&Arc<Link>, Slot)> {
         match &self.target {
-            Some(Once::Import(link, slot)) if self.within.is_none() && self.watched.is_none() => {
+            Some(Once::Import(link, slot)) if self.within.is_none() && !self.is_watched() => {
                 Some((link, *slot))
             }
             _ => None,
@@ -97,6 +138,7 @@ impl SendOnceRight {
     pub(crate) fn send_at_once(&mut self, message: &Message) -> bool {
         let sent = self.plain_slot().filter(|(link, slot)| link.send_once_plain(*slot, message));
         let Some((link, _)) = sent else { return false };
+        self.answered(&link.task);
         link.let_go_once();
         self.target = None;
         true
@@ -225,6 +267,7 @@ impl SendOnceRight {
             Ok(()) => {
                 self.unwatch();
                 if let Some(Once::Import(link, _)) = self.target.take() {
+                    self.answered(&link.task);
                     link.let_go_once();
                 }
                 Ok(())

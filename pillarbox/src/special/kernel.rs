@@ -12,10 +12,12 @@
 //! | `serve.rs`   | who answers, and what                     |
 //! | `starting.rs`| programs that were started, at their task |
 //! | `client.rs`  | asking                                    |
+//! | `counts.rs`  | what is counted, for who watches          |
 //! | `program.rs` | having a program started                  |
 
 mod asking;
 mod client;
+mod counts;
 mod program;
 mod serve;
 mod starting;
@@ -24,6 +26,7 @@ use rights::census::Row;
 use serde::{Deserialize, Serialize};
 
 pub use self::client::Kernel;
+pub use self::counts::{Counts, Latencies, PortCounts};
 pub use self::program::{Program, StartError, Started};
 pub(crate) use self::serve::{KernelPort, go_on_serving, serve};
 pub(crate) use self::starting::{Child, Children, Starting};
@@ -54,6 +57,12 @@ pub mod ids {
     pub const START: i32 = 9;
     /// Tell how a program ended, when it has.
     pub const WAIT: i32 = 10;
+    /// What it and its ports have counted.
+    pub const COUNTS: i32 = 11;
+
+    /// Those that tell of a task and change nothing: what
+    /// [`Task::looking`](crate::Task::looking) permits.
+    pub const LOOKING: [i32; 6] = [IDENTITY, LIMITS, CENSUS, PEERS, METRICS, COUNTS];
 }
 
 /// What a task can be asked.
@@ -93,6 +102,13 @@ pub enum Request {
     /// How did the program end? Answered when it has. Only for the port that
     /// stands for one.
     Wait,
+    /// What have you and your ports counted? Of at most
+    /// [`KERNEL_ROWS`](crate::limits::KERNEL_ROWS) ports, after so many. And where do the
+    /// rights in the message lead?
+    Counts {
+        /// How many ports are known.
+        after: u64,
+    },
 }
 
 impl Request {
@@ -109,6 +125,7 @@ impl Request {
             Request::MakeRegion { .. } => ids::MAKE_REGION,
             Request::Start(_) => ids::START,
             Request::Wait => ids::WAIT,
+            Request::Counts { .. } => ids::COUNTS,
         }
     }
 
@@ -232,6 +249,8 @@ pub enum Answer {
     Started(Identity),
     /// The program has ended.
     Exited(Exit),
+    /// What it and some of its ports have counted.
+    Counts(Counts),
 }
 
 impl Answer {

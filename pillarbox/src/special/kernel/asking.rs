@@ -2,13 +2,15 @@
 
 use std::os::fd::OwnedFd;
 
-use super::client::{port, read, region};
+use super::client::{counted, port, question, read, region};
 use super::program::exit;
 use super::{
-    Answer, Exit, Identity, Kernel, KernelError, Line, Program, Request, Shape, StartError, Started,
+    Answer, Counts, Exit, Identity, Kernel, KernelError, Line, Program, Request, Shape, StartError,
+    Started,
 };
 use crate::message::Message;
 use crate::port::{PortOptions, ReceiveRight};
+use crate::right::SendRight;
 
 impl Kernel {
     /// Who the task is, as [`Kernel::identity`] does, without a thread that waits.
@@ -132,6 +134,24 @@ impl Kernel {
             },
         )
         .await
+    }
+
+    /// What the task and its ports have counted, as [`Kernel::counts`] does, without a
+    /// thread that waits.
+    ///
+    /// # Rights
+    /// Clones of `of` go to the task, which drops them.
+    ///
+    /// # Errors
+    /// See [`KernelError`]; `Deadline` is none of them.
+    ///
+    /// # Blocking
+    /// Never. It has no deadline. A task that dies ends the wait.
+    ///
+    /// # Cancel safety
+    /// As [`Kernel::identity_async`].
+    pub async fn counts_async(&self, after: u64, of: &[SendRight]) -> Result<Counts, KernelError> {
+        counted(self.exchange_async(question(after, of)).await?.0)
     }
 
     /// Ends the task, as [`Kernel::end`] does, without a thread that waits.

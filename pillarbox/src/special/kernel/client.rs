@@ -3,7 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use super::{
-    Answer, Identity, KernelError, Line, Program, Refused, Request, Shape, StartError, Started,
+    Answer, Counts, Identity, KernelError, Line, Program, Refused, Request, Shape, StartError,
+    Started,
 };
 use crate::deadline::Deadline;
 use crate::error::{CallError, SendFailure};
@@ -137,6 +138,47 @@ impl Kernel {
                 _ => None,
             },
         )
+    }
+
+    /// What the task and its ports have counted, one page of at most
+    /// [`KERNEL_ROWS`](crate::limits::KERNEL_ROWS) ports: first after none, then after
+    /// [`Counts::next`] of the page before. And to which of its ports these rights lead,
+    /// of which there may be as many as a message carries.
+    ///
+    /// To look costs the task what it takes to answer one message. Nobody who sends or
+    /// receives there is held up, and where nobody looks there is nothing to pay for.
+    ///
+    /// # Rights
+    /// Clones of `of` go to the task, which drops them.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    ///
+    /// # Blocking
+    /// As [`Kernel::identity`].
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::kernel::Kernel;
+    /// use pillarbox::{Capacity, Deadline, Message, Task};
+    /// let task = Task::new();
+    /// let inbox = task.port(Capacity::Bounded(8));
+    /// let post = inbox.make_send()?;
+    /// post.send(Message::new("hello"), Deadline::Never)?;
+    /// let kernel = Kernel::new(task.kernel()?);
+    /// let counts = kernel.counts(0, &[post], Deadline::Never)?;
+    /// assert_eq!(counts.asked, [Some(inbox.id())]);
+    /// let port = counts.ports.iter().find(|port| port.port == inbox.id()).unwrap();
+    /// assert_eq!((port.queued, port.taken, port.came()), (1, 0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn counts(
+        &self,
+        after: u64,
+        of: &[SendRight],
+        deadline: Deadline,
+    ) -> Result<Counts, KernelError> {
+        counted(self.exchange(question(after, of), deadline)?.0)
     }
 
     /// Ends the task, as [`Task::close`](crate::Task::close) does.
@@ -274,6 +316,19 @@ impl Kernel {
         deadline: Deadline,
     ) -> Result<(Answer, Message), KernelError> {
         read(self.right.call(message, deadline))
+    }
+}
+
+/// A question about counts, and about where these rights lead.
+pub(super) fn question(after: u64, of: &[SendRight]) -> Message {
+    of.iter().cloned().fold(Request::Counts { after }.message(), Message::with_right)
+}
+
+/// What was counted.
+pub(super) fn counted(answer: Answer) -> Result<Counts, KernelError> {
+    match answer {
+        Answer::Counts(counts) => Ok(counts),
+        _ => Err(KernelError::BadAnswer),
     }
 }
 

@@ -8,22 +8,27 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Answer, Line, Refused, Reply, Request};
+use super::{Answer, Line, Refused, Reply, Request, ids};
 use crate::background::Job;
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
 use crate::error::SendFailure;
+use crate::facet::{FacetError, Terms};
 use crate::limits::{self, Limit};
 use crate::message::{Message, Right};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Since};
 use crate::port::{Capacity, PortCore, PortOptions, ReceiveRight};
 use crate::right::{SendOnceRight, SendRight};
 use crate::task::Task;
 use crate::wait::parking::{Mutex, lock};
 
-/// The port the library serves. It is made when it is first asked for, and ends
-/// with the task.
-pub(crate) type KernelPort = Mutex<Option<ReceiveRight>>;
+/// The port the library serves, and the right to look. Both are made when they are
+/// first asked for, and end with the task.
+#[derive(Debug, Default)]
+pub(crate) struct KernelPort {
+    port: Mutex<Option<ReceiveRight>>,
+    looking: Mutex<Option<SendRight>>,
+}
 
 /// How many requests one thread answers before the background thread goes on.
 const TURN: usize = 16;
@@ -85,8 +90,9 @@ impl Response {
 impl TaskCore {
     /// The task ends: nobody may ask it any more.
     pub(crate) fn end_kernel_port(&self) {
-        let port = lock(&self.kernel).take();
-        drop(port);
+        let port = lock(&self.kernel.port).take();
+        let looking = lock(&self.kernel.looking).take();
+        drop((port, looking));
     }
 }
 
@@ -102,7 +108,11 @@ pub(crate) fn serve(port: &Arc<PortCore>) {
 pub(crate) fn go_on_serving(port: &Arc<PortCore>) {
     loop {
         for _ in 0..TURN {
-            let Some(request) = port.next_to_serve() else { return };
+            let Some(mut request) = port.next_to_serve() else { return };
+            // What who looks on asks is nothing the task does.
+            if let Some(reply) = &mut request.reply {
+                reply.read_since(Since::NEVER);
+            }
             match port.task.child(port.id) {
                 Some(child) => child.answer(request),
                 None => answer(&port.task, request),
@@ -132,7 +142,7 @@ fn answer(task: &Arc<TaskCore>, mut message: Message) {
     }
     let ends = asked == Ok(Request::End);
     let response = match asked {
-        Ok(request) => act(task, request),
+        Ok(request) => act(task, request, message.rights()),
         // What was not understood comes back with the answer.
         Err(why) => Response { rights: message.take_rights(), ..why.into() },
     };
@@ -145,7 +155,7 @@ fn answer(task: &Arc<TaskCore>, mut message: Message) {
     }
 }
 
-fn act(task: &Arc<TaskCore>, request: Request) -> Response {
+fn act(task: &Arc<TaskCore>, request: Request, rights: &[Right]) -> Response {
     let answer = match request {
         Request::Identity => Answer::Identity(task.own_identity().into()),
         Request::Limits => {
@@ -164,6 +174,7 @@ fn act(task: &Arc<TaskCore>, request: Request) -> Response {
         }
         Request::End => Answer::Ends,
         Request::Metrics => Answer::Metrics(counted(&task.metrics())),
+        Request::Counts { after } => Answer::Counts(task.counts(after, rights)),
         Request::MakePort(shape) => {
             let Some(options) = shape.options() else { return Refused::BadRequest.into() };
             let port = Task { core: Arc::clone(task) }.port(options);
@@ -248,7 +259,7 @@ impl Task {
     /// ```
     pub fn kernel(&self) -> Result<SendRight, SendFailure> {
         self.core.check().map_err(|_| SendFailure::Forked)?;
-        let mut port = lock(&self.core.kernel);
+        let mut port = lock(&self.core.kernel.port);
         if self.core.closed.load(Ordering::Relaxed) {
             return Err(SendFailure::Dead);
         }
@@ -259,5 +270,47 @@ impl Task {
             ReceiveRight::new(port)
         });
         port.make_send()
+    }
+
+    /// A send right to the kernel port with which the task can be looked at and nothing
+    /// be changed: it permits the requests in [`ids::LOOKING`].
+    ///
+    /// [`Bootstrap::check_in`](crate::Bootstrap::check_in) gives it to the server, so
+    /// that the user who runs the services may watch them.
+    ///
+    /// # Rights
+    /// A copy each time of one and the same right.
+    ///
+    /// # Errors
+    /// See [`FacetError`]; [`FacetError::Ended`] after [`Task::close`].
+    ///
+    /// # Blocking
+    /// Never.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::kernel::{Kernel, KernelError};
+    /// use pillarbox::{Deadline, Task};
+    /// let task = Task::new();
+    /// let looking = Kernel::new(task.looking()?);
+    /// assert!(looking.identity(Deadline::Never).is_ok());
+    /// assert_eq!(looking.end(Deadline::Never), Err(KernelError::NotPermitted));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn looking(&self) -> Result<SendRight, FacetError> {
+        let whole = self.kernel().map_err(|failure| match failure {
+            SendFailure::Forked => FacetError::Forked,
+            _ => FacetError::Ended,
+        })?;
+        let mut looking = lock(&self.core.kernel.looking);
+        if let Some(looking) = &*looking {
+            return Ok(looking.clone());
+        }
+        let made = whole.attenuate(&Terms::new().ids_listed(ids::LOOKING))?;
+        // A task that has closed meanwhile would keep it for ever.
+        if !self.core.closed.load(Ordering::Relaxed) {
+            *looking = Some(made.clone());
+        }
+        Ok(made)
     }
 }
