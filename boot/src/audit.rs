@@ -34,6 +34,10 @@ pub enum Attempt {
     Unregister,
     /// To read a queue.
     Attend,
+    /// To be told when it comes and goes.
+    Watch,
+    /// To make a restricted right that lists it.
+    Subset,
     /// To know which services there are, and what each is doing.
     Services,
     /// To have a service started.

@@ -18,6 +18,7 @@ use pillarbox::Identity;
 use pillarbox::bootstrap::Refused;
 
 use crate::program::ProgramId;
+use crate::subsets::View;
 
 /// What somebody wants of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,8 @@ pub(crate) struct Caller {
     pub(crate) service: Option<Arc<str>>,
     /// What the file of that service entitles it to.
     pub(crate) entitlements: Arc<[String]>,
+    /// What the right leads to that it asks with, where that is restricted.
+    pub(crate) view: Option<Arc<View>>,
     pub(crate) executable: OnceLock<Option<PathBuf>>,
 }
 
@@ -123,12 +126,22 @@ impl Caller {
             program: None,
             service: None,
             entitlements: Arc::default(),
+            view: None,
             executable: OnceLock::new(),
         }
     }
 
     pub(crate) const fn is_own_user(&self) -> bool {
         self.who.uid == self.own_uid
+    }
+
+    /// Whether it may give orders.
+    pub(crate) fn may_order(&self) -> Verdict {
+        if self.view.is_some() {
+            return Err(Ground::Restricted);
+        }
+        let ground = Ground::Orders(self.own_uid);
+        if self.is_own_user() { Ok(ground) } else { Err(ground) }
     }
 
     /// What its process runs, as far as the system lets us see.
@@ -164,6 +177,14 @@ pub(crate) enum Ground {
     Held(i32),
     /// Orders are the server's own user's.
     Orders(u32),
+    /// The restricted right lists it, which this process has made.
+    Listed(i32),
+    /// The restricted right does not list it.
+    NotListed,
+    /// A restricted right is for looking up.
+    Restricted,
+    /// The port is its service's, who alone narrows a right to it.
+    NotNarrowed,
 }
 
 impl Ground {
@@ -193,6 +214,12 @@ impl fmt::Display for Ground {
             Ground::Holder => out.write_str("a name is for the task that has it to let go"),
             Ground::Held(pid) => write!(out, "process {pid} has the name"),
             Ground::Orders(uid) => write!(out, "orders are for user {uid}"),
+            Ground::Listed(pid) => write!(out, "process {pid} lists it in a restricted right"),
+            Ground::NotListed => out.write_str("the restricted right lists no such name"),
+            Ground::Restricted => out.write_str("a restricted right is for looking up only"),
+            Ground::NotNarrowed => {
+                out.write_str("the port is its service's, and no other narrows a right to it")
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod looking;
 mod managing;
+mod narrowing;
 mod queueing;
 
 use std::collections::HashMap;
@@ -15,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use pillarbox::bootstrap::{Answer, Refused, Request, decode_request};
 use pillarbox::{
-    Deadline, Identity, Listening, Message, ReceiveError, ReceiveRight, SendOnceRight, SendRight,
-    Task, check_name,
+    Deadline, Identity, Listening, Message, PortSet, ReceiveError, ReceiveRight, SendOnceRight,
+    SendRight, Task, check_name,
 };
 
 use crate::Server;
@@ -35,8 +36,11 @@ use crate::queues::{self, Queues};
 use crate::reaper::Reaper;
 use crate::seen::Seen;
 use crate::stopper::{Ended, Stopper};
+use crate::subsets::Subsets;
 use crate::supervision::{Act, Doing, Due};
 use crate::waits::Waits;
+use crate::watches::Watches;
+use narrowing::Pass;
 use queueing::Attending;
 
 /// Messages that are read before a bell is followed, where they keep coming:
@@ -49,7 +53,10 @@ const LOOK_AFTER: u32 = 64;
 pub(crate) struct Keeper {
     listening: Vec<Listening>,
     waits: Waits,
+    watches: Watches,
     answers: Answers,
+    set: PortSet,
+    subsets: Subsets,
     port: ReceiveRight,
     names: Names,
     programs: Vec<Program>,
@@ -76,8 +83,14 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn new(server: Server) -> Self {
         let Server { task, port, right, stopper, names, queues, programs, listening, .. } = server;
+        let (set, subsets) = (task.port_set(), Subsets::default());
+        // It fails only in a forked child, where nothing is received either.
+        let _ = set.add(&port);
         Keeper {
             listening,
+            watches: Watches::default(),
+            set,
+            subsets,
             waits: Waits::default(),
             answers: Answers::default(),
             port,
@@ -106,8 +119,8 @@ impl Keeper {
     pub(crate) fn run(mut self) -> Ended {
         self.do_what_is_due(Instant::now());
         loop {
-            match self.port.receive(self.deadline()) {
-                Ok(message) => self.take(message),
+            match self.set.receive(self.deadline()) {
+                Ok((member, message)) => self.take(member.port(), message),
                 Err(ReceiveError::Deadline) => self.look(),
                 Err(_) => return Ended::Forked,
             }
@@ -146,6 +159,9 @@ impl Keeper {
             self.answers.refuse(Some(reply), Refused::Deadline);
         }
         self.answers.retry(now);
+        for name in self.names.take_changed() {
+            self.tell_watchers(&name);
+        }
         self.look_after_queues(now);
         for id in 0..self.programs.len() {
             self.supervise(ProgramId(id), now);
@@ -161,20 +177,20 @@ impl Keeper {
         }
     }
 
-    fn take(&mut self, mut message: Message) {
-        let bell = match message.sender() {
-            // The queues are looked after in any case.
-            None if message.completion() == Some(queues::NEWS) => self.bell,
-            None => Some(self.bell.unwrap_or(0)),
-            Some(sender) => {
-                let reply = message.take_reply();
-                let caller = self.caller(sender);
-                if message.id() == admin::ID {
-                    self.manage(&message, &caller, reply);
-                } else {
-                    self.answer(message, &caller, reply);
+    /// Takes what has come to this port: our own, or that of a restricted right.
+    fn take(&mut self, port: u64, message: Message) {
+        let bell = if message.sender().is_some() {
+            self.take_request(port, message);
+            self.bell
+        } else {
+            match message.completion() {
+                // The queues are looked after in any case.
+                Some(queues::NEWS) => self.bell,
+                Some(over) if self.subsets.port(over).is_some() => {
+                    self.subset_is_over(over);
+                    self.bell
                 }
-                self.bell
+                _ => Some(self.bell.unwrap_or(0)),
             }
         };
         match bell {
@@ -183,10 +199,22 @@ impl Keeper {
         }
     }
 
+    fn take_request(&mut self, port: u64, mut message: Message) {
+        let Some(sender) = message.sender() else { return };
+        let reply = message.take_reply();
+        let caller = self.caller(port, sender);
+        if message.id() == admin::ID {
+            self.manage(&message, &caller, reply);
+        } else {
+            self.answer(message, &caller, reply);
+        }
+    }
+
     /// Who has sent a message: what the kernel says of it, and what our files say of the
     /// program it is, if we have started it.
-    fn caller(&self, sender: Identity) -> Caller {
-        let stranger = Caller::stranger(sender, self.task.identity().uid);
+    fn caller(&self, port: u64, sender: Identity) -> Caller {
+        let view = self.subsets.view(port).cloned();
+        let stranger = Caller { view, ..Caller::stranger(sender, self.task.identity().uid) };
         let id = self.running.get(&sender.task.process).copied();
         match id.and_then(|id| self.programs.get(id.0)) {
             Some(program) => Caller {
@@ -263,13 +291,14 @@ impl Keeper {
     fn start(&mut self, id: ProgramId) {
         self.children += 1;
         let number = self.children;
+        let Some(right) = self.right_of(id) else { return };
         let Some(program) = self.programs.get_mut(id.0) else { return };
         let Ok(bell) = self.port.make_send_once() else { return };
         let log = program.log_bytes.map(|most| self.logs.open(id.0, most)).transpose();
         let reaper = &mut self.reaper;
         let place = self.listening.first().map(Listening::path);
         let started = match log {
-            Ok(log) => program.start(&self.task, &self.right, number, place, log, |child| {
+            Ok(log) => program.start(&self.task, &right, number, place, log, |child| {
                 reaper.watch(number, child, bell)
             }),
             Err(error) => Err(program.not_started(&no_log(&error))),
@@ -301,9 +330,16 @@ impl Keeper {
     // ---- requests ------------------------------------------------------------
 
     fn answer(&mut self, mut message: Message, caller: &Caller, reply: Option<SendOnceRight>) {
-        let (asked, looking) = match read(&mut message) {
+        let (mut asked, looking) = match read(&mut message) {
             Ok((request, right, looking)) => (Ok((request, right)), looking),
             Err(reason) => (Err(reason), None),
+        };
+        let pass = match &mut asked {
+            Ok((request, _)) => match self.pass(request, caller) {
+                Ok(pass) => pass,
+                Err(reason) => return self.answers.refuse(reply, reason),
+            },
+            Err(_) => Pass::default(),
         };
         let outcome = match asked {
             Ok((Request::CheckIn { name }, Some(right))) => self.check_in(&name, right, caller),
@@ -312,7 +348,16 @@ impl Keeper {
             }
             Ok((Request::Unregister { name }, None)) => self.unregister(&name, caller),
             Ok((Request::LookUp { name, start, wait_ns }, None)) => {
-                self.look_up(&name, start, wait_ns, caller, reply);
+                let patience = start.then_some(wait_ns);
+                self.look_up(&name, patience, caller, pass, reply);
+                return;
+            }
+            Ok((Request::Watch { name, known }, None)) => {
+                self.watch(&name, known, caller, &pass, reply);
+                return;
+            }
+            Ok((Request::Subset { names }, None)) => {
+                self.subset(&names, caller, reply);
                 return;
             }
             Ok((Request::Attend { name }, None)) => {
@@ -422,9 +467,7 @@ impl Keeper {
     }
 
     fn stop(&mut self, caller: &Caller) -> Result<(), Refused> {
-        let ground = Ground::Orders(caller.own_uid);
-        let verdict = if caller.is_own_user() { Ok(ground) } else { Err(ground) };
-        self.decided(caller, Attempt::End, "", verdict)?;
+        self.decided(caller, Attempt::End, "", caller.may_order())?;
         self.ended = Some(Ended::Stopped);
         Ok(())
     }
@@ -445,6 +488,7 @@ fn read(message: &mut Message) -> Result<Asked, Refused> {
         | Request::Register { name }
         | Request::Unregister { name }
         | Request::Attend { name }
+        | Request::Watch { name, .. }
         | Request::LookUp { name, .. }
         | Request::List { after: Some(name) } => {
             check_name(name.as_bytes()).map_err(|_| Refused::BadName)?;
@@ -520,11 +564,11 @@ mod tests {
         let task = Task::new();
         let mut keeper = Keeper::new(Server::new(&task).unwrap());
         let own = task.identity();
-        let other = keeper.caller(Identity { uid: own.uid + 1, ..own });
+        let other = keeper.caller(0, Identity { uid: own.uid + 1, ..own });
         let told = keeper.stop(&other).unwrap_err().to_string();
         assert_eq!(told, format!("not allowed: orders are for user {}", own.uid));
         assert_eq!(keeper.ended, None);
-        assert_eq!(keeper.stop(&keeper.caller(own)), Ok(()));
+        assert_eq!(keeper.stop(&keeper.caller(0, own)), Ok(()));
         assert_eq!(keeper.ended, Some(Ended::Stopped));
     }
 }

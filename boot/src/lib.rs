@@ -90,8 +90,10 @@ pub mod service;
 mod serving;
 pub mod socket;
 mod stopper;
+mod subsets;
 mod supervision;
 mod waits;
+mod watches;
 
 pub use event::Event;
 pub use server::{OnDemandError, Server};

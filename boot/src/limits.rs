@@ -70,6 +70,24 @@ pub const PAGE_ENTRIES: usize = 64;
 /// Those who wait for the next of them.
 pub const AUDIT_WAITING: usize = 64;
 
+/// Those who watch names.
+pub const WATCHES: usize = 4096;
+
+/// Names that one task watches at a time.
+pub const WATCHES_PER_TASK: usize = WATCHES / 16;
+
+/// Restricted bootstrap rights that others have made.
+pub const SUBSETS: usize = 4096;
+
+/// Those that one task has made and somebody holds.
+pub const SUBSETS_PER_TASK: usize = SUBSETS / 16;
+
+/// Names that one of them lists.
+pub const NAMES_PER_SUBSET: usize = 64;
+
+/// Requests that wait on one of them to be read.
+pub const SUBSET_REQUESTS: u32 = 64;
+
 /// Services in one page of a report.
 pub const PAGE_SERVICES: usize = 64;
 

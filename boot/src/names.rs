@@ -1,10 +1,10 @@
 //! The names of a server: who holds each, and which program provides it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use pillarbox::bootstrap::Refused;
+use pillarbox::bootstrap::{NameState, Refused};
 use pillarbox::{Identity, SendRight, TaskId};
 
 use crate::authority::Guard;
@@ -17,6 +17,8 @@ use crate::queues::QueueId;
 pub(crate) struct Holder {
     pub(crate) right: SendRight,
     pub(crate) who: Identity,
+    /// Grows with each right that is put under a name.
+    pub(crate) since: u64,
 }
 
 /// A name. It has a holder, or a program, or both; or a queue and a program.
@@ -34,6 +36,10 @@ pub(crate) struct Name {
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     all: BTreeMap<String, Name>,
+    /// Rights that were put under a name so far.
+    holders: u64,
+    /// Names that others have, or nobody has, than when this was asked for last.
+    changed: BTreeSet<String>,
 }
 
 impl Names {
@@ -70,12 +76,32 @@ impl Names {
         let known = self.all.get_mut(name)?;
         if known.holder.as_ref().is_some_and(|holder| holder.right.is_dead()) {
             known.holder = None;
+            self.changed.insert(name.to_owned());
             if known.program.is_none() {
                 self.all.remove(name);
                 return None;
             }
         }
         self.all.get(name)
+    }
+
+    /// The name, as it stood at the last look.
+    pub(crate) fn known(&self, name: &str) -> Option<&Name> {
+        self.all.get(name)
+    }
+
+    /// Whether somebody has the name. The port of a queue is always there.
+    pub(crate) fn state(&mut self, name: &str) -> NameState {
+        match self.get(name) {
+            Some(Name { queue: Some(_), .. }) => NameState::Taken { since: 0 },
+            Some(Name { holder: Some(holder), .. }) => NameState::Taken { since: holder.since },
+            _ => NameState::Free,
+        }
+    }
+
+    /// Those of which that has changed since this was asked last.
+    pub(crate) fn take_changed(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Puts a right under a name. Returns whether its death must be watched for:
@@ -99,7 +125,9 @@ impl Names {
             return Err(Refused::NoRoom);
         }
         let known = self.all.entry(name.to_owned()).or_default();
-        known.holder = Some(Holder { right, who });
+        self.holders += 1;
+        known.holder = Some(Holder { right, who, since: self.holders });
+        self.changed.insert(name.to_owned());
         Ok(!watched)
     }
 
@@ -114,7 +142,9 @@ impl Names {
     /// Frees a name.
     pub(crate) fn free(&mut self, name: &str) {
         let Some(known) = self.all.get_mut(name) else { return };
-        known.holder = None;
+        if known.holder.take().is_some() {
+            self.changed.insert(name.to_owned());
+        }
         if known.program.is_none() {
             self.all.remove(name);
         }
@@ -122,9 +152,10 @@ impl Names {
 
     /// Frees every name whose port is gone.
     pub(crate) fn free_dead(&mut self) {
-        self.all.retain(|_, known| {
+        self.all.retain(|name, known| {
             if known.holder.as_ref().is_some_and(|holder| holder.right.is_dead()) {
                 known.holder = None;
+                self.changed.insert(name.clone());
             }
             known.holder.is_some() || known.program.is_some()
         });

@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Instant;
 
-use pillarbox::bootstrap::{BOOTSTRAP, SOCKET_VARIABLE};
+use pillarbox::bootstrap::{BOOTSTRAP, Listed, SOCKET_VARIABLE};
 use pillarbox::{SendRight, Spawn, Task, process_of};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -48,6 +48,10 @@ pub(crate) struct Program {
     pub(crate) label: Option<Arc<str>>,
     /// What its file entitles it to.
     pub(crate) entitlements: Arc<[String]>,
+    /// All that its bootstrap right leads to beside its own names, where its file says so.
+    pub(crate) only: Option<Vec<Listed>>,
+    /// That right, once there is one.
+    pub(crate) restricted: Option<SendRight>,
     /// The names it provides, those of its queues among them.
     pub(crate) names: Vec<String>,
     /// Queues that are kept for it.
@@ -78,6 +82,8 @@ impl Program {
             command: Box::new(command),
             label: None,
             entitlements: Arc::default(),
+            only: None,
+            restricted: None,
             names,
             queues: Vec::new(),
             supervision: Supervision::new(Rules::default()),
@@ -92,6 +98,8 @@ impl Program {
         Program {
             label: Some(label.into()),
             entitlements: file.entitlements.clone().into(),
+            only: file.only.clone(),
+            restricted: None,
             names: file.all_names().cloned().collect(),
             queues,
             supervision: Supervision::new(file.rules.clone()),
@@ -135,7 +143,10 @@ impl Program {
         watch: impl FnOnce(&Child) -> std::io::Result<()>,
     ) -> Result<(), String> {
         let mut command = (self.command)();
-        if let Some(place) = place
+        if self.only.is_some() {
+            // No server listens here: what it starts finds none, and not all of our names.
+            command.env(SOCKET_VARIABLE, "/dev/null");
+        } else if let Some(place) = place
             && !command.get_envs().any(|(name, value)| name == SOCKET_VARIABLE && value.is_some())
         {
             // It may be started elsewhere.

@@ -22,6 +22,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use pillarbox::bootstrap::Listed;
+
 pub use self::found::{Found, directories, find};
 pub use self::schema::schema;
 use crate::authority::Access;
@@ -83,6 +85,8 @@ pub struct ServiceFile {
     pub(crate) log_bytes: usize,
     pub(crate) entitlements: Vec<String>,
     pub(crate) access: Access,
+    /// All that its bootstrap right leads to beside its own names.
+    pub(crate) only: Option<Vec<Listed>>,
 }
 
 /// What of our own environment a service is given.

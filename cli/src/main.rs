@@ -7,6 +7,7 @@
 //! | `server.rs`    | finding the bootstrap server, starting one               |
 //! | `standing.rs`  | staying at the server, whichever it is                   |
 //! | `reply.rs`     | what a reply of `serve` looks like                       |
+//! | `door.rs`      | a server's names for a tree of processes, and few of them |
 //! | `run.rs`       | running a program: bytes in, bytes out                   |
 //! | `stream.rs`    | one program that is kept and exchanges lines             |
 //! | `keeper.rs`    | no program of `serve` outlives it                        |
@@ -21,6 +22,7 @@
 
 mod argument;
 mod demo;
+mod door;
 mod failure;
 mod keeper;
 mod output;
@@ -97,6 +99,9 @@ enum Verb {
     /// Print what a declared service has said
     #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::logs::HELP))]
     Logs(verb::logs::Arguments),
+    /// Run a program that finds the names listed and no others
+    #[command(after_long_help = verb::run::HELP)]
+    Run(verb::run::Arguments),
     /// Print what the server granted and refused, to whom and by which rule
     #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::audit::HELP))]
     Audit(verb::audit::Arguments),
@@ -144,7 +149,9 @@ impl Verb {
             Verb::Check(arguments) => arguments.json,
             Verb::Install(arguments) | Verb::Uninstall(arguments) => arguments.json,
             Verb::Bench(arguments) => arguments.json,
-            Verb::Demo(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Keep => false,
+            Verb::Run(_) | Verb::Demo(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Keep => {
+                false
+            }
         }
     }
 }
@@ -180,6 +187,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Stop(arguments) => verb::order::run(Order::Stop, &arguments, &place),
         Verb::Restart(arguments) => verb::order::run(Order::Restart, &arguments, &place),
         Verb::Logs(arguments) => verb::logs::run(&arguments, &place),
+        Verb::Run(arguments) => verb::run::run(&arguments, &place),
         Verb::Audit(arguments) => verb::audit::run(&arguments, &place),
         Verb::Check(arguments) => verb::check::run(&arguments),
         Verb::Install(arguments) => verb::install::install(&arguments),

@@ -105,6 +105,10 @@ fn each_command_does_what_the_page_says() {
     assert!(seen("pillarbox ls --services", "on-demand"), "{said}");
     assert!(seen("pillarbox ls --services", "running"), "{said}");
     assert!(seen("echo mine | pillarbox call app", "mine"), "{said}");
+    let run = "pillarbox run --only upper=shout -- \
+               sh -c 'pillarbox ls; echo hello | pillarbox call shout'";
+    assert!(seen(run, "shout\nHELLO"), "{said}");
+    assert!(seen("pillarbox audit --refused", "lists no such name"), "{said}");
     assert!(seen("pillarbox audit", "REFUSED look-up keys"), "{said}");
     assert!(seen("pillarbox logs upper", "serving upper"), "{said}");
     std::fs::write(services.join("wrong.toml"), wrong).unwrap();

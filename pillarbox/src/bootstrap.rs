@@ -10,6 +10,8 @@
 
 mod asking;
 mod presence;
+mod subset;
+mod watching;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +20,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::presence::Presence;
-
+pub use self::subset::Listed;
+pub use self::watching::{NameState, Watch};
 use crate::deadline::Deadline;
 use crate::error::{CallError, LinkError, SendFailure, TaskError};
 use crate::message::{Message, Right};
@@ -76,6 +79,18 @@ pub enum Request {
         /// The name of the queue.
         name: String,
     },
+    /// A bootstrap right that leads to these names and to nothing else, please.
+    Subset {
+        /// The names.
+        names: Vec<Listed>,
+    },
+    /// Does anybody have this name? Answered when that is other than was known.
+    Watch {
+        /// The name.
+        name: String,
+        /// What was known; `None` for nothing yet.
+        known: Option<NameState>,
+    },
 }
 
 /// What a bootstrap server answers.
@@ -95,6 +110,8 @@ pub enum Answer {
     },
     /// It is not.
     Refused(Refused),
+    /// Whether somebody has the name.
+    Name(NameState),
 }
 
 /// What is known of a name.

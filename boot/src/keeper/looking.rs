@@ -1,30 +1,34 @@
 //! Looking names up, and listing them.
 
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-use pillarbox::bootstrap::{Answer, Refused, Service, ServiceState, encode_answer};
+use pillarbox::bootstrap::{Answer, NameState, Refused, Service, ServiceState, encode_answer};
 use pillarbox::{Message, SendOnceRight, SendRight, TaskId};
 
 use super::Keeper;
+use super::narrowing::Pass;
 use crate::audit::Attempt;
 use crate::authority::{Caller, may_look_up};
 use crate::limits::PAGE_NAMES;
 use crate::names::{Holder, Name};
 use crate::program::ProgramId;
-use crate::queues::QueueId;
 use crate::supervision::Doing;
 
 impl Keeper {
+    /// Finds a right. With patience, what can be started is started and waited for, so
+    /// long or for ever.
     pub(super) fn look_up(
         &mut self,
         name: &str,
-        start: bool,
-        wait_ns: Option<u64>,
+        patience: Option<Option<u64>>,
         caller: &Caller,
+        pass: Pass,
         reply: Option<SendOnceRight>,
     ) {
         let known = self.names.get(name);
-        let verdict = may_look_up(known.and_then(|known| known.guard.as_deref()), name, caller);
+        let guard = known.and_then(|known| known.guard.as_deref());
+        let verdict = pass.or(|| may_look_up(guard, name, caller));
         // That nobody has a name is no grant of anything.
         if known.is_some() || verdict.is_err() {
             self.audit.note(caller, Attempt::LookUp, name, &verdict);
@@ -32,25 +36,28 @@ impl Keeper {
         if let Err(ground) = verdict {
             return self.answers.refuse(reply, ground.refusal());
         }
-        if let Some((queue, id)) = known.and_then(|known| Some((known.queue?, known.program?))) {
-            self.look_up_queue(queue, id, start, reply);
-            return;
+        let Some(known) = known else {
+            return self.answers.refuse(reply, Refused::NoSuchName);
+        };
+        if let (Some(queue), Some(id)) = (known.queue, known.program) {
+            let right = pass.right.or_else(|| self.queues.right(queue).cloned());
+            return self.look_up_queue(id, right, patience.is_some(), reply);
         }
-        let right =
-            known.and_then(|known| known.holder.as_ref()).map(|holder| holder.right.clone());
-        let program = known.and_then(|known| known.program);
-        match (right, program) {
-            (Some(right), _) => self.send_right(reply, right),
-            (None, Some(id)) if start => self.wait_for(name, id, wait_ns, caller.who.task, reply),
-            (None, _) => self.answers.refuse(reply, Refused::NoSuchName),
+        let right = known.holder.as_ref().map(|holder| &holder.right);
+        match (pass.right.or(right.cloned()), known.program, patience) {
+            (Some(right), _, _) => self.send_right(reply, right),
+            (None, Some(id), Some(wait_ns)) => {
+                self.wait_for(name, id, wait_ns, caller.who.task, reply);
+            }
+            (None, _, _) => self.answers.refuse(reply, Refused::NoSuchName),
         }
     }
 
     /// A send right to a queue, at once. Its service is started when something is in it.
     fn look_up_queue(
         &mut self,
-        queue: QueueId,
         id: ProgramId,
+        right: Option<SendRight>,
         start: bool,
         reply: Option<SendOnceRight>,
     ) {
@@ -59,12 +66,48 @@ impl Keeper {
         };
         let now = Instant::now();
         let doing = supervision.doing(now);
-        let right = self.queues.right(queue).filter(|_| start || doing == Doing::Up).cloned();
+        let right = right.filter(|_| start || doing == Doing::Up);
         let held_back = supervision.held_back(now).filter(|_| start);
         match (held_back, right) {
             (Some(reason), _) => self.answers.refuse(reply, Refused::NotStarted(reason)),
             (None, Some(right)) => self.send_right(reply, right),
             (None, None) => self.answers.refuse(reply, Refused::NoSuchName),
+        }
+    }
+
+    /// Tells how it stands with a name, when that is other than is known.
+    pub(super) fn watch(
+        &mut self,
+        name: &str,
+        known: Option<NameState>,
+        caller: &Caller,
+        pass: &Pass,
+        reply: Option<SendOnceRight>,
+    ) {
+        let guard = self.names.get(name).and_then(|known| known.guard.as_deref());
+        let verdict = pass.or(|| may_look_up(guard, name, caller));
+        // Each wait is a question; the first stands for all.
+        if known.is_none() || verdict.is_err() {
+            self.audit.note(caller, Attempt::Watch, name, &verdict);
+        }
+        if let Err(ground) = verdict {
+            return self.answers.refuse(reply, ground.refusal());
+        }
+        let Some(reply) = reply else { return };
+        let now = self.names.state(name);
+        if known != Some(now) {
+            return self.answers.send(Some(reply), &Answer::Name(now));
+        }
+        if let Err(reply) = self.watches.add(name, caller.who.task, now, reply) {
+            self.answers.refuse(Some(reply), Refused::NoRoom);
+        }
+    }
+
+    /// Somebody has a name, or nobody has it any more.
+    pub(super) fn tell_watchers(&mut self, name: &str) {
+        let now = self.names.state(name);
+        for reply in self.watches.take(name, now) {
+            self.answers.send(Some(reply), &Answer::Name(now));
         }
     }
 
@@ -110,19 +153,39 @@ impl Keeper {
     ) {
         // Their bells may not have been followed yet.
         self.names.free_dead();
-        let seen = |(name, known): &(&str, &Name)| {
-            may_look_up(known.guard.as_deref(), name, caller).is_ok()
+        let mut seen: Box<dyn Iterator<Item = (&str, &Name, Pass)>> = match &caller.view {
+            None => Box::new(self.names.after(after).map(|(name, known)| {
+                let pass = Pass::default();
+                (name, known, pass)
+            })),
+            Some(view) => {
+                let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+                let listed = view.names.range::<str, _>((from, Bound::Unbounded));
+                Box::new(listed.filter_map(|(alias, listing)| {
+                    let known = self.names.known(&listing.name)?;
+                    Some((alias.as_str(), known, listing.pass(view.by)))
+                }))
+            }
         };
-        let mut names = self.names.after(after).filter(seen);
+        let may = |name: &str, known: &Name, pass: &Pass| {
+            pass.or(|| may_look_up(known.guard.as_deref(), name, caller)).is_ok()
+        };
         let mut page = Vec::new();
         let mut rights = Vec::new();
-        for (name, known) in names.by_ref().take(PAGE_NAMES) {
+        let mut more = false;
+        for (name, known, pass) in seen.by_ref() {
+            if !may(name, known, &pass) {
+                continue;
+            }
+            if page.len() == PAGE_NAMES {
+                more = true;
+                break;
+            }
             let (service, right) = self.service(name, known);
             page.push(service);
-            rights.extend(right);
+            rights.extend(right.map(|whole| pass.right.unwrap_or(whole)));
         }
-        let more = names.next().is_some();
-        drop(names);
+        drop(seen);
         let answer = Answer::Names { names: page, more };
         let message = rights.into_iter().fold(encode_answer(&answer), Message::with_right);
         // One owner that does not listen keeps no list from anybody: then it

@@ -8,7 +8,7 @@ use super::Keeper;
 use crate::admin::{Log, Order, Question, ServicePhase, ServiceReport, Told, answer, read};
 use crate::answers::at_once;
 use crate::audit::Attempt;
-use crate::authority::{Caller, Ground};
+use crate::authority::Caller;
 use crate::limits::{PAGE_SERVICES, REQUEST_BYTES};
 use crate::orders::tell;
 use crate::program::{Program, ProgramId};
@@ -30,8 +30,7 @@ impl Keeper {
             }
             return;
         };
-        let ground = Ground::Orders(caller.own_uid);
-        let verdict = if caller.is_own_user() { Ok(ground) } else { Err(ground) };
+        let verdict = caller.may_order();
         let (attempt, about) = asked(&question);
         // Who reads the log, or looks on, does not fill it.
         if verdict.is_err()
@@ -214,7 +213,7 @@ mod tests {
             Message::new(body).with_id(ID)
         };
         let mut told = |sender| {
-            let caller = keeper.caller(sender);
+            let caller = keeper.caller(0, sender);
             keeper.manage(&question(), &caller, Some(inbox.make_send_once().unwrap()));
             let answer = inbox.receive(Deadline::Now).unwrap();
             (postcard::from_bytes::<Told>(answer.body()).unwrap(), answer.rights().len())

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use pillarbox::bootstrap::Listed;
 use pillarbox::check_name;
 
 use super::read::{Reader, Value, Values};
 use crate::authority::{Access, Door, Rule};
-use crate::limits::{ENTITLEMENTS_PER_SERVICE, RULES_PER_SERVICE};
+use crate::limits::{ENTITLEMENTS_PER_SERVICE, NAMES_PER_SUBSET, RULES_PER_SERVICE};
 
 /// The keys of a rule of which one must be there.
 const CONDITIONS: [&str; 5] = ["own_user", "any_user", "uids", "gids", "entitlements"];
@@ -29,6 +30,40 @@ impl Reader<'_> {
             }
         }
         seen.into_iter().collect()
+    }
+
+    /// All that its bootstrap right leads to.
+    pub(super) fn only(
+        &mut self,
+        values: &mut Values<'_>,
+        names: &[String],
+        queues: &[String],
+    ) -> Option<Vec<Listed>> {
+        let (given, list) = match values.remove("only") {
+            Some((Value::Texts(given), at)) => (given, at),
+            _ => return None,
+        };
+        if given.len() > NAMES_PER_SUBSET {
+            let what = format!("`only` lists at most {NAMES_PER_SUBSET} names");
+            self.problem(&list, what, "make two services of it");
+        }
+        let mut seen: BTreeSet<&str> =
+            names.iter().chain(queues).map(std::string::String::as_str).collect();
+        let mut only = Vec::new();
+        for (text, at) in given {
+            let (name, alias) = text.rsplit_once('=').unwrap_or((text, text));
+            if let Some(error) = [name, alias].iter().find_map(|it| check_name(it.as_bytes()).err())
+            {
+                let what = format!("{text:?} is no name: {error}");
+                self.problem(&at, what, "write NAME or NAME=ALIAS, as in com.example.echo=echo");
+            } else if !seen.insert(alias) {
+                let what = format!("it would see {alias} twice");
+                self.problem(&at, what, "call it otherwise: NAME=ALIAS; its own names it sees");
+            } else {
+                only.push(Listed::new(name).called(alias));
+            }
+        }
+        Some(only)
     }
 
     fn is_label(&mut self, label: &str, at: &Range<usize>) -> bool {
@@ -151,6 +186,9 @@ mod tests {
             ("entitlements = [\"x\", \"x\"]", 4, 22, "twice"),
             ("entitlements = [\"\"]", 4, 17, "no entitlement"),
             ("entitlements = 1", 4, 16, "list of texts"),
+            ("only = [\"x\", \"y=x\"]", 4, 14, "twice"),
+            ("only = [\"x=a\"]", 4, 9, "see a twice"),
+            ("only = [\"x=\"]", 4, 9, "is no name"),
             ("look_up = []", 4, 11, "1 to 64"),
             ("look_up = [1]", 4, 12, "list of tables"),
             ("[look_up]\nown_user = true", 4, 1, "list of tables"),

@@ -107,6 +107,13 @@ pub(super) const KEYS: &[Key] = &[
          for. No other process has them, none of its children either.",
     ),
     key(
+        "only",
+        Kind::Texts,
+        "The only names that its bootstrap right leads to, beside its own, if others let it look \
+         them up: NAME, or NAME=ALIAS for what it is called there. All where this is not said. \
+         What it starts itself finds no server at the usual place.",
+    ),
+    key(
         "look_up",
         Kind::Tables(RULE),
         "Who may look its names up: whom any of these rules lets in; the user of the server where \

@@ -254,6 +254,7 @@ impl Reader<'_> {
         }
         let (names, queues) = self.names(&mut values);
         let entitlements = self.entitlements(&mut values);
+        let only = self.only(&mut values, &names, &queues);
         let access = self.access(&mut values, &names, &queues);
         if let Some((_, at)) = values.get("idle_exit") {
             let at = at.clone();
@@ -311,6 +312,7 @@ impl Reader<'_> {
             log_bytes,
             entitlements,
             access,
+            only,
             queues,
             queue_messages,
             program: program.unwrap_or_default(),

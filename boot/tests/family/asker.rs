@@ -2,7 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 
-use pillarbox::bootstrap::{BOOTSTRAP, Bootstrap};
+use pillarbox::bootstrap::{BOOTSTRAP, Bootstrap, BootstrapError};
 use pillarbox::{Capacity, Deadline, Message, ReceiveRight, SendRight, Spawn};
 
 use super::{Reaped, act, acting, command, given, long, parents_server, task};
@@ -20,12 +20,20 @@ pub(crate) fn do_as_told(port: &ReceiveRight) {
         let (verb, name) = told.split_once(' ').unwrap_or((&told, ""));
         let outcome = match verb {
             "look_up" => server.look_up(name, long()).map(|right| kept.push(right)),
+            "watch" => server.watch(name).and_then(|mut watch| watch.next(long())).map(|_| ()),
             "check_in" => server.check_in(name, &own, long()),
             "register" => server.register(name, own.make_send().expect("there is a task"), long()),
             "list" => server.list(long()).map(|all| {
                 let names: Vec<String> = all.into_iter().map(|(one, _)| one.name).collect();
                 assert_eq!(names.join(","), name);
             }),
+            "socket" => {
+                assert_eq!(std::env::var("PILLARBOX_SOCKET").as_deref(), Ok(name));
+                let place = pillarbox::bootstrap::socket_path();
+                let found = Bootstrap::at(place, long());
+                assert!(matches!(found, Err(BootstrapError::NoServer(_))), "{found:?}");
+                Ok(())
+            }
             "stop" => server.stop(long()),
             // A child of its own, with its bootstrap right.
             "child" => {

@@ -34,7 +34,8 @@ Examples:
 JSON, one object for each: {\"number\":7,\"at_ms\":1790000000000,\"granted\":false,
   \"attempt\":\"look-up\",\"name\":\"com.example.keys\",\"rule\":\"…\",\"pid\":812,\"uid\":1000,
   \"gid\":1000,\"service\":\"app\",\"times\":1}. An attempt is look-up, check-in, register,
-  unregister, attend, services, start, stop, restart, logs, audit, look or end.";
+  unregister, attend, watch, subset, services, start, stop, restart, logs, audit, look or
+  end.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -159,6 +160,8 @@ const fn attempt(attempt: Attempt) -> &'static str {
         Attempt::Register => "register",
         Attempt::Unregister => "unregister",
         Attempt::Attend => "attend",
+        Attempt::Watch => "watch",
+        Attempt::Subset => "subset",
         Attempt::Services => "services",
         Attempt::Start => "start",
         Attempt::Stop => "stop",

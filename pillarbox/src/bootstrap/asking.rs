@@ -190,7 +190,11 @@ impl Bootstrap {
         done(self.ask_async("", &Request::Stop).await?)
     }
 
-    async fn ask_async(&self, name: &str, request: &Request) -> Result<Answered, BootstrapError> {
+    pub(super) async fn ask_async(
+        &self,
+        name: &str,
+        request: &Request,
+    ) -> Result<Answered, BootstrapError> {
         read(name, self.right.call_async(question(request)?).await)
     }
 
