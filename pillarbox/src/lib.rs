@@ -106,6 +106,7 @@ pub use spawn::{Spawn, process_of};
 pub use special::{Armed, NewsError, kernel};
 pub use task::Task;
 pub use typed::channel;
+pub use wait::heed_signals;
 
 /// The programs in the README are compiled and run.
 #[cfg(doctest)]

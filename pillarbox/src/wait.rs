@@ -12,6 +12,8 @@
 //! A future waits without a thread; what stands for it here is in
 //! [`crate::future`].
 
+mod signal;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::task::Waker;
@@ -20,7 +22,9 @@ use std::time::{Duration, Instant};
 use abi::limits;
 use abi::page::Sleep;
 use parking::{Mutex, lock};
-use shm::wait::WakeWord;
+use shm::wait::{WakeWord, Woke};
+
+pub use self::signal::heed_signals;
 
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
@@ -305,6 +309,7 @@ impl TaskCore {
         let mut patience = None;
         let mut rung = peer.is_none();
         let mut slept = false;
+        let mut interrupted = false;
         loop {
             let seen = waiter.word.now();
             if let Some(found) = look(&waiter) {
@@ -316,7 +321,7 @@ impl TaskCore {
             }
             slept = false;
             let drained = self.drain_in_wait();
-            if deadline.has_passed() {
+            if interrupted || deadline.has_passed() {
                 let found = look(&waiter);
                 self.leave_wait();
                 return found;
@@ -340,7 +345,7 @@ impl TaskCore {
                 Some(deadline.instant_or(patient))
             };
             let until = self.heard_by(until);
-            self.sleep(&waiter, seen, until);
+            interrupted = self.sleep(&waiter, seen, until) == Woke::Signal && signal::is_heeded();
             slept = true;
         }
     }
@@ -369,7 +374,7 @@ impl TaskCore {
         }
     }
 
-    fn sleep(&self, waiter: &Arc<Waiter>, seen: u32, until: Option<Instant>) {
+    fn sleep(&self, waiter: &Arc<Waiter>, seen: u32, until: Option<Instant>) -> Woke {
         let number = {
             let mut seat = lock(&self.sleepers.seat);
             if seat.sentinel.is_some() {
@@ -385,19 +390,27 @@ impl TaskCore {
         };
         match number {
             None => {
-                shm::wait::sleep(&waiter.word, seen, &[], until);
+                let woke = shm::wait::sleep(&waiter.word, seen, &[], until);
                 let mut seat = lock(&self.sleepers.seat);
                 forget(&mut seat.followers, waiter);
                 self.sleepers.followers.store(seat.followers.len(), Ordering::Relaxed);
+                woke
             }
             Some(number) => {
-                self.sleep_on_heads(waiter, seen, until, number);
+                let woke = self.sleep_on_heads(waiter, seen, until, number);
                 lock(&self.sleepers.seat).sentinel = None;
+                woke
             }
         }
     }
 
-    fn sleep_on_heads(&self, waiter: &Waiter, seen: u32, until: Option<Instant>, number: u64) {
+    fn sleep_on_heads(
+        &self,
+        waiter: &Waiter,
+        seen: u32,
+        until: Option<Instant>,
+        number: u64,
+    ) -> Woke {
         let links = self.links();
         let on_heads = if shm::wait::can_wait_on_heads() { HEADS } else { 0 };
         let mut active: Vec<(&Arc<Link>, u64)> = Vec::with_capacity(HEADS);
@@ -416,16 +429,18 @@ impl TaskCore {
         }
         // Announce, fence, look; the writer publishes, fences, looks.
         shm::full_fence(); // pairs: lane.sleep
+        let mut woke = Woke::Maybe;
         if !links.iter().any(|link| link.has_frames()) {
             let heads: Vec<_> =
                 active.iter().map(|(link, position)| (link.peer_page(), *position)).collect();
-            shm::wait::sleep(&waiter.word, seen, &heads, until);
+            woke = shm::wait::sleep(&waiter.word, seen, &heads, until);
         }
         for (link, _) in active {
             link.announce(Sleep::Awake);
         }
         // What is published before that is seen is looked at after it.
         shm::full_fence(); // pairs: lane.sleep
+        woke
     }
 
     /// Makes the sentinel announce its sleep anew: after a bell, whose number is

@@ -65,6 +65,8 @@ pub enum Woke {
     Maybe,
     /// The deadline has passed.
     Deadline,
+    /// A signal was handled.
+    Signal,
 }
 
 /// Sleeps until `own` is no longer `seen`, or one of `heads` is no longer at the
@@ -97,6 +99,7 @@ pub fn sleep(
     own.sleepers.fetch_sub(1, SeqCst); // pairs: wake.sleepers
     match woken {
         Err(Errno::TIMEDOUT) => Woke::Deadline,
+        Err(Errno::INTR) => Woke::Signal,
         _ => Woke::Maybe,
     }
 }
