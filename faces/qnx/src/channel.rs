@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pillarbox::{
     Capacity, Deadline, Message, Order, PortOptions, ReceiveError, ReceiveRight, SendRight,
+    heed_signals,
 };
 
-use crate::codes::{EAGAIN, EINVAL, ESRCH, ETIMEDOUT, Errno, PRIORITY_MOST, chf, pulse_code};
+use crate::codes::{
+    EAGAIN, EINTR, EINVAL, ESRCH, ETIMEDOUT, Errno, PRIORITY_MOST, chf, pulse_code,
+};
 use crate::held::Held;
 use crate::letter::PulseId;
 use crate::space::Space;
@@ -48,7 +51,7 @@ impl Channel {
     /// Takes the next message that is wanted. A channel that ends ends the wait.
     ///
     /// # Errors
-    /// `ESRCH` where the channel has ended, `ETIMEDOUT`.
+    /// `ESRCH` where the channel has ended, `ETIMEDOUT`, `EINTR`.
     pub(crate) fn take(&self, pulses_only: bool, deadline: Deadline) -> Result<Message, Errno> {
         // Counted before it is looked whether the channel has ended, and who ends it looks
         // in the other order: one of the two sees the other.
@@ -57,9 +60,11 @@ impl Channel {
             true => Err(ESRCH), // pairs: channel.ended
             false if pulses_only => {
                 let is_pulse = |message: &Message| message.reply_right().is_none();
-                self.port.receive_where(is_pulse, deadline).map_err(as_errno)
+                heed_signals(|| self.port.receive_where(is_pulse, deadline))
+                    .map_err(|error| as_errno(error, deadline))
             }
-            false => self.port.receive(deadline).map_err(as_errno),
+            false => heed_signals(|| self.port.receive(deadline))
+                .map_err(|error| as_errno(error, deadline)),
         };
         self.receivers.fetch_sub(1, Ordering::SeqCst); // pairs: channel.ended
         if self.ended.load(Ordering::SeqCst) { Err(ESRCH) } else { taken } // pairs: channel.ended
@@ -80,9 +85,10 @@ impl Channel {
     }
 }
 
-const fn as_errno(error: ReceiveError) -> Errno {
+fn as_errno(error: ReceiveError, deadline: Deadline) -> Errno {
     match error {
-        ReceiveError::Deadline => ETIMEDOUT,
+        ReceiveError::Deadline if deadline.has_passed() => ETIMEDOUT,
+        ReceiveError::Deadline => EINTR,
         _ => ESRCH,
     }
 }

@@ -30,7 +30,7 @@ use crate::event::{self, Event};
 use crate::held::{Over, Where};
 use crate::letter::{From, answered, word};
 use crate::space::Space;
-use crate::{edge, with};
+use crate::{edge, thread, with};
 
 /// What waits for the clerk at most, before who asks waits.
 const QUEUE: u32 = 256;
@@ -66,7 +66,10 @@ impl Request {
                 let body = words(&[how, over.error as u32]);
                 Message::new(body).with_id(WITHDRAW).with_tag(from.tag())
             }
-            Request::Deliver { event } => Message::new(event.bytes()).with_id(DELIVER),
+            Request::Deliver { event } => {
+                let priority = thread::priority();
+                Message::new(event.bytes()).with_id(DELIVER).with_priority(priority)
+            }
         }
     }
 
@@ -148,8 +151,9 @@ fn attend(mut message: Message) {
     };
     match request {
         Request::Attach { chid, flags, name } => {
+            // Who leaves no room for its answer has none: nobody else waits for it.
             let answer = admit(&mut message, who, chid, flags, &name);
-            let _ = message.reply(answer, patience());
+            let _ = message.reply(answer, Deadline::Now);
         }
         Request::Detach { scoid } => drop(with(|space| space.detach(scoid, who.task))),
         Request::Withdraw { from, over } => {
@@ -159,13 +163,14 @@ fn attend(mut message: Message) {
                 Err(Errno(error)) => (error, 0),
             };
             let body = [error.to_ne_bytes(), found.to_ne_bytes()].concat();
-            let _ = message.reply(Message::new(body), patience());
+            let _ = message.reply(Message::new(body), Deadline::Now);
         }
         Request::Deliver { event } => {
             let known = with(|space| {
                 space.connections.values().any(|connection| connection.is_served_by(who.task))
             });
             if known {
+                thread::set_own_priority(message.priority());
                 let _ = event::deliver_from(&event, who.task);
             }
         }
@@ -212,7 +217,7 @@ fn admit(message: &mut Message, who: Identity, chid: i32, flags: u32, name: &str
 
 // ---- asking another's ----------------------------------------------------------------
 
-/// Asks to be attached. What comes back leads where the clerk does, or is refused.
+/// Asks to be attached.
 pub(crate) fn attach(clerk: &SendRight, request: &Request) -> Result<Attached, Errno> {
     let own = ensure().ok_or(crate::codes::EAGAIN)?;
     let request = request.message().with_right(own);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use pillarbox::{
     CallError, Deadline, Message, PendingCall, PulseError, SendFailure, SendRight, Withdraw,
+    heed_signals,
 };
 
 use crate::channel::Channel;
@@ -90,45 +91,55 @@ impl Connection {
             .with_reply_room(room.min(crate::MESSAGE_BYTES) as u64);
         let sending = Timeout::within(timeout, timeout_in::SEND);
         let replying = Timeout::within(timeout, timeout_in::REPLY);
-        let Some(deadline) = sending.or(replying) else {
-            let answer = self.right.call(request, Deadline::Never);
-            return answer.map_err(|error| self.as_errno(&error));
-        };
-        let over = Over { send: sending.is_some(), reply: replying.is_some(), error: ETIMEDOUT.0 };
+        let (sends, replies) = (sending.is_some(), replying.is_some());
+        let deadline = sending.or(replying).unwrap_or(Deadline::Never);
         // Until the lane has room for it, too, the server has not received it.
-        let sent = self.right.start_call(request, sending.unwrap_or(Deadline::Never));
+        let until = sending.unwrap_or(Deadline::Never);
+        let sent = heed_signals(|| self.right.start_call(request, until));
         let call = sent.map_err(|error| match error.reason {
-            SendFailure::Full => ETIMEDOUT,
+            SendFailure::Full if until.has_passed() => ETIMEDOUT,
+            SendFailure::Full => EINTR,
             reason => unsent(reason),
         })?;
-        self.wait(call, from, deadline, over)
+        self.wait(call, from, deadline, Over { send: sends, reply: replies, error: ETIMEDOUT.0 })
     }
 
     /// Waits for the reply as long as the caller wants to, or must.
     fn wait(&self, mut call: PendingCall, from: From, deadline: Deadline, over: Over) -> Reply {
-        match call.wait(deadline) {
-            Err(CallError::Deadline) => {}
-            other => return other.map_err(|error| self.as_errno(&error)),
+        let (mut deadline, mut timed) = (deadline, over);
+        loop {
+            match heed_signals(|| call.wait(deadline)) {
+                Err(CallError::Deadline) => {}
+                other => return other.map_err(|error| self.as_errno(&error)),
+            }
+            // A signal is a reason to leave in every state.
+            let over = match deadline.has_passed() {
+                true => timed,
+                false => Over { send: true, reply: true, error: EINTR.0 },
+            };
+            let stays = match self.would_leave(from, over) {
+                Ok(Where::Queued) => !over.send,
+                // Without a say in it the server is left, if the caller may go.
+                Ok(Where::Received | Where::Tell) => self.unblocks || !over.reply,
+                // Who does not answer is not waited for.
+                Err(_) => false,
+            };
+            if !stays && call.withdraw(Withdraw::Done) {
+                return Err(Errno(over.error));
+            }
+            if over.reply && self.unblocks {
+                // From now on it is the server's to say.
+                call.withdraw(Withdraw::Ask);
+                let answer = call.wait(Deadline::Never).map_err(|error| self.as_errno(&error))?;
+                return match Outcome::of(&answer) {
+                    // It leaves it to us why we would have left.
+                    Outcome::Error(-1) => Err(Errno(over.error)),
+                    _ => Ok(answer),
+                };
+            }
+            // That time is over for good; a signal may still come.
+            (deadline, timed) = (Deadline::Never, Over { send: false, reply: false, ..over });
         }
-        let stays = match self.would_leave(from, over) {
-            Ok(Where::Queued) => !over.send,
-            // Without a say in it the server is left, if the caller may go.
-            Ok(Where::Received | Where::Tell) => self.unblocks || !over.reply,
-            // Who does not answer is not waited for.
-            Err(_) => false,
-        };
-        if stays && over.reply && self.unblocks {
-            call.withdraw(Withdraw::Ask);
-        }
-        if !stays && call.withdraw(Withdraw::Done) {
-            return Err(Errno(over.error));
-        }
-        let answer = call.wait(Deadline::Never).map_err(|error| self.as_errno(&error))?;
-        // An answer that leaves it to us why we would have left.
-        if Outcome::of(&answer) == Outcome::Error(-1) {
-            return Err(Errno(over.error));
-        }
-        Ok(answer)
     }
 
     /// Tells the server that we would leave. It says how far it is.
@@ -169,6 +180,11 @@ impl Connection {
             PulseError::NoRoom | PulseError::System(_) | PulseError::NotJoined(_) => EAGAIN,
             _ => EBADF,
         })
+    }
+
+    /// Whether its channel is this process's.
+    pub(crate) const fn is_own(&self) -> bool {
+        matches!(self.server, Server::Own(_))
     }
 
     /// Whether a task is who serves here.
@@ -275,6 +291,10 @@ fn attach_other(pid: i32, request: &Request, index: u32, flags: u32) -> Result<i
 fn connect(clerk: SendRight, request: &Request, index: u32, flags: u32) -> Result<i32, Errno> {
     let attached = clerk::attach(&clerk, request)?;
     let pid = names::pid_of(&attached.right).ok_or(ESRCH)?;
+    // A channel is its own process's to let others into.
+    if attached.right.owner() != clerk.owner() {
+        return Err(ESRCH);
+    }
     let scoid = attached.scoid;
     let watched = attached.right.clone();
     let made = Connection::new(attached, pid, Server::Other(clerk.clone()), flags);

@@ -2,13 +2,12 @@
 //! make things happen.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pillarbox::{Deadline, SendRight, TaskId};
 
 use crate::clerk::{self, Request};
-use crate::codes::{EAGAIN, EBADF, EINVAL, ENOTSUP, ESRCH, Errno, SIDE_CHANNEL};
+use crate::codes::{EAGAIN, EBADF, EINVAL, ENOTSUP, EPERM, ESRCH, Errno, SIDE_CHANNEL};
 use crate::letter::{long, word};
 use crate::{edge, thread, with};
 
@@ -131,8 +130,28 @@ struct Registered {
     server: Option<i32>,
 }
 
-/// By number. Numbers are not used again soon: an old one is nobody's.
-static REGISTERED: Mutex<(i32, BTreeMap<i32, Registered>)> = Mutex::new((1, BTreeMap::new()));
+/// All that are registered, by number. Numbers are not used again soon: an old one is
+/// nobody's.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    last: i32,
+    events: BTreeMap<i32, Registered>,
+}
+
+impl Registry {
+    fn add(&mut self, registered: Registered) -> Result<i32, Errno> {
+        if self.events.len() >= MOST {
+            return Err(EAGAIN);
+        }
+        loop {
+            self.last = self.last.checked_add(1).unwrap_or(1);
+            if !self.events.contains_key(&self.last) {
+                self.events.insert(self.last, registered);
+                return Ok(self.last);
+            }
+        }
+    }
+}
 
 /// Has an event delivered only by the server behind a connection. Returns what stands
 /// for it.
@@ -145,17 +164,7 @@ pub(crate) fn register(event: &Event, coid: i32) -> Result<Event, Errno> {
             Some(coid)
         }
     };
-    let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    let (next, events) = &mut *registered;
-    if events.len() >= MOST {
-        return Err(EAGAIN);
-    }
-    while events.contains_key(next) {
-        *next = next.checked_add(1).unwrap_or(1);
-    }
-    let number = *next;
-    *next = next.checked_add(1).unwrap_or(1);
-    events.insert(number, Registered { event: *event, server });
+    let number = with(|space| space.registered.add(Registered { event: *event, server }))?;
     Ok(event.as_registered(number))
 }
 
@@ -164,23 +173,38 @@ pub(crate) fn unregister(event: &Event) -> Result<(), Errno> {
     if event.kind() != kind::REGISTERED {
         return Err(EINVAL);
     }
-    let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    registered.1.remove(&event.number()).map(drop).ok_or(EINVAL)
+    let removed = with(|space| space.registered.events.remove(&event.number()));
+    removed.map(drop).ok_or(EINVAL)
+}
+
+/// Whether another process may have us do this with no word of ours before: signals that
+/// a program can heed, and pulses to channels of our own. To others it may send them
+/// itself, if it may.
+fn may_be_asked(event: &Event) -> Result<(), Errno> {
+    match event.kind() {
+        kind::PULSE => {
+            let connection = with(|space| space.connection(event.number())).ok_or(EBADF)?;
+            if connection.is_own() { Ok(()) } else { Err(EPERM) }
+        }
+        _ if matches!(event.number(), libc::SIGKILL | libc::SIGSTOP) => Err(EPERM),
+        _ => Ok(()),
+    }
 }
 
 /// Does what an event says that a task has sent.
 pub(crate) fn deliver_from(event: &Event, from: TaskId) -> Result<(), Errno> {
     if event.kind() != kind::REGISTERED {
+        if with(|space| !space.is_own(from)) {
+            may_be_asked(event)?;
+        }
         return deliver_here(event);
     }
-    let known = {
-        let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-        registered.1.get(&event.number()).copied().ok_or(EINVAL)?
-    };
+    let known = with(|space| space.registered.events.get(&event.number()).copied());
+    let known = known.ok_or(EINVAL)?;
     if let Some(coid) = known.server {
         let connection = with(|space| space.connection(coid)).ok_or(EBADF)?;
         if !connection.is_served_by(from) {
-            return Err(crate::codes::EPERM);
+            return Err(EPERM);
         }
     }
     let value = if known.event.is_updateable() { event.value() } else { known.event.value() };
@@ -236,12 +260,15 @@ struct Timer {
     clock: i32,
 }
 
-static TIMERS: Mutex<(u64, BTreeMap<u64, Timer>)> = Mutex::new((0, BTreeMap::new()));
+/// All timers, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    last: u64,
+    timers: BTreeMap<u64, Timer>,
+}
 
 fn timers<R>(act: impl FnOnce(&mut u64, &mut BTreeMap<u64, Timer>) -> R) -> R {
-    let mut timers = TIMERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let (next, timers) = &mut *timers;
-    act(next, timers)
+    with(|space| act(&mut space.timers.last, &mut space.timers.timers))
 }
 
 /// Makes a timer, which is not running. Returns its number.
@@ -324,15 +351,5 @@ pub(crate) fn fire_due() -> Deadline {
             thread::set_own_priority(priority);
             let _ = deliver_from(&event, own);
         }
-    }
-}
-
-/// Timers and registered events are the parent's.
-pub(crate) fn forked() {
-    if let Ok(mut timers) = TIMERS.try_lock() {
-        timers.1.clear();
-    }
-    if let Ok(mut registered) = REGISTERED.try_lock() {
-        registered.1.clear();
     }
 }

@@ -59,8 +59,11 @@ const MESSAGE_BYTES: usize = 1 << 30;
 /// How long another process may take that answers without its program's doing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The most forks one inside the other, and one.
+const FORKS: usize = 64;
+
 /// One space for each fork between the first process and this one.
-static SPACES: [OnceLock<Mutex<Space>>; 64] = [const { OnceLock::new() }; 64];
+static SPACES: [OnceLock<Mutex<Space>>; FORKS] = [const { OnceLock::new() }; FORKS];
 static DEPTH: AtomicUsize = AtomicUsize::new(0);
 
 /// This process was forked: nothing of its parent's is its own.
@@ -71,10 +74,15 @@ fn forked() {
     thread::forked();
 }
 
+/// How many forks lie between the first process and this one.
+fn depth() -> usize {
+    DEPTH.load(Ordering::Relaxed)
+}
+
 /// Does something with what this process has. Nothing that waits, or calls in here
 /// again, may be done there.
 fn with<R>(act: impl FnOnce(&mut Space) -> R) -> R {
-    let place = &SPACES[DEPTH.load(Ordering::Relaxed)];
+    let place = &SPACES[depth()];
     let space = place.get_or_init(|| {
         edge::watch_forks();
         // A task that may not be shared with others still serves this process.

@@ -11,6 +11,7 @@ use crate::clerk::Clerk;
 use crate::client::Client;
 use crate::codes::{EAGAIN, Errno};
 use crate::connection::Connection;
+use crate::event::{Registry, Timers};
 use crate::held::Held;
 
 /// The most connections of one process, and the most clients of one.
@@ -39,6 +40,8 @@ pub(crate) struct Space {
     pub(crate) watched: HashMap<TaskId, Peer>,
     /// The bootstrap server, once it was found.
     pub(crate) bootstrap: Option<Bootstrap>,
+    pub(crate) registered: Registry,
+    pub(crate) timers: Timers,
     next_rcvid: i32,
 }
 
@@ -54,6 +57,8 @@ impl Space {
             clerk: None,
             watched: HashMap::new(),
             bootstrap: None,
+            registered: Registry::default(),
+            timers: Timers::default(),
             next_rcvid: FIRST_RCVID,
         }
     }

@@ -3,8 +3,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use pillarbox::Deadline;
@@ -12,8 +13,14 @@ use pillarbox::Deadline;
 use crate::codes::{PRIORITY, PRIORITY_MOST};
 use crate::{channel, edge};
 
-/// Numbers of threads that are in use. The first is the one that runs `main`.
-static NUMBERS: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+/// Numbers of threads that are in use, once for each fork: whoever had a lock then may
+/// not be there to let it go. The first is the one that runs `main`.
+static NUMBERS: [Mutex<BTreeSet<u16>>; crate::FORKS] =
+    [const { Mutex::new(BTreeSet::new()) }; crate::FORKS];
+
+fn numbers() -> MutexGuard<'static, BTreeSet<u16>> {
+    NUMBERS[crate::depth()].lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The number of the last request of this process.
 static REQUESTS: AtomicU32 = AtomicU32::new(0);
@@ -62,13 +69,14 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         let channels = std::mem::take(&mut *self.received_on.borrow_mut());
-        channel::thread_ends(self.number, &channels);
-        NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        // So late in a thread's life a panic would be the end of the process.
+        let _ = catch_unwind(AssertUnwindSafe(|| channel::thread_ends(self.number, &channels)));
+        numbers().remove(&self.number);
     }
 }
 
 fn take_number() -> u16 {
-    let mut numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut numbers = numbers();
     let first = if edge::is_main_thread() { 1 } else { 2 };
     let free = (first..u16::MAX).find(|number| !numbers.contains(number));
     let number = free.unwrap_or(u16::MAX);
@@ -156,13 +164,9 @@ pub(crate) fn serves_none() {
 
 /// In a forked child there is one thread, and it is the first.
 pub(crate) fn forked() {
-    // Who else may hold the lock is not there to let it go: then numbers go on.
-    if let Ok(mut numbers) = NUMBERS.try_lock() {
-        let own = number();
-        numbers.retain(|number| *number == own);
-    }
     mine(
         |thread| {
+            numbers().insert(thread.number);
             thread.timeout.set(None);
             thread.serves.set(None);
             thread.lent_priority.set(None);

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use pillarbox::Task;
+use pillarbox::bootstrap::Bootstrap;
+use pillarbox::{Capacity, Deadline, Message, Right, SendRight, Task};
 
 /// Programs that are run with no bootstrap server anywhere.
-const ALONE: [&str; 11] = [
+const ALONE: [&str; 12] = [
     "a_request_and_its_reply",
     "messages_in_parts",
     "pulses_and_messages",
@@ -18,6 +19,7 @@ const ALONE: [&str; 11] = [
     "the_unblock_race",
     "bad_addresses_are_told",
     "events_and_timers",
+    "signals",
     "what_programs_lean_on",
     "what_published_examples_get_wrong",
     "without_a_server",
@@ -130,6 +132,125 @@ fn processes_meet_at_a_server() {
     for program in ["two_processes", "names"] {
         run(&compile(compilers()[0], program, &folder), &socket);
     }
+    let _ = serving.stop();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Numbers that are the same each time (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below
+    }
+
+    /// A number that is small, or at an end, or any.
+    fn number(&mut self) -> u64 {
+        match self.roll(4) {
+            0 => self.roll(4),
+            1 => u64::MAX - self.roll(3),
+            2 => 1 << self.roll(64),
+            _ => self.roll(u64::MAX),
+        }
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let length = [0, 1, 4, 8, 12, 64, 200][self.roll(7) as usize];
+        (0..length).map(|_| [0, 1, 0x40, 0xff][self.roll(4) as usize]).collect()
+    }
+}
+
+/// A message of any kind, with anything in it.
+fn forged(dice: &mut Dice, task: &Task, known: &SendRight) -> Message {
+    let mut message = Message::new(dice.bytes())
+        .with_id(dice.roll(8) as i32 - 1)
+        .with_tag(dice.number())
+        .with_priority(dice.roll(300) as u16);
+    for _ in 0..dice.roll(3) {
+        let own = task.port(Capacity::Bounded(1));
+        message = match dice.roll(4) {
+            0 => message.with_right(known.clone()),
+            1 => message.with_right(own.make_send().unwrap()),
+            2 => message.with_right(own.make_send_once().unwrap()),
+            _ => message.with_right(own),
+        };
+    }
+    if dice.roll(4) == 0 {
+        message = message.with_region(vec![1; 1 + dice.roll(99) as usize]);
+    }
+    message
+}
+
+/// Attaches as the library does: the channel, and the server's number for us.
+fn attached(clerk: &SendRight, own: &SendRight) -> (SendRight, u64) {
+    let mut body = vec![0; 8];
+    body.extend_from_slice(b"gullible");
+    let asked = Message::new(body).with_id(1).with_right(own.clone());
+    let mut answer = clerk.call(asked, Deadline::after(LONG)).unwrap();
+    let scoid = u32::from_ne_bytes(answer.body()[4..8].try_into().unwrap());
+    match answer.take_rights().pop() {
+        Some(Right::Send(channel)) => (channel, u64::from(scoid)),
+        other => panic!("{other:?}"),
+    }
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_peer_that_lies_is_only_a_bad_client() {
+    let folder = folder("lies");
+    let socket = folder.join("boot.sock");
+    let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
+    let serving = serving.unwrap();
+    let program = compile(compilers()[0], "a_peer_that_lies", &folder);
+    let victim = std::thread::spawn({
+        let socket = socket.clone();
+        move || run(&program, &socket)
+    });
+    let long = Deadline::after(LONG);
+    let names = Bootstrap::at(&socket, long).unwrap();
+    let clerk = loop {
+        match names.look_up_running("qnx/local/gullible", long) {
+            Ok(clerk) => break clerk,
+            Err(error) => assert!(!long.has_passed(), "{error}"),
+        }
+        // sleep: between two looks at what another process does.
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let (task, mut dice) = (Task::current().unwrap(), Dice(7));
+    let own = task.port(Capacity::Unbounded);
+    let own_right = own.make_send().unwrap();
+    let (channel, scoid) = attached(&clerk, &own_right);
+    let mut calls = Vec::new();
+    for _ in 0..1500 {
+        let to = if dice.roll(2) == 0 { &clerk } else { &channel };
+        let mut message = forged(&mut dice, &task, &clerk);
+        if dice.roll(2) == 0 {
+            // At least the client is the one that it says.
+            message = message.with_tag(scoid << 48 | dice.roll(1 << 33));
+        }
+        match dice.roll(4) {
+            0 => to.send(message, long).unwrap(),
+            1 => drop(to.start_call(message, long).unwrap()),
+            2 => calls.push(to.start_call(message.with_reply_room(dice.roll(99)), long).unwrap()),
+            _ => {
+                let _ = channel.pulse(dice.number() as u32 as i32, dice.number(), 1);
+            }
+        }
+    }
+    // One that says nothing but what is so is served as any other.
+    let (channel, scoid) = attached(&clerk, &own_right);
+    let asked = Message::new("ask").with_tag(scoid << 48 | 9 << 32).with_reply_room(3);
+    let answer = channel.call(asked, long).unwrap();
+    assert!(answer.body().len() <= 3);
+    channel.pulse(100 | (scoid as i32) << 8, 0, 1).unwrap();
+    let said = victim.join().unwrap();
+    assert!(said.contains(" requests, "), "{said}");
+    drop(calls);
     let _ = serving.stop();
     std::fs::remove_dir_all(folder).unwrap();
 }

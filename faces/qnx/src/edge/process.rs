@@ -23,7 +23,6 @@ pub(crate) fn watch_forks() {
 
 unsafe extern "C" fn in_child() {
     crate::forked();
-    crate::event::forked();
 }
 
 /// Starts what `start` starts with every signal blocked there: signals are for the
