@@ -34,6 +34,7 @@ pub(crate) enum Question {
     Log { service: String },
     Audit { after: u64, wait: bool },
     Seen { after: Option<(u64, u64)> },
+    Reload,
 }
 
 /// What is answered.
@@ -47,6 +48,8 @@ pub(crate) enum Told {
     NotStarted(String),
     NoRoom,
     BadRequest,
+    Reloaded(Reloaded),
+    NothingToReload,
     Entries(Entries),
     Seen { tasks: Vec<Identity>, more: bool },
 }
@@ -110,6 +113,20 @@ pub struct Log {
     pub lost: u64,
 }
 
+/// What came of reading the service files anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// Services that were not there before.
+    pub added: Vec<String>,
+    /// Services that are declared otherwise than before.
+    pub changed: Vec<String>,
+    /// Services whose files are gone. They are told to end.
+    pub gone: Vec<String>,
+    /// What is wrong, and where. What such a file declared before stays.
+    pub wrong: Vec<String>,
+}
+
 /// Why a server did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -123,6 +140,9 @@ pub enum AdminError {
     /// It was not started, or ended before it had checked in.
     #[error("it did not start: {0}")]
     NotStarted(String),
+    /// The server was not told where service files lie.
+    #[error("the server reads no service files")]
+    NothingToReload,
     /// As many orders are waited for as a server keeps.
     #[error("the server has no room for another order")]
     NoRoom,
@@ -207,6 +227,22 @@ impl Admin {
         let question = Question::Order { order, service: service.to_owned() };
         match self.ask(&question, deadline)? {
             Told::Done => Ok(()),
+            other => Err(other.into()),
+        }
+    }
+
+    /// Has the server read its service files anew: see
+    /// [`Server::reload_from`](crate::Server::reload_from).
+    ///
+    /// # Errors
+    /// [`AdminError::NotAllowed`] for another user's server,
+    /// [`AdminError::NothingToReload`].
+    ///
+    /// # Blocking
+    /// Waits for the server until `deadline`.
+    pub fn reload(&self, deadline: Deadline) -> Result<Reloaded, AdminError> {
+        match self.ask(&Question::Reload, deadline)? {
+            Told::Reloaded(reloaded) => Ok(reloaded),
             other => Err(other.into()),
         }
     }
@@ -336,7 +372,9 @@ impl From<Told> for AdminError {
             Told::NotAllowed => AdminError::NotAllowed,
             Told::NotStarted(reason) => AdminError::NotStarted(reason),
             Told::NoRoom => AdminError::NoRoom,
+            Told::NothingToReload => AdminError::NothingToReload,
             Told::Services { .. }
+            | Told::Reloaded(_)
             | Told::Done
             | Told::Log(_)
             | Told::Entries(_)

@@ -54,6 +54,8 @@ pub enum Attempt {
     Look,
     /// To end the server.
     End,
+    /// To have the service files read anew.
+    Reload,
 }
 
 /// One thing that was granted or refused, and how often.

@@ -9,6 +9,7 @@ mod looking;
 mod managing;
 mod narrowing;
 mod queueing;
+mod reloading;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::pulse::Pulse;
 use crate::queues::{self, Queues};
 use crate::reaper::Reaper;
 use crate::seen::Seen;
+use crate::server::Source;
 use crate::stopper::{Ended, Stopper};
 use crate::subsets::Subsets;
 use crate::supervision::{Act, Doing, Due};
@@ -75,6 +77,7 @@ pub(crate) struct Keeper {
     idle: Option<Idle>,
     pulse: Option<Pulse>,
     told: Option<Listener>,
+    source: Option<Source>,
     children: u64,
     bell: Option<u32>,
     ended: Option<Ended>,
@@ -110,6 +113,7 @@ impl Keeper {
             idle: server.idle_exit.map(Idle::new),
             pulse: server.pulse,
             told: server.told,
+            source: server.source,
             children: 0,
             bell: None,
             ended: None,

@@ -91,7 +91,12 @@ impl Logs {
         let number = shared.last;
         listener.add(&reader, number, EventFlags::IN)?;
         let before = match shared.rings.get_mut(&service) {
-            Some(ring) => std::mem::replace(&mut ring.pipe, number),
+            Some(ring) => {
+                // Its file may say otherwise than at the last start.
+                ring.most = most;
+                ring.add(&[]);
+                std::mem::replace(&mut ring.pipe, number)
+            }
             None => {
                 let ring = Ring { bytes: VecDeque::new(), most, lost: 0, pipe: number };
                 shared.rings.insert(service, ring);
@@ -109,6 +114,14 @@ impl Logs {
         }
         shared.pipes.insert(number, (service, reader));
         Ok(writer)
+    }
+
+    /// Forgets what a service has said, which is there no more.
+    pub(crate) fn forget(&mut self, service: usize) {
+        let mut shared = lock(&self.shared);
+        if let Some(ring) = shared.rings.remove(&service) {
+            shared.pipes.remove(&ring.pipe);
+        }
     }
 
     /// What a service has said last, and how many bytes came before that and gave way.

@@ -66,6 +66,13 @@ impl Names {
         }
     }
 
+    /// Forgets a name, whoever holds it. Returns the queue that was kept under it.
+    pub(crate) fn withdraw(&mut self, name: &str) -> Option<QueueId> {
+        let known = self.all.remove(name)?;
+        self.changed.insert(name.to_owned());
+        known.queue
+    }
+
     /// Whether there is room for so many names more.
     pub(crate) fn has_room(&self, more: usize) -> bool {
         self.all.len() + more <= NAMES

@@ -62,6 +62,10 @@ pub(crate) struct Program {
     leads: bool,
     /// What of what it says is kept, where anything is.
     pub(crate) log_bytes: Option<usize>,
+    /// What declares it, where a file does.
+    pub(crate) file: Option<Arc<ServiceFile>>,
+    /// Its file is gone: it ends, and is not started again.
+    pub(crate) withdrawn: bool,
 }
 
 impl fmt::Debug for Program {
@@ -90,11 +94,14 @@ impl Program {
             started: None,
             leads: false,
             log_bytes: None,
+            file: None,
+            withdrawn: false,
         }
     }
 
     /// One that was declared in a file.
     pub(crate) fn declared(label: String, file: ServiceFile, queues: Vec<QueueId>) -> Self {
+        let file = Arc::new(file);
         Program {
             label: Some(label.into()),
             entitlements: file.entitlements.clone().into(),
@@ -104,10 +111,27 @@ impl Program {
             queues,
             supervision: Supervision::new(file.rules.clone()),
             log_bytes: Some(file.log_bytes),
+            file: Some(Arc::clone(&file)),
             command: Box::new(move || file.command()),
             started: None,
             leads: true,
+            withdrawn: false,
         }
+    }
+
+    /// Its file says something else now. The child that runs is what it was started as.
+    pub(crate) fn declare_anew(&mut self, file: ServiceFile, queues: Vec<QueueId>) {
+        let file = Arc::new(file);
+        self.entitlements = file.entitlements.clone().into();
+        self.names = file.all_names().cloned().collect();
+        // The next child sees what the file lists now.
+        self.only = file.only.clone();
+        self.restricted = None;
+        self.queues = queues;
+        self.supervision.rule_by(file.rules.clone());
+        self.log_bytes = Some(file.log_bytes);
+        self.file = Some(Arc::clone(&file));
+        self.command = Box::new(move || file.command());
     }
 
     /// What it is called in a log: its label, else the first of its names.

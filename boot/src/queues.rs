@@ -102,8 +102,14 @@ impl Queues {
         // It has not been polled yet, and must be.
         let flag = Flag { woken: AtomicBool::new(true), bell: Arc::clone(&self.bell) };
         let flag = Arc::new(flag);
-        self.all.push(Queue { right, reader, state, serving, flag, over: false });
-        Ok(QueueId(self.all.len() - 1))
+        let queue = Queue { right, reader, state, serving, flag, over: false };
+        // In the place of one that is closed, if there is any.
+        let place = self.all.iter().position(|queue| queue.over);
+        match place.and_then(|place| self.all.get_mut(place)) {
+            Some(closed) => *closed = queue,
+            None => self.all.push(queue),
+        }
+        Ok(QueueId(place.unwrap_or(self.all.len() - 1)))
     }
 
     /// Does what the queues have to do now. What happens after this brings news to
@@ -126,6 +132,16 @@ impl Queues {
             let waker = Waker::from(Arc::clone(&queue.flag));
             let mut cx = Context::from_waker(&waker);
             queue.over = queue.serving.as_mut().poll(&mut cx).is_ready();
+        }
+    }
+
+    /// Ends a queue, and all that is in it: senders are told, and who waits for an answer.
+    pub(crate) fn close(&mut self, id: QueueId) {
+        if let Some(queue) = self.all.get_mut(id.0) {
+            queue.over = true;
+            queue.serving = Box::pin(std::future::ready(()));
+            let mut state = lock(&queue.state);
+            (state.read, state.held) = (false, 0);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::names::Names;
 use crate::program::{Program, ProgramId};
 use crate::pulse::Pulse;
 use crate::queues::Queues;
-use crate::service::ServiceFile;
+use crate::service::{Found, ServiceFile};
 use crate::stopper::Stopper;
 
 /// Why a program does not provide a name.
@@ -66,6 +66,16 @@ pub struct Server {
     pub(crate) idle_exit: Option<Duration>,
     pub(crate) pulse: Option<Pulse>,
     pub(crate) told: Option<Listener>,
+    pub(crate) source: Option<Source>,
+}
+
+/// Where declared services come from.
+pub(crate) struct Source(pub(crate) Box<dyn FnMut() -> std::io::Result<Vec<Found>> + Send>);
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Source")
+    }
 }
 
 impl Server {
@@ -88,6 +98,7 @@ impl Server {
             idle_exit: None,
             pulse: None,
             told: None,
+            source: None,
         })
     }
 
@@ -212,6 +223,28 @@ impl Server {
     /// Where it listens.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.listening.iter().map(Listening::path)
+    }
+
+    /// Says where service files come from when they are to be read anew, which
+    /// [`Admin::reload`](crate::admin::Admin::reload) asks for: all that are declared then,
+    /// also those of [`Server::service`]. One that is not among them is gone.
+    ///
+    /// What runs goes on running. What a file that has changed says is so from the next
+    /// start on, and of names and rules at once; a service whose file is gone is told to
+    /// end, and what is in its queues ends with them.
+    ///
+    /// # Errors
+    /// None here: what `source` says is told to who asks.
+    ///
+    /// # Blocking
+    /// `source` is called in the thread that answers requests, which wait for it.
+    #[must_use]
+    pub fn reload_from(
+        mut self,
+        source: impl FnMut() -> std::io::Result<Vec<Found>> + Send + 'static,
+    ) -> Server {
+        self.source = Some(Source(Box::new(source)));
+        self
     }
 
     /// Calls `beat` once in `span`, in the thread that answers requests and between two

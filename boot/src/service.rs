@@ -69,7 +69,7 @@ impl Problem {
 /// let wrong = ServiceFile::read(&format!("{text}throttel = \"1s\"")).unwrap_err();
 /// assert_eq!((wrong[0].line, wrong[0].column), (5, 1));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceFile {
     program: String,
     arguments: Vec<String>,

@@ -144,6 +144,13 @@ impl Supervision {
         }
     }
 
+    /// Other rules are laid down, for all that comes.
+    pub(crate) fn rule_by(&mut self, rules: Rules) {
+        let never_started = self.starts == 0 && matches!(self.phase, Phase::Down);
+        self.wanted |= rules.at_start && never_started && !self.stopped;
+        self.rules = rules;
+    }
+
     /// Somebody needs it.
     pub(crate) fn want(&mut self) {
         self.wanted |= matches!(self.phase, Phase::Down | Phase::Ending { .. }) && !self.stopped;

@@ -55,6 +55,12 @@ pub(crate) const STOPPING: &str = "STOPPING=1";
 /// It is still there.
 pub(crate) const WATCHDOG: &str = "WATCHDOG=1";
 
+/// The time that goes with the news of a reload.
+pub(crate) fn now() -> String {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    format!("MONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1_000)
+}
+
 /// Says some lines to whoever manages us, if anybody does. Who does not read now is not
 /// waited for: what counts is said again.
 pub(crate) fn say(lines: &[&str]) {

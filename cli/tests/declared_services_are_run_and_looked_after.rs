@@ -175,3 +175,37 @@ fn a_call_to_a_queue_is_answered_though_its_service_is_killed() {
     }
     services.close(server);
 }
+
+#[test]
+fn files_are_read_anew_by_a_command_and_by_a_signal() {
+    let services = Services::new();
+    services.declare("upper", &["serve", "upper", "--", "tr", "a-z", "A-Z"], "throttle = \"1ms\"");
+    let directory = services.directory.to_str().unwrap();
+    // Without a terminal, whose end the signal would tell of.
+    let mut server =
+        services.house.start(["boot", "--detached", "--json", "--services", directory]);
+    server.wait_line();
+    assert_eq!(services.house.call("upper", b"a").text(), "A");
+    let reload = || services.house.run(["boot", "--reload", "--json"]);
+    let told = |added: &[&str], changed: &[&str], gone: &[&str]| json!({"ok": true, "added": added, "changed": changed, "gone": gone, "wrong": []});
+    assert_eq!(reload().json(), told(&[], &[], &[]));
+    services.declare("lower", &["serve", "lower", "--", "tr", "A-Z", "a-z"], "");
+    services.declare("upper", &["serve", "upper", "--", "rev"], "throttle = \"1ms\"");
+    assert_eq!(reload().json(), told(&["lower-service"], &["upper-service"], &[]));
+    assert_eq!(services.house.call("lower", b"A").text(), "a");
+    assert_eq!(services.house.call("upper", b"ab").text(), "AB");
+    assert_eq!(services.house.run(["restart", "upper"]).code, Some(0));
+    assert_eq!(services.house.call("upper", b"ab").text(), "ba");
+    let wrong = services.directory.join("wrong.toml");
+    std::fs::write(&wrong, "program = 1\nnames = [\"x\"]").unwrap();
+    let said = services.house.run(["boot", "--reload"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("wrong.toml:1:11: `program` is a text"), "{said:?}");
+    std::fs::remove_file(wrong).unwrap();
+    std::fs::remove_file(services.directory.join("lower-service.toml")).unwrap();
+    server.signal(Signal::HUP);
+    wait_until("it has gone", || services.list().len() == 1);
+    services.house.call("lower", b"A").fails(64, "lower");
+    services.close(server);
+    House::new().run(["boot", "--reload"]).fails(65, "no bootstrap server");
+}

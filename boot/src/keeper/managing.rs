@@ -53,6 +53,10 @@ impl Keeper {
                 Some(id) => return self.order(order, id, reply),
                 None => Told::NoSuchService,
             },
+            Question::Reload => match self.reload() {
+                Some(reloaded) => Told::Reloaded(reloaded),
+                None => Told::NothingToReload,
+            },
             Question::Log { service } => match self.called(&service) {
                 Some(id) => {
                     let (bytes, lost) = self.logs.of(id.0);
@@ -92,7 +96,8 @@ impl Keeper {
 
     /// The declared service that is called so, or provides such a name.
     fn called(&mut self, service: &str) -> Option<ProgramId> {
-        let labelled = |program: &Program| program.label.as_deref() == Some(service);
+        let labelled =
+            |program: &Program| !program.withdrawn && program.label.as_deref() == Some(service);
         if let Some(id) = self.programs.iter().position(labelled) {
             return Some(ProgramId(id));
         }
@@ -105,6 +110,7 @@ impl Keeper {
         let mut services: Vec<(&str, &Program)> = self
             .programs
             .iter()
+            .filter(|program| !program.withdrawn)
             .filter_map(|program| Some((program.label.as_deref()?, program)))
             .filter(|(label, _)| after.is_none_or(|after| *label > after))
             .collect();
@@ -159,6 +165,7 @@ fn asked(question: &Question) -> (Attempt, &str) {
         Question::Services { .. } => (Attempt::Services, ""),
         Question::Audit { .. } => (Attempt::Audit, ""),
         Question::Seen { .. } => (Attempt::Look, ""),
+        Question::Reload => (Attempt::Reload, ""),
         Question::Log { service } => (Attempt::Logs, service),
         Question::Order { order, service } => {
             let attempt = match order {

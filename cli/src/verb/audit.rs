@@ -170,6 +170,7 @@ const fn attempt(attempt: Attempt) -> &'static str {
         Attempt::Audit => "audit",
         Attempt::Look => "look",
         Attempt::End => "end",
+        Attempt::Reload => "reload",
         _ => "other",
     }
 }

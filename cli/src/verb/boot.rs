@@ -1,7 +1,8 @@
 //! `pillarbox boot`: the bootstrap server, in the foreground.
 //!
 //! Ctrl-C and SIGTERM end it in order: the programs it started are ended and
-//! the socket file is removed. After `kill -9` the file stays, and the next
+//! the socket file is removed. SIGHUP has it read its service files anew; where it has
+//! a terminal the signal tells of the end of that, and ends it. After `kill -9` the file stays, and the next
 //! server replaces it.
 
 use std::io::ErrorKind;
@@ -10,11 +11,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use boot::admin::{Admin, Reloaded};
 use boot::service::{self, Found, Problem};
 use boot::socket::{Locked, SocketError};
 use boot::{Event, Server};
-use pillarbox::bootstrap::BootstrapError;
-use pillarbox::{LinkError, Task};
+use pillarbox::bootstrap::{Bootstrap, BootstrapError};
+use pillarbox::{Deadline, LinkError, Task};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -45,6 +47,11 @@ Services are declared in files (see `pillarbox check`): those of each DIR of
 the others are provided all the same. A file, and its directory, must be ours or
 root's and writable by nobody else.
 
+--reload, or SIGHUP to a server without a terminal, has it read these files anew: what
+runs goes on; a changed file counts from the next start on (`restart` brings it), of
+names and rules at once; a service whose file is gone is ended, with its queues; a file
+with a mistake changes nothing.
+
 systemd starts it where `pillarbox install` has said so: it hands over the socket,
 and is told when the server is ready and that it answers. The socket is systemd's
 then: --stop ends the server, and the next caller starts another.
@@ -58,30 +65,36 @@ Examples:
   pillarbox boot --services ./services
   pillarbox boot --socket /run/user/1000/work/boot.sock
   PILLARBOX_SOCKET=/run/user/1000/work/boot.sock pillarbox ls
+  pillarbox boot --reload
   pillarbox boot --stop
 
 JSON, one object when ready: {\"ok\":true,\"socket\":\"/run/…/boot.sock\",\"pid\":812,
   \"services\":[\"upper\"],\"wrong\":[]};
-  with --stop, when it has ended: {\"ok\":true,\"stopped\":\"/run/…/boot.sock\"}.
+  with --stop, when it has ended: {\"ok\":true,\"stopped\":\"/run/…/boot.sock\"};
+  with --reload: {\"ok\":true,\"added\":[],\"changed\":[\"upper\"],\"gone\":[],\"wrong\":[]}.
 
 Exit codes:
   0   it was ended, or --stop has ended it
   1   the system refused (memory, descriptors, a thread)
-  2   a wrong argument, not a path for a socket, or a DIR that cannot be read
-  65  --stop: no bootstrap server is running
-  66  --stop: it did not end before the deadline (5 s)
-  68  another server is there, the directory is not ours alone, or --stop is not
-      allowed";
+  2   a wrong argument, not a path for a socket, a DIR that cannot be read, or a
+      mistake in a file that --reload has read
+  65  --stop, --reload: no bootstrap server is running
+  66  --stop, --reload: it was not done before the deadline (5 s)
+  68  another server is there, the directory is not ours alone, or --stop or --reload is
+      not allowed";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// End the server that runs there
     #[arg(long)]
     stop: bool,
+    /// Have the server that runs there read its service files anew
+    #[arg(long, conflicts_with = "stop")]
+    reload: bool,
     #[command(flatten)]
     patience: Patience,
     /// Provide the services that are declared in DIR, and nowhere else
-    #[arg(long, value_name = "DIR", conflicts_with = "stop")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["stop", "reload"])]
     services: Vec<PathBuf>,
     /// Print one object when ready
     #[arg(long)]
@@ -98,12 +111,32 @@ pub(crate) struct Arguments {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Told {
-    Ready { ok: bool, socket: String, pid: u32, services: Vec<String>, wrong: Vec<String> },
-    Stopped { ok: bool, stopped: String },
+    Ready {
+        ok: bool,
+        socket: String,
+        pid: u32,
+        services: Vec<String>,
+        wrong: Vec<String>,
+    },
+    Stopped {
+        ok: bool,
+        stopped: String,
+    },
+    Reloaded {
+        ok: bool,
+        added: Vec<String>,
+        changed: Vec<String>,
+        gone: Vec<String>,
+        wrong: Vec<String>,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
-    if arguments.stop { stop(arguments, place) } else { serve(arguments, place) }
+    match arguments {
+        Arguments { stop: true, .. } => stop(arguments, place),
+        Arguments { reload: true, .. } => reload(arguments, place),
+        _ => serve(arguments, place),
+    }
 }
 
 fn serve(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
@@ -127,6 +160,7 @@ fn serve(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
     let Provided { server, services, wrong } = provide(server, &arguments.services)?;
     let server = watched(server)?;
     let stopper = server.stopper();
+    let admin = Admin::new(&Bootstrap::new(server.right().clone()));
     let handle = signals.handle();
     let socket = locked.path().display().to_string();
     if arguments.json {
@@ -143,9 +177,14 @@ fn serve(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
     std::thread::scope(|scope| {
         let watch = std::thread::Builder::new().name("signals".to_owned());
         let watching = watch.spawn_scoped(scope, || {
-            if signals.forever().next().is_some() {
+            for signal in signals.forever() {
+                if signal == SIGHUP && !has_terminal() {
+                    tell_reloaded(&admin);
+                    continue;
+                }
                 systemd::say(&[systemd::STOPPING]);
                 stopper.stop();
+                break;
             }
         });
         if let Err(error) = watching {
@@ -243,6 +282,7 @@ fn provide(mut server: Server, named: &[PathBuf]) -> Result<Provided, Failure> {
     let found = service::find(&directories).map_err(|error| {
         Failure::new(Kind::Usage, "the service files cannot be read").because(error)
     })?;
+    server = server.reload_from(move || service::find(&directories));
     let (mut services, mut wrong) = (Vec::new(), Vec::new());
     for Found { path, label, file, .. } in found {
         let shown = path.display().to_string();
@@ -265,6 +305,51 @@ fn provide(mut server: Server, named: &[PathBuf]) -> Result<Provided, Failure> {
         services.push(label);
     }
     Ok(Provided { server, services, wrong })
+}
+
+/// Whether there is a terminal whose end the signal may tell of.
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}
+
+/// Reads the service files anew because of a signal, and says what came of it.
+fn tell_reloaded(admin: &Admin) {
+    systemd::say(&["RELOADING=1", &systemd::now()]);
+    match admin.reload(Deadline::after(USUAL)) {
+        Ok(reloaded) => {
+            reloaded.wrong.iter().for_each(|wrong| output::line(wrong));
+            output::say(&summary(&reloaded));
+        }
+        Err(error) => output::say(&format!("the service files were not read: {error}")),
+    }
+    systemd::say(&[systemd::READY]);
+}
+
+fn summary(reloaded: &Reloaded) -> String {
+    let Reloaded { added, changed, gone, .. } = reloaded;
+    let part = |what: &str, services: &[String]| {
+        (!services.is_empty()).then(|| format!("{what}: {}", services.join(", ")))
+    };
+    let parts = [part("added", added), part("changed", changed), part("gone", gone)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "nothing has changed".to_owned() } else { parts.join("; ") }
+}
+
+fn reload(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
+    let deadline = arguments.patience.or(USUAL);
+    let server = place.reach(deadline)?;
+    let reloaded = Admin::new(&server)
+        .reload(deadline)
+        .map_err(|error| Failure::admin(error, "all", &place.path()))?;
+    let ok = reloaded.wrong.is_empty();
+    if arguments.json {
+        let Reloaded { added, changed, gone, wrong, .. } = reloaded;
+        let _ = output::json(&Told::Reloaded { ok, added, changed, gone, wrong })?;
+    } else {
+        reloaded.wrong.iter().for_each(|wrong| output::line(wrong));
+        output::say(&summary(&reloaded));
+    }
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(Kind::Usage.code()) })
 }
 
 fn unprepared(error: SocketError) -> Failure {

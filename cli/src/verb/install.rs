@@ -212,6 +212,7 @@ fn units(program: &Path) -> Result<[(&'static str, String); 2], Failure> {
          [Service]\n\
          Type=notify\n\
          ExecStart={program} --socket %t/pillarbox/boot.sock boot\n\
+         ExecReload={program} --socket %t/pillarbox/boot.sock boot --reload\n\
          Restart=on-failure\n\
          WatchdogSec=30s\n\
          KillMode=mixed\n"
