@@ -12,6 +12,7 @@
 //! | `stream.rs`    | one program that is kept and exchanges lines             |
 //! | `keeper.rs`    | no program of `serve` outlives it                        |
 //! | `survey.rs`    | what every owner says of its port, asked at once         |
+//! | `watch.rs`     | what every task says of itself, asked at once            |
 //! | `services.rs`  | what there is to say of declared services                |
 //! | `systemd.rs`   | what systemd and we say to each other                    |
 //! | `argument.rs`  | names, spans of time, bodies                             |
@@ -36,6 +37,7 @@ mod survey;
 mod systemd;
 mod table;
 mod verb;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -87,6 +89,12 @@ enum Verb {
     /// Show everything known of one name, or of the names of one process
     #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::show::HELP))]
     Show(verb::show::Arguments),
+    /// Show who holds which rights to what, what is queued, and who waits
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::tree::HELP))]
+    Tree(verb::tree::Arguments),
+    /// Watch what every task does
+    #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::top::HELP))]
+    Top(verb::top::Arguments),
     /// Start a declared service
     #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::order::HELP))]
     Start(verb::order::Arguments),
@@ -141,6 +149,8 @@ impl Verb {
             Verb::Recv(arguments) => arguments.json,
             Verb::Ls(arguments) => arguments.json,
             Verb::Show(arguments) => arguments.json,
+            Verb::Tree(arguments) => arguments.json,
+            Verb::Top(arguments) => arguments.json,
             Verb::Start(arguments) | Verb::Stop(arguments) | Verb::Restart(arguments) => {
                 arguments.json
             }
@@ -183,6 +193,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Recv(arguments) => verb::recv::run(&arguments, &place),
         Verb::Ls(arguments) => verb::ls::run(&arguments, &place),
         Verb::Show(arguments) => verb::show::run(&arguments, &place),
+        Verb::Tree(arguments) => verb::tree::run(&arguments, &place),
+        Verb::Top(arguments) => verb::top::run(&arguments, &place),
         Verb::Start(arguments) => verb::order::run(Order::Start, &arguments, &place),
         Verb::Stop(arguments) => verb::order::run(Order::Stop, &arguments, &place),
         Verb::Restart(arguments) => verb::order::run(Order::Restart, &arguments, &place),

@@ -4,7 +4,9 @@ mod house;
 
 use house::House;
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 16] = [
+    "top",
+    "tree",
     "audit",
     "boot",
     "serve",
@@ -37,7 +39,7 @@ fn every_verb_is_listed_and_explains_itself() {
         }
     }
     assert!(!all.text().contains("  keep"), "people need not know the keeper");
-    for verb in ["audit", "boot", "serve", "call", "send", "recv", "ls", "show"] {
+    for verb in ["audit", "boot", "serve", "call", "send", "recv", "ls", "show", "top", "tree"] {
         let told = house.run([verb, "--help"]);
         for word in ["Exit codes:", "\n  65  ", "--json", "\nJSON"] {
             assert!(told.text().contains(word), "{verb}: {word}");

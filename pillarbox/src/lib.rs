@@ -113,6 +113,11 @@ pub use wait::heed_signals;
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
+/// So is that of the page on what can be seen.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/seeing.md")]
+pub struct Seeing;
+
 /// So is that of the attribute.
 #[cfg(all(doctest, feature = "interface"))]
 #[doc = include_str!("../../interface/README.md")]

@@ -16,3 +16,5 @@ pub(crate) mod run;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod top;
+pub(crate) mod tree;

@@ -16,6 +16,8 @@ use crate::failure::{Failure, Kind};
 use crate::output::{self, Reader};
 use crate::server::Place;
 use crate::survey::{self, Asked, Found, json_number, number};
+use crate::verb::tree;
+use crate::watch::{self, Depth, Watched};
 
 /// How long the server may take.
 const USUAL: Duration = Duration::from_secs(5);
@@ -24,8 +26,10 @@ const USUAL: Duration = Duration::from_secs(5);
 pub(crate) const HELP: &str = "\
 A number that is also a name is taken as the name. Name, state, pid and uid are
 the bootstrap server's word, which has it from the kernel; the queue is the
-owner's word, given within 200 ms or shown as `?`. Program and command are
-advisory: they are what /proc says now, and a process can change its command.
+owner's word, given within 200 ms or shown as `?`, and so is who holds rights to it
+and who waits, where the owner may be looked at: `pillarbox tree` tells more.
+Program and command are advisory: they are what /proc says now, and a process can
+change its command.
 
 With --interface the service is asked what it understands, which starts it if it
 does not run yet. The answer is the service's own word.
@@ -36,7 +40,8 @@ Examples:
   pillarbox show org.example.calculator --interface --json | jq .methods[].name
 
 JSON, one object for each name: as `ls --long --json`, and \"task\", \"executable\",
-  \"command\". With --interface: \"name\" and \"version\" of the interface,
+  \"command\", and where the owner may be looked at \"waiting_senders\" and
+  \"waiting_receivers\". With --interface: \"name\" and \"version\" of the interface,
   \"documentation\", \"methods\", \"reserved\".";
 
 #[derive(Debug, clap::Args)]
@@ -66,8 +71,20 @@ struct Shown<'a> {
     queued: Option<u64>,
     capacity: Option<u64>,
     senders: Option<u64>,
+    #[serde(flatten)]
+    seen: Option<Waiting>,
     executable: Option<String>,
     command: Option<String>,
+}
+
+/// Who waits at the port, by its owner's word.
+#[derive(Clone, Debug, Serialize)]
+struct Waiting {
+    waiting_senders: u64,
+    waiting_receivers: u64,
+    /// Those of them that are named, and who holds a right to it.
+    #[serde(skip)]
+    who: Vec<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
@@ -89,12 +106,15 @@ pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Fail
     if arguments.interface {
         return interfaces(arguments, names, &server, place);
     }
+    // Only the server's own user may look at tasks: others see less.
+    let seen = watch::everybody(place, Depth::Rights, deadline).unwrap_or_default();
     for (at, found) in survey::ask(names).iter().enumerate() {
+        let waiting = waiting(found, &seen);
         let reader = if arguments.json {
-            output::json(&shown(found))?
+            output::json(&shown(found, waiting))?
         } else {
             let gap: &[u8] = if at == 0 { b"" } else { b"\n" };
-            output::bytes(&[gap, lines(found).as_bytes()])?
+            output::bytes(&[gap, lines(found, waiting).as_bytes()])?
         };
         if reader == Reader::Gone {
             break;
@@ -150,7 +170,22 @@ fn not_described(error: ClientError, name: &str) -> Failure {
     }
 }
 
-fn shown(found: &Found) -> Shown<'_> {
+/// Who waits at the port of this name, if its owner may be looked at and says so.
+fn waiting(found: &Found, seen: &[Watched]) -> Option<Waiting> {
+    let owner = found.owner?;
+    let task = seen.iter().find(|task| task.task == owner)?;
+    let name = &found.service.name;
+    let ports = tree::ports(task, task.told()?);
+    let port = ports.into_iter().find(|port| port.has_name(name))?;
+    let waits = port.waiting.iter().map(|who| format!("{}: waits for a place", who.text()));
+    Some(Waiting {
+        waiting_senders: port.waiting_senders,
+        waiting_receivers: port.waiting_receivers,
+        who: port.holders.iter().map(tree::Held::text).chain(waits).collect(),
+    })
+}
+
+fn shown(found: &Found, seen: Option<Waiting>) -> Shown<'_> {
     let Found { service, owner, port } = found;
     Shown {
         name: &service.name,
@@ -162,13 +197,14 @@ fn shown(found: &Found) -> Shown<'_> {
         queued: json_number(*port, |port| port.queued),
         capacity: json_number(*port, |port| port.capacity),
         senders: json_number(*port, |port| port.senders),
+        seen,
         executable: service.pid.and_then(executable),
         command: service.pid.and_then(command),
     }
 }
 
-fn lines(found: &Found) -> String {
-    let shown = shown(found);
+fn lines(found: &Found, seen: Option<Waiting>) -> String {
+    let shown = shown(found, seen);
     let unknown = || "?".to_owned();
     let mut lines = format!("name        {}\nstate       {}\n", shown.name, shown.state);
     if let Some(pid) = shown.pid {
@@ -182,6 +218,15 @@ fn lines(found: &Found) -> String {
             of(|port| port.capacity),
             of(|port| port.senders),
         ));
+        if let Some(waiting) = &shown.seen {
+            let Waiting { waiting_senders, waiting_receivers, who } = waiting;
+            lines.push_str(&format!(
+                "waiting     {waiting_senders} senders, {waiting_receivers} receivers\n"
+            ));
+            for (at, who) in who.iter().enumerate() {
+                lines.push_str(&format!("{:<12}{who}\n", if at == 0 { "rights" } else { "" }));
+            }
+        }
         let program = shown.executable.unwrap_or_else(unknown);
         let command = shown.command.unwrap_or_else(unknown);
         lines.push_str(&format!("program     {program}  (advisory)\n"));
