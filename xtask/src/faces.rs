@@ -6,10 +6,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::child::count;
 use crate::step::{Bench, Broken, Ending, Outcome, answers};
@@ -135,6 +135,10 @@ pub(crate) fn step(bench: &mut Bench) -> Ending {
     }
     let prefix = bench.workspace.target.join("faces");
     install(bench, &prefix)?;
+    // Some look for others by their names.
+    bench.must(&mut bench.cargo("build --locked -p pillarbox-cli"))?;
+    let command = bench.workspace.target.join("debug/pillarbox");
+    let server = Server::start(&command, prefix.join("names/boot.sock"))?;
     let mut run = 0;
     let mut programs: Vec<_> = fs::read_dir(bench.root().join(EXAMPLES))?
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -151,10 +155,46 @@ pub(crate) fn step(bench: &mut Bench) -> Ending {
         command.args(["-ec", line, "sh"]).arg(&program).arg(&made).arg(face.name);
         command.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
         bench.must(&mut command)?;
-        bench.must_within(&mut Command::new(&made), SHORT)?;
+        let mut command = Command::new(&made);
+        bench.must_within(command.env("PILLARBOX_SOCKET", &server.socket), SHORT)?;
         run += 1;
     }
     Ok(Outcome::Passed(count(run, "program")))
+}
+
+/// A bootstrap server, as long as this lives.
+struct Server {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl Server {
+    fn start(command: &Path, socket: PathBuf) -> Result<Self> {
+        let _ = fs::remove_file(&socket);
+        let mut command = Command::new(command);
+        command.arg("boot").arg("--socket").arg(&socket).stdin(Stdio::null());
+        let child = command.stdout(Stdio::null()).spawn().context("cannot run pillarbox boot")?;
+        let mut server = Server { child, socket };
+        let since = Instant::now();
+        while !server.socket.exists() {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("pillarbox boot ended with {status}");
+            }
+            if since.elapsed() > SHORT {
+                bail!("pillarbox boot does not listen");
+            }
+            // sleep: between two looks at what another process makes.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// The face that an example is for.
