@@ -29,15 +29,31 @@ pub(crate) fn receive(chid: i32, to: &Parts, pulses_only: bool) -> Result<Receiv
     let channel = with(|space| space.channel(chid)).ok_or(ESRCH)?;
     let deadline = Timeout::within(timeout, timeout_in::RECEIVE).unwrap_or(Deadline::Never);
     thread::serves(chid);
-    thread::lend_priority(None);
+    let inherits = channel.flags & chf::FIXED_PRIORITY == 0;
+    if inherits {
+        thread::wait_above_all();
+    } else {
+        thread::lend_priority(None);
+    }
+    let received = receive_at(&channel, to, pulses_only, deadline);
+    if inherits {
+        thread::lend_priority(received.as_ref().ok().map(Received::priority));
+    }
+    received
+}
+
+fn receive_at(
+    channel: &Channel,
+    to: &Parts,
+    pulses_only: bool,
+    deadline: Deadline,
+) -> Result<Received, Errno> {
     loop {
         let message = channel.take(pulses_only, deadline)?;
         // What is of somebody who has left, or of nobody, is nothing: then the next.
-        let Some(received) = take(&channel, message, to)? else { continue };
-        if channel.flags & chf::FIXED_PRIORITY == 0 {
-            thread::lend_priority(Some(received.priority()));
+        if let Some(received) = take(channel, message, to)? {
+            return Ok(received);
         }
-        return Ok(received);
     }
 }
 

@@ -45,6 +45,8 @@ struct Thread {
     number: u16,
     /// What it was given, and what it has of whom it serves.
     own_priority: Cell<u16>,
+    /// How the kernel schedules it, where that is by priority.
+    policy: Cell<Option<i32>>,
     lent_priority: Cell<Option<u16>>,
     timeout: Cell<Option<Timeout>>,
     /// The channel it received on last.
@@ -55,9 +57,11 @@ struct Thread {
 
 impl Thread {
     fn new() -> Self {
+        let real = edge::real_priority();
         Thread {
             number: take_number(),
-            own_priority: Cell::new(edge::real_priority().unwrap_or(PRIORITY)),
+            own_priority: Cell::new(real.map_or(PRIORITY, |(_, priority)| priority)),
+            policy: Cell::new(real.map(|(policy, _)| policy)),
             lent_priority: Cell::new(None),
             timeout: Cell::new(None),
             serves: Cell::new(None),
@@ -113,6 +117,33 @@ pub(crate) fn own_priority() -> u16 {
     mine(|thread| thread.own_priority.get(), PRIORITY)
 }
 
+/// The kernel schedules this thread by priority from now on, or not.
+pub(crate) fn set_policy(policy: Option<i32>) {
+    mine(|thread| thread.policy.set(policy), ());
+}
+
+/// This thread is about to wait for whoever comes. Whom it serves it will know when it
+/// runs, and it must run to know: so it wakes above all that it may serve, and takes
+/// their priority then. Who waits is in nobody's way.
+pub(crate) fn wait_above_all() {
+    mine(
+        |thread| {
+            if let Some(policy) = thread.policy.get() {
+                edge::schedule_this(policy, u16::MAX);
+            }
+        },
+        (),
+    );
+}
+
+/// Runs with the priority of what it sends.
+fn run_as_it_sends(thread: &Thread) {
+    if let Some(policy) = thread.policy.get() {
+        let priority = thread.lent_priority.get().unwrap_or_else(|| thread.own_priority.get());
+        edge::schedule_this(policy, priority);
+    }
+}
+
 /// Gives this thread a priority.
 pub(crate) fn set_own_priority(priority: u16) {
     mine(
@@ -126,7 +157,13 @@ pub(crate) fn set_own_priority(priority: u16) {
 
 /// From now on this thread runs for whoever sent with this priority; `None` for itself.
 pub(crate) fn lend_priority(priority: Option<u16>) {
-    mine(|thread| thread.lent_priority.set(priority), ());
+    mine(
+        |thread| {
+            thread.lent_priority.set(priority);
+            run_as_it_sends(thread);
+        },
+        (),
+    );
 }
 
 /// Sets a timeout for the next call, in place of one that was set.
@@ -157,6 +194,7 @@ pub(crate) fn serves_none() {
         |thread| {
             thread.serves.set(None);
             thread.lent_priority.set(None);
+            run_as_it_sends(thread);
         },
         (),
     );

@@ -2,6 +2,7 @@
 //! headers as C++ too, and behave as they do there. Each is a file of `tests/c`, whose
 //! first line says what it shows; they are built here and run.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -133,6 +134,19 @@ fn processes_meet_at_a_server() {
         run(&compile(compilers()[0], program, &folder), &socket);
     }
     let _ = serving.stop();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_server_runs_with_the_priority_of_its_client() {
+    let folder = folder("scheduled");
+    let program = compile(compilers()[0], "a_server_runs_for_its_client", &folder);
+    let said = run(&program, &folder.join("no-server"));
+    if said.starts_with("skipped: ") {
+        let _ = write!(std::io::stderr(), "{said}");
+    } else {
+        assert_eq!(said, "scheduled\n");
+    }
     std::fs::remove_dir_all(folder).unwrap();
 }
 

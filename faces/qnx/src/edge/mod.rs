@@ -28,7 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub(crate) use self::process::{is_main_thread, signal, watch_forks, without_signals};
 pub(crate) use self::reserved::Reserved;
-pub(crate) use self::schedule::real_priority;
+pub(crate) use self::schedule::{real_priority, schedule_this};
 use crate::codes::{EAGAIN, Errno};
 use crate::thread;
 

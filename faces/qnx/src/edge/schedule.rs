@@ -4,31 +4,50 @@ use super::{call, calls, memory, with_errno};
 use crate::codes::*;
 use crate::thread;
 
-/// The priority this thread has in the kernel, if it is one of those with any.
-pub(crate) fn real_priority() -> Option<u16> {
+/// How the kernel schedules this thread, and its priority there, if it is one of those
+/// with any.
+pub(crate) fn real_priority() -> Option<(i32, u16)> {
     // SAFETY: it reads a number of the kernel's about this thread.
     let policy = unsafe { libc::sched_getscheduler(0) };
-    if policy != libc::SCHED_FIFO && policy != libc::SCHED_RR {
+    if !is_real(policy) {
         return None;
     }
     let mut about = libc::sched_param { sched_priority: 0 };
     // SAFETY: the kernel fills in our own value.
     let told = unsafe { libc::sched_getparam(0, &raw mut about) };
-    u16::try_from(about.sched_priority).ok().filter(|_| told == 0)
+    let priority = u16::try_from(about.sched_priority).ok().filter(|_| told == 0);
+    priority.map(|priority| (policy, priority))
+}
+
+const fn is_real(policy: i32) -> bool {
+    policy == libc::SCHED_FIFO || policy == libc::SCHED_RR
+}
+
+/// Has the kernel schedule this thread so, as far up as it goes. False where it does not
+/// let us.
+pub(crate) fn schedule_this(policy: i32, priority: u16) -> bool {
+    const HIGHEST: u16 = 99;
+    let about = libc::sched_param { sched_priority: i32::from(priority.clamp(1, HIGHEST)) };
+    // SAFETY: the kernel reads our own value.
+    unsafe { libc::sched_setscheduler(0, policy, &raw const about) == 0 }
 }
 
 /// Gives this thread a priority: for what it sends, and in the kernel where the kernel
 /// lets it.
 fn give(policy: i32, priority: i32) -> Result<(), Errno> {
-    let wanted =
-        u16::try_from(priority).ok().filter(|priority| (1..=PRIORITY_MOST).contains(priority));
-    thread::set_own_priority(wanted.ok_or(EINVAL)?);
-    if policy == libc::SCHED_FIFO || policy == libc::SCHED_RR {
-        let about = libc::sched_param { sched_priority: priority.min(99) };
-        // Who may not is told by nothing here: its messages have the priority.
+    let wanted = u16::try_from(priority).map_err(|_| EINVAL)?;
+    if !(1..=PRIORITY_MOST).contains(&wanted) {
+        return Err(EINVAL);
+    }
+    thread::set_own_priority(wanted);
+    // Who may not is told by nothing here: its messages have the priority.
+    let real = is_real(policy) && schedule_this(policy, wanted);
+    if !real && real_priority().is_some() && !is_real(policy) {
+        let about = libc::sched_param { sched_priority: 0 };
         // SAFETY: the kernel reads our own value.
         let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const about) };
     }
+    thread::set_policy(real_priority().map(|(policy, _)| policy));
     Ok(())
 }
 
