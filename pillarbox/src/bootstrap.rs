@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use abi::hello::Refusal;
 use serde::{Deserialize, Serialize};
 
 pub use self::presence::Presence;
@@ -28,6 +29,10 @@ use crate::message::{Message, Right};
 use crate::port::ReceiveRight;
 use crate::right::SendRight;
 use crate::task::Task;
+
+/// A connection that was refused for want of room is tried again with pauses up to this,
+/// half a second in all.
+const DISPLACED: Duration = Duration::from_millis(256);
 
 /// The name under which a parent or a socket offers a bootstrap right.
 pub const BOOTSTRAP: &str = "bootstrap";
@@ -288,12 +293,25 @@ impl Bootstrap {
     /// Waits for the server until `deadline`.
     pub fn at(path: impl Into<PathBuf>, deadline: Deadline) -> Result<Self, BootstrapError> {
         let path = path.into();
-        let mut offered =
-            Task::current()?.connect(&path, deadline).map_err(|error| match error {
-                LinkError::NobodyThere(path) => BootstrapError::NoServer(path),
-                LinkError::Deadline => BootstrapError::Deadline,
-                other => BootstrapError::Link(other),
-            })?;
+        let task = Task::current()?;
+        let mut pause = Duration::from_millis(1);
+        let mut offered = loop {
+            match task.connect(&path, deadline) {
+                Ok(offered) => break offered,
+                // A crowd of our own user's pushed us out before we had spoken, or the server
+                // was just dying: the next look tells.
+                Err(LinkError::Died | LinkError::Refused(Refusal::Busy))
+                    if pause < DISPLACED && !deadline.has_passed() =>
+                {
+                    // sleep: there is no news of a crowd that has gone
+                    std::thread::sleep(pause);
+                    pause *= 2;
+                }
+                Err(LinkError::NobodyThere(path)) => return Err(BootstrapError::NoServer(path)),
+                Err(LinkError::Deadline) => return Err(BootstrapError::Deadline),
+                Err(other) => return Err(BootstrapError::Link(other)),
+            }
+        };
         match offered.remove(BOOTSTRAP) {
             Some(Right::Send(right)) => Ok(Bootstrap::new(right)),
             Some(Right::SendOnce(_) | Right::Receive(_)) | None => Err(BootstrapError::BadAnswer),
