@@ -29,6 +29,7 @@
 //! | [`Event`]            | what happens to services, for a log             |
 //! | [`admin`]            | looking at declared services, and giving orders |
 //! | [`audit`]            | what was granted and refused, to whom, by what  |
+//! | [`confine`]          | what is taken away from a service's process     |
 //! | [`service`]          | services that are declared in files             |
 //! | [`socket`]           | a safe place in the file system, for a daemon   |
 //! | [`limits`]           | how much one caller may ask for                 |
@@ -73,6 +74,7 @@ pub mod admin;
 mod answers;
 pub mod audit;
 mod authority;
+pub mod confine;
 mod event;
 mod keeper;
 pub mod limits;

@@ -43,7 +43,7 @@ pub(crate) struct Reaped {
 
 /// A program, and the child that runs it now.
 pub(crate) struct Program {
-    command: Box<dyn FnMut() -> Command + Send>,
+    command: Box<dyn FnMut() -> Result<Command, String> + Send>,
     /// What a service is called that was declared in a file.
     pub(crate) label: Option<Arc<str>>,
     /// What its file entitles it to.
@@ -80,10 +80,10 @@ impl fmt::Debug for Program {
 impl Program {
     pub(crate) fn new(
         names: Vec<String>,
-        command: impl FnMut() -> Command + Send + 'static,
+        mut command: impl FnMut() -> Command + Send + 'static,
     ) -> Self {
         Program {
-            command: Box::new(command),
+            command: Box::new(move || Ok(command())),
             label: None,
             entitlements: Arc::default(),
             only: None,
@@ -166,7 +166,7 @@ impl Program {
         log: Option<PipeWriter>,
         watch: impl FnOnce(&Child) -> std::io::Result<()>,
     ) -> Result<(), String> {
-        let mut command = (self.command)();
+        let mut command = (self.command)().map_err(|reason| self.not_started(&reason))?;
         if self.only.is_some() {
             // No server listens here: what it starts finds none, and not all of our names.
             command.env(SOCKET_VARIABLE, "/dev/null");

@@ -7,6 +7,8 @@
 //! | `keys.rs`   | every key there is: of the parser and of the schema     |
 //! | `read.rs`   | from text to a declaration, or to everything wrong in it |
 //! | `allow.rs`  | entitlements, and who may look up and check in             |
+//! | `sandbox.rs`| what is taken away from its process                     |
+//! | `user.rs`   | as whom it runs                                         |
 //! | `schema.rs` | the keys as a JSON Schema                               |
 //! | `found.rs`  | the directories files lie in, and whose they must be    |
 //!
@@ -16,9 +18,12 @@ mod allow;
 mod found;
 mod keys;
 mod read;
+mod sandbox;
 mod schema;
+mod user;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -27,6 +32,7 @@ use pillarbox::bootstrap::Listed;
 pub use self::found::{Found, directories, find};
 pub use self::schema::schema;
 use crate::authority::Access;
+use crate::confine::Confinement;
 use crate::supervision::Rules;
 
 /// Something wrong in a service file: where, what, and what to do about it.
@@ -81,6 +87,12 @@ pub struct ServiceFile {
     pub(crate) queue_messages: u32,
     /// Options of the shell's `ulimit`, and their values.
     limits: Vec<(char, u64)>,
+    user: Option<String>,
+    group: Option<String>,
+    /// What its process takes away from itself before it is the program.
+    sandbox: Option<Confinement>,
+    /// What confines it.
+    confiner: PathBuf,
     pub(crate) rules: Rules,
     pub(crate) log_bytes: usize,
     pub(crate) entitlements: Vec<String>,
@@ -105,6 +117,9 @@ const SYSTEMD: [&str; 6] = [
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
 ];
+
+/// The verb that confines.
+const CONFINE: &str = "confine";
 
 /// Sets limits, and becomes the program: the process stays the same one.
 const LIMITED: &str = "exec \"$0\" \"$@\"";
@@ -138,10 +153,29 @@ impl ServiceFile {
         self.names.iter().chain(&self.queues)
     }
 
-    /// What is started.
-    pub(crate) fn command(&self) -> Command {
+    /// Says which program is `pillarbox`, which confines services that have a sandbox;
+    /// else it is looked for in `PATH`.
+    #[must_use]
+    pub fn confined_by(mut self, program: impl Into<PathBuf>) -> ServiceFile {
+        self.confiner = program.into();
+        self
+    }
+
+    /// What is started: the program, or what becomes it.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub(crate) fn command(&self) -> Result<Command, String> {
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(sandbox) = &self.sandbox {
+            words.extend([self.confiner.clone().into(), CONFINE.into()]);
+            words.extend(sandbox.words());
+            words.push("--".into());
+        }
+        words.push(self.program.clone().into());
+        let first = words.remove(0);
         let mut command = if self.limits.is_empty() {
-            Command::new(&self.program)
+            Command::new(first)
         } else {
             let mut script = String::new();
             for (option, value) in &self.limits {
@@ -149,10 +183,10 @@ impl ServiceFile {
             }
             script.push_str(LIMITED);
             let mut command = Command::new("/bin/sh");
-            command.arg("-c").arg(script).arg(&self.program);
+            command.arg("-c").arg(script).arg(first);
             command
         };
-        command.args(&self.arguments).stdin(Stdio::null());
+        command.args(words).args(&self.arguments).stdin(Stdio::null());
         if let Inherit::Only(kept) = &self.inherit {
             command.env_clear();
             for name in kept {
@@ -169,6 +203,7 @@ impl ServiceFile {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
-        command
+        user::run_as(&mut command, self.user.as_deref(), self.group.as_deref())?;
+        Ok(command)
     }
 }

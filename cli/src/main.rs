@@ -133,6 +133,9 @@ enum Verb {
     /// Print the manual page, or write all of them into a directory
     #[command(after_long_help = verb::man::HELP)]
     Man(verb::man::Arguments),
+    /// Become a program that can do less
+    #[command(name = verb::confine::VERB, hide = true)]
+    Confine(verb::confine::Arguments),
     /// Keep the runs of `serve`
     #[command(name = keeper::VERB, hide = true)]
     Keep,
@@ -159,9 +162,12 @@ impl Verb {
             Verb::Check(arguments) => arguments.json,
             Verb::Install(arguments) | Verb::Uninstall(arguments) => arguments.json,
             Verb::Bench(arguments) => arguments.json,
-            Verb::Run(_) | Verb::Demo(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Keep => {
-                false
-            }
+            Verb::Run(_)
+            | Verb::Demo(_)
+            | Verb::Completions(_)
+            | Verb::Man(_)
+            | Verb::Confine(_)
+            | Verb::Keep => false,
         }
     }
 }
@@ -208,6 +214,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Bench(arguments) => verb::bench::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(&arguments, Arguments::command()),
         Verb::Man(arguments) => verb::man::run(&arguments, Arguments::command()),
+        Verb::Confine(arguments) => verb::confine::run(arguments),
         Verb::Keep => keeper::run(),
     }
 }

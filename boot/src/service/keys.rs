@@ -99,6 +99,23 @@ pub(super) const KEYS: &[Key] = &[
         "What of its standard output and error is kept for `pillarbox logs`; 65536 where this is \
          not said, at most 16777216.",
     ),
+    key(
+        "user",
+        Kind::Text,
+        "As whom it runs: a name or a number; only a server of root's can. The server's own where \
+         this is not said.",
+    ),
+    key(
+        "group",
+        Kind::Text,
+        "As which group it runs, and no other; that of `user` where this is not said.",
+    ),
+    key(
+        "sandbox",
+        Kind::Table(SANDBOX),
+        "What it and all that it starts can never gain: with this table no right by a \
+         set-user-id program, and what stands in it.",
+    ),
     key("limits", Kind::Table(LIMITS), "What each of its processes may use at most."),
     key(
         "entitlements",
@@ -140,6 +157,23 @@ pub(super) const RULE: &[Key] = &[
         Kind::Texts,
         "Files, of which it runs one. This is advisory: who may trace a process can have it do \
          anything; so it stands beside another condition only.",
+    ),
+];
+
+/// The keys of `sandbox`.
+pub(super) const SANDBOX: &[Key] = &[
+    key(
+        "read",
+        Kind::Texts,
+        "What it may read and run, with all below; nothing but this and `write`, where either is \
+         said (Landlock).",
+    ),
+    key("write", Kind::Texts, "What it may read, run, write and make, with all below."),
+    key(
+        "system_calls",
+        Kind::OneOf(&["standard", "no-network"]),
+        "Which system calls fail (seccomp): those that change or trace the system, and with \
+         `no-network` sockets that lead elsewhere.",
     ),
 ];
 

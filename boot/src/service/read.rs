@@ -308,7 +308,12 @@ impl Reader<'_> {
             }
             _ => LOG_BYTES,
         };
+        let sandbox = self.sandbox(&mut values);
         ServiceFile {
+            user: text(values.remove("user")).0,
+            group: text(values.remove("group")).0,
+            sandbox,
+            confiner: PathBuf::from("pillarbox"),
             log_bytes,
             entitlements,
             access,
@@ -532,6 +537,9 @@ mod tests {
             (&format!("{GOOD}[limits]\nopen_flies = 300"), 4, 1, "no key `limits.open_flies`"),
             (&format!("{GOOD}[environment]\n\"A=B\" = \"c\""), 4, 1, "variable"),
             (&format!("{GOOD}[environment]\nA = \"\\u0000\""), 4, 5, "value 0"),
+            (&format!("{GOOD}[sandbox]\nread = [\"usr\"]"), 4, 9, "from nowhere"),
+            (&format!("{GOOD}[sandbox]\nwrite = []"), 4, 9, "names nothing"),
+            (&format!("{GOOD}[sandbox]\nsystem_calls = \"lax\""), 4, 16, "standard"),
             (&format!("{GOOD}names = []"), 3, 1, ""),
             (&format!("{GOOD}log_bytes = 99999999"), 3, 13, "at most"),
             (&format!("{GOOD}queues = [\"a\"]"), 3, 11, "twice"),
@@ -581,7 +589,7 @@ mod tests {
         assert_eq!(file.rules.throttle, Duration::from_millis(1500));
         assert_eq!(file.rules.keep_alive, KeepAlive::OnFailure);
         assert!(file.rules.at_start);
-        let command = file.command();
+        let command = file.command().unwrap();
         let words: Vec<_> = command.get_args().skip(1).collect();
         assert_eq!(words[1..], ["/bin/echo", "a", "b c"]);
         assert!(words[0].to_string_lossy().starts_with("ulimit -n 64 || exit 126; ulimit -t 16"));

@@ -7,7 +7,7 @@
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -269,6 +269,16 @@ struct Provided {
     wrong: Vec<String>,
 }
 
+/// The service files there are. This program confines those that want it.
+fn find(directories: &[PathBuf], own: &Path) -> std::io::Result<Vec<Found>> {
+    let mut found = service::find(directories)?;
+    for found in &mut found {
+        let file = std::mem::replace(&mut found.file, Err(Vec::new()));
+        found.file = file.map(|file| file.confined_by(own));
+    }
+    Ok(found)
+}
+
 /// Provides every service that is declared; what is wrong with one is said.
 fn provide(mut server: Server, named: &[PathBuf]) -> Result<Provided, Failure> {
     for directory in named {
@@ -279,10 +289,13 @@ fn provide(mut server: Server, named: &[PathBuf]) -> Result<Provided, Failure> {
     }
     let named: Vec<PathBuf> = named.iter().map(|path| argument::absolute(path)).collect();
     let directories = if named.is_empty() { service::directories() } else { named };
-    let found = service::find(&directories).map_err(|error| {
+    // Found once: a new version lies at the same path.
+    let own = std::env::current_exe()
+        .map_err(|error| Failure::system("this program cannot be found", error))?;
+    let found = find(&directories, &own).map_err(|error| {
         Failure::new(Kind::Usage, "the service files cannot be read").because(error)
     })?;
-    server = server.reload_from(move || service::find(&directories));
+    server = server.reload_from(move || find(&directories, &own));
     let (mut services, mut wrong) = (Vec::new(), Vec::new());
     for Found { path, label, file, .. } in found {
         let shown = path.display().to_string();

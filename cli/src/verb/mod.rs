@@ -6,6 +6,7 @@ pub(crate) mod boot;
 pub(crate) mod call;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod confine;
 pub(crate) mod install;
 pub(crate) mod logs;
 pub(crate) mod ls;
