@@ -5,6 +5,7 @@
 //! the state, so a bell too many costs a look. What a peer *says* is a
 //! notification is a request like any other, and a bad one.
 
+mod choosing;
 mod looking;
 mod managing;
 mod narrowing;
@@ -339,10 +340,13 @@ impl Keeper {
             Err(reason) => (Err(reason), None),
         };
         let pass = match &mut asked {
-            Ok((request, _)) => match self.pass(request, caller) {
-                Ok(pass) => pass,
-                Err(reason) => return self.answers.refuse(reply, reason),
-            },
+            Ok((request, _)) => {
+                self.choose(request, caller);
+                match self.pass(request, caller) {
+                    Ok(pass) => pass,
+                    Err(reason) => return self.answers.refuse(reply, reason),
+                }
+            }
             Err(_) => Pass::default(),
         };
         let outcome = match asked {

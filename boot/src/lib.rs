@@ -94,6 +94,7 @@ pub mod socket;
 mod stopper;
 mod subsets;
 mod supervision;
+mod versions;
 mod waits;
 mod watches;
 

@@ -168,6 +168,14 @@ impl Names {
         });
     }
 
+    /// The names that begin so, in order.
+    pub(crate) fn beginning(&self, start: &str) -> impl Iterator<Item = (&str, &Name)> {
+        self.all
+            .range::<str, _>((Bound::Included(start), Bound::Unbounded))
+            .take_while(move |(name, _)| name.starts_with(start))
+            .map(|(name, known)| (name.as_str(), known))
+    }
+
     /// The names after this one, in order.
     pub(crate) fn after(&self, name: Option<&str>) -> impl Iterator<Item = (&str, &Name)> {
         let from = name.map_or(Bound::Unbounded, Bound::Excluded);

@@ -43,7 +43,7 @@ pub(crate) struct View {
 struct Subset {
     port: ReceiveRight,
     view: Arc<View>,
-    /// Who is charged; nobody for what a file declares, which stays.
+    /// Who is charged; nobody for what a file declares.
     maker: Option<TaskId>,
 }
 

@@ -3,7 +3,7 @@
 mod family;
 
 use family::{NAME, ask, long, refused, request, server, task};
-use pillarbox::bootstrap::{Answer, BootstrapError, Refused, Request};
+use pillarbox::bootstrap::{Answer, BootstrapError, Listed, Refused, Request};
 use pillarbox::{Capacity, Message, NameError};
 
 const BAD_REQUEST: Answer = Answer::Refused(Refused::BadRequest);
@@ -32,6 +32,12 @@ fn each_bad_name_is_refused_by_the_server() {
         assert_eq!(ask(&names, request(&unregister)), BAD_NAME, "{bad:?}");
         let list = Request::List { after: Some(bad.into()) };
         assert_eq!(ask(&names, request(&list)), BAD_NAME, "{bad:?}");
+        let watch = Request::Watch { name: bad.into(), known: None };
+        assert_eq!(ask(&names, request(&watch)), BAD_NAME, "{bad:?}");
+        for listed in [Listed::new(bad), Listed::new(NAME).called(bad)] {
+            let subset = Request::Subset { names: vec![listed] };
+            assert_eq!(ask(&names, request(&subset)), BAD_NAME, "{bad:?}");
+        }
         let port = task().port(Capacity::Bounded(1));
         let check_in = request(&Request::CheckIn { name: bad.into() });
         let check_in = check_in.with_right(port.make_send().unwrap());
@@ -54,20 +60,22 @@ fn garbage_is_refused() {
         assert_eq!(ask(&names, Message::new(body)), BAD_REQUEST, "{length} bytes");
     }
     // Every start of a good request, and every byte of it changed.
-    let good = postcard::to_stdvec(&Request::LookUp {
-        name: NAME.into(),
-        start: false,
-        wait_ns: Some(1 << 40),
-    });
-    let good = good.unwrap();
-    for length in 0..good.len() {
-        assert_eq!(ask(&names, Message::new(&good[..length])), BAD_REQUEST);
-    }
-    for place in 0..good.len() {
-        let mut bad = good.clone();
-        bad[place] ^= 0x80;
-        // It may still be a request; an answer it has in any case.
-        let _ = ask(&names, Message::new(bad));
+    let listed = vec![Listed::new(NAME).called("a").ids(1..=2).messages(3), Listed::new("b")];
+    for good in [
+        Request::LookUp { name: NAME.into(), start: false, wait_ns: Some(1 << 40) },
+        Request::Watch { name: NAME.into(), known: None },
+        Request::Subset { names: listed },
+    ] {
+        let good = postcard::to_stdvec(&good).unwrap();
+        for length in 0..good.len() {
+            assert_eq!(ask(&names, Message::new(&good[..length])), BAD_REQUEST);
+        }
+        for place in 0..good.len() {
+            let mut bad = good.clone();
+            bad[place] ^= 0x80;
+            // It may still be a request; an answer it has in any case.
+            let _ = ask(&names, Message::new(bad));
+        }
     }
     assert_eq!(refused(names.look_up(NAME, long())), Refused::NoSuchName);
 }

@@ -107,6 +107,8 @@ fn each_command_does_what_the_page_says() {
     assert!(seen("echo mine | pillarbox call app", "mine"), "{said}");
     let run = "pillarbox run --only upper=shout -- \
                sh -c 'pillarbox ls; echo hello | pillarbox call shout'";
+    assert!(seen("echo newest | pillarbox call 'echo@1..'", "NEWEST"), "{said}");
+    assert!(seen("echo below-2 | pillarbox call 'echo@..2'", "below-2"), "{said}");
     assert!(seen(run, "shout\nHELLO"), "{said}");
     assert!(seen("pillarbox audit --refused", "lists no such name"), "{said}");
     assert!(seen("pillarbox audit", "REFUSED look-up keys"), "{said}");

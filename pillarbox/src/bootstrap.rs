@@ -434,6 +434,10 @@ impl Bootstrap {
     /// A send right to the service `name`. One that can be started is started,
     /// and waited for.
     ///
+    /// A name may say a version and an instance: `echo@2`, `echo/3`, `echo@2/3`. A look-up
+    /// may take a range of them, written as in Rust: `echo@2..` finds the newest version
+    /// from 2 on that runs, and where none does, the newest that is declared.
+    ///
     /// # Rights
     /// The right is this task's.
     ///

@@ -131,14 +131,12 @@ impl Keeper {
         Ok((ground, Listing { name, right, provides: false }))
     }
 
-    /// Opens a port that leads to this. Without a maker it stays.
+    /// Opens a port that leads to this, for as long as anybody holds a right to it.
     fn open(&mut self, view: View, maker: Option<&Caller>) -> Result<SendRight, SendFailure> {
         let port = self.task.port(Capacity::Bounded(SUBSET_REQUESTS));
         let right = port.make_send()?;
-        if maker.is_some() {
-            let (news, _) = self.port.make_news(port.id())?;
-            port.notify_no_senders(news)?;
-        }
+        let (news, _) = self.port.make_news(port.id())?;
+        port.notify_no_senders(news)?;
         self.set.add(&port).map_err(|_| SendFailure::Forked)?;
         self.subsets.add(port, view, maker.map(|maker| maker.who.task));
         Ok(right)
