@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use pillarbox::{Capacity, Deadline, Message, ReceiveRight, SendRight, Task};
+use rustix::process::{Resource, getrlimit};
 
 use super::server::{BODY, ECHO, PLACES, SERVER, given, hello, patience};
 use crate::child::{Casting, Child, Stage};
@@ -128,24 +129,44 @@ impl Contender for Bytes {
     }
 }
 
-/// Links where the effort's scale is one: ten thousand in a full run.
+/// Links where the effort's scale is one: ten thousand in a full run, or as many as the
+/// limit of descriptors lets the hub have.
 const LINKS: u64 = 200;
 
+/// What a link needs of it: a socket, and what tells of the other process's end.
+const LINK_DESCRIPTORS: u64 = 2;
+
+/// What else the hub has open.
+const OWN_DESCRIPTORS: u64 = 100;
+
+/// Tasks in one process of those the hub is linked with: they have descriptors of their own.
+const IN_ONE_PROCESS: u64 = 1000;
+
 pub(super) fn links(_: &Row, effort: &Effort) -> Result<Vec<Entrant>> {
-    let count = LINKS * effort.scale as u64;
+    let may = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let fit = may.saturating_sub(OWN_DESCRIPTORS) / LINK_DESCRIPTORS;
+    let count = (LINKS * effort.scale as u64).min(fit);
     let place = std::env::temp_dir().join(format!("pillarbox-bench-{}.sock", std::process::id()));
     let place = place.to_str().context("the temporary folder has a name that is no text")?;
     let mut hub = Casting::of(HUB, Place::Anywhere).argument(place).start()?;
     let before = hub.line.hear().context("the hub does not listen")?;
-    let casting = Casting::of(SPOKES, Place::Anywhere).argument(place).argument(count);
-    let mut spokes = casting.start()?;
-    spokes.line.hear().context("the links could not be made")?;
+    let mut children = Vec::new();
+    let mut left = count;
+    while left > 0 {
+        let some = left.min(IN_ONE_PROCESS);
+        let casting = Casting::of(SPOKES, Place::Anywhere).argument(place).argument(some);
+        let mut spokes = casting.start()?;
+        spokes.line.hear().context("the links could not be made")?;
+        children.push(spokes);
+        left -= some;
+    }
     hub.line.say(0)?;
     let after = hub.line.hear()?;
     hub.line.say(0)?;
     let _ = hub.line.hear();
+    children.push(hub);
     let bytes = after.saturating_sub(before);
-    let ours = Bytes { count, bytes, _children: vec![hub, spokes] };
+    let ours = Bytes { count, bytes, _children: children };
     Ok(vec![Entrant::new("pillarbox", Side::Ours, ours)])
 }
 

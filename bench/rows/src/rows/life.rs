@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use boot::{Server, Serving};
+use boot::Server;
 use pillarbox::bootstrap::{BOOTSTRAP, bootstrap};
 use pillarbox::{Capacity, Deadline, Message, ReceiveRight, SendRight, Task};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -23,6 +23,8 @@ use crate::runner::{Contender, Effort, Entrant, Side};
 pub(super) const DIES: &str = "victim";
 /// The part of a service with a name.
 pub(super) const NAMED: &str = "service";
+/// The part of who starts clients of it.
+pub(super) const LAUNCHES: &str = "launcher";
 /// The part of a client that starts, calls once, and says when it was answered.
 pub(super) const STARTS: &str = "starter";
 
@@ -120,39 +122,47 @@ pub(super) fn deaths(_: &Row, effort: &Effort) -> Result<Vec<Entrant>> {
     Ok(vec![Entrant::new("pillarbox", Side::Ours, ours)])
 }
 
-struct Starts {
-    task: Task,
-    serving: Serving,
-    _service: Child,
-}
+/// A start costs the more, the more memory its parent has touched. So the parent is a
+/// process of its own, whatever the rows before have left in ours.
+struct Starts(Child);
 
 impl Contender for Starts {
     fn slice(&mut self, span: Duration) -> Result<Slice> {
         sampled(span, || {
-            let begun = now_ns();
-            let right = self.serving.right().clone();
-            let casting = Casting::of(STARTS, Place::Anywhere);
-            let mut child = casting.start_from(&self.task, [(BOOTSTRAP, right)])?;
-            let answered = child.line.hear().context("the client was not answered")?;
-            Ok(u32::try_from(answered.saturating_sub(begun)).unwrap_or(u32::MAX))
+            self.0.line.say(1)?;
+            let took = self.0.line.hear().context("the client was not answered")?;
+            Ok(u32::try_from(took).unwrap_or(u32::MAX))
         })
     }
-}
 
-impl Drop for Starts {
-    fn drop(&mut self) {
-        self.serving.stopper().stop();
-        self.task.close();
+    fn children(&self) -> Vec<&Child> {
+        vec![&self.0]
     }
 }
 
 pub(super) fn starts(_: &Row, _: &Effort) -> Result<Vec<Entrant>> {
-    let task = Task::new();
+    let mut parent = Casting::of(LAUNCHES, Place::Anywhere).start()?;
+    parent.line.hear().context("the service did not check in")?;
+    Ok(vec![Entrant::new("pillarbox", Side::Ours, Starts(parent))])
+}
+
+/// Is the bootstrap server of a service, and starts a client whenever it is told to.
+pub(super) fn launch(stage: &mut Stage) -> Result<()> {
+    let task = Task::current()?;
     let serving = Server::new(&task)?.start()?;
     let casting = Casting::of(NAMED, Place::Anywhere);
     let mut service = casting.start_from(&task, [(BOOTSTRAP, serving.right().clone())])?;
     service.line.hear().context("the service did not check in")?;
-    Ok(vec![Entrant::new("pillarbox", Side::Ours, Starts { task, serving, _service: service })])
+    stage.line.say(1)?;
+    while stage.line.hear().is_ok() {
+        let begun = now_ns();
+        let right = serving.right().clone();
+        let casting = Casting::of(STARTS, Place::Anywhere);
+        let mut client = casting.start_from(&task, [(BOOTSTRAP, right)])?;
+        let answered = client.line.hear().context("the client was not answered")?;
+        stage.line.say(answered.saturating_sub(begun))?;
+    }
+    Ok(())
 }
 
 /// Checks in under a name and answers.

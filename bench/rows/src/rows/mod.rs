@@ -364,6 +364,7 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: rights::THIRD, act: rights::third },
     Part { name: life::DIES, act: life::die },
     Part { name: life::NAMED, act: life::serve },
+    Part { name: life::LAUNCHES, act: life::launch },
     Part { name: life::STARTS, act: life::start },
     Part { name: idle::WAITS, act: idle::wait },
     Part { name: idle::HUB, act: idle::hub },
