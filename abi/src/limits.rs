@@ -189,6 +189,11 @@ pub const GRANT_IDLE_NS: u64 = 10_000_000;
 /// How long a thread waits for a peer before it rings the peer's bell.
 pub const PATIENCE_NS: u64 = 1_000_000;
 
+/// The same where the peer has read what was written, or was woken to read it. Longer than
+/// from one tick of the kernel's clock to the next, so that no timer of a processor must be
+/// set for it: that costs more than the sleep where a hypervisor does it.
+pub const PATIENCE_READ_NS: u64 = 20_000_000;
+
 /// The highest priority of a message. There are 32,768 levels.
 pub const PRIORITY_MAX: u16 = 32_767;
 

@@ -230,7 +230,6 @@ impl ReplyCell {
                     let ours = std::ptr::eq(&**any, link);
                     let taken = if ours { any.take_answer(self) } else { None };
                     drop(seat);
-                    spin.helped();
                     return taken;
                 }
                 if !spin.turn() {

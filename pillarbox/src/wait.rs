@@ -14,8 +14,9 @@
 
 mod signal;
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -210,56 +211,59 @@ pub(crate) fn forget(list: &mut Vec<Arc<Waiter>>, waiter: &Arc<Waiter>) {
 const HEADS: usize = 3;
 
 /// The fewest turns of the spin loop before a sleep: long enough for the answer
-/// of a peer that is awake, or looking would never be found to help again.
+/// of a peer that is awake.
 const SPIN_LEAST: u32 = 1 << 8;
 
 /// The most turns of the spin loop before a sleep.
 const SPIN_MOST: u32 = 1 << 11;
 
+/// A sleep that was shorter would have been none, had its thread looked as long as it may.
+const SHORT_SLEEP: Duration = Duration::from_micros(50);
+
+thread_local! {
+    /// How many turns this thread looks before it sleeps.
+    static LOOKS: Cell<u32> = const { Cell::new(SPIN_LEAST) };
+}
+
 /// How often who spins looks at the lanes before it looks elsewhere, and lets others
 /// drain.
 pub(crate) const BURST: u32 = 16;
 
-/// A bounded look whether something comes by itself. How long it is follows how often
-/// that helped.
+/// A bounded look whether something comes by itself.
+///
+/// How long it is follows from the sleeps of this thread: after a short one it looks
+/// longer, since a longer look would have spared it; after a long one less.
 #[derive(Debug)]
-pub(crate) struct Spin<'a> {
-    task: &'a TaskCore,
-    budget: u32,
+pub(crate) struct Spin {
     left: u32,
 }
 
-impl<'a> Spin<'a> {
+impl Spin {
     /// Who has no time, or no second processor, does not look twice. All others look a
     /// while, however seldom it helped: two that each sleep at once would never find the
     /// other awake.
-    pub(crate) fn begin(task: &'a TaskCore, deadline: Deadline) -> Self {
-        let mut budget = 0;
-        if task.may_spin && deadline != Deadline::Now {
-            budget = task.sleepers.spin.load(Ordering::Relaxed).clamp(SPIN_LEAST, SPIN_MOST);
-        }
-        Spin { task, budget, left: budget }
+    #[inline]
+    pub(crate) fn begin(task: &TaskCore, deadline: Deadline) -> Self {
+        let may = task.may_spin && deadline != Deadline::Now;
+        Spin { left: if may { LOOKS.get() } else { 0 } }
     }
 
     /// Lets a moment pass. False where it is time to sleep.
+    #[inline]
     pub(crate) fn turn(&mut self) -> bool {
-        if self.left > 0 {
-            self.left -= 1;
-            std::hint::spin_loop();
-            return true;
+        if self.left == 0 {
+            return false;
         }
-        if self.budget > 0 {
-            self.task.sleepers.spin.store(self.budget / 2, Ordering::Relaxed);
-        }
-        false
+        self.left -= 1;
+        std::hint::spin_loop();
+        true
     }
 
-    /// Something came.
-    pub(crate) fn helped(&self) {
-        if self.left < self.budget {
-            let more = (self.budget * 2).clamp(SPIN_LEAST, SPIN_MOST);
-            self.task.sleepers.spin.store(more, Ordering::Relaxed);
-        }
+    /// This thread, or who polls on it, has slept so long after it had looked.
+    pub(crate) fn slept(long: Duration) {
+        let looks = LOOKS.get();
+        let looks = if long < SHORT_SLEEP { looks * 2 } else { looks / 2 };
+        LOOKS.set(looks.clamp(SPIN_LEAST, SPIN_MOST));
     }
 }
 
@@ -268,7 +272,6 @@ impl<'a> Spin<'a> {
 pub(crate) struct Sleepers {
     pub(crate) seat: Mutex<Seat>,
     followers: AtomicUsize,
-    spin: AtomicU32,
     /// Futures that wait.
     pub(crate) futures: AtomicUsize,
 }
@@ -278,7 +281,6 @@ impl Default for Sleepers {
         Sleepers {
             seat: Mutex::default(),
             followers: AtomicUsize::new(0),
-            spin: AtomicU32::new(SPIN_LEAST),
             futures: AtomicUsize::new(0),
         }
     }
@@ -298,7 +300,8 @@ impl TaskCore {
     /// Waits until `look` finds something, or until `deadline`.
     ///
     /// `look` must leave the waiter where its waker will find it. Where `peer`
-    /// is named, its bell is rung once after [`limits::PATIENCE_NS`].
+    /// is named, its bell is rung once after [`limits::PATIENCE_NS`], or after
+    /// [`limits::PATIENCE_READ_NS`] where nothing says that it needs to be.
     pub(crate) fn wait<T>(
         &self,
         deadline: Deadline,
@@ -306,8 +309,8 @@ impl TaskCore {
         mut look: impl FnMut(&Arc<Waiter>) -> Option<T>,
     ) -> Option<T> {
         let waiter = Waiter::mine();
-        let mut patience = None;
-        let mut rung = peer.is_none();
+        let mut since = None;
+        let mut unrung = peer;
         let mut slept = false;
         let mut interrupted = false;
         loop {
@@ -329,23 +332,25 @@ impl TaskCore {
             if drained || self.spin(&waiter, seen) {
                 continue;
             }
-            let until = if rung {
-                deadline.instant()
-            } else {
-                let now = Instant::now();
-                let patient =
-                    *patience.get_or_insert(now + Duration::from_nanos(limits::PATIENCE_NS));
+            let now = Instant::now();
+            let mut until = deadline.instant();
+            if let Some(link) = unrung {
+                let patience = if link.will_be_read() {
+                    limits::PATIENCE_READ_NS
+                } else {
+                    limits::PATIENCE_NS
+                };
+                let patient = *since.get_or_insert(now) + Duration::from_nanos(patience);
                 if now >= patient {
-                    rung = true;
-                    if let Some(link) = peer {
-                        link.ring_now();
-                    }
+                    unrung = None;
+                    link.ring_now();
                     continue;
                 }
-                Some(deadline.instant_or(patient))
-            };
+                until = Some(deadline.instant_or(patient));
+            }
             let until = self.heard_by(until);
             interrupted = self.sleep(&waiter, seen, until) == Woke::Signal && signal::is_heeded();
+            Spin::slept(now.elapsed());
             slept = true;
         }
     }
@@ -365,7 +370,6 @@ impl TaskCore {
         let mut spin = Spin::begin(self, Deadline::Never);
         loop {
             if waiter.word.now() != seen || links.iter().any(|link| link.has_frames()) {
-                spin.helped();
                 return true;
             }
             if !spin.turn() {

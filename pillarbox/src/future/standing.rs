@@ -30,13 +30,14 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use abi::limits;
 
 use crate::core::TaskCore;
 use crate::link::Link;
-use crate::wait::Waiter;
 use crate::wait::parking::lock;
+use crate::wait::{Spin, Waiter};
 
 /// A future's place among those that wait.
 #[derive(Debug)]
@@ -44,11 +45,13 @@ pub(crate) struct Standing {
     waiter: Arc<Waiter>,
     /// The task among whose waiting futures it is counted.
     counted: Option<Arc<TaskCore>>,
+    /// When it was last left to its waker.
+    left_at: Option<Instant>,
 }
 
 impl Default for Standing {
     fn default() -> Self {
-        Standing { waiter: Waiter::of_future(), counted: None }
+        Standing { waiter: Waiter::of_future(), counted: None, left_at: None }
     }
 }
 
@@ -68,7 +71,11 @@ impl Standing {
     ) -> Poll<T> {
         // What is brought while we run wakes nobody: we look again.
         let seen = self.waiter.come();
+        let left_at = self.left_at.take();
         if let Some(found) = look(&self.waiter) {
+            if let Some(left_at) = left_at {
+                Spin::slept(left_at.elapsed());
+            }
             self.leave();
             return Poll::Ready(found);
         }
@@ -90,6 +97,7 @@ impl Standing {
             self.leave();
             return Poll::Ready(found);
         }
+        self.left_at = Some(Instant::now());
         Poll::Pending
     }
 
@@ -166,11 +174,11 @@ impl TaskCore {
         }
     }
 
-    /// A future waits for something of this peer's. If the peer does not even
-    /// read what was written, all its threads may be in user code: then its bell
+    /// A future waits for something of this peer's. If the peer neither reads what was
+    /// written nor was woken to do so, all its threads may be in user code: then its bell
     /// is rung, once, after [`limits::PATIENCE_NS`].
     pub(crate) fn be_patient(&self, link: &Arc<Link>) {
-        if !link.is_unread() {
+        if link.will_be_read() {
             return;
         }
         let first = {

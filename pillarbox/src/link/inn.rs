@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use abi::frame::{Header, Kind, Onward, PortStatus, bag, flag};
+use abi::frame::{HEADER_BYTES, Header, Kind, Onward, PortStatus, bag, flag};
 use abi::right::Kind as RightKind;
 use abi::{Offence, Slot, Ticket, limits};
 use shm::LaneReader;
@@ -30,6 +30,9 @@ use crate::wait::parking::lock;
 
 /// Frames taken from one link in one turn.
 const TURN: u32 = 64;
+
+/// Bytes in a lane that are read in one turn, whatever frames they are.
+pub(super) const READ_AT_ONCE: u64 = TURN as u64 * HEADER_BYTES as u64;
 
 /// The share of the window that may be with us though nothing of it waits.
 const PASSED: u64 = 16;

@@ -18,6 +18,7 @@ use shm::{LaneWriter, WriteError};
 
 use super::backlog::Backlog;
 use super::bagged::Bagged;
+use super::inn::READ_AT_ONCE;
 use super::spill::Spills;
 use super::{End, Entry, Link};
 use crate::background::Job;
@@ -606,6 +607,19 @@ impl Link {
     /// Whether the peer has not read all we wrote, as far as it says.
     pub(crate) fn is_unread(&self) -> bool {
         !self.is_dead() && lock(&self.out).writer.head() != self.peer.tail()
+    }
+
+    /// Whether the peer has read what we wrote, or will without another ring: a thread of
+    /// its says that it sleeps on our head, that sleep was rung for, and it is no more than
+    /// who wakes reads at once. A bell that was rung says nothing: it is used up until
+    /// somebody waits there. A peer that lies here keeps only who waits for it.
+    pub(crate) fn will_be_read(&self) -> bool {
+        let unread = lock(&self.out).writer.head().wrapping_sub(self.peer.tail());
+        let rung_for = match self.peer.sleep() {
+            Sleep::Asleep(number) => self.rung.load(Ordering::Relaxed) == number << 1,
+            Sleep::Awake | Sleep::Bell(_) => false,
+        };
+        unread == 0 || rung_for && unread <= READ_AT_ONCE
     }
 
     /// Rings whatever the peer announced: that reaches a task whose threads are

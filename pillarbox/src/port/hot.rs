@@ -61,7 +61,6 @@ impl PortCore {
         'turns: loop {
             // What is here goes before what comes.
             if let Some(message) = self.take_posted() {
-                spin.helped();
                 return Some(message);
             }
             let by_chute = self.state.is_chute();
@@ -89,7 +88,6 @@ impl PortCore {
                 }
                 if let Some(link) = seat.next_with_frames() {
                     // Where something is here already it does not pass it.
-                    spin.helped();
                     if let Some(message) = link.take_plain(self) {
                         return Some(message);
                     }

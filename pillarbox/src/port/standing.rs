@@ -126,7 +126,6 @@ fn look_for_room(
     while (0..PAUSE).all(|_| spin.turn()) {
         match chute.post(message) {
             Ok(()) => {
-                spin.helped();
                 return true;
             }
             Err(Refused::Shut) => return false,
