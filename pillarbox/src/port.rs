@@ -376,7 +376,7 @@ impl PortCore {
                         state.note_asking(now_ns, after);
                     }
                 }
-                after.drop_all(state.queue.fallen());
+                state.let_fall(after);
                 state.queued(admitted, now_ns, after);
                 Ok(())
             }

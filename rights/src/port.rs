@@ -117,6 +117,9 @@ pub struct Port<M, K> {
     pub pulses: Pulses<K>,
     queue: Queue<Queued<M, K>>,
     line: VecDeque<Queued<M, K>>,
+    /// How many that stood in line were taken out to go to another task. They are before
+    /// whoever stands there now, should they come back.
+    line_out: usize,
     /// What entered the queue from the line.
     let_in: Vec<Label>,
     dropping: Dropping<M>,
@@ -135,6 +138,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
             pulses: Pulses::new(0, false),
             queue: Queue::new(Order::Fifo),
             line: VecDeque::new(),
+            line_out: 0,
             let_in: Vec::new(),
             dropping: Dropping::new(Overflow::Refuse),
             left: None,
@@ -252,13 +256,13 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
 
     /// Lets in who is first in line, then gives free places to those who ask.
     pub fn hand_out(&mut self, now_ns: u64, raises: &mut Vec<Raise<K>>) {
-        while let Some(first) = self.line.front()
+        while self.line_out == 0
+            && let Some(first) = self.line.front()
             && (first.place.is_free() || self.is_admitted())
         {
             let Some(first) = self.line.pop_front() else { break };
-            let label = first.message.label();
-            let _ = self.queue.push(label, first);
-            self.let_in.push(label);
+            self.let_in.push(first.message.label());
+            self.push(first);
         }
         self.window.hand_out(now_ns, raises);
     }
@@ -384,15 +388,25 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     }
 
     /// Leaves a message of `holder` beside the queue, on the one extra place every
-    /// holder has for that. What is free is to be handed out then.
+    /// holder has for that. Where the owner drops it enters as any other. What is free is
+    /// to be handed out then.
     ///
     /// # Errors
     /// The message, where the last one it left has not been taken.
     pub fn leave(&mut self, holder: K, message: M) -> Result<(), M> {
         let Some(number) = self.left_first(holder) else { return Err(message) };
-        self.window.stand_in_line();
-        self.stand_in_line(Queued { message, place: Place::Left(holder, number) });
+        self.push_left(Queued { message, place: Place::Left(holder, number) });
         Ok(())
+    }
+
+    /// What was left stands in line, unless whoever comes may enter.
+    fn push_left(&mut self, queued: Queued<M, K>) {
+        if self.window.let_in_left() {
+            self.let_in.push(queued.message.label());
+            self.push_placed(queued);
+        } else {
+            self.stand_in_line(queued);
+        }
     }
 
     /// Which message `holder` leaves. `None` where the last one has not been taken.
@@ -422,11 +436,11 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
 
     /// What needs no place waits only behind what stands in line.
     fn push_or_stand(&mut self, queued: Queued<M, K>) {
-        if self.line.is_empty() {
+        if self.line.is_empty() && self.line_out == 0 {
             return self.push(queued);
         }
         self.stand_in_line(queued);
-        while self.line.front().is_some_and(|first| first.place.is_free()) {
+        while self.line_out == 0 && self.line.front().is_some_and(|first| first.place.is_free()) {
             if let Some(first) = self.line.pop_front() {
                 self.push(first);
             }
@@ -439,21 +453,30 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         if self.dropping.overflow == Overflow::Refuse {
             return self.push(queued);
         }
-        let label = queued.message.label();
-        let level = match self.queue.order() {
-            Order::Fifo => 0,
-            Order::Priority => label.priority,
-        };
         if self.window.queued() > self.window.places() {
             self.window.drop_one();
-            match self.oldest(level) {
-                Some(oldest) => self.dropping.fell(oldest.message),
-                None => return self.dropping.fell(queued.message),
+            match self.oldest(self.level_of(&queued)) {
+                Some(oldest) => self.fell(oldest),
+                None => return self.fell(queued),
             }
         }
-        let spot = self.queue.push(label, queued);
-        let queue = &self.queue;
-        self.dropping.note(level, spot, |old| queue.holds(old));
+        self.push(queued);
+    }
+
+    /// What is dropped is as good as taken for who had left it.
+    fn fell(&mut self, queued: Queued<M, K>) {
+        if let (Place::Left(holder, number), Some(left)) = (queued.place, &mut self.left) {
+            left.take(holder, number);
+        }
+        self.dropping.fell(queued.message);
+    }
+
+    /// Among which messages it may be dropped.
+    fn level_of(&self, queued: &Queued<M, K>) -> u16 {
+        match self.queue.order() {
+            Order::Fifo => 0,
+            Order::Priority => queued.message.label().priority,
+        }
     }
 
     /// Takes out what is to be dropped for a new message of `level`. `None` where
@@ -473,7 +496,13 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     }
 
     fn push(&mut self, queued: Queued<M, K>) {
-        let _ = self.queue.push(queued.message.label(), queued);
+        let may_fall = self.dropping.overflow != Overflow::Refuse && !queued.place.is_free();
+        let level = self.level_of(&queued);
+        let spot = self.queue.push(queued.message.label(), queued);
+        if may_fall {
+            let queue = &self.queue;
+            self.dropping.note(level, spot, |old| queue.holds(old));
+        }
     }
 
     /// At the end of its level.

@@ -63,7 +63,7 @@ impl World {
     }
 
     /// Says to those whose left message was taken that they may leave another.
-    fn tell_taken(&mut self, me: TaskNumber, port: u32) {
+    pub(crate) fn tell_taken(&mut self, me: TaskNumber, port: u32) {
         let Some(state) = self.port(me, port) else { return };
         for (peer, slot) in state.queue.left_taken() {
             if peer != me && !self.is(Fault::TakenUnsaid) {

@@ -298,6 +298,7 @@ impl World {
         self.figures.dropped += fallen.len() as u64;
         let first = self.first_name(port);
         *self.dropped.entry(first).or_default() += fallen.len() as u64;
+        self.tell_taken(me, port);
         for mail in fallen {
             self.mail.remove(&mail.number);
             if !self.is(Fault::FallenKept) {

@@ -72,7 +72,7 @@ impl PortCore {
             if used.is_ok() {
                 state.count_own(via, id, now_ns, &mut after);
                 state.wake_for(label, &mut after);
-                after.drop_all(state.queue.fallen());
+                state.let_fall(&mut after);
                 // Others may have stood in line before it.
                 state.hand_out(now_ns, &mut after);
             }

@@ -101,7 +101,7 @@ impl PortState {
         let Some(task) = self.task.upgrade() else { return };
         if self.queue.look_behind(now_ns, task.limits.passing_on_ns) {
             task.counters.refuse(Limit::PassingOn);
-            after.drop_all(self.queue.fallen());
+            self.let_fall(after);
             after.tell_pollers_of(&task);
         }
     }

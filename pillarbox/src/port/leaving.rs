@@ -39,6 +39,7 @@ impl PortCore {
                     match state.leave(Holder::Own(0), message, &mut after) {
                         Ok(()) => {
                             state.count_own(via, id, now_ns, &mut after);
+                            state.let_fall(&mut after);
                             state.hand_out(now_ns, &mut after);
                             state.note_asking(now_ns, &mut after);
                             Ok(Left::Waiting)
@@ -91,6 +92,7 @@ impl PortCore {
             after.drop_later(message);
             return Err(Offence::LeftTwice);
         }
+        state.let_fall(after);
         state.hand_out(now_ns, after);
         state.note_asking(now_ns, after);
         state.queued(admitted, now_ns, after);
@@ -99,6 +101,12 @@ impl PortCore {
 }
 
 impl PortState {
+    /// What the policy has dropped ends, and who had left some of it may leave another.
+    pub(super) fn let_fall(&mut self, after: &mut After) {
+        after.drop_all(self.queue.fallen());
+        self.tell_taken(after);
+    }
+
     /// Lets who left a message know that it may leave another.
     pub(super) fn tell_taken(&mut self, after: &mut After) {
         for holder in self.queue.left_taken() {

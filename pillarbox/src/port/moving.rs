@@ -196,7 +196,7 @@ impl PortCore {
             Place::Beyond | Place::Promised => state.queue.enter_beyond(message),
         }
         state.wake_for(label, after);
-        after.drop_all(state.queue.fallen());
+        state.let_fall(after);
         let now_ns = self.task.now_ns();
         state.hand_out(now_ns, after);
         state.note_asking(now_ns, after);
@@ -232,7 +232,7 @@ impl PortCore {
         let now_ns = self.task.now_ns();
         let mut state = lock(&self.state);
         state.queue.has_come(right);
-        after.drop_all(state.queue.fallen());
+        state.let_fall(after);
         state.hand_out(now_ns, after);
         state.note_asking(now_ns, after);
         after.tell_pollers_of(&self.task);

@@ -215,7 +215,7 @@ impl PortState {
         if let Err(message) = entered {
             return Err((SendFailure::Full, Message { within, ..message }));
         }
-        after.drop_all(self.queue.fallen());
+        self.let_fall(after);
         self.count_own(via, id, now_ns, after);
         self.wake_for(label, after);
         Ok(())

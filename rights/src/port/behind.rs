@@ -239,10 +239,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
                     return self.stand_in_line(queued);
                 }
             }
-            Place::Left(..) => {
-                self.window.stand_in_line();
-                return self.stand_in_line(queued);
-            }
+            Place::Left(..) => return self.push_left(queued),
             Place::Beyond | Place::Pulse(..) => self.push_or_stand(queued),
         }
         self.let_in.push(label);

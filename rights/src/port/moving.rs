@@ -74,8 +74,10 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         }
     }
 
-    /// Takes everything out, in order. The window still counts it.
+    /// Takes everything out, in order. The window still counts it, and nobody enters from
+    /// the line before who was taken out of it is back.
     pub fn unload(&mut self) -> Vec<Unloaded<M, K>> {
+        self.line_out += self.line.len();
         let queued = self.queue.drain().map(|queued| Unloaded { queued, in_line: false });
         let line = self.line.drain(..).map(|queued| Unloaded { queued, in_line: true });
         queued.chain(line).collect()
@@ -84,6 +86,7 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// Puts what was unloaded back. What is free then is to be handed out.
     pub fn reload(&mut self, unloaded: impl IntoIterator<Item = Unloaded<M, K>>) {
         for Unloaded { queued, in_line } in unloaded {
+            self.line_out = self.line_out.saturating_sub(usize::from(in_line));
             if queued.place.is_free() {
                 self.push_or_stand(queued);
             } else if in_line {
@@ -108,5 +111,80 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// are nobody's here: no count is raised when they leave.
     pub fn adopt_pulses(&mut self, nobody: K, message: M, count: u64) {
         self.push_or_stand(Queued { message, place: Place::Pulse(nobody, count) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::port::{Overflow, Port};
+    use crate::queue::Labelled;
+    use crate::window::{Arrival, Capacity, Raise};
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Number(u32);
+
+    impl Labelled for Number {}
+
+    type Numbers = Port<Number, char>;
+
+    fn taken(port: &mut Numbers) -> Option<u32> {
+        let mut raises: Vec<Raise<char>> = Vec::new();
+        port.hand_out(0, &mut raises);
+        port.take(0, &mut raises).map(|taken| taken.message.0)
+    }
+
+    #[test]
+    fn who_comes_while_the_line_is_out_stays_behind_it() {
+        let mut port = Numbers::new(Capacity::Bounded(2));
+        let _ = port.window.join('a');
+        let mut raises = Vec::new();
+        port.enter(Number(1)).unwrap();
+        port.window.ask('a', 0);
+        port.hand_out(0, &mut raises);
+        port.leave('a', Number(2)).unwrap();
+        // The queue is about to go to another task.
+        let unloaded = port.unload();
+        assert_eq!(port.arrive('a', Number(3)), Ok(Arrival::Beside));
+        port.enter_beyond(Number(4));
+        port.hand_out(0, &mut raises);
+        assert!(port.is_empty(), "nobody enters before who is out");
+        let since = port.unload();
+        port.reload(unloaded.into_iter().chain(since));
+        for number in 1..=4 {
+            assert_eq!(taken(&mut port), Some(number));
+        }
+        assert!(port.holds_nothing());
+    }
+
+    #[test]
+    fn what_is_left_where_the_owner_drops_enters_in_its_turn() {
+        for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+            let mut port = Numbers::new(Capacity::Bounded(2)).overflowing(overflow);
+            let _ = port.window.join('a');
+            port.enter(Number(1)).unwrap();
+            port.enter(Number(2)).unwrap();
+            port.leave('a', Number(3)).unwrap();
+            assert_eq!(port.arrive('a', Number(4)), Ok(Arrival::Queue));
+            let kept = if overflow == Overflow::DropOldest { [3, 4] } else { [1, 2] };
+            assert_eq!((port.dropped(), port.fallen().len()), (2, 2));
+            // Dropped is as good as taken: another may be left.
+            let dropped = overflow == Overflow::DropNewest;
+            assert_eq!(port.left_taken().len(), usize::from(dropped));
+            assert_eq!([taken(&mut port), taken(&mut port)], kept.map(Some), "{overflow:?}");
+            assert_eq!(port.left_taken().len(), usize::from(!dropped));
+            port.leave('a', Number(5)).unwrap();
+            assert_eq!(taken(&mut port), Some(5));
+        }
+    }
+
+    #[test]
+    fn what_was_taken_out_and_put_back_may_be_dropped_still() {
+        let mut port = Numbers::new(Capacity::Bounded(2)).overflowing(Overflow::DropOldest);
+        port.enter(Number(1)).unwrap();
+        port.enter(Number(2)).unwrap();
+        let unloaded = port.unload();
+        port.reload(unloaded);
+        port.enter(Number(3)).unwrap();
+        assert_eq!([taken(&mut port), taken(&mut port)], [Some(2), Some(3)]);
     }
 }

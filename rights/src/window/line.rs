@@ -38,9 +38,16 @@ impl<K: Copy + Eq + Hash> Window<K> {
         Ok(Arrival::Beside)
     }
 
-    /// A message without a place stands in line.
-    pub fn stand_in_line(&mut self) {
-        self.beside += 1;
+    /// A message was left, which has no place. Returns whether it may enter the queue; else
+    /// it stands in line.
+    #[must_use = "without a place it must not enter"]
+    pub fn let_in_left(&mut self) -> bool {
+        if self.open {
+            self.queued += 1;
+        } else {
+            self.beside += 1;
+        }
+        self.open
     }
 
     /// Whether the first message beside the queue may enter it now. Where the queue

@@ -384,8 +384,8 @@ fn where_everybody_may_enter_nothing_is_written_off() {
     window.ask('a', 0);
     window.hand_out(1, &mut raises);
     assert_eq!(raised(&mut raises), [('a', u64::MAX)]);
-    // A message was left, and stands in line.
-    window.stand_in_line();
+    // A message was left, and enters.
+    assert!(window.let_in_left());
     window.write_off(1 + limits::GRANT_IDLE_NS);
     assert_eq!((window.written_off(), window.promised()), (0, 0));
     assert_eq!(window.next_expiry(), None);
