@@ -11,11 +11,12 @@ use pillarbox::bootstrap::Bootstrap;
 use pillarbox::{Capacity, Deadline, Message, Right, SendRight, Task};
 
 /// Programs that are run with no bootstrap server anywhere.
-const ALONE: [&str; 12] = [
+const ALONE: [&str; 13] = [
     "a_request_and_its_reply",
     "messages_in_parts",
     "pulses_and_messages",
     "channels_and_threads_end",
+    "a_connection_that_goes",
     "time_runs_out",
     "the_unblock_race",
     "bad_addresses_are_told",
