@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Names of one server, those provided on demand included.
-pub const NAMES: usize = 4096;
+pub const NAMES: usize = 16 * 1024;
 
 /// Names one task may hold: a quarter of all.
 pub const NAMES_PER_TASK: usize = NAMES / 4;

@@ -95,6 +95,9 @@ enum Verb {
     /// Watch what every task does
     #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::top::HELP))]
     Top(verb::top::Arguments),
+    /// Say what is not as it should be here, and what to do about it
+    #[command(after_long_help = verb::doctor::HELP)]
+    Doctor(verb::doctor::Arguments),
     /// Start a declared service
     #[command(after_long_help = format!("{}\n\n{EXIT_CODES}", verb::order::HELP))]
     Start(verb::order::Arguments),
@@ -154,6 +157,7 @@ impl Verb {
             Verb::Show(arguments) => arguments.json,
             Verb::Tree(arguments) => arguments.json,
             Verb::Top(arguments) => arguments.json,
+            Verb::Doctor(arguments) => arguments.json,
             Verb::Start(arguments) | Verb::Stop(arguments) | Verb::Restart(arguments) => {
                 arguments.json
             }
@@ -201,6 +205,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Show(arguments) => verb::show::run(&arguments, &place),
         Verb::Tree(arguments) => verb::tree::run(&arguments, &place),
         Verb::Top(arguments) => verb::top::run(&arguments, &place),
+        Verb::Doctor(arguments) => verb::doctor::run(&arguments, &place),
         Verb::Start(arguments) => verb::order::run(Order::Start, &arguments, &place),
         Verb::Stop(arguments) => verb::order::run(Order::Stop, &arguments, &place),
         Verb::Restart(arguments) => verb::order::run(Order::Restart, &arguments, &place),

@@ -4,7 +4,8 @@ mod house;
 
 use house::House;
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
+    "doctor",
     "top",
     "tree",
     "audit",

@@ -65,6 +65,8 @@ fn each_command_shows_what_the_page_says() {
             "pillarbox tree" => &["upper  0 of 128 queued, 1 taken", "slow", "kernel"],
             "pillarbox tree upper" => &["pid ", "upper", "1 send", "holds of others"],
             "pillarbox show slow" => &["waiting", "rights"],
+            "pillarbox doctor" => &["kernel", "descriptors", "cgroup", "the program that this is"],
+            "pillarbox doctor --json" => &["\"look\":\"kernel\"", "\"state\":\"ok\""],
             "pillarbox boot --stop" => &[],
             other => panic!("the page has a command that nobody looks at: {other}"),
         };
@@ -73,7 +75,7 @@ fn each_command_shows_what_the_page_says() {
         }
         run.push(line);
     }
-    assert!(run.len() >= 8 && started.len() == 3, "the page has commands: {run:?}");
+    assert!(run.len() >= 10 && started.len() == 3, "the page has commands: {run:?}");
     for mut child in started {
         let _ = child.kill();
         child.wait().unwrap();

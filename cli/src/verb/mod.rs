@@ -7,6 +7,7 @@ pub(crate) mod call;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod confine;
+pub(crate) mod doctor;
 pub(crate) mod install;
 pub(crate) mod logs;
 pub(crate) mod ls;

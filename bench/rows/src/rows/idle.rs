@@ -104,7 +104,7 @@ pub(super) fn wait(stage: &mut Stage) -> Result<()> {
 }
 
 /// Bytes this process has in memory, alone or shared.
-fn resident() -> Result<u64> {
+pub(super) fn resident() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let kilobytes = |name: &str| -> Option<u64> {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -115,11 +115,18 @@ fn resident() -> Result<u64> {
 }
 
 /// Measured once: so many things, and the bytes they cost.
-struct Bytes {
+pub(super) struct Bytes {
     count: u64,
     bytes: u64,
     /// What costs it, until it was told.
     _children: Vec<Child>,
+}
+
+impl Bytes {
+    /// So many things, and what they cost; the children are kept until it was told.
+    pub(super) fn of(count: u64, bytes: u64, children: Vec<Child>) -> Self {
+        Bytes { count, bytes, _children: children }
+    }
 }
 
 impl Contender for Bytes {

@@ -6,6 +6,7 @@ mod fanin;
 mod futures;
 mod idle;
 mod life;
+mod load;
 mod local;
 mod regions;
 mod rights;
@@ -348,6 +349,39 @@ pub const ROWS: &[Row] = &[
         once: true,
         make: idle::rights,
     },
+    Row {
+        name: "boot-start",
+        unit: Unit::Nanoseconds,
+        about: "from starting a server with 1,000 service files to its first answer",
+        limit: "",
+        goal: Goal::AtMost(20_000_000.0),
+        state: State::Either,
+        place: Place::Anywhere,
+        once: false,
+        make: load::boots,
+    },
+    Row {
+        name: "boot-rss-1000",
+        unit: Unit::Bytes,
+        about: "memory of a server with 1,000 declared services, none of which runs",
+        limit: "",
+        goal: Goal::AtMost(10.0 * 1024.0 * 1024.0),
+        state: State::Asleep,
+        place: Place::Anywhere,
+        once: true,
+        make: load::declared_bytes,
+    },
+    Row {
+        name: "lookup-p99",
+        unit: Unit::Nanoseconds,
+        about: "a look-up among 10,000 names by one of 1,000 clients (2,000 and 100 where short)",
+        limit: "",
+        goal: Goal::Stated,
+        state: State::Asleep,
+        place: Place::Anywhere,
+        once: false,
+        make: load::look_ups,
+    },
 ];
 
 /// Rows of the plan that are not here, and why: what is not built is not measured.
@@ -366,6 +400,8 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: life::NAMED, act: life::serve },
     Part { name: life::LAUNCHES, act: life::launch },
     Part { name: life::STARTS, act: life::start },
+    Part { name: load::DECLARES, act: load::declare },
+    Part { name: load::NAMES, act: load::keep_names },
     Part { name: idle::WAITS, act: idle::wait },
     Part { name: idle::HUB, act: idle::hub },
     Part { name: idle::SPOKES, act: idle::spokes },
