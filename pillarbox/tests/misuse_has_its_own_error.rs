@@ -147,6 +147,25 @@ fn a_door_is_made_once_and_found_where_it_is() {
 }
 
 #[test]
+fn nobody_listens_in_a_process_that_has_ended() {
+    use rustix::process::{Pid, WaitIdOptions, waitid};
+    if is_part() {
+        return;
+    }
+    let (task, mut child) = (Task::new(), Command::new("/bin/true").spawn().unwrap());
+    let place = PathBuf::from(format!("/proc/{}/fd/1", child.id()));
+    // A zombie: whoever is not root may not look into it.
+    let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    waitid(rustix::process::WaitId::Pid(Pid::from_child(&child)), ended).unwrap();
+    for _ in ["a zombie", "nothing"] {
+        let nobody = task.connect(&place, long()).unwrap_err();
+        assert!(matches!(nobody, LinkError::NobodyThere(path) if path == place));
+        child.wait().unwrap();
+    }
+    task.close();
+}
+
+#[test]
 fn a_closed_task_says_so_at_once() {
     if is_part() {
         return;

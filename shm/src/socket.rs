@@ -22,6 +22,7 @@ use crate::fork::Fd;
 pub use crate::packet::Received;
 use crate::packet::{self, PACKET_DESCRIPTORS};
 use crate::refuse::{self, Call};
+use crate::who;
 pub use crate::who::{Credentials, own_credentials, own_process, sure_process};
 
 /// The packet that is only a bell.
@@ -81,7 +82,12 @@ impl LinkSocket {
     /// # Errors
     /// As for [`connect`](LinkSocket::connect), and `NotFound`.
     pub fn connect_path(path: &Path) -> io::Result<LinkSocket> {
-        LinkSocket::connect_to(&SocketAddrUnix::new(path)?)
+        LinkSocket::connect_to(&SocketAddrUnix::new(path)?).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied if who::leads_through_the_dead(path) => {
+                io::ErrorKind::NotFound.into()
+            }
+            _ => error,
+        })
     }
 
     fn connect_to(address: &SocketAddrUnix) -> io::Result<LinkSocket> {

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, getpid};
@@ -132,6 +133,22 @@ fn pid_and_start(pid: i32) -> u64 {
 fn start_time(stat: &str) -> Option<u64> {
     let (_, after_name) = stat.rsplit_once(')')?;
     after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Whether `path` goes through what is under `/proc` of a process that has ended. That is
+/// root's until it is reaped, so anybody else hears that it may not look.
+pub(crate) fn leads_through_the_dead(path: &Path) -> bool {
+    let Some(process) = path.strip_prefix("/proc").ok().and_then(|rest| rest.iter().next()) else {
+        return false;
+    };
+    // Who has ended has no memory, a little before it is a zombie.
+    match std::fs::read_to_string(Path::new("/proc").join(process).join("statm")) {
+        Ok(pages) => pages.starts_with("0 "),
+        Err(error) => {
+            let gone = Errno::SRCH.raw_os_error();
+            error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(gone)
+        }
+    }
 }
 
 /// Opens the process that `pid` names now.
