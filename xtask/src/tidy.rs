@@ -5,6 +5,7 @@
 //! and a row in [`RULES`].
 
 mod commits;
+mod fidelity;
 mod imports;
 mod length;
 mod limits;
@@ -117,6 +118,11 @@ const RULES: &[Rule] = &[
         name: "promises",
         about: "public operations say their rights, errors, blocking and cancel safety",
         check: promises::told,
+    },
+    Rule {
+        name: "fidelity",
+        about: "every fact a face is held to stands in its FIDELITY.md, with its test or why not",
+        check: fidelity::shown,
     },
     Rule { name: "machines", about: "no path of somebody's machine", check: machines::paths },
     Rule {

@@ -10,12 +10,14 @@ use pillarbox::bootstrap::Bootstrap;
 use pillarbox::{Capacity, Deadline, Message, SendRight, Task};
 
 /// Programs that are run with no bootstrap server anywhere.
-const ALONE: [&str; 7] = [
+const ALONE: [&str; 9] = [
+    "numbers_and_layouts",
     "a_message_to_oneself",
     "names_and_references",
     "what_a_failed_send_leaves",
     "notifications_and_sets",
     "what_a_message_carries",
+    "who_waits_and_what_ends",
     "a_server_loop",
     "what_published_examples_get_wrong",
 ];

@@ -11,7 +11,8 @@ use pillarbox::bootstrap::Bootstrap;
 use pillarbox::{Capacity, Deadline, Message, Right, SendRight, Task};
 
 /// Programs that are run with no bootstrap server anywhere.
-const ALONE: [&str; 13] = [
+const ALONE: [&str; 14] = [
+    "numbers_and_layouts",
     "a_request_and_its_reply",
     "messages_in_parts",
     "pulses_and_messages",

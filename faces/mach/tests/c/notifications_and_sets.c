@@ -150,6 +150,56 @@ static void a_destroyed_port_comes_in_its_news(void) {
     OK(mach_port_destroy(SELF, notify));
 }
 
+static void a_right_that_moves_keeps_its_requests(void) {
+    mach_port_t port = new_port_with_send(), way = new_port_with_send(), notify = new_port();
+    struct {
+        mach_msg_header_t head;
+        mach_msg_body_t body;
+        mach_msg_port_descriptor_t port;
+        mach_msg_trailer_t trailer;
+    } m;
+    plain_t in;
+    ask(port, MACH_NOTIFY_NO_SENDERS, 1, notify);
+    ask(port, MACH_NOTIFY_PORT_DESTROYED, 0, notify);
+    memset(&m, 0, sizeof m);
+    m.head.msgh_bits = MACH_MSGH_BITS_COMPLEX | MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, 0);
+    m.head.msgh_remote_port = way;
+    m.body.msgh_descriptor_count = 1;
+    m.port.name = port;
+    m.port.disposition = MACH_MSG_TYPE_MOVE_RECEIVE;
+    OK(mach_msg(&m.head, MACH_SEND_MSG, 40, 0, 0, 0, 0));
+    OK(mach_msg(&m.head, MACH_RCV_MSG, 0, sizeof m, way, 0, 0));
+    IS(take(notify, &in), MACH_RCV_TIMED_OUT);
+    OK(mach_port_deallocate(SELF, port));
+    OK(take(notify, &in));
+    CHECK(in.head.msgh_id == MACH_NOTIFY_NO_SENDERS);
+    OK(mach_port_mod_refs(SELF, port, MACH_PORT_RIGHT_RECEIVE, -1));
+    OK(take(notify, &in));
+    CHECK(in.head.msgh_id == MACH_NOTIFY_PORT_DESTROYED);
+    OK(mach_port_destroy(SELF, ((mach_port_destroyed_notification_t *)&in)->not_port.name));
+    OK(mach_port_destroy(SELF, way));
+    OK(mach_port_destroy(SELF, notify));
+}
+
+/* Nobody reads what it asked for: news comes all the same, and is dropped with its port. */
+static void news_needs_no_room(void) {
+    mach_port_t notify = new_port(), ports[9];
+    plain_t in;
+    for (int i = 0; i < 9; i++) {
+        ports[i] = new_port_with_send();
+        ask(ports[i], MACH_NOTIFY_DEAD_NAME, 0, notify);
+    }
+    for (int i = 0; i < 8; i++) OK(mach_port_mod_refs(SELF, ports[i], MACH_PORT_RIGHT_RECEIVE, -1));
+    for (int i = 0; i < 8; i++) {
+        OK(take(notify, &in));
+        CHECK(in.head.msgh_id == MACH_NOTIFY_DEAD_NAME);
+    }
+    OK(mach_port_destroy(SELF, notify));
+    OK(mach_port_mod_refs(SELF, ports[8], MACH_PORT_RIGHT_RECEIVE, -1));
+    CHECK(refs_of(ports[8], MACH_PORT_RIGHT_DEAD_NAME) == 2);
+    for (int i = 0; i < 9; i++) OK(mach_port_destroy(SELF, ports[i]));
+}
+
 static void room_is_told(void) {
     mach_port_t port = new_port_with_send(), notify = new_port();
     plain_t in;
@@ -284,6 +334,8 @@ int main(void) {
     a_name_that_goes_is_told();
     no_senders_are_told();
     a_destroyed_port_comes_in_its_news();
+    a_right_that_moves_keeps_its_requests();
+    news_needs_no_room();
     room_is_told();
     the_end_of_a_send_once_name_is_told();
     sets_are_served_in_turn();

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #define SERVICE "org.example.calculator"
+#define REGISTERED "org.example.registered"
 
 typedef struct {
     mach_msg_header_t head;
@@ -144,5 +145,15 @@ int main(void) {
         usleep(1000);
     }
     OK(code);
+
+    /* A right is registered: who looks it up has one name for it, and it is taken back. */
+    mach_port_t own = new_port_with_send(), found = MACH_PORT_NULL;
+    OK(bootstrap_register(bootstrap_port, REGISTERED, own));
+    IS(bootstrap_register(bootstrap_port, REGISTERED, own), BOOTSTRAP_SERVICE_ACTIVE);
+    OK(bootstrap_look_up(bootstrap_port, REGISTERED, &found));
+    CHECK(found == own);
+    OK(bootstrap_register(bootstrap_port, REGISTERED, MACH_PORT_NULL));
+    IS(bootstrap_look_up(bootstrap_port, REGISTERED, &found), BOOTSTRAP_UNKNOWN_SERVICE);
+    IS(bootstrap_register(bootstrap_port, REGISTERED, 0x12345603), MACH_SEND_INVALID_RIGHT);
     return 0;
 }

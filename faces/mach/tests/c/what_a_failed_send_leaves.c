@@ -206,12 +206,50 @@ static void a_message_in_a_circle_is_gone(void) {
     OK(mach_port_destroy(SELF, port));
 }
 
+/* Memory that was given away is back, perhaps elsewhere, and can be sent once more. */
+static void memory_comes_back(void) {
+    struct {
+        mach_msg_header_t head;
+        mach_msg_body_t body;
+        mach_msg_ool_descriptor_t memory;
+        mach_msg_trailer_t trailer;
+    } m;
+    mach_port_t port = new_port_with_send();
+    vm_address_t memory;
+    plain_t in;
+    OK(vm_allocate(SELF, &memory, 8192, VM_FLAGS_ANYWHERE));
+    memset((void *)memory, 'k', 8192);
+    for (int i = 0; i < MACH_PORT_QLIMIT_DEFAULT; i++)
+        OK(send_word(port, MACH_MSG_TYPE_COPY_SEND, i, MACH_SEND_TIMEOUT));
+    memset(&m, 0, sizeof m);
+    m.head.msgh_bits = MACH_MSGH_BITS_COMPLEX | MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, 0);
+    m.head.msgh_remote_port = port;
+    m.body.msgh_descriptor_count = 1;
+    m.memory.address = (void *)memory;
+    m.memory.size = 8192;
+    m.memory.deallocate = TRUE;
+    m.memory.type = MACH_MSG_OOL_DESCRIPTOR;
+    for (int round = 0; round < 2; round++) {
+        IS(mach_msg(&m.head, MACH_SEND_MSG | MACH_SEND_TIMEOUT, 44, 0, 0, 0, 0),
+           MACH_SEND_TIMED_OUT);
+        CHECK(m.memory.size == 8192 && m.memory.deallocate);
+        for (int i = 0; i < 8192; i++) CHECK(((char *)m.memory.address)[i] == 'k');
+    }
+    for (int i = 0; i < MACH_PORT_QLIMIT_DEFAULT; i++) OK(take(port, &in));
+    OK(mach_msg(&m.head, MACH_SEND_MSG, 44, 0, 0, 0, 0));
+    OK(mach_msg(&m.head, MACH_RCV_MSG, 0, sizeof m, port, 0, 0));
+    CHECK(m.memory.size == 8192 && *(char *)m.memory.address == 'k');
+    OK(vm_deallocate(SELF, (vm_address_t)m.memory.address, m.memory.size));
+    OK(mach_port_destroy(SELF, port));
+}
+
 int main(void) {
     a_fault_of_the_header_touches_nothing();
     the_header_is_taken_at_once();
     a_reply_right_that_is_dead_arrives_dead();
     a_fault_of_the_body_destroys_the_message();
     what_finds_no_room_comes_back();
+    memory_comes_back();
     a_message_in_a_circle_is_gone();
     return 0;
 }

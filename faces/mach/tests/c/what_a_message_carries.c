@@ -212,6 +212,83 @@ static void one_call_asks_and_hears(void) {
     OK(mach_port_destroy(SELF, reply));
 }
 
+/* A guarded right: destroyed where nobody asked for it, guarded by the buffer else. */
+static void a_guarded_right_arrives_guarded(void) {
+    struct {
+        mach_msg_header_t head;
+        mach_msg_body_t body;
+        mach_msg_guarded_port_descriptor_t port;
+        mach_msg_trailer_t trailer;
+    } m;
+    mach_port_t port = new_port_with_send();
+    for (int asked = 0; asked < 2; asked++) {
+        mach_port_t cargo = new_port_with_send();
+        memset(&m, 0, sizeof m);
+        m.head.msgh_bits = MACH_MSGH_BITS_COMPLEX | MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, 0);
+        m.head.msgh_remote_port = port;
+        m.body.msgh_descriptor_count = 1;
+        m.port.name = cargo;
+        m.port.flags = MACH_MSG_GUARD_FLAGS_IMMOVABLE_RECEIVE;
+        m.port.disposition = MACH_MSG_TYPE_MOVE_RECEIVE;
+        m.port.type = MACH_MSG_GUARDED_PORT_DESCRIPTOR;
+        OK(mach_msg(&m.head, MACH_SEND_MSG, 44, 0, 0, 0, 0));
+        OK(mach_msg(&m.head, MACH_RCV_MSG | (asked ? MACH_RCV_GUARDED_DESC : 0), 0, sizeof m, port,
+                    0, 0));
+        if (!asked) {
+            CHECK(m.port.name == MACH_PORT_NULL && m.port.context == 0);
+            CHECK(type_of(cargo) == MACH_PORT_TYPE_DEAD_NAME);
+        } else {
+            CHECK(m.port.name == cargo && m.port.context == (mach_port_context_t)&m);
+            CHECK(type_of(cargo) == MACH_PORT_TYPE_SEND_RECEIVE);
+            IS(mach_port_destroy(SELF, cargo), KERN_INVALID_RIGHT);
+            OK(mach_port_unguard(SELF, cargo, m.port.context));
+        }
+        OK(mach_port_destroy(SELF, cargo));
+    }
+    /* Flags that make no sense, and rights other than to receive, have no type. */
+    for (int wrong = 0; wrong < 3; wrong++) {
+        mach_port_t cargo = new_port();
+        memset(&m, 0, sizeof m);
+        m.head.msgh_bits = MACH_MSGH_BITS_COMPLEX | MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, 0);
+        m.head.msgh_remote_port = port;
+        m.body.msgh_descriptor_count = 1;
+        m.port.name = cargo;
+        m.port.flags = wrong == 0 ? 0 : wrong == 1 ? 4 : 1;
+        m.port.disposition = wrong == 2 ? MACH_MSG_TYPE_MAKE_SEND : MACH_MSG_TYPE_MOVE_RECEIVE;
+        m.port.type = MACH_MSG_GUARDED_PORT_DESCRIPTOR;
+        IS(mach_msg(&m.head, MACH_SEND_MSG, 44, 0, 0, 0, 0), MACH_SEND_INVALID_TYPE);
+        OK(mach_port_destroy(SELF, cargo));
+    }
+    OK(mach_port_destroy(SELF, port));
+}
+
+static void another_buffer_is_received_into(void) {
+    mach_port_t port = new_port_with_send();
+    plain_t out, in;
+    memset(&out, 0, sizeof out);
+    memset(&in, 0xee, sizeof in);
+    out.head.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, 0);
+    out.head.msgh_remote_port = port;
+    out.head.msgh_id = 6;
+    OK(mach_msg_overwrite(&out.head, MACH_SEND_MSG | MACH_RCV_MSG, 28, sizeof in, port, 0, 0,
+                          &in.head, 0));
+    CHECK(in.head.msgh_id == 6 && in.head.msgh_local_port == port && in.head.msgh_size == 28);
+    CHECK(out.head.msgh_remote_port == port && out.head.msgh_local_port == 0);
+    /* By the two calls without options: what they need stands in the header. */
+    out.head.msgh_size = 28;
+    OK(mach_msg_send(&out.head));
+    in.head.msgh_size = sizeof in;
+    in.head.msgh_local_port = port;
+    OK(mach_msg_receive(&in.head));
+    CHECK(in.head.msgh_id == 6 && in.head.msgh_size == 28);
+    /* What cannot be written to is told, and its message is gone. */
+    OK(mach_msg_send(&out.head));
+    IS(mach_msg((mach_msg_header_t *)16, MACH_RCV_MSG, 0, sizeof in, port, 0, 0),
+       MACH_RCV_INVALID_DATA);
+    IS(take(port, &in), MACH_RCV_TIMED_OUT);
+    OK(mach_port_destroy(SELF, port));
+}
+
 int main(void) {
     rights_and_memory_travel();
     a_receive_right_moves_with_its_queue();
@@ -219,5 +296,7 @@ int main(void) {
     nothing_behind_the_trailer_is_touched();
     time_passes();
     one_call_asks_and_hears();
+    a_guarded_right_arrives_guarded();
+    another_buffer_is_received_into();
     return 0;
 }
