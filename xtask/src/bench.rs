@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: the rows of the benchmark beside their limits, and beside what
 //! one would pick instead.
 //!
-//! The rows are a member of the workspace; the peers are a package outside of it, with
+//! The rows of the library are a member of the workspace, those of a face are a bench of
+//! the face, and they run after them; the peers are a package outside of it, with
 //! a lock file of its own. Whoever asks for a quick run gets the rows alone, so that
 //! `cargo xtask check` builds no peer: there the rows run once, and whether each still
 //! gives a figure is all that is asked. Whether the figures are good is for people to
@@ -9,17 +10,24 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::child::tail;
 use crate::program::Program;
-use crate::step::{Bench, Ending};
+use crate::step::{Bench, Ending, Outcome};
 use crate::workspace::Workspace;
 use crate::{Verdict, say};
 
+/// The faces that have rows: what those begin with, and the package.
+const FACES: [(&str, &str); 2] = [("mach", "pillarbox-mach"), ("qnx", "pillarbox-qnx")];
+
 /// The package of the peers, and where it is built.
 const PEERS: &str = "bench/peers";
+
+/// How long the rows of a face may take in `cargo xtask check`, their build included.
+const LONG: Duration = Duration::from_secs(1800);
 
 /// Measures every row beside its limit, in short slices in turn.
 ///
@@ -48,6 +56,29 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// What of it is about the rows of a face, or about those of the library; nothing
+    /// where only others were asked for. Each writes files of its own.
+    fn of(&self, face: Option<&str>) -> Option<Options> {
+        let whose = |row: &str| {
+            FACES.map(|(face, _)| face).into_iter().find(|face| {
+                row.strip_prefix(face).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            })
+        };
+        let rows: Vec<String> =
+            self.rows.iter().filter(|row| whose(row) == face).cloned().collect();
+        if rows.is_empty() && !self.rows.is_empty() {
+            return None;
+        }
+        let named = |path: &Option<PathBuf>| {
+            let path = path.as_ref()?;
+            let Some(face) = face else { return Some(path.clone()) };
+            let ending = path.extension().unwrap_or_default().to_string_lossy();
+            Some(path.with_extension(format!("{face}.{ending}")))
+        };
+        let (json, html) = (named(&self.json), named(&self.html));
+        Some(Options { rows, json, html, peers: self.peers && face.is_none(), ..*self })
+    }
+
     fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
         let flags = [(self.quick, "--quick"), (self.full, "--full"), (self.peers, "--peers")];
@@ -69,8 +100,29 @@ fn rows(options: &Options) -> Program {
     Program { package: "pillarbox-bench-rows", name: "rows", arguments }
 }
 
-/// Runs the rows and shows the table.
+/// Runs the rows of the library, then those of each face, and shows their tables.
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
+    let mut good = true;
+    if let Some(own) = options.of(None) {
+        good &= run_own(&own)? == Verdict::Good;
+    }
+    let workspace = Workspace::load()?;
+    for (face, package) in FACES {
+        let Some(options) = options.of(Some(face)) else { continue };
+        let mut command = of_face(&Bench::new(&workspace, "bench"), package, &options);
+        good &= command.status()?.success();
+    }
+    Ok(Verdict::good_if(good))
+}
+
+/// The rows of a face: a bench, which cargo builds and runs.
+fn of_face(bench: &Bench<'_>, package: &str, options: &Options) -> Command {
+    let mut command = bench.cargo("bench --quiet --locked");
+    command.args(["-p", package, "--bench", "rows", "--"]).args(options.arguments());
+    command
+}
+
+fn run_own(options: &Options) -> Result<Verdict> {
     if options.quick && !options.peers {
         return rows(options).run();
     }
@@ -93,7 +145,16 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
 pub(crate) fn step(bench: &mut Bench) -> Ending {
     let quick =
         Options { quick: true, full: false, peers: false, rows: vec![], json: None, html: None };
-    rows(&quick).step(bench)
+    let mut ended = rows(&quick).step(bench)?;
+    for (face, package) in FACES {
+        let mut command = of_face(bench, package, &quick);
+        let output = bench.must_within(&mut command, LONG)?;
+        let last = output.trim_end().lines().last().unwrap_or_default();
+        if let Outcome::Passed(told) = &mut ended {
+            told.push_str(&format!("; {face}: {last}"));
+        }
+    }
+    Ok(ended)
 }
 
 #[cfg(test)]
@@ -116,5 +177,22 @@ mod tests {
             ["--quick", "--row=call-awake", "--row=copy-1m", "--json=/tmp/x.json"]
         );
         assert!(Line::try_parse_from(["bench", "--quick", "--full"]).is_err());
+    }
+
+    #[test]
+    fn each_program_runs_the_rows_it_has() {
+        let options = |rows: &[&str]| {
+            let words = [&["bench", "--json=x.json"], rows].concat();
+            Line::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).options
+        };
+        let all = options(&[]);
+        for (face, file) in [(None, "x.json"), (Some("mach"), "x.mach.json")] {
+            let of = all.of(face).unwrap_or_else(|| panic!("rows of {face:?}"));
+            assert_eq!((of.rows.len(), of.json), (0, Some(PathBuf::from(file))));
+        }
+        let some = options(&["--row=call-awake", "--row=qnx-send-awake", "--row=qnx"]);
+        assert_eq!(some.of(None).map(|of| of.rows), Some(vec!["call-awake".to_owned()]));
+        assert_eq!(some.of(Some("qnx")).map(|of| of.rows.len()), Some(2));
+        assert!(some.of(Some("mach")).is_none());
     }
 }

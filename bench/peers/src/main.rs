@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     .concat();
     let command = clap::Command::new("peers").version(env!("CARGO_PKG_VERSION"));
     let command = command.about("Measures the rows of the benchmark beside peers.");
-    rows::program(command, &parts, |company: Company| {
+    rows::program(command, rows::PLAN, &parts, |company: Company| {
         let mut peers: Vec<Peer> = [
             channels::PEERS,
             erlang::PEERS,

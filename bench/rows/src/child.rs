@@ -248,6 +248,11 @@ fn receive_descriptors(socket: &UnixStream) -> io::Result<Vec<OwnedFd>> {
     Ok(fds)
 }
 
+/// Whether this process was started to act a part.
+pub fn acts() -> bool {
+    std::env::var_os(PART).is_some()
+}
+
 /// Where this process was started to act a part, acts it. Every program that runs
 /// rows begins with this.
 ///

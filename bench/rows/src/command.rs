@@ -3,13 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::html::html;
 use crate::place::{Cores, Place};
 use crate::report::{Measured, json, table};
 use crate::row::{Goal, Row};
-use crate::rows::{ABSENT, ROWS};
 use crate::runner::{Effort, Peer, measure};
 
 /// Which rows, and where the figures go.
@@ -17,7 +16,7 @@ use crate::runner::{Effort, Peer, measure};
 pub struct Options {
     /// Measure these rows only: a name, or what several begin with, as "call" or
     /// "local".
-    #[arg(long = "row", value_name = "NAME", num_args = 1.., value_parser = known)]
+    #[arg(long = "row", value_name = "NAME", num_args = 1..)]
     pub rows: Vec<String>,
     /// Write the figures as JSON.
     #[arg(long, value_name = "FILE")]
@@ -27,20 +26,36 @@ pub struct Options {
     pub html: Option<PathBuf>,
 }
 
-/// Whether a row is called so; where none is, whether its name begins with these words.
-fn is_meant(row: &Row, name: &str) -> bool {
-    if ROWS.iter().any(|row| row.name == name) {
+/// Whether one of these rows is called so; where none is, whether its name begins with
+/// these words.
+fn is_meant(rows: &[Row], row: &Row, name: &str) -> bool {
+    if rows.iter().any(|row| row.name == name) {
         return row.name == name;
     }
     row.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
 }
 
-fn known(name: &str) -> Result<String, String> {
-    if ROWS.iter().any(|row| is_meant(row, name)) {
-        return Ok(name.to_owned());
+/// Whether each name means a row.
+///
+/// # Errors
+/// One means none.
+pub(crate) fn known(rows: &[Row], names: &[String]) -> Result<()> {
+    for name in names {
+        if !rows.iter().any(|row| is_meant(rows, row, name)) {
+            let all: Vec<_> = rows.iter().map(|row| row.name).collect();
+            bail!("{name} is no row: the rows are {}", all.join(", "));
+        }
     }
-    let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
-    Err(format!("the rows are {}", names.join(", ")))
+    Ok(())
+}
+
+/// The rows of a program, and those of its plan that are not built, with the reason.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// What is measured.
+    pub rows: &'static [Row],
+    /// What is not, and why.
+    pub absent: &'static [(&'static str, &'static str)],
 }
 
 /// What came of a run.
@@ -76,25 +91,29 @@ impl Outcome {
     }
 }
 
-/// Measures the rows that were asked for, all where none was; `begun` hears of each, the
-/// how manyth it is, and of how many.
+/// Measures the rows of `plan` that were asked for, all where none was; `begun` hears of
+/// each, the how manyth it is, and of how many.
 ///
 /// # Errors
-/// The figures cannot be written. A row that cannot be measured is in the outcome.
+/// A row is unknown, or the figures cannot be written. A row that cannot be measured is in the outcome.
 pub fn run(
+    plan: Plan,
     options: &Options,
     effort: &Effort,
     peers: &[Peer],
     mut begun: impl FnMut(&Row, usize, usize),
 ) -> Result<Outcome> {
+    known(plan.rows, &options.rows)?;
     let mut outcome = Outcome::default();
     if options.rows.is_empty() {
-        outcome.absent.extend(ABSENT);
+        outcome.absent.extend(plan.absent);
     }
     let cores = Cores::here()?.count();
-    let asked =
-        |row: &&Row| options.rows.is_empty() || options.rows.iter().any(|name| is_meant(row, name));
-    let all: Vec<_> = ROWS.iter().filter(asked).collect();
+    let asked = |row: &&Row| {
+        let meant = |name: &String| is_meant(plan.rows, row, name);
+        options.rows.is_empty() || options.rows.iter().any(meant)
+    };
+    let all: Vec<_> = plan.rows.iter().filter(asked).collect();
     for (at, row) in all.iter().copied().enumerate() {
         if row.place == Place::TwoCores && cores < 2 {
             outcome.absent.push((row.name, "this process may run on one processor only"));
@@ -123,13 +142,15 @@ fn write(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::ROWS;
 
     #[test]
     fn rows_are_meant_by_whole_words() {
-        let meant = |name: &str| ROWS.iter().filter(|row| is_meant(row, name)).count();
+        let meant = |name: &str| ROWS.iter().filter(|row| is_meant(ROWS, row, name)).count();
         assert_eq!((meant("call-awake"), meant("loan-1m"), meant("loan")), (1, 1, 3));
         assert_eq!((meant("loa"), meant("")), (0, 0));
-        assert_eq!(known("loan"), Ok("loan".to_owned()));
-        assert!(known("loa").is_err_and(|why| why.contains("loan-64k")));
+        let known = |name: &str| known(ROWS, &[name.to_owned()]);
+        assert!(known("loan").is_ok());
+        assert!(known("loa").is_err_and(|why| why.to_string().contains("loan-64k")));
     }
 }

@@ -15,6 +15,7 @@
 //! | `place`   | processors, pinning, processor time                          |
 //! | `clock`   | time of operations                                           |
 //! | `figure`  | medians, quantiles, ratios                                   |
+//! | `operation` | one operation again and again, and the library's own call     |
 //! | `report`  | the table, and JSON                                          |
 //! | `html`    | the table and the distributions as a page                    |
 //! | `command` | choosing rows, running them, telling what came out            |
@@ -29,6 +30,7 @@ pub mod clock;
 pub mod command;
 mod figure;
 mod html;
+mod operation;
 mod place;
 mod program;
 mod report;
@@ -37,13 +39,15 @@ mod row;
 mod rows;
 mod runner;
 
-pub use child::{Casting, Child, Line, Part, Stage, act};
+pub use child::{Casting, Child, Line, Part, Stage, act, acts};
+pub use command::Plan;
 pub use figure::Slice;
 pub use html::html;
+pub use operation::{Operation, own_call};
 pub use place::{Cores, Place};
 pub use program::program;
 pub use report::{Measured, json, table};
 pub use row::{Goal, Row, State, Unit};
+pub use rows::PLAN;
 pub use rows::server::{ECHO, Pair};
-pub use rows::{ABSENT, ROWS};
 pub use runner::{Contender, Effort, Entrant, Peer, Side};

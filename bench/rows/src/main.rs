@@ -10,5 +10,5 @@ struct Alone {}
 fn main() -> ExitCode {
     let command = clap::Command::new("rows").version(env!("CARGO_PKG_VERSION"));
     let command = command.about("Measures the rows of the benchmark.");
-    rows::program(command, &[], |Alone {}| Vec::new())
+    rows::program(command, rows::PLAN, &[], |Alone {}| Vec::new())
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Command, FromArgMatches};
 
 use crate::child::{Part, act};
-use crate::command;
+use crate::command::{self, Plan};
 use crate::row::Row;
 use crate::runner::{Effort, Peer};
 
@@ -19,6 +19,9 @@ struct Line {
     /// As long as it takes.
     #[arg(long)]
     full: bool,
+    /// What `cargo bench` says to every program it runs.
+    #[arg(long, hide = true)]
+    bench: bool,
     #[command(flatten)]
     options: command::Options,
 }
@@ -34,7 +37,7 @@ impl Line {
 }
 
 /// Acts the part this process was started for, one of ours or one of `parts`. Without
-/// one it runs the rows that its line asks for, beside the peers that `peers` makes of
+/// one it runs the rows of `plan` that its line asks for, beside the peers that `peers` makes of
 /// the rest of the line, and prints the table.
 #[allow(
     clippy::print_stdout,
@@ -43,6 +46,7 @@ impl Line {
 )]
 pub fn program<More: Args + FromArgMatches>(
     command: Command,
+    plan: Plan,
     parts: &[Part],
     peers: impl FnOnce(More) -> Vec<Peer>,
 ) -> ExitCode {
@@ -56,7 +60,7 @@ pub fn program<More: Args + FromArgMatches>(
     });
     let (line, more) = line.unwrap_or_else(|error| error.exit());
     let begun = |row: &Row, at, of| eprintln!("{at} of {of}: {}", row.name);
-    let ran = command::run(&line.options, &line.effort(), &peers(more), begun);
+    let ran = command::run(plan, &line.options, &line.effort(), &peers(more), begun);
     told(
         ran.map(|outcome| {
             print!("{}", outcome.told());

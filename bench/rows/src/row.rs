@@ -25,9 +25,9 @@ pub struct Row {
     pub place: Place,
     /// Measured once, and not in rounds: it takes a fixed time, or counts what does
     /// not vary.
-    pub(crate) once: bool,
+    pub once: bool,
     /// Makes everybody ready.
-    pub(crate) make: fn(&Row, &Effort) -> Result<Vec<Entrant>>,
+    pub make: fn(&Row, &Effort) -> Result<Vec<Entrant>>,
 }
 
 impl std::fmt::Debug for Row {

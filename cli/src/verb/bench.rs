@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
-use rows::{Effort, ROWS, command, json};
+use rows::{Effort, PLAN, command, json};
 
 use crate::failure::Failure;
 use crate::output;
@@ -39,13 +39,13 @@ pub(crate) struct Arguments {
 }
 
 fn names() -> PossibleValuesParser {
-    PossibleValuesParser::new(ROWS.iter().map(|row| row.name))
+    PossibleValuesParser::new(PLAN.rows.iter().map(|row| row.name))
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let options = command::Options { rows: arguments.rows, ..command::Options::default() };
     let watched = !arguments.json && output::is_terminal();
-    let outcome = command::run(&options, &Effort::SHORT, &[], |row, _, _| {
+    let outcome = command::run(PLAN, &options, &Effort::SHORT, &[], |row, _, _| {
         if watched {
             output::line(row.name);
         }

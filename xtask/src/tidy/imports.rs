@@ -56,8 +56,8 @@ fn row_of(dir: &str) -> Option<&'static Row> {
 }
 
 /// Every crate needs only what its row allows. Tests of a crate may need more
-/// from outside, and the simulator, those of a face the bootstrap server, but nothing
-/// else of the house.
+/// from outside, and the simulator, those of a face the bootstrap server and what measures
+/// rows, but nothing else of the house.
 pub(super) fn table(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for package in &tree.packages {
@@ -89,7 +89,7 @@ pub(super) fn table(tree: &Tree) -> Vec<Finding> {
 }
 
 fn is_tested_with(dir: &str, own: &str) -> bool {
-    dir == "sim" || dir == own || dir == "boot" && own == "faces/"
+    dir == "sim" || dir == own || own == "faces/" && matches!(dir, "boot" | "bench/rows")
 }
 
 /// Where the compiler must be told that there is no unsafe code at all.
@@ -135,6 +135,7 @@ mod tests {
             ("rights", "pillarbox-sim", Some("sim"), true),
             ("faces/mach", "pillarbox", Some("pillarbox"), false),
             ("faces/mach", "pillarbox-boot", Some("boot"), true),
+            ("faces/mach", "pillarbox-bench-rows", Some("bench/rows"), true),
             ("net", "zenoh", None, false),
         ] {
             assert_eq!(table(&needs(dir, name, house, dev)), []);
@@ -150,6 +151,8 @@ mod tests {
             ("shm", "pillarbox", Some("pillarbox"), true),
             ("faces/mach", "pillarbox-qnx", Some("faces/qnx"), false),
             ("faces/mach", "pillarbox-boot", Some("boot"), false),
+            ("faces/mach", "pillarbox-bench-rows", Some("bench/rows"), false),
+            ("boot", "pillarbox-bench-rows", Some("bench/rows"), true),
             ("unheard-of", "anyhow", None, false),
         ] {
             assert_eq!(table(&needs(dir, name, house, dev)).len(), 1, "{dir} {name}");

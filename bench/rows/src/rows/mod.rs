@@ -14,11 +14,15 @@ pub(crate) mod server;
 mod stream;
 
 use crate::child::Part;
+use crate::command::Plan;
 use crate::place::Place;
 use crate::row::{Goal, Row, State, Unit};
 
+/// Every row of the library.
+pub const PLAN: Plan = Plan { rows: ROWS, absent: &[] };
+
 /// Every row, in the order of the table.
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "rtt-awake",
         unit: Unit::Nanoseconds,
@@ -383,9 +387,6 @@ pub const ROWS: &[Row] = &[
         make: load::look_ups,
     },
 ];
-
-/// Rows of the plan that are not here, and why: what is not built is not measured.
-pub const ABSENT: &[(&str, &str)] = &[];
 
 /// What children can act.
 pub(crate) const PARTS: &[Part] = &[
