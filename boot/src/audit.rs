@@ -1,7 +1,7 @@
 //! What a server granted and refused: the last of each, within a bound.
 //!
 //! Grants and refusals are kept apart, so that what is granted all day pushes out no
-//! refusal. Each holds [`AUDIT_ENTRIES`](crate::limits::AUDIT_ENTRIES). The same again is
+//! refusal. Each holds [`crate::limits::AUDIT_ENTRIES`]. The same again is
 //! counted, not kept again. Where one more does not fit, the user with the most entries
 //! loses the oldest of its task with the most: who floods the log pushes out its own.
 
