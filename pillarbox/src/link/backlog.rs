@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use abi::Offence;
-use abi::frame::{Header, Kind, ask};
+use abi::frame::{Header, Kind, ask, back};
 use abi::limits;
 
 /// A frame that waits.
@@ -43,17 +43,26 @@ impl Backlog {
                     return;
                 }
             }
+            // These are no places of the window's: what comes again is counted by itself.
+            Kind::Return if header.id == back::LOST => {
+                self.put(Late { header, body: Vec::new(), answer: false });
+                return;
+            }
             Kind::Release | Kind::Return => {
                 // The sum goes to the back: it must not overtake what was said
                 // about the slot in between.
-                if let Some(before) = self.remove(key)
-                    && before.header.slot == header.slot
-                {
-                    header.tag = header.tag.saturating_add(before.header.tag);
-                }
-                if header.kind == Kind::Return {
+                let before = self.remove(key).filter(|before| before.header.slot == header.slot);
+                let question = (Kind::Ask, header.slot.index);
+                if header.kind == Kind::Return && header.id == back::STOP {
                     // Who stops asking need not have asked.
-                    let _ = self.remove((Kind::Ask, header.slot.index));
+                    let _ = self.remove(question);
+                }
+                if let Some(before) = before {
+                    header.tag = header.tag.saturating_add(before.header.tag);
+                    // A question that stands was asked after the last stop.
+                    if !self.about.contains_key(&question) {
+                        header.id = header.id.max(before.header.id);
+                    }
                 }
             }
             // Said once more, it says the same.
@@ -105,9 +114,12 @@ impl Backlog {
 
     /// The first frame has been written.
     pub(super) fn pop(&mut self) {
-        if let Some((_, late)) = self.frames.pop_first() {
+        if let Some((place, late)) = self.frames.pop_first() {
             self.answers -= usize::from(late.answer);
-            self.about.remove(&(late.header.kind, late.header.slot.index));
+            let key = (late.header.kind, late.header.slot.index);
+            if self.about.get(&key) == Some(&place) {
+                self.about.remove(&key);
+            }
         }
     }
 
@@ -179,11 +191,41 @@ mod tests {
     }
 
     #[test]
+    fn only_a_stop_takes_a_question_back() {
+        let stop = Header { id: back::STOP, ..said(Kind::Return, 1) };
+        let lost = Header { id: back::LOST, ..said(Kind::Return, 5) };
+        let ids = |backlog: &mut Backlog| {
+            let mut all = Vec::new();
+            while let Some(late) = backlog.first() {
+                all.push((late.header.kind, late.header.id, late.header.tag));
+                backlog.pop();
+            }
+            all
+        };
+        let mut backlog = Backlog::default();
+        for frame in [said(Kind::Ask, 0), said(Kind::Return, 1), lost, said(Kind::Return, 1)] {
+            backlog.push(frame, &[]);
+        }
+        let said_all = [(Kind::Ask, 0, 0), (Kind::Return, back::LOST, 5), (Kind::Return, 0, 2)];
+        assert_eq!(ids(&mut backlog), said_all);
+        // A stop is not forgotten for places that follow.
+        for frame in [said(Kind::Ask, 0), stop, said(Kind::Return, 2)] {
+            backlog.push(frame, &[]);
+        }
+        assert_eq!(ids(&mut backlog), [(Kind::Return, back::STOP, 3)]);
+        // Nor does it take back what was asked after it.
+        for frame in [stop, said(Kind::Ask, 0), said(Kind::Return, 2)] {
+            backlog.push(frame, &[]);
+        }
+        assert_eq!(ids(&mut backlog), [(Kind::Ask, 0, 0), (Kind::Return, 0, 3)]);
+    }
+
+    #[test]
     fn asking_and_returning_never_pile_up() {
         let mut backlog = Backlog::default();
         for _ in 0..1000 {
             backlog.push(said(Kind::Ask, 0), &[]);
-            backlog.push(said(Kind::Return, 1), &[]);
+            backlog.push(Header { id: back::STOP, ..said(Kind::Return, 1) }, &[]);
         }
         backlog.push(said(Kind::Ask, 0), &[]);
         assert_eq!(written(&mut backlog), [(Kind::Return, 1000), (Kind::Ask, 0)]);
