@@ -87,12 +87,13 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     pub fn reload(&mut self, unloaded: impl IntoIterator<Item = Unloaded<M, K>>) {
         for Unloaded { queued, in_line } in unloaded {
             self.line_out = self.line_out.saturating_sub(usize::from(in_line));
-            if queued.place.is_free() {
-                self.push_or_stand(queued);
-            } else if in_line {
-                self.stand_in_line(queued);
-            } else {
+            if !in_line {
+                // Who is out of the line, or has come into it since, was behind it.
                 self.push(queued);
+            } else if queued.place.is_free() {
+                self.push_or_stand(queued);
+            } else {
+                self.stand_in_line(queued);
             }
         }
     }
@@ -151,6 +152,23 @@ mod tests {
         let since = port.unload();
         port.reload(unloaded.into_iter().chain(since));
         for number in 1..=4 {
+            assert_eq!(taken(&mut port), Some(number));
+        }
+        assert!(port.holds_nothing());
+    }
+
+    #[test]
+    fn what_came_beyond_the_capacity_is_put_back_where_it_was() {
+        let mut port = Numbers::new(Capacity::Bounded(1));
+        let _ = port.window.join('a');
+        port.enter_beyond(Number(1));
+        port.enter(Number(2)).unwrap();
+        let unloaded = port.unload();
+        // Somebody stands in line when the queue is put back.
+        port.leave('a', Number(3)).unwrap();
+        let since = port.unload();
+        port.reload(unloaded.into_iter().chain(since));
+        for number in 1..=3 {
             assert_eq!(taken(&mut port), Some(number));
         }
         assert!(port.holds_nothing());
