@@ -193,8 +193,9 @@ impl World {
     }
 
     pub(crate) fn undo(&mut self, me: TaskNumber, peer: TaskNumber, mut load: Load) {
-        self.unpack(me, &mut load);
-        for undo in load.named {
+        // Before anybody uses them: what is back in a queue may be, and so is a notification's
+        // right where the last sender has gone.
+        for undo in std::mem::take(&mut load.named) {
             match undo {
                 Named::Export(..) if self.is(Fault::ExportLeftBehind) => {}
                 Named::Export(_, slot) => self.withdraw(me, peer, slot),
@@ -207,6 +208,7 @@ impl World {
                 Named::Nothing => {}
             }
         }
+        self.unpack(me, &mut load);
     }
 
     /// The message is out: a right that went with it leaves us.

@@ -358,17 +358,19 @@ impl Pack {
             link.undo(load);
             back.push(unloaded);
         }
+        // Once they are armed again any thread may use their rights.
+        let requests = self.armed.map(|(requests, load)| {
+            link.undo(load);
+            requests
+        });
+        let mut after = After::default();
         let mut state = lock(self.port.state());
         state.reload_front(back);
-        if let Some((message, load)) = self.armed {
-            let mut after = After::default();
-            state.rearm(message, &mut after);
-            drop(state);
-            link.undo(load);
-            after.run();
-        } else {
-            drop(state);
+        if let Some(requests) = requests {
+            state.rearm(requests, &mut after);
         }
+        drop(state);
+        after.run();
         self.port.spill_again();
     }
 }
