@@ -69,7 +69,8 @@ pub enum SendFailure {
     #[error("the owner of the right, task {0}, has not confirmed it in time")]
     NotJoined(TaskId),
     /// A receive right in the message came here from another task, and before the
-    /// deadline not everybody who holds a right to its port had come after it.
+    /// deadline not everybody who holds a right to its port had come after it; or
+    /// messages spilled for it are still on their way.
     #[error("rights to the port are still on their way from its last owner")]
     Unsettled,
     /// Ports lie in the queues of ports that lie in queues, and so on, deeper than a

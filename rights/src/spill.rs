@@ -282,6 +282,11 @@ impl<S: Copy + Ord, P: Copy + Eq> Incoming<S, P> {
         news.then_some(spill.taken)
     }
 
+    /// The port that what is spilled on `slot` is for.
+    pub fn port(&self, slot: S) -> Option<P> {
+        self.spills.get(&slot).map(|spill| spill.port)
+    }
+
     /// How far `slot` was taken.
     pub fn taken(&self, slot: S) -> u64 {
         self.spills.get(&slot).map_or(0, |spill| spill.taken)

@@ -242,10 +242,10 @@ impl World {
     fn message(&mut self, me: TaskNumber, peer: TaskNumber, frame: &Frame) -> Result<(), Offence> {
         let header = frame.header;
         self.comes_beside(me, peer, frame);
-        let (kind, mail) = self.unpack_message(me, peer, frame)?;
-        if let Some((port, until)) = self.must_hold(me, peer, header.slot)
-            && let Some(link) = self.tasks[me].link(peer)
-        {
+        let (kind, mut mail) = self.unpack_message(me, peer, frame)?;
+        if let Some((port, until)) = self.must_hold(me, peer, header.slot) {
+            self.break_circles(me, port, &mut mail);
+            let Some(link) = self.tasks[me].link(peer) else { return Ok(()) };
             // A liar's is numbered as it is read, and what goes before it is read later.
             let number = mail.number;
             let what = Late::Message(frame.clone(), kind, mail);

@@ -280,7 +280,7 @@ impl World {
     // ---- ports that are about to go ------------------------------------------------
 
     /// Lets nobody spill for the ports among these, and reads what was spilled. `None`
-    /// where more is spilled than may be read now: then everything is as it was.
+    /// where not all of it may be read yet: then everything is as it was.
     pub(crate) fn stop_spilling(
         &mut self,
         me: TaskNumber,
@@ -303,6 +303,7 @@ impl World {
             }
             for peer in self.spillers(me, port) {
                 self.drain(me, peer, u64::MAX);
+                self.take_spilled_for(me, peer, port);
             }
             if self.is_spilled_for(me, port) {
                 self.spill_again(me, &stopped);
@@ -346,14 +347,6 @@ impl World {
             let held = self.tasks[me].links.get(&peer);
             out.is_some_and(|out| out.spills.first(slot).is_some())
                 || held.is_some_and(|link| link.held.iter().any(|held| held.port == port))
-        })
-    }
-
-    /// The same of the ports among these rights.
-    pub(crate) fn are_spilled_for(&mut self, me: TaskNumber, rights: &[RightNumber]) -> bool {
-        rights.iter().any(|right| match self.tasks[me].rights.get(right) {
-            Some(&Right::Receive(port)) => self.is_spilled_for(me, port),
-            _ => false,
         })
     }
 }

@@ -36,6 +36,17 @@ pub(crate) enum Late {
     Word(Frame),
 }
 
+/// Which spilled messages are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Take {
+    /// As far as queues are emptied.
+    AsUsual,
+    /// All that is for a port which is about to go: nobody receives from it meanwhile.
+    For(u32),
+    /// All, of a peer that is dead.
+    Last,
+}
+
 impl World {
     /// Whether something of the peer's is to be read.
     pub(crate) fn shows(&self, from: TaskNumber, to: TaskNumber) -> bool {
@@ -214,7 +225,7 @@ impl World {
         };
         let taken = result.and_then(|()| {
             for _ in 0..most {
-                if !self.take_next(me, peer, true)? {
+                if !self.take_next(me, peer, Take::AsUsual)? {
                     break;
                 }
             }
@@ -226,26 +237,27 @@ impl World {
     }
 
     /// Takes the next spilled message. False where none may be taken.
-    fn take_next(
-        &mut self,
-        me: TaskNumber,
-        peer: TaskNumber,
-        charged: bool,
-    ) -> Result<bool, Offence> {
+    fn take_next(&mut self, me: TaskNumber, peer: TaskNumber, take: Take) -> Result<bool, Offence> {
         self.forget_received(me, peer);
         let waiting = self.waiting_of(me, peer);
         let early = self.is(Fault::SpillTakenEarly);
         let read = if early { u64::MAX } else { self.outbound(peer, me).lane.tail() };
-        let all = !charged || self.is(Fault::SpillWindowIgnored);
-        let may = |slot| all || waiting.len() < QUEUED || !waiting.contains(&slot);
+        let all = take == Take::Last || self.is(Fault::SpillWindowIgnored);
         let Some(link) = self.tasks[me].link(peer) else { return Ok(false) };
-        let Some(slot) = link.spills.first(read, may) else { return Ok(false) };
+        let spills = &link.spills;
+        let may = |slot| match take {
+            Take::For(port) => spills.port(slot) == Some(port),
+            Take::AsUsual | Take::Last => all || waiting.len() < QUEUED || !waiting.contains(&slot),
+        };
+        let Some(slot) = spills.first(read, may) else { return Ok(false) };
         let Some(spilled) = self.outbound(peer, me).spills.take(slot) else { return Ok(false) };
         if let Some(link) = self.tasks[me].link(peer) {
             link.spills.took(slot);
         }
         let (kind, mail) = self.unpack_message(me, peer, &spilled.frame)?;
-        if charged && let Some(link) = self.tasks[me].link(peer) {
+        if take == Take::AsUsual
+            && let Some(link) = self.tasks[me].link(peer)
+        {
             link.queued.insert(mail.number, slot);
         }
         self.deliver(me, peer, spilled.frame.header, kind, mail)?;
@@ -278,6 +290,17 @@ impl World {
         }
     }
 
+    /// Takes what the peer has spilled for a port that is about to go.
+    pub(crate) fn take_spilled_for(&mut self, me: TaskNumber, peer: TaskNumber, port: u32) {
+        let mut result = Ok(true);
+        while self.tasks[me].has_link(peer) && result == Ok(true) {
+            result = self.take_next(me, peer, Take::For(port));
+        }
+        if let Err(offence) = result {
+            self.offended(me, peer, offence);
+        }
+    }
+
     /// The peer is dead, and its lane read to the end: what it spilled is taken,
     /// whatever waits. Where it is blamed, only what came in its lane is.
     pub(crate) fn finish_spills(&mut self, me: TaskNumber, peer: TaskNumber, dead: bool) {
@@ -290,7 +313,7 @@ impl World {
                 link.spills.end();
             }
             while result.is_ok() {
-                match self.take_next(me, peer, false) {
+                match self.take_next(me, peer, Take::Last) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(offence) => result = Err(offence),

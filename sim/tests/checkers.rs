@@ -78,8 +78,10 @@ fn the_same_seed_says_the_same() {
 /// Where something was found once, in the rules or in the simulator.
 #[test]
 fn seeds_that_failed_once_hold() {
-    let others =
-        [198, 550, 2739, 20478, 107_106, 112_536, 123_089, 126_829, 300_180, 732_942, 734_136];
+    let others = [
+        198, 550, 2739, 20478, 107_106, 112_536, 123_089, 126_829, 300_180, 708_026, 732_942,
+        734_136, 808_791, 820_161, 822_968, 829_787, 832_449, 843_772,
+    ];
     let others = others.map(|seed| (seed, (5, 3000)));
     for (seed, (tasks, steps)) in [(904, (4, 800))].into_iter().chain(others) {
         if let Err(failure) = run(seed, Size { tasks, steps }, None) {

@@ -22,6 +22,7 @@ use super::inn::{From, Inn, Packet};
 use super::spill::PREFIX_BYTES;
 use super::{Charge, End, Link, Turn};
 use crate::message::{Message, Part};
+use crate::port::PortCore;
 use crate::right::Sink;
 use crate::wait::parking::lock;
 
@@ -68,7 +69,8 @@ struct Held {
 
 #[derive(Debug)]
 enum Late {
-    Message(Slot, RightKind, Box<Message>),
+    /// A message for the slot, and the port it will come to, where it brings ports.
+    Message(Slot, RightKind, Box<Message>, Option<Arc<PortCore>>),
     /// A frame that is all header.
     Word(Header),
 }
@@ -149,6 +151,16 @@ impl Spilled {
                 run.queued.bytes.load(Ordering::Relaxed) == 0
                     || queued + bytes <= limits::SPILL_QUEUED_BYTES
             })
+        })
+    }
+
+    /// The slot whose first message is taken next of those for `port`, with so many
+    /// bytes of the peer's waiting.
+    fn first_for(&self, port: u64, read: u64, queued: u64) -> Option<Slot> {
+        self.rules.first(read, |slot| {
+            let first = self.runs.get(&slot).and_then(|run| run.first);
+            let bytes = first.map_or(0, |header| u64::from(header.room()));
+            self.rules.port(slot) == Some(port) && queued + bytes <= limits::SPILL_BYTES
         })
     }
 
@@ -289,6 +301,7 @@ impl Link {
         let Some((port, until)) = self.must_hold(inn, header.slot).filter(|_| ordered) else {
             return false;
         };
+        let port = port.id;
         // A right goes home behind what came on it, and behind that alone.
         let behind = inn.spilled.held.iter().any(|held| held.port == port);
         if header.kind == Kind::Release && !behind {
@@ -304,20 +317,26 @@ impl Link {
         inn: &mut Inn,
         slot: Slot,
         kind: RightKind,
-        message: Message,
+        mut message: Message,
         turn: &mut Turn,
     ) -> Result<(), Offence> {
         let Some((port, until)) = self.must_hold(inn, slot) else {
             return self.deliver(slot, kind, message, turn);
         };
-        let what = Late::Message(slot, kind, Box::new(message));
-        inn.spilled.held.push_back(Held { port, until, what });
+        // It is as good as in the queue: nobody receives from a port it brings.
+        turn.end_ports(message.break_circles(&port));
+        let inside: Vec<_> = message.ports().collect();
+        lock(port.state()).hold_inside(&inside);
+        let id = port.id;
+        let brings = (!inside.is_empty()).then_some(port);
+        let what = Late::Message(slot, kind, Box::new(message), brings);
+        inn.spilled.held.push_back(Held { port: id, until, what });
         Ok(())
     }
 
     /// The port of `slot`, where something was spilled for it before now and is not
     /// taken, and up to which number.
-    fn must_hold(&self, inn: &Inn, slot: Slot) -> Option<(u64, u64)> {
+    fn must_hold(&self, inn: &Inn, slot: Slot) -> Option<(Arc<PortCore>, u64)> {
         let spilled = &inn.spilled;
         if spilled.is_empty() {
             return None;
@@ -325,10 +344,10 @@ impl Link {
         let port = {
             let exports = self.exports_seen();
             exports.rules.get(slot).ok()?;
-            exports.sink(slot).and_then(Sink::port).map(|port| port.id)?
+            exports.sink(slot).and_then(Sink::port).map(Arc::clone)?
         };
-        let last = || spilled.held.iter().rfind(|held| held.port == port).map(|held| held.until);
-        let until = spilled.rules.holds(port).or_else(last)?;
+        let last = || spilled.held.iter().rfind(|held| held.port == port.id).map(|held| held.until);
+        let until = spilled.rules.holds(port.id).or_else(last)?;
         Some((port, until))
     }
 
@@ -340,7 +359,14 @@ impl Link {
     ) -> Result<(), Offence> {
         while let Some(late) = inn.spilled.free(all) {
             match late {
-                Late::Message(slot, kind, message) => self.deliver(slot, kind, *message, turn)?,
+                Late::Message(slot, kind, message, brings) => {
+                    let inside: Vec<_> = message.ports().collect();
+                    let delivered = self.deliver(slot, kind, *message, turn);
+                    if let Some(port) = brings {
+                        lock(port.state()).let_go_inside(&inside);
+                    }
+                    delivered?;
+                }
                 Late::Word(header) if header.kind == Kind::Pulse => {
                     self.take_pulse(&header, turn)?;
                 }
@@ -484,20 +510,30 @@ impl Link {
         Ok(())
     }
 
-    /// Whether the peer has spilled something for `port` that is not taken.
-    pub(crate) fn has_spilled_for(self: &Arc<Self>, port: u64) -> bool {
+    /// Takes what the peer has spilled for `port`, which is about to go: nobody receives
+    /// from it meanwhile, so there is never more room for it than now. Whether some of it
+    /// has not come yet.
+    pub(crate) fn read_spilled_for(self: &Arc<Self>, port: u64) -> bool {
         let mut turn = Turn::default();
-        let looked = self.looks_spilled(port, &mut turn);
+        let read = self.take_spilled_for(port, &mut turn);
         turn.finish(&self.task);
-        looked.unwrap_or_else(|offence| {
+        read.unwrap_or_else(|offence| {
             self.fault(offence);
             false
         })
     }
 
-    fn looks_spilled(self: &Arc<Self>, port: u64, turn: &mut Turn) -> Result<bool, Offence> {
+    fn take_spilled_for(self: &Arc<Self>, port: u64, turn: &mut Turn) -> Result<bool, Offence> {
         let mut inn = lock(&self.inn);
-        self.look_at_spills(&mut inn, turn)?;
+        let inn = &mut *inn;
+        self.look_at_spills(inn, turn)?;
+        let (read, queue) = (inn.reader.position(), &self.spill_queue);
+        while let Some(slot) =
+            inn.spilled.first_for(port, read, queue.bytes.load(Ordering::Relaxed))
+        {
+            self.take_one(inn, slot, true, turn)?;
+            self.let_held_go(inn, false, turn)?;
+        }
         let held = inn.spilled.held.iter().any(|held| held.port == port);
         Ok(held || inn.spilled.rules.is_open(port))
     }

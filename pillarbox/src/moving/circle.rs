@@ -7,7 +7,7 @@ use crate::port::{PortCore, ReceiveRight};
 use crate::wait::parking::lock;
 
 impl PortCore {
-    /// This port, those that lie in its queue, those in theirs, and so on.
+    /// This port, those that lie in its queue or will, those in theirs, and so on.
     pub(crate) fn with_all_inside(self: &Arc<Self>) -> Vec<Arc<PortCore>> {
         let mut seen = vec![Arc::clone(self)];
         let mut next = 0;
@@ -43,6 +43,14 @@ impl PortCore {
 }
 
 impl Message {
+    /// The ports whose receive rights it brings.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = Arc<PortCore>> {
+        self.rights.iter().filter_map(|right| match right {
+            Right::Receive(right) => Some(Arc::clone(right.core())),
+            Right::Send(_) | Right::SendOnce(_) => None,
+        })
+    }
+
     /// Takes out every receive right that would lie in its own queue, once this
     /// message is in that of `port`: who drops it ends its port. In its place the
     /// message has the receive right of a port that has ended.

@@ -340,10 +340,7 @@ impl Gone {
 /// Whether the ports in a message have no more descriptors in their queues than may go
 /// at a time.
 fn may_go_alone(message: &Message) -> bool {
-    let ports = message.rights.iter().filter_map(|right| match right {
-        Right::Receive(right) => Some(right.core().with_all_inside()),
-        Right::Send(_) | Right::SendOnce(_) => None,
-    });
-    let packets: usize = ports.flatten().map(|port| lock(port.state()).packets_inside()).sum();
+    let ports = message.ports().flat_map(|port| port.with_all_inside());
+    let packets: usize = ports.map(|port| lock(port.state()).packets_inside()).sum();
     packets <= limits::BAG_DESCRIPTORS_WAITING
 }

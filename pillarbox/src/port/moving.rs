@@ -348,13 +348,25 @@ impl PortState {
         self.queue.reload(back.into_iter().chain(since));
     }
 
-    /// The ports whose receive rights lie in the queue.
+    /// The ports whose receive rights lie in the queue, or in what is held for it.
     pub(crate) fn ports_inside(&self) -> Vec<Arc<PortCore>> {
-        let inside = |right: &Right| match right {
-            Right::Receive(right) => Some(Arc::clone(right.core())),
-            Right::Send(_) | Right::SendOnce(_) => None,
-        };
-        self.queue.iter().flat_map(|message| message.rights.iter().filter_map(inside)).collect()
+        let held = self.held_inside.iter().filter_map(Weak::upgrade);
+        self.queue.iter().flat_map(Message::ports).chain(held).collect()
+    }
+
+    /// A message with these ports is held for this one.
+    pub(crate) fn hold_inside(&mut self, ports: &[Arc<PortCore>]) {
+        self.held_inside.extend(ports.iter().map(Arc::downgrade));
+    }
+
+    /// It is held no more.
+    pub(crate) fn let_go_inside(&mut self, ports: &[Arc<PortCore>]) {
+        for port in ports {
+            let here = |held: &Weak<PortCore>| std::ptr::eq(held.as_ptr(), Arc::as_ptr(port));
+            if let Some(place) = self.held_inside.iter().position(here) {
+                self.held_inside.swap_remove(place);
+            }
+        }
     }
 
     /// How many messages in the queue go with descriptors of their own, their bodies',

@@ -64,15 +64,15 @@ impl PortCore {
     /// and what was spilled is read.
     ///
     /// # Errors
-    /// [`SendFailure::Unsettled`]: there is more of it than may be read now. Then
-    /// everything is as it was.
+    /// [`SendFailure::Unsettled`]: some of it has not come yet. Then whoever spilled may do
+    /// so again.
     pub(crate) fn stop_spilling(&self) -> Result<(), SendFailure> {
         let places = lock(&self.state).let_spill(false);
         for (link, _) in places {
             // Who was spilling at this moment brings one message more, through the
             // old owner.
             self.task.drain_link(&link);
-            if link.has_spilled_for(self.id) {
+            if link.read_spilled_for(self.id) {
                 self.spill_again();
                 return Err(SendFailure::Unsettled);
             }

@@ -59,6 +59,9 @@ pub(crate) struct PortState {
     pub(super) destroyed: Option<Box<SendOnceRight>>,
     pub(super) dead_name: Vec<SendOnceRight>,
     pub(super) facets: PortFacets,
+    /// Ports in messages that are held for this one behind spilled ones: they will lie in
+    /// its queue.
+    pub(super) held_inside: Vec<Weak<PortCore>>,
     /// By link and what the right is: the port itself or a facet of it.
     pub(super) boards: QuickMap<(u32, u64), OnBoard>,
     /// Messages that came of one link's right and passed the queue, not yet counted
@@ -139,6 +142,7 @@ impl PortState {
             destroyed: None,
             dead_name: Vec::new(),
             facets: PortFacets::default(),
+            held_inside: Vec::new(),
             boards: QuickMap::default(),
             passed: None,
             room: None,

@@ -196,12 +196,13 @@ fn link_ended(task: &Task) -> u64 {
 /// waits beside the queue is in neither.
 fn held(state: &PortState) -> Option<(u64, u64)> {
     let window = &state.queue.window;
-    let charged = state.charged.len() as u64 - window.beside() - state.queue.behind() as u64;
-    // A receiver may have left a rendezvous with the answer on a send-once right:
-    // what had come for it is the next one's.
+    let behind = state.queue.behind() as u64;
+    let charged = state.charged.len() as u64 - window.beside() - behind;
+    // A receiver may have left a rendezvous with the answer on a send-once right: what had
+    // come for it, and the place kept for what stands behind, is the next one's.
     let places = match window.capacity() {
         Capacity::Bounded(places) => u64::from(places),
-        Capacity::Rendezvous => window.places().max(window.queued()),
+        Capacity::Rendezvous => window.places().max(window.queued() + behind),
         Capacity::Unbounded => return None,
     };
     Some((charged + window.promised(), places))

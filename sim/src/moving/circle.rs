@@ -3,14 +3,22 @@
 use abi::right::Kind;
 
 use crate::fault::Fault;
+use crate::spilled::Late;
 use crate::task::{Mail, Right, RightNumber, TaskNumber};
 use crate::world::World;
 
 impl World {
-    /// The ports whose receive rights lie in the queue of `port`.
+    /// The ports whose receive rights lie in the queue of `port`, or in what is held for
+    /// it behind spilled messages.
     fn ports_inside(&self, me: TaskNumber, port: u32) -> Vec<u32> {
         let task = &self.tasks[me];
-        let mails = task.ports.get(&port).into_iter().flat_map(|state| state.queue.iter());
+        let queued = task.ports.get(&port).into_iter().flat_map(|state| state.queue.iter());
+        let held = task.links.values().flat_map(|link| &link.held);
+        let held = held.filter_map(|held| match &held.what {
+            Late::Message(_, _, mail) if held.port == port => Some(mail),
+            Late::Message(..) | Late::Word(_) => None,
+        });
+        let mails = queued.chain(held);
         let inside = |right: &RightNumber| match task.rights.get(right) {
             Some(&Right::Receive(inner)) => Some(inner),
             _ => None,

@@ -95,11 +95,28 @@ impl World {
     fn put(&mut self, me: TaskNumber, port: u32, mut forwarded: Forwarded) -> Option<Forwarded> {
         let to = self.gone(me, port)?.to;
         self.end_what_cannot_move(me, &mut forwarded.mail);
+        let Some(stopped) = self.stop_spilling(me, &forwarded.mail.rights) else {
+            return Some(forwarded);
+        };
+        let back = self.put_settled(me, port, to, forwarded);
+        // For those that stayed.
+        self.spill_again(me, &stopped);
+        back
+    }
+
+    fn put_settled(
+        &mut self,
+        me: TaskNumber,
+        port: u32,
+        to: TaskNumber,
+        mut forwarded: Forwarded,
+    ) -> Option<Forwarded> {
+        // What was spilled for a port of these brought others.
+        self.end_what_cannot_move(me, &mut forwarded.mail);
         let along = self.along(me, &forwarded.mail.rights);
         if !self.tasks[me].has_link(to)
             || !self.nameable(me, to, &along, 0)
             || !self.ports_may_move(me, &along)
-            || self.are_spilled_for(me, &along)
         {
             return Some(forwarded);
         }
