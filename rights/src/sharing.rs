@@ -310,6 +310,26 @@ impl Sharing {
         self.out.get(&number).map(|out| (out.item, out.reader))
     }
 
+    /// A message that is not new: it was handed out so often before it came here.
+    pub fn accept_again(&mut self, key: u64, times: u32) -> u64 {
+        let item = self.accept(key);
+        if let Some(kept) = self.items.get_mut(&item) {
+            kept.times = times;
+        }
+        item
+    }
+
+    /// What waits for a reader, in order, and how often each was handed out before.
+    pub fn waiting(&self) -> impl Iterator<Item = (u64, u32)> {
+        let times = |item: &u64| self.items.get(item).map(|kept| (*item, kept.times));
+        self.waiting.iter().filter_map(times)
+    }
+
+    /// Whether no reader has anything.
+    pub fn is_at_rest(&self) -> bool {
+        self.out.is_empty()
+    }
+
     /// How many readers there are.
     pub fn readers(&self) -> usize {
         self.readers.len()
@@ -367,6 +387,19 @@ mod tests {
             assert!(sharing.finish(first[0].number, gone).is_none());
             assert!(sharing.finish(first[0].number, heir).is_none());
         }
+    }
+
+    #[test]
+    fn what_came_from_elsewhere_is_flagged_as_it_was_there() {
+        let mut sharing = Sharing::new(Share::RoundRobin, BOUNDS);
+        let items = [sharing.accept_again(0, 2), sharing.accept(0)];
+        assert_eq!(sharing.waiting().collect::<Vec<_>>(), [(items[0], 2), (items[1], 0)]);
+        let reader = sharing.join(1);
+        let out = sharing.hand_out().unwrap();
+        assert_eq!((out.item, out.times), (items[0], 2));
+        assert!(!sharing.is_at_rest());
+        assert_eq!(sharing.finish(out.number, reader), Some((items[0], true)));
+        assert!(sharing.is_at_rest());
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use abi::TaskId;
 
 use super::About;
+use super::handing::Held;
 use crate::message::{Body, Identity, Message, Right};
 
 impl About {
-    pub(super) fn of(message: &Message, number: u64, times: u32) -> Self {
-        let origin = message
-            .sender()
-            .map(|who| ([who.task.process, who.task.number], who.pid, who.uid, who.gid));
-        About { number, times, origin, badge: message.badge() }
+    pub(super) fn of(held: &Held, number: u64, times: u32) -> Self {
+        let origin =
+            held.origin.map(|who| ([who.task.process, who.task.number], who.pid, who.uid, who.gid));
+        About { number, times, origin, badge: held.badge }
     }
 
     pub(super) fn sender(&self) -> Option<Identity> {

@@ -10,6 +10,7 @@ use abi::{TaskId, limits};
 use rights::sharing::{Bounds, HandOut, Share, Sharing};
 
 use super::copy::{come_back, copy_of};
+use super::handing::Held;
 use super::out::{Answers, Out, Unsent};
 use super::{ATTACH, About, Attach, Attached, BACK, DONE, LEAVE, WORDS};
 use crate::deadline::Deadline;
@@ -41,6 +42,14 @@ impl Policy {
     pub fn by_tag() -> Self {
         Policy::ByKey(Box::new(|envelope| envelope.tag))
     }
+
+    /// The key of a message, where messages have one.
+    pub(super) fn key(&mut self, message: &Message) -> u64 {
+        match self {
+            Policy::ByKey(key) => key(&message.envelope()),
+            Policy::RoundRobin | Policy::LeastLoaded | Policy::All => 0,
+        }
+    }
 }
 
 impl std::fmt::Debug for Policy {
@@ -67,7 +76,7 @@ pub struct SharedStatus {
 }
 
 #[derive(Debug)]
-struct Reader {
+pub(super) struct Reader {
     /// What it was handed and is not sent yet, in order. It goes before the right: what
     /// waits for a place there takes its question back, which only a holder may.
     outs: VecDeque<Out>,
@@ -116,17 +125,21 @@ struct Dying {
 /// ```
 #[derive(Debug)]
 pub struct SharedMailbox {
-    port: ReceiveRight,
+    pub(super) port: ReceiveRight,
     control: ReceiveRight,
-    policy: Policy,
-    rule: Sharing,
-    readers: BTreeMap<u64, Reader>,
-    kept: HashMap<u64, Message>,
-    answers: Answers,
+    pub(super) policy: Policy,
+    pub(super) rule: Sharing,
+    pub(super) readers: BTreeMap<u64, Reader>,
+    pub(super) kept: HashMap<u64, Held>,
+    pub(super) answers: Answers,
     /// The system had no descriptor for a duplicate: to be tried again.
     again: bool,
     /// One message is taken also where nobody reads.
     ahead: bool,
+    /// Nothing is taken and nothing handed out.
+    pub(super) paused: bool,
+    /// Who had the port before: what comes from there says not who has sent it.
+    pub(super) before: Option<TaskId>,
     strange: u64,
 }
 
@@ -159,6 +172,8 @@ impl SharedMailbox {
             answers: Answers::default(),
             again: false,
             ahead: false,
+            paused: false,
+            before: None,
             strange: 0,
         }
     }
@@ -336,18 +351,16 @@ impl SharedMailbox {
 
     /// Whether another message may be taken from the port.
     fn wants(&self) -> bool {
-        self.rule.wants() || self.ahead && self.readers.is_empty() && self.rule.held() == 0
+        let ahead = self.ahead && self.readers.is_empty() && self.rule.held() == 0;
+        !self.paused && (self.rule.wants() || ahead)
     }
 
     fn take(&mut self, found: Found) {
         match found {
             Found::Mail(message) => {
-                let key = match &mut self.policy {
-                    Policy::ByKey(key) => key(&message.envelope()),
-                    Policy::RoundRobin | Policy::LeastLoaded | Policy::All => 0,
-                };
+                let key = self.policy.key(&message);
                 let item = self.rule.accept(key);
-                self.kept.insert(item, message);
+                self.kept.insert(item, Held::of(message, self.before));
                 while let Some(reader) = self.rule.laggard() {
                     self.let_go(reader);
                 }
@@ -430,7 +443,7 @@ impl SharedMailbox {
         Some(Attached::As(reader))
     }
 
-    fn finish(&mut self, number: u64, reader: u64) -> Option<Message> {
+    fn finish(&mut self, number: u64, reader: u64) -> Option<Held> {
         match self.rule.finish(number, reader) {
             Some((item, true)) => self.kept.remove(&item),
             Some((_, false)) | None => None,
@@ -444,7 +457,7 @@ impl SharedMailbox {
         if answer.notification().is_some() {
             return;
         }
-        let caller = self.kept.get_mut(&item).and_then(Message::take_reply);
+        let caller = self.kept.get_mut(&item).and_then(|kept| kept.message.take_reply());
         if let (Some(caller), Ok(answer)) = (caller, copy_of(&mut answer)) {
             self.answers.add(caller, answer);
         }
@@ -452,14 +465,14 @@ impl SharedMailbox {
     }
 
     /// A reader is there no more: what it had goes back.
-    fn let_go(&mut self, reader: u64) {
+    pub(super) fn let_go(&mut self, reader: u64) {
         let gone = self.readers.remove(&reader);
         // First what waits for a place there, then the right.
         let (outs, right) = gone.map(|gone| (gone.outs, gone.right)).unzip();
         for out in outs.unwrap_or_default() {
             let (number, item) = (out.number, out.item);
             if let (Some(copy), Some(kept)) = (out.into_copy(), self.kept.get_mut(&item)) {
-                come_back(kept, copy);
+                come_back(&mut kept.message, copy);
             }
             let _ = self.rule.give_back(number, reader, false);
         }
@@ -522,7 +535,9 @@ impl SharedMailbox {
     }
 
     fn hand_out(&mut self) {
-        while let Some(out) = self.rule.hand_out() {
+        while !self.paused
+            && let Some(out) = self.rule.hand_out()
+        {
             match self.out(&out) {
                 Ok(ready) => {
                     if let Some(reader) = self.readers.get_mut(&out.reader) {
@@ -546,8 +561,8 @@ impl SharedMailbox {
         let kept = self.kept.get_mut(&out.item).ok_or(Unsent::Reader)?;
         let about = About::of(kept, out.number, out.times);
         let about = postcard::to_stdvec(&about).map_err(|_| Unsent::Later)?;
-        let copy = copy_of(kept).map_err(|_| Unsent::Later)?;
-        let answers = kept.reply_right().map(|_| Arc::clone(self.control.core()));
+        let copy = copy_of(&mut kept.message).map_err(|_| Unsent::Later)?;
+        let answers = kept.message.reply_right().map(|_| Arc::clone(self.control.core()));
         Ok(Out::new((out.number, out.item), about, copy, answers))
     }
 }

@@ -6,6 +6,7 @@
 //! | this one     | what the two sides say to each other                       |
 //! | `mailbox.rs` | the owner: hands out, takes back, forwards answers          |
 //! | `out.rs`     | what is on its way to a reader or a caller                  |
+//! | `handing.rs` | a mailbox that stops, and goes on elsewhere                |
 //! | `copy.rs`    | what a reader is sent, and what the owner keeps             |
 //! | `reader.rs`  | a reader, and what it is handed                             |
 //!
@@ -23,6 +24,7 @@
 //! is not there in later ones. If the owner dies, so does the mailbox.
 
 mod copy;
+mod handing;
 mod mailbox;
 mod out;
 mod reader;
@@ -30,6 +32,7 @@ mod reader;
 use abi::limits;
 use serde::{Deserialize, Serialize};
 
+pub use self::handing::Held;
 pub use self::mailbox::{Policy, SharedMailbox, SharedStatus};
 pub use self::reader::{AcknowledgeError, AttachError, Delivery, SharedReader};
 

@@ -131,6 +131,11 @@ impl Answers {
         }
     }
 
+    /// Whether all are sent.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Goes on sending. Who has withdrawn, or is gone, hears nothing.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         self.0.retain_mut(|answer| Pin::new(answer).poll(cx).is_pending());
