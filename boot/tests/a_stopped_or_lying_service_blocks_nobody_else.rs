@@ -6,7 +6,9 @@ mod family;
 use boot::Server;
 use boot::admin::{Admin, ServicePhase};
 use boot::service::ServiceFile;
-use family::{acting, long, parents_server, queue_file, report, signal, started, task, until};
+use family::{
+    acting, long, parents_server, queue_file, report, signal, started, stop, task, until,
+};
 use pillarbox::bootstrap::Bootstrap;
 use pillarbox::shared::SharedReader;
 use pillarbox::{Capacity, Deadline, Message, SendFailure, SendRight};
@@ -79,7 +81,7 @@ fn one_that_is_stopped_holds_up_its_own_queue_only() {
     let good = names.look_up(GOOD, long()).unwrap();
     assert!(ask(&slow, "hello").ends_with(" hello"));
     let stopped = pid(&admin, "slow").unwrap();
-    signal(stopped, Signal::STOP);
+    stop(stopped);
     let answers = task().port(Capacity::Unbounded);
     let mut sent = 0;
     let full = loop {
