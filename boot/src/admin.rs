@@ -14,6 +14,9 @@ use crate::audit::Entries;
 /// The id of these messages.
 pub(crate) const ID: i32 = 1;
 
+/// How often a server may say that it was replaced meanwhile.
+const ASKED_AGAIN: u32 = 64;
+
 /// What a service is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -29,18 +32,37 @@ pub enum Order {
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Question {
-    Services { after: Option<String> },
-    Order { order: Order, service: String },
-    Log { service: String },
-    Audit { after: u64, wait: bool },
-    Seen { after: Option<(u64, u64)> },
+    Services {
+        after: Option<String>,
+    },
+    Order {
+        order: Order,
+        service: String,
+    },
+    Log {
+        service: String,
+    },
+    Audit {
+        after: u64,
+        wait: bool,
+    },
+    Seen {
+        after: Option<(u64, u64)>,
+    },
     Reload,
+    /// The message carries a send right to where the next server waits.
+    Replace {
+        version: u32,
+    },
 }
 
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Told {
-    Services { services: Vec<ServiceReport>, more: bool },
+    Services {
+        services: Vec<ServiceReport>,
+        more: bool,
+    },
     Done,
     Log(Log),
     NoSuchService,
@@ -51,7 +73,15 @@ pub(crate) enum Told {
     Reloaded(Reloaded),
     NothingToReload,
     Entries(Entries),
-    Seen { tasks: Vec<Identity>, more: bool },
+    Seen {
+        tasks: Vec<Identity>,
+        more: bool,
+    },
+    /// It was replaced: the next server was not asked.
+    Replaced,
+    /// It was replaced while an order was carried out, which the next one goes on with.
+    GoesOn,
+    NotReplaced(String),
 }
 
 /// A task that may be looked at.
@@ -158,6 +188,9 @@ pub enum AdminError {
     /// The question could not be sent.
     #[error("the bootstrap server could not be asked: {0}")]
     Unsent(SendFailure),
+    /// Another server may not take over from it, and why.
+    #[error("it is not replaced: {0}")]
+    NotReplaced(String),
 }
 
 /// A bootstrap right, and what it can be asked about declared services.
@@ -224,10 +257,16 @@ impl Admin {
     /// Until it has checked in under all of its names, or has ended, at most until
     /// `deadline`.
     pub fn order(&self, order: Order, service: &str, deadline: Deadline) -> Result<(), AdminError> {
-        let question = Question::Order { order, service: service.to_owned() };
-        match self.ask(&question, deadline)? {
-            Told::Done => Ok(()),
-            other => Err(other.into()),
+        let mut order = order;
+        loop {
+            let question = Question::Order { order, service: service.to_owned() };
+            match self.ask(&question, deadline)? {
+                Told::Done => return Ok(()),
+                // It ends once.
+                Told::GoesOn if order == Order::Restart => order = Order::Start,
+                Told::GoesOn => {}
+                other => return Err(other.into()),
+            }
         }
     }
 
@@ -347,7 +386,13 @@ impl Admin {
 
     fn exchange(&self, question: &Question, deadline: Deadline) -> Result<Message, AdminError> {
         let body = postcard::to_stdvec(question).map_err(|_| AdminError::BadAnswer)?;
-        let answer = self.right.call(Message::new(body).with_id(ID), deadline);
+        let mut answer = Err(CallError::Died);
+        for _ in 0..ASKED_AGAIN {
+            answer = self.right.call(Message::new(body.clone()).with_id(ID), deadline);
+            if !answer.as_ref().is_ok_and(|answer| matches!(said(answer), Ok(Told::Replaced))) {
+                break;
+            }
+        }
         answer.map_err(|error| match error {
             CallError::Unsent(error) if error.reason == SendFailure::Dead => AdminError::Died,
             CallError::Unsent(error) => AdminError::Unsent(error.reason),
@@ -373,6 +418,8 @@ impl From<Told> for AdminError {
             Told::NotStarted(reason) => AdminError::NotStarted(reason),
             Told::NoRoom => AdminError::NoRoom,
             Told::NothingToReload => AdminError::NothingToReload,
+            Told::NotReplaced(reason) => AdminError::NotReplaced(reason),
+            Told::Replaced | Told::GoesOn => AdminError::Died,
             Told::Services { .. }
             | Told::Reloaded(_)
             | Told::Done

@@ -56,6 +56,8 @@ pub enum Attempt {
     End,
     /// To have the service files read anew.
     Reload,
+    /// To take the server's place.
+    Replace,
 }
 
 /// One thing that was granted or refused, and how often.
@@ -241,6 +243,13 @@ impl Audit {
         let more = entries.len() > PAGE_ENTRIES;
         entries.truncate(PAGE_ENTRIES);
         Entries { entries, lost: self.granted.lost + self.refused.lost, more }
+    }
+
+    /// Whoever waits for more is to ask the next server.
+    pub(crate) fn end_waiting(&mut self) {
+        for (_, reply) in self.waiting.drain(..) {
+            tell(reply, &Told::Replaced);
+        }
     }
 
     /// Answers when there is something after this number.

@@ -6,6 +6,8 @@
 //! notification is a request like any other, and a bad one.
 
 mod choosing;
+mod handing;
+mod inheriting;
 mod looking;
 mod managing;
 mod narrowing;
@@ -13,14 +15,17 @@ mod queueing;
 mod reloading;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pillarbox::bootstrap::{Answer, Refused, Request, decode_request};
 use pillarbox::{
-    Deadline, Identity, Listening, Message, PortSet, ReceiveError, ReceiveRight, SendOnceRight,
-    SendRight, Task, check_name,
+    Deadline, Identity, Listening, Member, Message, Notification, PortSet, ReceiveError,
+    ReceiveRight, SendOnceRight, SendRight, Task, TaskId, check_name,
 };
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::Server;
 use crate::admin;
@@ -40,9 +45,11 @@ use crate::seen::Seen;
 use crate::server::Source;
 use crate::stopper::{Ended, Stopper};
 use crate::subsets::Subsets;
+use crate::succession::Place;
 use crate::supervision::{Act, Doing, Due};
 use crate::waits::Waits;
 use crate::watches::Watches;
+use handing::Leaving;
 use narrowing::Pass;
 use queueing::Attending;
 
@@ -61,6 +68,7 @@ pub(crate) struct Keeper {
     set: PortSet,
     subsets: Subsets,
     port: ReceiveRight,
+    member: Option<Member>,
     names: Names,
     programs: Vec<Program>,
     queues: Queues,
@@ -82,6 +90,12 @@ pub(crate) struct Keeper {
     children: u64,
     bell: Option<u32>,
     ended: Option<Ended>,
+    /// Who is to take our place.
+    leaving: Option<Leaving>,
+    /// Who had it before us.
+    before: Option<TaskId>,
+    place: Option<Place>,
+    owned: Vec<PathBuf>,
 }
 
 impl Keeper {
@@ -89,8 +103,9 @@ impl Keeper {
         let Server { task, port, right, stopper, names, queues, programs, listening, .. } = server;
         let (set, subsets) = (task.port_set(), Subsets::default());
         // It fails only in a forked child, where nothing is received either.
-        let _ = set.add(&port);
-        Keeper {
+        let member = set.add(&port).ok();
+        let mut keeper = Keeper {
+            member,
             listening,
             watches: Watches::default(),
             set,
@@ -118,7 +133,15 @@ impl Keeper {
             children: 0,
             bell: None,
             ended: None,
+            leaving: None,
+            before: None,
+            place: server.place,
+            owned: server.owned,
+        };
+        if let Some(inherited) = server.inherited {
+            keeper.inherit(inherited);
         }
+        keeper
     }
 
     pub(crate) fn run(mut self) -> Ended {
@@ -134,6 +157,10 @@ impl Keeper {
                 self.ended = Some(Ended::Stopped);
             }
             if let Some(ended) = self.ended {
+                for path in self.owned.drain(..) {
+                    // Somebody may have removed it already.
+                    let _ = std::fs::remove_file(path);
+                }
                 self.listening.clear();
                 return ended;
             }
@@ -147,7 +174,8 @@ impl Keeper {
         }
         let idle = self.idle.as_ref().map(|idle| idle.next);
         let pulse = self.pulse.as_ref().map(Pulse::next);
-        let dues = [self.waits.next_due(), self.answers.next_due(), idle, pulse];
+        let leaves = self.leaving.as_ref().map(|leaving| leaving.until);
+        let dues = [self.waits.next_due(), self.answers.next_due(), idle, pulse, leaves];
         let mut first = dues.into_iter().flatten().min();
         for program in &self.programs {
             match program.supervision.due() {
@@ -180,6 +208,11 @@ impl Keeper {
         {
             self.ended = Some(Ended::Idle);
         }
+        if self.leaving.as_ref().is_some_and(|leaving| leaving.until <= now)
+            || self.leaving.is_some() && self.queues.are_at_rest()
+        {
+            self.hand_on();
+        }
     }
 
     /// Takes what has come to this port: our own, or that of a restricted right.
@@ -192,7 +225,10 @@ impl Keeper {
                 // The queues are looked after in any case.
                 Some(queues::NEWS) => self.bell,
                 Some(over) if self.subsets.port(over).is_some() => {
-                    self.subset_is_over(over);
+                    // Not where the request was taken back.
+                    if message.notification() == Some(Notification::NoSenders) {
+                        self.subset_is_over(over);
+                    }
                     self.bell
                 }
                 _ => Some(self.bell.unwrap_or(0)),
@@ -207,9 +243,13 @@ impl Keeper {
     fn take_request(&mut self, port: u64, mut message: Message) {
         let Some(sender) = message.sender() else { return };
         let reply = message.take_reply();
+        if self.before == Some(sender.task) {
+            // It came through the server before us, and nobody knows who has sent it.
+            return self.ask_again(&message, reply);
+        }
         let caller = self.caller(port, sender);
         if message.id() == admin::ID {
-            self.manage(&message, &caller, reply);
+            self.manage(message, &caller, reply);
         } else {
             self.answer(message, &caller, reply);
         }
@@ -304,7 +344,8 @@ impl Keeper {
         let place = self.listening.first().map(Listening::path);
         let started = match log {
             Ok(log) => program.start(&self.task, &right, number, place, log, |child| {
-                reaper.watch(number, child, bell)
+                let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+                reaper.watch(number, process, bell)
             }),
             Err(error) => Err(program.not_started(&no_log(&error))),
         };

@@ -60,6 +60,10 @@
 //! `pillarbox-reap`, which sleeps until a child has ended; the first service that was
 //! declared in a file another, `pillarbox-logs`, which keeps the last of what services say.
 //!
+//! # Another in its place
+//! A server leaves its place to a successor that asks for it ([`Server::take_over`]): names,
+//! programs, queues and each bootstrap right go on there.
+//!
 //! # What a service does when its server is gone
 //! Nothing, if it likes: whoever holds a right to it goes on using it. One that wants to be
 //! found again keeps a [`Presence`](pillarbox::bootstrap::Presence): it checks in at the
@@ -86,6 +90,7 @@ mod program;
 mod pulse;
 mod queues;
 mod reaper;
+mod running;
 mod seen;
 mod server;
 pub mod service;
@@ -93,6 +98,7 @@ mod serving;
 pub mod socket;
 mod stopper;
 mod subsets;
+mod succession;
 mod supervision;
 mod versions;
 mod waits;
@@ -102,3 +108,4 @@ pub use event::Event;
 pub use server::{OnDemandError, Server};
 pub use serving::Serving;
 pub use stopper::{Ended, Stopper};
+pub use succession::TakeOverError;

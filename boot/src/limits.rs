@@ -105,3 +105,13 @@ pub const LOG_BYTES: usize = 64 * 1024;
 
 /// The most that a file may say.
 pub const LOG_BYTES_MOST: usize = 16 * 1024 * 1024;
+
+/// How long services may take, where a server is replaced, to finish what they were handed
+/// of queues. What is not finished then is handed out again, and says so.
+pub const REST: Duration = Duration::from_secs(2);
+
+/// How long a successor may take to take in what it is sent, while nobody is served.
+pub const HAND_OVER: Duration = Duration::from_secs(10);
+
+/// What services have said that goes with them to the next server: the last of it.
+pub const LOG_BYTES_CARRIED: usize = 16 * 1024;

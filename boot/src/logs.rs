@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{PipeReader, PipeWriter, Read};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::epoll::EventFlags;
@@ -114,6 +115,55 @@ impl Logs {
         }
         shared.pipes.insert(number, (service, reader));
         Ok(writer)
+    }
+
+    /// Reads nothing any more: what services say stays in their pipes.
+    pub(crate) fn rest(&mut self) {
+        self.listener = None;
+    }
+
+    /// Reads again after [`Logs::rest`].
+    pub(crate) fn go_on(&mut self) -> std::io::Result<()> {
+        if self.listener.is_none() && !lock(&self.shared).pipes.is_empty() {
+            let listener = listener(&self.shared)?;
+            for (number, (_, pipe)) in &lock(&self.shared).pipes {
+                listener.add(pipe, *number, EventFlags::IN)?;
+            }
+            self.listener = Some(listener);
+        }
+        Ok(())
+    }
+
+    /// What is kept of a service, how much gave way, and the pipe of its child.
+    pub(crate) fn copy(&self, service: usize) -> Option<(Vec<u8>, u64, Option<OwnedFd>)> {
+        let shared = lock(&self.shared);
+        let ring = shared.rings.get(&service)?;
+        let pipe = shared.pipes.get(&ring.pipe).and_then(|(_, pipe)| pipe.try_clone().ok());
+        Some((ring.bytes.iter().copied().collect(), ring.lost, pipe.map(Into::into)))
+    }
+
+    /// Goes on with what the server before this one kept of a service.
+    pub(crate) fn adopt(
+        &mut self,
+        service: usize,
+        most: usize,
+        (bytes, lost, pipe): (Vec<u8>, u64, Option<OwnedFd>),
+    ) -> std::io::Result<()> {
+        let listener = match &mut self.listener {
+            Some(listener) => listener,
+            none => none.insert(listener(&self.shared)?),
+        };
+        let mut shared = lock(&self.shared);
+        shared.last += 1;
+        let number = shared.last;
+        let mut ring = Ring { bytes: VecDeque::new(), most, lost, pipe: number };
+        ring.add(&bytes);
+        shared.rings.insert(service, ring);
+        if let Some(pipe) = pipe {
+            listener.add(&pipe, number, EventFlags::IN)?;
+            shared.pipes.insert(number, (service, pipe.into()));
+        }
+        Ok(())
     }
 
     /// Forgets what a service has said, which is there no more.

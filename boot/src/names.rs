@@ -138,6 +138,16 @@ impl Names {
         Ok(!watched)
     }
 
+    /// Goes on with what the server before this one had under a name, with its number.
+    pub(crate) fn adopt(&mut self, name: &str, holder: Holder) {
+        let is_queue = self.all.get(name).is_some_and(|known| known.queue.is_some());
+        if is_queue || self.all.len() >= NAMES && !self.all.contains_key(name) {
+            return;
+        }
+        self.holders = self.holders.max(holder.since);
+        self.all.entry(name.to_owned()).or_default().holder = Some(holder);
+    }
+
     /// Frees a name, if it is this process that has it.
     pub(crate) fn free_of(&mut self, name: &str, process: u64) {
         let holder = self.all.get(name).and_then(|known| known.holder.as_ref());

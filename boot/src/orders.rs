@@ -66,6 +66,13 @@ impl Orders {
         });
     }
 
+    /// The next server goes on with all of them: who waits is told to ask it.
+    pub(crate) fn go_on_elsewhere(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            tell(waiting.reply, &Told::GoesOn);
+        }
+    }
+
     fn over(&mut self, program: ProgramId, told: impl Fn(Wants) -> Option<Told>) {
         let over =
             |waiting: &mut Waiting| waiting.program == program && told(waiting.wants).is_some();

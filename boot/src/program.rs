@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use pillarbox::bootstrap::{BOOTSTRAP, Listed, SOCKET_VARIABLE};
 use pillarbox::{SendRight, Spawn, Task, process_of};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::queues::QueueId;
+use crate::running::Running;
 use crate::service::ServiceFile;
 use crate::supervision::{End, Rules, Supervision};
 
@@ -21,10 +21,10 @@ use crate::supervision::{End, Rules, Supervision};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProgramId(pub(crate) usize);
 
-/// A child of ours, not reaped yet.
+/// A process that was started, not reaped yet.
 struct Started {
     number: u64,
-    child: Child,
+    child: Running,
     /// What names its process among tasks.
     process: u64,
     /// Which names it has checked in so far.
@@ -141,7 +141,7 @@ impl Program {
 
     /// The child that runs it.
     pub(crate) fn pid(&self) -> Option<i32> {
-        self.started.as_ref().and_then(|started| pid_of(&started.child))
+        self.started.as_ref().and_then(|started| started.child.pid())
     }
 
     /// What names the process of that child among tasks.
@@ -187,11 +187,13 @@ impl Program {
             .right(BOOTSTRAP, right.clone())
             .spawn_in(task)
             .map_err(|error| error.reason.to_string())
-            .and_then(|mut child| match watch(&child).and_then(|()| process_of(&child)) {
+            .and_then(|child| match watch(&child).and_then(|()| process_of(&child)) {
                 Ok(process) => Ok((child, process)),
                 // Nobody would hear of its end.
                 Err(error) => {
-                    end(&mut child, self.leads);
+                    let mut child = Running::Child(child);
+                    child.kill(self.leads);
+                    let _ = child.reap();
                     Err(format!("its process could not be watched: {error}"))
                 }
             });
@@ -199,6 +201,7 @@ impl Program {
         match started {
             Ok((child, process)) => {
                 let checked_in = BTreeSet::new();
+                let child = Running::Child(child);
                 self.started = Some(Started { number, child, process, checked_in });
                 self.supervision.started(now);
                 Ok(())
@@ -221,6 +224,51 @@ impl Program {
         }
     }
 
+    /// It runs on, and is another server's now.
+    pub(crate) fn let_go(&mut self) {
+        self.started = None;
+    }
+
+    /// The process that runs it was started by the server before this one.
+    pub(crate) fn adopt(
+        &mut self,
+        number: u64,
+        child: Running,
+        process: u64,
+        checked_in: BTreeSet<String>,
+    ) {
+        self.started = Some(Started { number, child, process, checked_in });
+    }
+
+    /// The process that runs it, what names it among tasks, and what it has checked in.
+    pub(crate) fn running(&self) -> Option<(&Running, u64, &BTreeSet<String>)> {
+        let started = self.started.as_ref()?;
+        Some((&started.child, started.process, &started.checked_in))
+    }
+
+    /// What it is known by to the server after this one: its label, or its names.
+    pub(crate) fn key(&self) -> (Option<&str>, &[String]) {
+        match self.label.as_deref() {
+            Some(label) => (Some(label), &[]),
+            None => (None, &self.names),
+        }
+    }
+
+    /// Whether its children lead a process group.
+    pub(crate) const fn leads(&self) -> bool {
+        self.leads
+    }
+
+    /// One that is declared no more, and runs until it has been ended.
+    pub(crate) fn left_over(label: Option<String>, leads: bool) -> Self {
+        let none = || Err("it is declared no more".to_owned());
+        let mut program = Program::new(Vec::new(), || Command::new("/dev/null"));
+        program.command = Box::new(none);
+        program.label = label.map(Into::into);
+        (program.leads, program.withdrawn) = (leads, true);
+        program
+    }
+
     /// Whether its child has checked in `name`.
     pub(crate) fn has_checked_in(&self, name: &str) -> bool {
         self.started.as_ref().is_some_and(|started| started.checked_in.contains(name))
@@ -229,15 +277,14 @@ impl Program {
     /// Tells its child to end.
     pub(crate) fn terminate(&self) {
         if let Some(started) = &self.started {
-            // It is not reaped, so nobody else has its number.
-            let _ = kill_process(Pid::from_child(&started.child), Signal::TERM);
+            started.child.terminate();
         }
     }
 
     /// Kills its child.
     pub(crate) fn kill(&mut self) {
         if let Some(started) = &mut self.started {
-            kill(&mut started.child, self.leads);
+            started.child.kill(self.leads);
         }
     }
 
@@ -245,12 +292,9 @@ impl Program {
     pub(crate) fn reap(&mut self) -> Option<Reaped> {
         let mut started = self.started.take()?;
         if self.leads {
-            kill(&mut started.child, true);
+            started.child.kill(true);
         }
-        let (status, success) = match started.child.wait() {
-            Ok(status) => (status.to_string(), status.success()),
-            Err(error) => (format!("an unknown status: {error}"), false),
-        };
+        let (status, success) = started.child.reap();
         let was_ready = !started.checked_in.is_empty();
         let end = End { status: &status, success, was_ready };
         let reason = self.supervision.ended(end, Instant::now());
@@ -262,31 +306,13 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         if let Some(started) = &mut self.started {
-            end(&mut started.child, self.leads);
+            started.child.kill(self.leads);
+            let _ = started.child.reap();
         }
     }
-}
-
-fn pid_of(child: &Child) -> Option<i32> {
-    i32::try_from(child.id()).ok()
 }
 
 /// Why there is no pipe for what a child says.
 pub(crate) fn no_log(error: &std::io::Error) -> String {
     format!("there is no pipe for what it says: {error}")
-}
-
-/// Kills a child that is not reaped, and all of the group it leads.
-fn kill(child: &mut Child, leads: bool) {
-    // They may have ended by themselves.
-    if leads {
-        let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-    }
-    let _ = child.kill();
-}
-
-/// Kills a child and reaps it.
-fn end(child: &mut Child, leads: bool) {
-    kill(child, leads);
-    let _ = child.wait();
 }

@@ -11,14 +11,14 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use pillarbox::shared::{Policy, SharedMailbox};
-use pillarbox::{Capacity, ReceiveRight, SendFailure, SendOnceRight, SendRight, Task};
+use pillarbox::shared::{Held, Policy, SharedMailbox};
+use pillarbox::{Capacity, ReceiveRight, SendFailure, SendOnceRight, SendRight, Task, TaskId};
 
 use crate::limits::QUEUE_TURNS;
 
@@ -62,12 +62,26 @@ pub(crate) struct QueueState {
     pub(crate) read: bool,
     /// Messages that were taken from the port and are not finished.
     pub(crate) held: usize,
+    /// Nothing of it is anywhere else.
+    pub(crate) at_rest: bool,
     /// When anything happened to it last.
     pub(crate) last: Instant,
 }
 
+/// What a queue is told from outside.
+#[derive(Debug, Default)]
+struct Orders {
+    /// Nothing is handed out.
+    paused: AtomicBool,
+    /// Its mailbox is to be given back.
+    ends: AtomicBool,
+    /// There it is.
+    given_back: Mutex<Option<SharedMailbox>>,
+}
+
 /// One queue.
 struct Queue {
+    orders: Arc<Orders>,
     right: SendRight,
     reader: SendRight,
     state: Arc<Mutex<QueueState>>,
@@ -93,16 +107,7 @@ impl Queues {
     /// Makes a queue.
     pub(crate) fn add(&mut self, task: &Task, capacity: u32) -> Result<QueueId, SendFailure> {
         let port = task.port(Capacity::Bounded(capacity));
-        let right = port.make_send()?;
-        let mailbox = SharedMailbox::new(port, Policy::RoundRobin).take_ahead();
-        let reader = mailbox.reader_right()?;
-        let state = QueueState { read: false, held: 0, last: Instant::now() };
-        let state = Arc::new(Mutex::new(state));
-        let serving = Box::pin(serve(mailbox, Arc::clone(&state)));
-        // It has not been polled yet, and must be.
-        let flag = Flag { woken: AtomicBool::new(true), bell: Arc::clone(&self.bell) };
-        let flag = Arc::new(flag);
-        let queue = Queue { right, reader, state, serving, flag, over: false };
+        let queue = self.queue(SharedMailbox::new(port, Policy::RoundRobin))?;
         // In the place of one that is closed, if there is any.
         let place = self.all.iter().position(|queue| queue.over);
         match place.and_then(|place| self.all.get_mut(place)) {
@@ -110,6 +115,60 @@ impl Queues {
             None => self.all.push(queue),
         }
         Ok(QueueId(place.unwrap_or(self.all.len() - 1)))
+    }
+
+    fn queue(&self, mailbox: SharedMailbox) -> Result<Queue, SendFailure> {
+        let mailbox = mailbox.take_ahead();
+        let right = mailbox.port().make_send()?;
+        let reader = mailbox.reader_right()?;
+        let held = mailbox.status().held;
+        let state = QueueState { read: false, held, at_rest: true, last: Instant::now() };
+        let state = Arc::new(Mutex::new(state));
+        let orders = Arc::new(Orders::default());
+        let serving = Box::pin(serve(mailbox, Arc::clone(&state), Arc::clone(&orders)));
+        // It has not been polled yet, and must be.
+        let flag = Flag { woken: AtomicBool::new(true), bell: Arc::clone(&self.bell) };
+        let flag = Arc::new(flag);
+        Ok(Queue { orders, right, reader, state, serving, flag, over: false })
+    }
+
+    /// Has the queues hand nothing out, or go on.
+    pub(crate) fn pause(&mut self, paused: bool) {
+        for queue in &self.all {
+            queue.orders.paused.store(paused, Ordering::Relaxed);
+            Arc::clone(&queue.flag).wake();
+        }
+    }
+
+    /// Whether nothing of any is with its reader.
+    pub(crate) fn are_at_rest(&self) -> bool {
+        self.all.iter().all(|queue| queue.over || lock(&queue.state).at_rest)
+    }
+
+    /// Ends a queue here, and gives back its port and what is in it.
+    pub(crate) fn take_out(&mut self, id: QueueId) -> Option<(ReceiveRight, Vec<Held>)> {
+        let queue = self.all.get_mut(id.0).filter(|queue| !queue.over)?;
+        queue.orders.ends.store(true, Ordering::Relaxed);
+        let mut cx = Context::from_waker(Waker::noop());
+        queue.over = queue.serving.as_mut().poll(&mut cx).is_ready();
+        let mailbox = lock(&queue.orders.given_back).take()?;
+        Some(mailbox.into_parts())
+    }
+
+    /// Goes on with a queue of the server before this one, or that was taken out, in the
+    /// place of one.
+    pub(crate) fn put_in(
+        &mut self,
+        id: QueueId,
+        (port, held): (ReceiveRight, Vec<Held>),
+        before: Option<TaskId>,
+    ) {
+        let mailbox = SharedMailbox::from_parts(port, Policy::RoundRobin, held, before);
+        if let Ok(queue) = self.queue(mailbox)
+            && let Some(place) = self.all.get_mut(id.0)
+        {
+            *place = queue;
+        }
     }
 
     /// Does what the queues have to do now. What happens after this brings news to
@@ -167,12 +226,34 @@ impl Queues {
 }
 
 /// Serves a mailbox until this is a forked child.
-async fn serve(mut mailbox: SharedMailbox, state: Arc<Mutex<QueueState>>) {
+async fn serve(mut mailbox: SharedMailbox, state: Arc<Mutex<QueueState>>, orders: Arc<Orders>) {
     let mut turns = 0;
-    while mailbox.turn_async().await.is_ok() {
+    loop {
+        match one_turn(&mut mailbox, &orders).await {
+            Turn::Done => {}
+            Turn::Told => {
+                let paused = orders.paused.load(Ordering::Relaxed);
+                if paused {
+                    mailbox.pause()
+                } else {
+                    mailbox.go_on()
+                }
+                lock(&state).at_rest = mailbox.is_at_rest();
+                continue;
+            }
+            Turn::Ends => {
+                *lock(&orders.given_back) = Some(mailbox);
+                return;
+            }
+            Turn::Forked => return,
+        }
         let status = mailbox.status();
-        *lock(&state) =
-            QueueState { read: status.readers > 0, held: status.held, last: Instant::now() };
+        *lock(&state) = QueueState {
+            read: status.readers > 0,
+            held: status.held,
+            at_rest: mailbox.is_at_rest(),
+            last: Instant::now(),
+        };
         turns += 1;
         if turns % QUEUE_TURNS == 0 {
             let mut passed = false;
@@ -186,6 +267,32 @@ async fn serve(mut mailbox: SharedMailbox, state: Arc<Mutex<QueueState>>) {
             .await;
         }
     }
+}
+
+/// What has become of a turn of a mailbox.
+enum Turn {
+    Done,
+    /// It is to pause, or to go on.
+    Told,
+    Ends,
+    Forked,
+}
+
+/// One turn, or what is ordered meanwhile. A turn that is not done has lost nothing.
+async fn one_turn(mailbox: &mut SharedMailbox, orders: &Orders) -> Turn {
+    let paused = mailbox.is_paused();
+    let mut turn = pin!(mailbox.turn_async());
+    poll_fn(|cx| {
+        if orders.ends.load(Ordering::Relaxed) {
+            return Poll::Ready(Turn::Ends);
+        }
+        if orders.paused.load(Ordering::Relaxed) != paused {
+            return Poll::Ready(Turn::Told);
+        }
+        let done = turn.as_mut().poll(cx);
+        done.map(|done| if done.is_ok() { Turn::Done } else { Turn::Forked })
+    })
+    .await
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -6,12 +6,10 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pillarbox::SendOnceRight;
 use rustix::event::epoll::EventFlags;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::listener::Listener;
 
@@ -37,19 +35,18 @@ pub(crate) struct Reaper {
 }
 
 impl Reaper {
-    /// Drops `bell` once `child`, which is not reaped yet, has ended. Children count
+    /// Drops `bell` once the process of this descriptor has ended. Children count
     /// from 1.
     pub(crate) fn watch(
         &mut self,
         number: u64,
-        child: &Child,
+        process: OwnedFd,
         bell: SendOnceRight,
     ) -> std::io::Result<()> {
         let listener = match &mut self.listener {
             Some(listener) => listener,
             none => none.insert(listener(&self.shared)?),
         };
-        let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
         // In the table first: the news may come at once. It comes only once.
         let mut shared = lock(&self.shared);
         listener.add(&process, number, EventFlags::IN | EventFlags::ONESHOT)?;

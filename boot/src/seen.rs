@@ -43,6 +43,18 @@ impl Seen {
         self.tasks.retain(|_, task| !task.right.is_dead());
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &SeenTask> {
+        self.tasks.values()
+    }
+
+    /// One that the server before this one had seen.
+    pub(crate) fn adopt(&mut self, right: SendRight, who: Identity) {
+        if self.tasks.len() < SEEN {
+            self.tasks.insert(who.task, SeenTask { who, right });
+        }
+    }
+
     /// Those after this one that are there, and whether there are more.
     pub(crate) fn after(&self, task: Option<TaskId>) -> (Vec<&SeenTask>, bool) {
         let from = task.map_or(Bound::Unbounded, Bound::Excluded);

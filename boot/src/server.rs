@@ -1,7 +1,7 @@
 //! What a server provides and where it is reached.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::pulse::Pulse;
 use crate::queues::Queues;
 use crate::service::{Found, ServiceFile};
 use crate::stopper::Stopper;
+use crate::succession::{Inherited, Place};
 
 /// Why a program does not provide a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +68,11 @@ pub struct Server {
     pub(crate) pulse: Option<Pulse>,
     pub(crate) told: Option<Listener>,
     pub(crate) source: Option<Source>,
+    /// What is handed on to a successor beside the doors.
+    pub(crate) place: Option<Place>,
+    /// Files of doors that are the server's to remove.
+    pub(crate) owned: Vec<PathBuf>,
+    pub(crate) inherited: Option<Inherited>,
 }
 
 /// Where declared services come from.
@@ -99,6 +105,9 @@ impl Server {
             pulse: None,
             told: None,
             source: None,
+            place: None,
+            owned: Vec::new(),
+            inherited: None,
         })
     }
 
@@ -205,7 +214,9 @@ impl Server {
     /// [`LinkError::System`].
     pub fn listen(mut self, path: impl AsRef<Path>) -> Result<Server, LinkError> {
         let offer = vec![(BOOTSTRAP.to_owned(), self.right.clone())];
-        self.listening.push(self.task.listen(path, offer)?);
+        let listening = self.task.listen(path, offer)?;
+        self.owned.push(listening.path().to_path_buf());
+        self.listening.push(listening);
         Ok(self)
     }
 

@@ -16,6 +16,8 @@ use std::time::Duration;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::succession::Place;
+
 /// How often a lock that somebody else has is tried for.
 const LOOKS: u32 = 5;
 
@@ -89,6 +91,18 @@ impl Locked {
     /// Where the server listens.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same lock again, for a successor: it is let go when nobody has it any more.
+    pub(crate) fn share(&self) -> io::Result<Place> {
+        let lock = self.lock.try_clone()?;
+        Ok(Place { path: self.path.clone(), made: self.made, lock })
+    }
+
+    /// A place whose lock came from the server before.
+    pub(crate) fn handed_on(path: PathBuf, lock: OwnedFd, made: bool) -> Option<Locked> {
+        let directory = directory_of(&path)?;
+        Some(Locked { path, directory, lock, made })
     }
 }
 

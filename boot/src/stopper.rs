@@ -15,6 +15,15 @@ pub enum Ended {
     Idle,
     /// It belongs to the process this one was forked from.
     Forked,
+    /// Another has taken its place, and goes on with all it had: see
+    /// [`Server::take_over`](crate::Server::take_over).
+    Replaced {
+        /// The process of that one.
+        pid: i32,
+    },
+    /// Another has taken its place, and died before it had said that it serves. The
+    /// programs that were started run on, as after the death of a server.
+    SuccessorDied,
 }
 
 #[derive(Debug)]

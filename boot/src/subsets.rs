@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use pillarbox::{ReceiveRight, SendRight, TaskId};
+use pillarbox::{Member, ReceiveRight, SendRight, TaskId};
 
 use crate::limits::{SUBSETS, SUBSETS_PER_TASK};
 
@@ -40,11 +40,12 @@ pub(crate) struct View {
 }
 
 #[derive(Debug)]
-struct Subset {
-    port: ReceiveRight,
-    view: Arc<View>,
+pub(crate) struct Subset {
+    pub(crate) port: ReceiveRight,
+    pub(crate) member: Member,
+    pub(crate) view: Arc<View>,
     /// Who is charged; nobody for what a file declares.
-    maker: Option<TaskId>,
+    pub(crate) maker: Option<TaskId>,
 }
 
 /// All of them, by their ports.
@@ -62,12 +63,18 @@ impl Subsets {
         self.made < SUBSETS && own < SUBSETS_PER_TASK
     }
 
-    pub(crate) fn add(&mut self, port: ReceiveRight, view: View, maker: Option<TaskId>) {
+    pub(crate) fn add(
+        &mut self,
+        port: ReceiveRight,
+        member: Member,
+        view: View,
+        maker: Option<TaskId>,
+    ) {
         if let Some(maker) = maker {
             self.made += 1;
             *self.of_task.entry(maker).or_default() += 1;
         }
-        self.all.insert(port.id(), Subset { port, view: Arc::new(view), maker });
+        self.all.insert(port.id(), Subset { port, member, view: Arc::new(view), maker });
     }
 
     /// What requests to this port lead to; nothing for the server's own.
@@ -78,6 +85,11 @@ impl Subsets {
     /// The port.
     pub(crate) fn port(&self, port: u64) -> Option<&ReceiveRight> {
         self.all.get(&port).map(|subset| &subset.port)
+    }
+
+    /// All of them, which are another server's now.
+    pub(crate) fn take_all(&mut self) -> Vec<Subset> {
+        std::mem::take(self).all.into_values().collect()
     }
 
     /// Nobody can send there any more.

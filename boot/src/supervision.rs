@@ -11,9 +11,13 @@
 //! However many want it, there is one child at a time, and between two starts lies
 //! at least the throttle: there is nothing a flood of look-ups could multiply.
 
+mod carried;
+
 use std::time::{Duration, Instant};
 
 use crate::limits::{BACK_OFF, BACK_OFF_MOST};
+
+pub(crate) use self::carried::Carried;
 
 /// Which ends are followed by another start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

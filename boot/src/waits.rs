@@ -85,6 +85,12 @@ impl Waits {
         late
     }
 
+    /// Everybody.
+    pub(crate) fn take_all(&mut self) -> Vec<SendOnceRight> {
+        let all = std::mem::take(self).by_name.into_values().flatten();
+        all.map(|wait| wait.reply).collect()
+    }
+
     /// When the next deadline passes.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.by_due.first_key_value().map(|((due, _), _)| *due)

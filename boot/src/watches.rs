@@ -61,6 +61,12 @@ impl Watches {
         told.into_iter().map(|watch| self.let_go(watch)).collect()
     }
 
+    /// Everybody.
+    pub(crate) fn take_all(&mut self) -> Vec<SendOnceRight> {
+        let all = std::mem::take(self).by_name.into_values().flatten();
+        all.map(|watch| watch.reply).collect()
+    }
+
     fn take_if(&mut self, mut so: impl FnMut(&str, &Watch) -> bool) {
         let mut gone = Vec::new();
         self.by_name.retain(|name, watches| {

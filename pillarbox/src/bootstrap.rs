@@ -172,6 +172,10 @@ pub enum Refused {
     /// The server keeps as many names as it may.
     #[error("the server has no room for another name")]
     NoRoom,
+    /// The server was replaced while this was on its way, and the next one was not asked.
+    /// A [`Bootstrap`] asks again by itself.
+    #[error("the server was replaced meanwhile: ask again")]
+    Replaced,
 }
 
 /// Why a bootstrap server was not reached or did not help.
@@ -527,7 +531,13 @@ impl Bootstrap {
         request: &Request,
         deadline: Deadline,
     ) -> Result<Answered, BootstrapError> {
-        read(name, self.right.call(question(request)?, deadline))
+        let mut asked = 0;
+        loop {
+            let answered = read(name, self.right.call(question(request)?, deadline));
+            if !again(&answered, &mut asked) {
+                return answered;
+            }
+        }
     }
 
     /// Asks for something that makes this task one that others depend on: the server may
@@ -539,7 +549,14 @@ impl Bootstrap {
         right: Option<SendRight>,
         deadline: Deadline,
     ) -> Result<Answered, BootstrapError> {
-        read(name, self.right.call(self.seen(request, right)?, deadline))
+        let mut asked = 0;
+        loop {
+            let message = self.seen(request, right.clone())?;
+            let answered = read(name, self.right.call(message, deadline));
+            if !again(&answered, &mut asked) {
+                return answered;
+            }
+        }
     }
 
     fn seen(&self, request: &Request, right: Option<SendRight>) -> Result<Message, BootstrapError> {
@@ -554,6 +571,17 @@ impl Bootstrap {
 
 /// An answer, and the rights in it.
 type Answered = (Answer, Vec<Right>);
+
+/// How often a server may say that it was replaced meanwhile.
+const ASKED_AGAIN: u32 = 64;
+
+/// Whether to ask again, because the server was replaced while it was asked.
+fn again(answered: &Result<Answered, BootstrapError>, asked: &mut u32) -> bool {
+    *asked += 1;
+    let replaced =
+        matches!(answered, Err(BootstrapError::Refused { reason: Refused::Replaced, .. }));
+    replaced && *asked < ASKED_AGAIN
+}
 
 /// A request as a message.
 fn question(request: &Request) -> Result<Message, BootstrapError> {

@@ -18,12 +18,15 @@ impl Keeper {
     /// Answers a question about services, or does what is ordered.
     pub(super) fn manage(
         &mut self,
-        message: &Message,
+        mut message: Message,
         caller: &Caller,
         reply: Option<SendOnceRight>,
     ) {
         let long = message.body().len() > REQUEST_BYTES || message.is_body_lost();
-        let question = if long || !message.rights().is_empty() { None } else { read(message) };
+        let question = if long { None } else { read(&message) };
+        let mut rights = message.take_rights();
+        let takes = usize::from(matches!(question, Some(Question::Replace { .. })));
+        let question = question.filter(|_| rights.len() == takes);
         let Some(question) = question else {
             if let Some(reply) = reply {
                 tell(reply, &Told::BadRequest);
@@ -57,6 +60,13 @@ impl Keeper {
                 Some(reloaded) => Told::Reloaded(reloaded),
                 None => Told::NothingToReload,
             },
+            Question::Replace { version } => {
+                let heir = rights.pop().map(pillarbox::Right::into_send);
+                if let (Some(reply), Some(Ok(heir))) = (reply, heir) {
+                    self.leave_to(version, heir, reply);
+                }
+                return;
+            }
             Question::Log { service } => match self.called(&service) {
                 Some(id) => {
                     let (bytes, lost) = self.logs.of(id.0);
@@ -166,6 +176,7 @@ fn asked(question: &Question) -> (Attempt, &str) {
         Question::Audit { .. } => (Attempt::Audit, ""),
         Question::Seen { .. } => (Attempt::Look, ""),
         Question::Reload => (Attempt::Reload, ""),
+        Question::Replace { .. } => (Attempt::Replace, ""),
         Question::Log { service } => (Attempt::Logs, service),
         Question::Order { order, service } => {
             let attempt = match order {
@@ -221,7 +232,7 @@ mod tests {
         };
         let mut told = |sender| {
             let caller = keeper.caller(0, sender);
-            keeper.manage(&question(), &caller, Some(inbox.make_send_once().unwrap()));
+            keeper.manage(question(), &caller, Some(inbox.make_send_once().unwrap()));
             let answer = inbox.receive(Deadline::Now).unwrap();
             (postcard::from_bytes::<Told>(answer.body()).unwrap(), answer.rights().len())
         };

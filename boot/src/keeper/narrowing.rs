@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use pillarbox::bootstrap::{Listed, Refused, Request};
-use pillarbox::{Capacity, SendFailure, SendOnceRight, SendRight, Terms, check_name};
+use pillarbox::{
+    Capacity, ReceiveRight, SendFailure, SendOnceRight, SendRight, TaskId, Terms, check_name,
+};
 
 use super::Keeper;
 use crate::audit::Attempt;
@@ -135,11 +137,22 @@ impl Keeper {
     fn open(&mut self, view: View, maker: Option<&Caller>) -> Result<SendRight, SendFailure> {
         let port = self.task.port(Capacity::Bounded(SUBSET_REQUESTS));
         let right = port.make_send()?;
+        self.keep_open(port, view, maker.map(|maker| maker.who.task))?;
+        Ok(right)
+    }
+
+    /// Has a port lead to this.
+    pub(super) fn keep_open(
+        &mut self,
+        port: ReceiveRight,
+        view: View,
+        maker: Option<TaskId>,
+    ) -> Result<(), SendFailure> {
         let (news, _) = self.port.make_news(port.id())?;
         port.notify_no_senders(news)?;
-        self.set.add(&port).map_err(|_| SendFailure::Forked)?;
-        self.subsets.add(port, view, maker.map(|maker| maker.who.task));
-        Ok(right)
+        let member = self.set.add(&port).map_err(|_| SendFailure::Forked)?;
+        self.subsets.add(port, member, view, maker);
+        Ok(())
     }
 
     /// Nobody can send to the port of a restricted right any more. What was sent before

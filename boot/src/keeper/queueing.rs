@@ -20,7 +20,7 @@ pub(super) struct Attending {
     program: ProgramId,
     queue: QueueId,
     name: String,
-    reply: SendOnceRight,
+    pub(super) reply: SendOnceRight,
 }
 
 impl Keeper {

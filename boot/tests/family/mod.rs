@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 pub(crate) mod asker;
+pub(crate) mod placed;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

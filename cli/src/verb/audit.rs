@@ -171,6 +171,7 @@ const fn attempt(attempt: Attempt) -> &'static str {
         Attempt::Look => "look",
         Attempt::End => "end",
         Attempt::Reload => "reload",
+        Attempt::Replace => "replace",
         _ => "other",
     }
 }

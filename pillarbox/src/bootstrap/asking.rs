@@ -1,7 +1,8 @@
 //! Asking the bootstrap server, as futures.
 
 use super::{
-    Answered, Bootstrap, BootstrapError, Listing, Request, Service, done, found, question, read,
+    Answered, Bootstrap, BootstrapError, Listing, Request, Service, again, done, found, question,
+    read,
 };
 use crate::port::ReceiveRight;
 use crate::right::SendRight;
@@ -195,7 +196,13 @@ impl Bootstrap {
         name: &str,
         request: &Request,
     ) -> Result<Answered, BootstrapError> {
-        read(name, self.right.call_async(question(request)?).await)
+        let mut asked = 0;
+        loop {
+            let answered = read(name, self.right.call_async(question(request)?).await);
+            if !again(&answered, &mut asked) {
+                return answered;
+            }
+        }
     }
 
     async fn ask_seen_async(
@@ -204,6 +211,13 @@ impl Bootstrap {
         request: &Request,
         right: Option<SendRight>,
     ) -> Result<Answered, BootstrapError> {
-        read(name, self.right.call_async(self.seen(request, right)?).await)
+        let mut asked = 0;
+        loop {
+            let message = self.seen(request, right.clone())?;
+            let answered = read(name, self.right.call_async(message).await);
+            if !again(&answered, &mut asked) {
+                return answered;
+            }
+        }
     }
 }

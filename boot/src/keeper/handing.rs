@@ -1,0 +1,274 @@
+//! Leaving one's place to a successor: what is sent to it, in which order, and what is
+//! done where it does not come to that.
+
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use pillarbox::bootstrap::{Answer, Refused, encode_answer};
+use pillarbox::{
+    Capacity, Deadline, Listening, Message, ReceiveRight, Right, SendOnceRight, SendRight,
+};
+
+use super::Keeper;
+use crate::admin::{self, Told, answer};
+use crate::limits::{HAND_OVER, LOG_BYTES_CARRIED, REQUESTS_WAITING, REST};
+use crate::orders::tell;
+use crate::program::Program;
+use crate::stopper::Ended;
+use crate::subsets::By;
+use crate::succession::{self, Lists, Move, Part, Runs, VERSION};
+
+/// Who is to take our place, when services have finished what they have of queues.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    heir: SendRight,
+    reply: SendOnceRight,
+    /// When it is not waited for any longer.
+    pub(super) until: Instant,
+}
+
+impl Keeper {
+    /// Begins to leave: what services have of queues is let come back first.
+    pub(super) fn leave_to(&mut self, version: u32, heir: SendRight, reply: SendOnceRight) {
+        let why_not = if version != VERSION {
+            Some(format!("it hands on in version {VERSION}, not {version}"))
+        } else if self.leaving.is_some() {
+            Some("another is about to take its place".to_owned())
+        } else if rustix::process::getpid().as_raw_nonzero().get() == 1 {
+            Some("it is process 1, with which all others end".to_owned())
+        } else {
+            None
+        };
+        if let Some(why_not) = why_not {
+            return tell(reply, &Told::NotReplaced(why_not));
+        }
+        self.queues.pause(true);
+        self.leaving = Some(Leaving { heir, reply, until: Instant::now() + REST });
+    }
+
+    /// Hands everything on, or goes on as before.
+    pub(super) fn hand_on(&mut self) {
+        let Some(Leaving { heir, reply, .. }) = self.leaving.take() else { return };
+        // What waits already is answered here, by who knows whose it is.
+        for _ in 0..REQUESTS_WAITING {
+            let Ok((member, message)) = self.set.receive(Deadline::Now) else { break };
+            self.take(member.port(), message);
+        }
+        if self.ended.is_some() {
+            return;
+        }
+        match self.try_hand_on(&heir) {
+            Ok(ended) => {
+                self.programs.iter_mut().for_each(Program::let_go);
+                self.owned.clear();
+                self.ended = Some(ended);
+                self.send_all_on();
+            }
+            Err(why) => {
+                self.queues.pause(false);
+                // It fails where the system has no thread; then services wait for their pipes.
+                let _ = self.logs.go_on();
+                tell(reply, &Told::NotReplaced(why));
+            }
+        }
+    }
+
+    /// Who waits for an answer of ours is to ask the next server.
+    fn send_all_on(&mut self) {
+        let waits = self.waits.take_all().into_iter().chain(self.watches.take_all());
+        let attending = self.attending.drain(..).map(|attending| attending.reply);
+        for reply in waits.chain(attending) {
+            self.answers.refuse(Some(reply), Refused::Replaced);
+        }
+        self.orders.go_on_elsewhere();
+        self.audit.end_waiting();
+    }
+
+    /// Answers what came through the server before us.
+    pub(super) fn ask_again(&mut self, message: &Message, reply: Option<SendOnceRight>) {
+        let told = match message.id() {
+            admin::ID => answer(&Told::Replaced),
+            _ => encode_answer(&Answer::Refused(Refused::Replaced)),
+        };
+        // We are about to be linked with who waits for it.
+        self.answers.send_rights(reply, told, Answer::Refused(Refused::Replaced));
+    }
+
+    fn try_hand_on(&mut self, heir: &SendRight) -> Result<Ended, String> {
+        let deadline = Deadline::after(HAND_OVER);
+        self.logs.rest();
+        for part in self.copies() {
+            let sent = heir.send(part, deadline);
+            sent.map_err(|error| format!("it does not take in what it is told: {}", error.reason))?;
+            if let Some(pulse) = &mut self.pulse {
+                pulse.turn(Instant::now());
+            }
+        }
+        let (taken, promise) = {
+            let port = self.task.port(Capacity::Bounded(1));
+            let promise = port.make_send_once().map_err(|error| error.to_string())?;
+            (port, promise)
+        };
+        let doors = self.shut_doors()?;
+        let rest = self.pack();
+        let moves = Move {
+            doors: doors.iter().map(|(_, owned)| *owned).collect(),
+            place: self.place.as_ref().map(succession::described),
+        };
+        let copies = doors.iter().map(|(door, _)| door).chain(self.place.iter().map(|it| &it.lock));
+        let descriptors: Result<Vec<OwnedFd>, _> = copies.map(OwnedFd::try_clone).collect();
+        let descriptors = match descriptors {
+            Ok(descriptors) => descriptors,
+            Err(error) => {
+                self.take_back(None, rest, doors);
+                return Err(format!("no descriptor is to be had: {error}"));
+            }
+        };
+        if let Some(member) = self.member.take() {
+            self.set.remove(member);
+        }
+        let own = std::mem::replace(&mut self.port, self.task.port(Capacity::Bounded(1)));
+        let last = succession::last(own, rest, &moves, descriptors).with_reply(promise);
+        if let Err(mut error) = heir.send(last, deadline) {
+            let mut back = error.message.take_rights().into_iter().map(Right::into_receive);
+            let mut next = || back.next().and_then(Result::ok);
+            if let (Some(own), Some(rest)) = (next(), next()) {
+                self.take_back(Some(own), rest, doors);
+            }
+            return Err(format!("its ports could not be given to it: {}", error.reason));
+        }
+        // From here on all of it is the other's. We stay until it says that it serves: a
+        // word that comes through us is passed on meanwhile.
+        match taken.receive(Deadline::after(HAND_OVER)) {
+            Ok(word) if word.notification().is_none() => {
+                Ok(Ended::Replaced { pid: word.sender().map_or(0, |who| who.pid) })
+            }
+            _ => Ok(Ended::SuccessorDied),
+        }
+    }
+
+    /// It is not handed on: all is as it was.
+    fn take_back(
+        &mut self,
+        own: Option<ReceiveRight>,
+        rest: ReceiveRight,
+        doors: Vec<(OwnedFd, bool)>,
+    ) {
+        if let Some(own) = own {
+            self.port = own;
+            self.member = self.set.add(&self.port).ok();
+        }
+        self.take_in_all(rest, None);
+        self.open_doors(doors);
+    }
+
+    /// Copies of what others may have, too.
+    fn copies(&self) -> Vec<Message> {
+        let now = Instant::now();
+        let mut copies = Vec::new();
+        for (id, program) in self.programs.iter().enumerate() {
+            let (bytes, lost, pipe) = self.logs.copy(id).unwrap_or_default();
+            let kept = bytes.len().min(LOG_BYTES_CARRIED);
+            let lost = lost + (bytes.len() - kept) as u64;
+            let bytes = bytes.get(bytes.len() - kept..).unwrap_or_default().to_vec();
+            // What is declared no more is nobody's there, and only ended.
+            let (label, names) = if program.withdrawn { (None, &[][..]) } else { program.key() };
+            let running = program.running().and_then(|(running, process, checked_in)| {
+                let checked_in = checked_in.iter().cloned().collect();
+                let runs = Runs { pid: running.pid()?, process, checked_in };
+                Some((runs, running.watched().ok()?))
+            });
+            let (runs, watched) = running.unzip();
+            let part = Part::Program {
+                label: label.map(str::to_owned),
+                names: names.to_vec(),
+                leads: program.leads(),
+                runs,
+                supervision: program.supervision.carried(now),
+                said: program.log_bytes.map(|_| (bytes, lost)),
+            };
+            let descriptors = watched.into_iter().chain(pipe);
+            copies.push(descriptors.fold(part.message(), Message::with_descriptor));
+        }
+        for (name, known) in self.names.after(None) {
+            if let Some(holder) = &known.holder {
+                let (name, who, since) = (name.to_owned(), holder.who.into(), holder.since);
+                let part = Part::Name { name, who, since };
+                copies.push(part.message().with_right(holder.right.clone()));
+            }
+        }
+        for seen in self.seen.all() {
+            let part = Part::Seen { who: seen.who.into() };
+            copies.push(part.message().with_right(seen.right.clone()));
+        }
+        copies
+    }
+
+    /// What can be in one place only, in the queue of a port: it goes with that.
+    fn pack(&mut self) -> ReceiveRight {
+        let rest = self.task.port(Capacity::Unbounded);
+        // It fails only in a forked child.
+        let Ok(post) = rest.make_send() else { return rest };
+        let put = |message: Message| {
+            let _ = post.send(message, Deadline::Now);
+        };
+        for subset in self.subsets.take_all() {
+            self.set.remove(subset.member);
+            // To be asked for anew, by who has the port then.
+            drop(subset.port.take_no_senders());
+            let names = &subset.view.names;
+            let lists = names.iter().map(|(alias, listing)| Lists {
+                alias: alias.clone(),
+                name: listing.name.clone(),
+                provides: listing.provides,
+                narrowed: listing.right.is_some(),
+            });
+            let by = match subset.view.by {
+                By::Maker(pid) => Some(pid),
+                By::Rules => None,
+            };
+            let maker = subset.maker.map(|task| (task.process, task.number));
+            let part = Part::Subset { maker, by, lists: lists.collect() };
+            let narrowed = names.values().filter_map(|listing| listing.right.clone());
+            let message = part.message().with_right(subset.port);
+            put(narrowed.fold(message, Message::with_right));
+        }
+        let queues = self.names.after(None);
+        let queues: Vec<_> =
+            queues.filter_map(|(name, known)| Some((name.to_owned(), known.queue?))).collect();
+        for (name, id) in queues {
+            let Some((port, held)) = self.queues.take_out(id) else { continue };
+            put(Part::Queue { name, held: held.len() }.message().with_right(port));
+            for held in held {
+                let origin = held.origin.map(Into::into);
+                let (redelivered, badge) = (held.redelivered, held.badge);
+                put(Part::Held { redelivered, origin, badge }.message());
+                put(held.message);
+            }
+        }
+        rest
+    }
+
+    /// Who connects from now on waits for who listens next.
+    fn shut_doors(&mut self) -> Result<Vec<(OwnedFd, bool)>, String> {
+        let mut doors = Vec::new();
+        for listening in std::mem::take(&mut self.listening) {
+            let owned = self.owned.iter().any(|path| path == listening.path());
+            match listening.hand_on() {
+                Ok(door) => doors.push((door, owned)),
+                Err(error) => {
+                    self.open_doors(doors);
+                    return Err(format!("its door could not be handed on: {error}"));
+                }
+            }
+        }
+        Ok(doors)
+    }
+
+    fn open_doors(&mut self, doors: Vec<(OwnedFd, bool)>) {
+        let offer = || vec![(pillarbox::bootstrap::BOOTSTRAP.to_owned(), self.right.clone())];
+        let open = |(door, _)| self.task.listen_at(door, offer()).ok();
+        let opened: Vec<Listening> = doors.into_iter().filter_map(open).collect();
+        self.listening.extend(opened);
+    }
+}

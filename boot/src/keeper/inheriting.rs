@@ -1,0 +1,176 @@
+//! Taking in what the server before us had.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use pillarbox::shared::Held;
+use pillarbox::{Deadline, Descriptor, Message, ReceiveRight, Right, SendRight, TaskId};
+
+use super::Keeper;
+use crate::names::Holder;
+use crate::program::{Program, ProgramId};
+use crate::running::Running;
+use crate::subsets::{By, Listing, View};
+use crate::succession::{Inherited, Lists, Part, Runs};
+use crate::supervision::Carried;
+
+impl Keeper {
+    /// Goes on where another has ended, and tells it so.
+    pub(super) fn inherit(&mut self, inherited: Inherited) {
+        let Inherited { parts, before, taken } = inherited;
+        self.before = Some(before);
+        self.take_in(parts, Some(before));
+        if let Some(taken) = taken {
+            // It ends without the word, too, a while later.
+            let _ = taken.send(Message::default(), Deadline::after(crate::limits::HAND_OVER));
+        }
+    }
+
+    /// Takes in all that lies in the queue of a port.
+    pub(super) fn take_in_all(&mut self, rest: ReceiveRight, before: Option<TaskId>) {
+        let parts = std::iter::from_fn(|| rest.receive(Deadline::Now).ok());
+        self.take_in(parts.collect(), before);
+    }
+
+    fn take_in(&mut self, parts: Vec<Message>, before: Option<TaskId>) {
+        let mut parts = parts.into_iter();
+        while let Some(mut message) = parts.next() {
+            // What is said in other words than ours is passed over.
+            let Some(part) = Part::read(&message) else { continue };
+            match part {
+                Part::Name { name, who, since } => {
+                    if let Some(right) = send_right(&mut message) {
+                        self.take_in_name(&name, Holder { right, who: who.into(), since });
+                    }
+                }
+                Part::Seen { who } => {
+                    if let Some(right) = send_right(&mut message) {
+                        self.seen.adopt(right, who.into());
+                    }
+                }
+                Part::Program { label, names, leads, runs, supervision, said } => {
+                    let key = (label, names);
+                    let came = descriptors(&mut message);
+                    self.take_in_program(key, leads, runs, supervision, said, came);
+                }
+                Part::Subset { maker, by, lists } => {
+                    self.take_in_subset(maker, by, lists, message);
+                }
+                Part::Queue { name, held } => {
+                    let port = message.take_rights().pop().map(Right::into_receive);
+                    let held = take_held(&mut parts, held);
+                    let queue = self.names.known(&name).and_then(|known| known.queue);
+                    // Of one that is declared no more the end is told by that of its port.
+                    if let (Some(Ok(port)), Some(queue)) = (port, queue) {
+                        self.queues.put_in(queue, (port, held), before);
+                    }
+                }
+                Part::Held { .. } => {}
+            }
+        }
+    }
+
+    fn take_in_name(&mut self, name: &str, holder: Holder) {
+        if let Ok(bell) = self.port.make_send_once() {
+            let _ = holder.right.notify_dead(bell);
+        }
+        self.names.adopt(name, holder);
+    }
+
+    fn take_in_program(
+        &mut self,
+        key: (Option<String>, Vec<String>),
+        leads: bool,
+        runs: Option<Runs>,
+        carried: Carried,
+        said: Option<(Vec<u8>, u64)>,
+        came: Vec<OwnedFd>,
+    ) {
+        let (label, names) = key;
+        let same = |program: &Program| {
+            let own = program.key();
+            !program.withdrawn && own == (label.as_deref(), names.as_slice())
+        };
+        let now = Instant::now();
+        let found = self.programs.iter().position(same);
+        let Some(id) = found.or_else(|| {
+            // It is ended, and seen to its end.
+            runs.is_some().then(|| {
+                self.programs.push(Program::left_over(label.clone(), leads));
+                self.programs.len() - 1
+            })
+        }) else {
+            return;
+        };
+        let mut came = came.into_iter();
+        let process = runs.as_ref().and_then(|_| came.next());
+        let Some(program) = self.programs.get_mut(id) else { return };
+        if let (Some((bytes, lost)), Some(most)) = (said, program.log_bytes) {
+            let _ = self.logs.adopt(id, most, (bytes, lost, came.next()));
+        }
+        program.supervision.go_on_from(carried, now);
+        if let (Some(runs), Some(process)) = (runs, process) {
+            self.children += 1;
+            let Runs { pid, process: named, checked_in } = runs;
+            let checked_in: BTreeSet<String> = checked_in.into_iter().collect();
+            let bell = self.port.make_send_once();
+            let watched = process.try_clone();
+            let child = Running::HandedOn { pid, process };
+            program.adopt(self.children, child, named, checked_in);
+            self.running.insert(named, ProgramId(id));
+            if let (Ok(bell), Ok(watched)) = (bell, watched) {
+                let _ = self.reaper.watch(self.children, watched, bell);
+            }
+        }
+        if found.is_none() {
+            program.supervision.stop(now);
+        }
+    }
+
+    fn take_in_subset(
+        &mut self,
+        maker: Option<(u64, u64)>,
+        by: Option<i32>,
+        lists: Vec<Lists>,
+        mut message: Message,
+    ) {
+        let mut rights = message.take_rights().into_iter();
+        let Some(Ok(port)) = rights.next().map(Right::into_receive) else { return };
+        let names: BTreeMap<String, Listing> = lists
+            .into_iter()
+            .map(|Lists { alias, name, provides, narrowed }| {
+                let right = if narrowed { rights.next() } else { None };
+                let right = right.and_then(|right| right.into_send().ok());
+                (alias, Listing { name, right, provides })
+            })
+            .collect();
+        let view = View { by: by.map_or(By::Rules, By::Maker), names };
+        let maker = maker.map(|(process, number)| TaskId { process, number });
+        // It fails only in a forked child.
+        let _ = self.keep_open(port, view, maker);
+    }
+}
+
+fn send_right(message: &mut Message) -> Option<SendRight> {
+    message.take_rights().pop()?.into_send().ok()
+}
+
+fn descriptors(message: &mut Message) -> Vec<OwnedFd> {
+    message.take_descriptors().into_iter().filter_map(Descriptor::take).collect()
+}
+
+/// What was in a queue: of each message what is known of it, then the message.
+fn take_held(parts: &mut std::vec::IntoIter<Message>, count: usize) -> Vec<Held> {
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let Some(Part::Held { redelivered, origin, badge }) =
+            parts.next().as_ref().and_then(Part::read)
+        else {
+            break;
+        };
+        let Some(message) = parts.next() else { break };
+        held.push(Held { message, redelivered, origin: origin.map(Into::into), badge });
+    }
+    held
+}
