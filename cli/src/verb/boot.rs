@@ -8,17 +8,17 @@
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use boot::admin::{Admin, Reloaded};
 use boot::service::{self, Found, Problem};
 use boot::socket::{Locked, SocketError};
-use boot::{Event, Server};
+use boot::{Ended, Event, Server, TakeOverError};
 use pillarbox::bootstrap::{Bootstrap, BootstrapError};
 use pillarbox::{Deadline, LinkError, Task};
 use serde::Serialize;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::argument::{self, Patience};
@@ -30,6 +30,9 @@ use crate::verb::check;
 
 /// How long a server may take to end.
 const USUAL: Duration = Duration::from_secs(5);
+
+/// How long a server may take to hand on what it has.
+const REPLACING: Duration = Duration::from_secs(30);
 
 /// Events that wait for the journal.
 const EVENTS: usize = 256;
@@ -52,6 +55,11 @@ runs goes on; a changed file counts from the next start on (`restart` brings it)
 names and rules at once; a service whose file is gone is ended, with its queues; a file
 with a mistake changes nothing.
 
+--replace takes the place of the server that runs there, which ends: what it had goes on
+here, names, services that run, queues with what is in them; nobody has to connect anew.
+SIGUSR2 has a server start its successor itself, from the program as it is installed now
+and with the same arguments. Where none runs --replace is as if it were not there.
+
 systemd starts it where `pillarbox install` has said so: it hands over the socket,
 and is told when the server is ready and that it answers. The socket is systemd's
 then: --stop ends the server, and the next caller starts another.
@@ -66,6 +74,7 @@ Examples:
   pillarbox boot --socket /run/user/1000/work/boot.sock
   PILLARBOX_SOCKET=/run/user/1000/work/boot.sock pillarbox ls
   pillarbox boot --reload
+  pillarbox boot --replace --services ./services
   pillarbox boot --stop
 
 JSON, one object when ready: {\"ok\":true,\"socket\":\"/run/…/boot.sock\",\"pid\":812,
@@ -74,14 +83,14 @@ JSON, one object when ready: {\"ok\":true,\"socket\":\"/run/…/boot.sock\",\"pi
   with --reload: {\"ok\":true,\"added\":[],\"changed\":[\"upper\"],\"gone\":[],\"wrong\":[]}.
 
 Exit codes:
-  0   it was ended, or --stop has ended it
+  0   it was ended, or --stop has ended it, or another has replaced it
   1   the system refused (memory, descriptors, a thread)
   2   a wrong argument, not a path for a socket, a DIR that cannot be read, or a
       mistake in a file that --reload has read
   65  --stop, --reload: no bootstrap server is running
-  66  --stop, --reload: it was not done before the deadline (5 s)
-  68  another server is there, the directory is not ours alone, or --stop or --reload is
-      not allowed";
+  66  --stop, --reload: it was not done before the deadline (5 s); --replace: 30 s
+  68  another server is there, the directory is not ours alone, or --stop, --reload or
+      --replace is not allowed";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -93,6 +102,9 @@ pub(crate) struct Arguments {
     reload: bool,
     #[command(flatten)]
     patience: Patience,
+    /// Take the place of the server that runs there, with all it has
+    #[arg(long, conflicts_with_all = ["stop", "reload"])]
+    replace: bool,
     /// Provide the services that are declared in DIR, and nowhere else
     #[arg(long, value_name = "DIR", conflicts_with_all = ["stop", "reload"])]
     services: Vec<PathBuf>,
@@ -144,21 +156,37 @@ fn serve(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
         // One that leads a group already cannot; then it has left, too.
         let _ = rustix::process::setsid();
     }
-    let handed = systemd::handed()?;
-    let prepared = match &handed {
-        Some(Handed { path, .. }) => boot::socket::lock(path),
-        None => boot::socket::prepare(place.path()),
-    };
-    let locked = match prepared {
-        Err(SocketError::InUse(_)) if arguments.detached => return Ok(ExitCode::SUCCESS),
-        prepared => prepared.map_err(unprepared)?,
-    };
     // Before anybody can connect, so that no signal finds us half ready.
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR2])
         .map_err(|error| Failure::system("signals cannot be waited for", error))?;
-    let server = server(arguments, &locked, handed.map(|handed| handed.socket))?;
-    let Provided { server, services, wrong } = provide(server, &arguments.services)?;
-    let server = watched(server)?;
+    // Found once: a new version lies at the same path.
+    let own = std::env::current_exe()
+        .map_err(|error| Failure::system("this program cannot be found", error))?;
+    let Provided { server, services, wrong } = provide(new_server()?, &arguments.services, &own)?;
+    let mut server = watched(server)?;
+    if let Some(span) = arguments.idle_exit {
+        server = server.idle_exit(span);
+    }
+    let taken = if arguments.replace { take_over(&mut server, arguments, place)? } else { None };
+    let (server, locked) = match taken {
+        Some(locked) => (server, locked),
+        None => {
+            let handed = systemd::handed()?;
+            let prepared = match &handed {
+                Some(Handed { path, .. }) => boot::socket::lock(path),
+                None => boot::socket::prepare(place.path()),
+            };
+            let locked = match prepared {
+                Err(SocketError::InUse(_)) if arguments.detached => return Ok(ExitCode::SUCCESS),
+                prepared => prepared.map_err(unprepared)?,
+            };
+            let server = listen(server, &locked, handed.map(|handed| handed.socket))?;
+            let server = server
+                .keeps(&locked)
+                .map_err(|error| Failure::system("no descriptor is to be had", error))?;
+            (server, locked)
+        }
+    };
     let stopper = server.stopper();
     let admin = Admin::new(&Bootstrap::new(server.right().clone()));
     let handle = signals.handle();
@@ -182,6 +210,10 @@ fn serve(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
                     tell_reloaded(&admin);
                     continue;
                 }
+                if signal == SIGUSR2 {
+                    start_successor(&own);
+                    continue;
+                }
                 systemd::say(&[systemd::STOPPING]);
                 stopper.stop();
                 break;
@@ -192,11 +224,69 @@ fn serve(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
         }
         let status = format!("STATUS=keeping names at {}", locked.path().display());
         systemd::say(&[systemd::READY, &status]);
-        let _ = server.serve();
-        systemd::say(&[systemd::STOPPING]);
+        let ended = server.serve();
         handle.close();
+        match ended {
+            // The manager looks to that one from now on.
+            Ended::Replaced { pid } => systemd::say(&[&format!("MAINPID={pid}")]),
+            _ => systemd::say(&[systemd::STOPPING]),
+        }
+        if ended == Ended::SuccessorDied {
+            return Err(Failure::new(Kind::System, "the server that took the place has died")
+                .hint("services run on; start another server at the same socket"));
+        }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Takes the place of the server that runs there. None where none does, or it died before
+/// it was replaced.
+fn take_over(
+    server: &mut Server,
+    arguments: &Arguments,
+    place: &Place,
+) -> Result<Option<Locked>, Failure> {
+    let deadline = arguments.patience.or(REPLACING);
+    let before = match Bootstrap::at(place.path(), deadline) {
+        Ok(before) => before,
+        Err(BootstrapError::NoServer(_)) => return Ok(None),
+        Err(error) => return Err(Failure::bootstrap(error, &place.path())),
+    };
+    match server.take_over(&before, deadline) {
+        Ok(Some(locked)) => Ok(Some(locked)),
+        // It had no lock to give: this is ours then.
+        Ok(None) => boot::socket::lock(place.path()).map(Some).map_err(unprepared),
+        Err(TakeOverError::Died) => Ok(None),
+        Err(TakeOverError::Refused(error)) => Err(Failure::admin(error, "all", &place.path())),
+        Err(TakeOverError::Deadline) => {
+            Err(Failure::new(Kind::Deadline, "the server was not replaced before the deadline"))
+        }
+        Err(error) => Err(Failure::system("the server could not be replaced", error)),
+    }
+}
+
+/// Starts a server that takes our place, as we were started. Where it does not come to
+/// that, we go on.
+fn start_successor(own: &Path) {
+    let mut command = Command::new(own);
+    command.args(std::env::args_os().skip(1));
+    if std::env::args_os().all(|argument| argument != "--replace") {
+        command.arg("--replace");
+    }
+    // Both are said to a process of another number.
+    command.env_remove("WATCHDOG_PID").env_remove("LISTEN_PID").stdin(Stdio::null());
+    let unstarted = |error| output::say(&format!("no successor could be started: {error}"));
+    match command.spawn() {
+        Ok(mut child) => {
+            let watch = std::thread::Builder::new().name("successor".to_owned());
+            // It outlives us, or says itself why it has ended.
+            let watching = watch.spawn(move || child.wait());
+            if let Err(error) = watching {
+                unstarted(error);
+            }
+        }
+        Err(error) => unstarted(error),
+    }
 }
 
 /// Has the server tell a watchdog that it does its work, and the journal what it does.
@@ -225,22 +315,22 @@ fn watched(server: Server) -> Result<Server, Failure> {
     }))
 }
 
-fn server(
-    arguments: &Arguments,
-    locked: &Locked,
-    handed: Option<OwnedFd>,
-) -> Result<Server, Failure> {
-    let unready = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Failure::system("the bootstrap server cannot be started", error)
-    };
-    let task = Task::current().map_err(|error| unready(error.into()))?;
-    let server = Server::new(&task).map_err(|error| unready(error.into()))?;
+fn unready(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::system("the bootstrap server cannot be started", error.into())
+}
+
+fn new_server() -> Result<Server, Failure> {
+    let task = Task::current().map_err(unready)?;
+    Server::new(&task).map_err(unready)
+}
+
+fn listen(server: Server, locked: &Locked, handed: Option<OwnedFd>) -> Result<Server, Failure> {
     let was_handed = handed.is_some();
     let listening = match handed {
         Some(socket) => server.listen_at(socket),
         None => server.listen(locked.path()),
     };
-    let server = listening.map_err(|error| match error {
+    listening.map_err(|error| match error {
         LinkError::InUse(path) => {
             Failure::new(Kind::Refused, format!("something lies at {}", path.display()))
         }
@@ -253,11 +343,7 @@ fn server(
             Failure::usage(format!("{} is not a path for a socket", locked.path().display()))
                 .because(error)
         }
-        other => unready(other.into()),
-    })?;
-    Ok(match arguments.idle_exit {
-        Some(span) => server.idle_exit(span),
-        None => server,
+        other => unready(other),
     })
 }
 
@@ -280,7 +366,7 @@ fn find(directories: &[PathBuf], own: &Path) -> std::io::Result<Vec<Found>> {
 }
 
 /// Provides every service that is declared; what is wrong with one is said.
-fn provide(mut server: Server, named: &[PathBuf]) -> Result<Provided, Failure> {
+fn provide(mut server: Server, named: &[PathBuf], own: &Path) -> Result<Provided, Failure> {
     for directory in named {
         if !directory.is_dir() {
             return Err(Failure::usage(format!("{} is not a directory", directory.display()))
@@ -289,9 +375,7 @@ fn provide(mut server: Server, named: &[PathBuf]) -> Result<Provided, Failure> {
     }
     let named: Vec<PathBuf> = named.iter().map(|path| argument::absolute(path)).collect();
     let directories = if named.is_empty() { service::directories() } else { named };
-    // Found once: a new version lies at the same path.
-    let own = std::env::current_exe()
-        .map_err(|error| Failure::system("this program cannot be found", error))?;
+    let own = own.to_path_buf();
     let found = find(&directories, &own).map_err(|error| {
         Failure::new(Kind::Usage, "the service files cannot be read").because(error)
     })?;

@@ -149,20 +149,40 @@ fn kept(
     keeper: Keeper,
     program: &Program,
 ) -> Result<ExitCode, Failure> {
-    let deadline = Deadline::after(ATTENDING);
-    let server = place.reach(deadline)?;
-    let right =
-        server.attend(name, deadline).map_err(|error| Failure::bootstrap(error, &place.path()))?;
-    let mut readers = Vec::new();
-    for _ in 0..arguments.workers {
-        // Each holds one message at a time: what it has not begun is another's.
-        let reader = SharedReader::attach(task, right.clone(), 1, deadline).map_err(|error| {
-            Failure::new(Kind::Refused, "the queue is not to be read").because(error)
-        })?;
-        readers.push(reader);
+    let server = place.reach(Deadline::after(ATTENDING))?;
+    let queue = Queue { program, stream: arguments.stream, keeper: Mutex::new(keeper) };
+    let mut begun = false;
+    loop {
+        let deadline = Deadline::after(ATTENDING);
+        let right = match server.attend(name, deadline) {
+            Ok(right) => right,
+            // The queue is there no more.
+            Err(_) if begun => return Ok(ExitCode::SUCCESS),
+            Err(error) => return Err(Failure::bootstrap(error, &place.path())),
+        };
+        let mut readers = Vec::new();
+        for _ in 0..arguments.workers {
+            // Each holds one message at a time: what it has not begun is another's.
+            let reader =
+                SharedReader::attach(task, right.clone(), 1, deadline).map_err(|error| {
+                    Failure::new(Kind::Refused, "the queue is not to be read").because(error)
+                })?;
+            readers.push(reader);
+        }
+        if !std::mem::replace(&mut begun, true) {
+            ready(arguments, name)?;
+        }
+        work(&queue, readers)?;
+        // Where the server lives on, the queue has gone on to its successor.
+        if server.right().is_dead() {
+            return Err(Failure::new(Kind::Died, format!("nobody can reach {name} any more"))
+                .because("the bootstrap server is gone, which kept the queue"));
+        }
     }
-    ready(arguments, name)?;
-    let queue = Queue { name, program, stream: arguments.stream, keeper: Mutex::new(keeper) };
+}
+
+/// Reads a queue with all its readers, until it ends.
+fn work(queue: &Queue<'_>, mut readers: Vec<SharedReader>) -> Result<(), Failure> {
     std::thread::scope(|scope| {
         let mut workers = Vec::new();
         let last = readers.pop();
@@ -178,7 +198,7 @@ fn kept(
         for worker in workers {
             ended = ended.and(worker.join().unwrap_or(Ok(())));
         }
-        ended.map(|()| ExitCode::SUCCESS)
+        ended
     })
 }
 
@@ -262,14 +282,13 @@ impl Service<'_> {
 /// What the workers of a queue share.
 #[derive(Debug)]
 struct Queue<'a> {
-    name: &'a str,
     program: &'a Program,
     stream: bool,
     keeper: Mutex<Keeper>,
 }
 
 impl Queue<'_> {
-    /// Works until the server is gone, or the keeper of the runs.
+    /// Works until the queue has ended here, or the keeper of the runs.
     fn work(&self, mut reader: SharedReader) -> Result<(), Failure> {
         let mut stream = self.stream.then(|| Stream::new(self.program));
         while let Ok(Some(delivery)) = reader.receive(Deadline::Never) {
@@ -286,8 +305,7 @@ impl Queue<'_> {
                 let _ = delivery.acknowledge(Deadline::after(REPLYING));
             }
         }
-        Err(Failure::new(Kind::Died, format!("nobody can reach {} any more", self.name))
-            .because("the bootstrap server is gone, which kept the queue"))
+        Ok(())
     }
 }
 
