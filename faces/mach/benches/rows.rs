@@ -88,8 +88,15 @@ fn serve(stage: &mut Stage) -> Result<()> {
     // SAFETY: the text ends, and the word is our own.
     done(unsafe { bootstrap_check_in(bootstrap_port, name.as_ptr(), &mut port) })?;
     stage.line.say(1)?;
-    let mut words = vec![0u32; HEADER + LARGE / 4 + TRAILER + 16];
-    turn(&mut words, RECEIVE, 0, port)?;
+    if stage.number(1)? == 0 {
+        return answer(&mut [0; HEADER + 128], port);
+    }
+    answer(&mut vec![0; HEADER + LARGE / 4 + TRAILER + 16], port)
+}
+
+/// The loop of the server, with room for the longest request.
+fn answer(words: &mut [u32], port: u32) -> Result<()> {
+    turn(words, RECEIVE, 0, port)?;
     loop {
         if words[0] & COMPLEX != 0 {
             let address = u64::from(words[7]) | u64::from(words[8]) << 32;
@@ -99,14 +106,16 @@ fn serve(stage: &mut Stage) -> Result<()> {
         // The right to answer is moved back.
         words[0] &= 0x1f;
         words[3] = 0;
-        turn(&mut words, SEND | RECEIVE, PLAIN, port)?;
+        turn(words, SEND | RECEIVE, PLAIN, port)?;
     }
 }
 
-/// Starts a server where such a row has it, and finds it.
+/// Starts a server where such a row has it, and finds it. One for large requests has a
+/// buffer that it allocates, another one in its frame.
 fn server(row: &Row, number: usize) -> Result<(rows::Child, u32)> {
     let name = format!("bench.{}.{number}", row.name);
-    let mut child = Casting::of(SERVER, row.place).argument(&name).start()?;
+    let casting = Casting::of(SERVER, row.place).argument(&name).argument(number);
+    let mut child = casting.start()?;
     child.line.hear().context("the server checks in")?;
     let (name, mut port) = (format!("{name}\0"), 0);
     // SAFETY: the text ends, and the word is our own.
@@ -176,10 +185,10 @@ fn copied(row: &Row, number: usize, bytes: usize, side: Side) -> Result<Entrant>
 
 /// Both, of 1 MiB; and of less, so that one sees from where which wins.
 fn large(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
-    let mut entrants = vec![lent(row, 0, LARGE, Side::Ours)?, copied(row, 1, LARGE, Side::Limit)?];
+    let mut entrants = vec![lent(row, 1, LARGE, Side::Ours)?, copied(row, 2, LARGE, Side::Limit)?];
     for (at, bytes) in [LARGE / 4, LARGE / 16, LARGE / 64].into_iter().enumerate() {
-        entrants.push(lent(row, 2 * at + 2, bytes, Side::Peer)?);
-        entrants.push(copied(row, 2 * at + 3, bytes, Side::Peer)?);
+        entrants.push(lent(row, 2 * at + 3, bytes, Side::Peer)?);
+        entrants.push(copied(row, 2 * at + 4, bytes, Side::Peer)?);
     }
     Ok(entrants)
 }

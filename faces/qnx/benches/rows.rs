@@ -52,10 +52,18 @@ fn serve(stage: &mut Stage) -> Result<()> {
     let chid = ChannelCreate(0);
     ensure!(chid > 0, "there is no channel");
     stage.line.say(u64::try_from(chid)?)?;
-    let mut room = vec![0u8; LARGE];
+    if stage.number(0)? == 0 {
+        return answer(&mut [0; 512], chid);
+    }
+    answer(&mut vec![0; LARGE], chid)
+}
+
+/// The loop of the server, with room for the longest request.
+fn answer(room: &mut [u8], chid: i32) -> Result<()> {
     loop {
         // SAFETY: the buffer is as long as is said, and nobody else's.
-        let rcvid = unsafe { MsgReceive(chid, room.as_mut_ptr(), LARGE, std::ptr::null_mut()) };
+        let rcvid =
+            unsafe { MsgReceive(chid, room.as_mut_ptr(), room.len(), std::ptr::null_mut()) };
         ensure!(rcvid > 0, "nothing was received");
         // SAFETY: the same buffer, of which these are the first bytes.
         let replied = unsafe { MsgReply(rcvid, 0, room.as_ptr(), SMALL) };
@@ -63,9 +71,10 @@ fn serve(stage: &mut Stage) -> Result<()> {
     }
 }
 
-/// Starts a server where such a row has it, and connects with it.
-fn server(row: &Row) -> Result<(rows::Child, i32)> {
-    let mut child = Casting::of(SERVER, row.place).start()?;
+/// Starts a server where such a row has it, and connects with it. One for large requests
+/// has a buffer that it allocates, another one in its frame.
+fn server(row: &Row, large: u8) -> Result<(rows::Child, i32)> {
+    let mut child = Casting::of(SERVER, row.place).argument(large).start()?;
     let chid = i32::try_from(child.line.hear().context("the server says its channel")?)?;
     let coid = ConnectAttach(0, i32::try_from(child.pid())?, chid, SIDE_CHANNEL, 0);
     ensure!(coid > 0, "the channel is not found");
@@ -73,7 +82,7 @@ fn server(row: &Row) -> Result<(rows::Child, i32)> {
 }
 
 fn call(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
-    let (child, coid) = server(row)?;
+    let (child, coid) = server(row, 0)?;
     let operation = Operation::new(row, child, move || {
         let (body, mut back) = ([7u8; SMALL], [0u8; SMALL]);
         // SAFETY: both are as long as is said.
@@ -86,7 +95,7 @@ fn call(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
 
 /// So many bytes in parts, as they lie.
 fn in_parts(row: &Row, bytes: usize, side: Side) -> Result<Entrant> {
-    let (child, coid) = server(row)?;
+    let (child, coid) = server(row, 1)?;
     let memory = vec![7u8; bytes];
     let operation = Operation::new(row, child, move || {
         let mut pieces = [Piece { base: std::ptr::null(), bytes: 0 }; PARTS];
@@ -104,7 +113,7 @@ fn in_parts(row: &Row, bytes: usize, side: Side) -> Result<Entrant> {
 
 /// The same bytes, combined first.
 fn combined(row: &Row, bytes: usize, side: Side) -> Result<Entrant> {
-    let (child, coid) = server(row)?;
+    let (child, coid) = server(row, 1)?;
     let memory = vec![7u8; bytes];
     let mut whole = vec![0u8; bytes];
     let operation = Operation::new(row, child, move || {

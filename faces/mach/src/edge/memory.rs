@@ -1,13 +1,9 @@
-//! Memory of the caller's: copied by the kernel, which says where there is none.
-//!
-//! Reading and writing through `process_vm_readv` on ourselves costs some 300 ns a
-//! call, and an address that is not mapped is an error and no signal. Where a filter
-//! forbids the call, bytes are copied plainly, and a bad address is what it is to any
-//! function of C. Both directions are reads, with the roles changed: of those tools
-//! that follow memory know what they do.
+//! Memory that is the caller's to free, or that it gives away. Copying from the caller
+//! and to it is the crate `edge`'s.
 
-use std::io::Error;
 use std::sync::OnceLock;
+
+pub(crate) use ::edge::memory::{read, text, write};
 
 /// The bytes of a page.
 pub(crate) fn page() -> usize {
@@ -17,59 +13,6 @@ pub(crate) fn page() -> usize {
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         usize::try_from(page).unwrap_or(4096)
     })
-}
-
-fn is_forbidden(error: &Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS))
-}
-
-fn own_pid() -> i32 {
-    // SAFETY: it reads a number of the kernel's.
-    unsafe { libc::getpid() }
-}
-
-/// Copies `size` bytes at `address`; `None` where they are not all there.
-pub(crate) fn read(address: u64, size: usize) -> Option<Vec<u8>> {
-    let mut bytes = vec![0u8; size];
-    if size == 0 {
-        return Some(bytes);
-    }
-    let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: size };
-    let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: size };
-    // SAFETY: C1. The kernel writes `size` bytes of our own vector, and reads the others
-    // or fails.
-    let copied = unsafe { libc::process_vm_readv(own_pid(), &local, 1, &remote, 1, 0) };
-    if copied >= 0 {
-        return (copied as usize == size).then_some(bytes);
-    }
-    if !is_forbidden(&Error::last_os_error()) || address == 0 {
-        return None;
-    }
-    // SAFETY: the kernel may not be asked; the caller says that these bytes are its own.
-    unsafe { std::ptr::copy_nonoverlapping(address as *const u8, bytes.as_mut_ptr(), size) };
-    Some(bytes)
-}
-
-/// Copies bytes to `address`. False where they do not all go there.
-pub(crate) fn write(address: u64, bytes: &[u8]) -> bool {
-    let size = bytes.len();
-    if size == 0 {
-        return true;
-    }
-    let local = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: size };
-    let remote = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: size };
-    // SAFETY: C1. The kernel reads our own bytes, and writes those the caller says are
-    // its own, or fails.
-    let copied = unsafe { libc::process_vm_readv(own_pid(), &local, 1, &remote, 1, 0) };
-    if copied >= 0 {
-        return copied as usize == size;
-    }
-    if !is_forbidden(&Error::last_os_error()) || address == 0 {
-        return false;
-    }
-    // SAFETY: the kernel may not be asked; the caller says that these bytes are its own.
-    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, size) };
-    true
 }
 
 /// Fresh memory, zeroed, in whole pages: anywhere, or exactly at `place`.

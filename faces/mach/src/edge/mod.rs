@@ -2,12 +2,12 @@
 //!
 //! | invariant | says                                                              |
 //! |-----------|-------------------------------------------------------------------|
-//! | C1        | memory of a caller is reached by the kernel, which copies or says no |
+//! | C1        | memory of a caller is reached as the crate `edge` reaches it      |
 //! | C2        | what is unmapped was given away by its owner, in a call that says so |
 //! | C3        | nothing that panics leaves this edge                              |
 //! | C4        | what C is handed lives for ever, or is the caller's to free       |
 //!
-//! An address that a caller passes is a number here. Only `memory` acts on it.
+//! An address that a caller passes is a number here. Only `memory`, and the crate `edge`, act on it.
 #![allow(
     unsafe_code,
     reason = "C finds functions by their bare names, and passes addresses; see docs/soundness.md"
@@ -22,18 +22,13 @@ mod tasks;
 mod time;
 mod virtual_memory;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use ::edge::guarded;
 
 pub(crate) use self::start::{own_names, random};
 use crate::codes::{Code, KERN_INVALID_ADDRESS, KERN_INVALID_TASK, KERN_SUCCESS};
 use crate::names::Name;
 use crate::space::Space;
 use crate::with;
-
-/// Runs what a C function does. What panics there is a failure of the call (C3).
-fn guarded<R>(failed: R, act: impl FnOnce() -> R) -> R {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or(failed)
-}
 
 /// What a call ends in.
 fn code(result: Result<(), Code>) -> Code {

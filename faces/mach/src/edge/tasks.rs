@@ -52,22 +52,7 @@ extern "C" fn mach_error(prefix: *const u8, error: Code) {
 
 /// Text of the caller's up to its end, at most so many bytes.
 pub(super) fn text(from: *const u8, most: usize) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
-    while text.len() < most {
-        let at = from as u64 + text.len() as u64;
-        // Never over the end of a page that is there into one that may not be.
-        let page = memory::page() as u64;
-        let here = (page - at % page).min((most - text.len()) as u64).min(64);
-        let bytes = memory::read(at, here as usize)?;
-        match bytes.iter().position(|byte| *byte == 0) {
-            Some(end) => {
-                text.extend_from_slice(bytes.get(..end)?);
-                return Some(text);
-            }
-            None => text.extend_from_slice(&bytes),
-        }
-    }
-    Some(text)
+    memory::text(from as u64, most).map(|(text, _)| text)
 }
 
 // ---- who there is ----------------------------------------------------------------

@@ -102,7 +102,7 @@ struct Attach {
 const SAVED_DISPATCH: u32 = 1;
 
 fn name_at(path: *const c_char) -> Result<String, Errno> {
-    let text = memory::text(path as u64, 1024);
+    let text = memory::text(path as u64, 1024).and_then(|(text, ended)| ended.then_some(text));
     let there = || memory::read(path as u64, 1).map_or(EFAULT, |_| ENAMETOOLONG);
     String::from_utf8(text.ok_or_else(there)?).map_err(|_| EINVAL)
 }

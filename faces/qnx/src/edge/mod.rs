@@ -2,13 +2,13 @@
 //!
 //! | invariant | says                                                              |
 //! |-----------|-------------------------------------------------------------------|
-//! | C1        | memory of a caller is reached by the kernel, which copies or says no |
+//! | C1        | memory of a caller is reached as the crate `edge` reaches it      |
 //! | C2        | a descriptor is closed only while it is the one that was made here |
 //! | C3        | nothing that panics leaves this edge                              |
 //! | C4        | what C is handed lives for ever, or is the caller's to free       |
 //! | C5        | a function that a caller names is called as the call says         |
 //!
-//! An address that a caller passes is a number here. Only `memory` acts on it.
+//! An address that a caller passes is a number here. Only the crate `edge` acts on it.
 #![allow(
     unsafe_code,
     non_snake_case,
@@ -17,25 +17,20 @@
 
 mod channels;
 mod events;
-pub(crate) mod memory;
 mod messages;
 mod process;
 mod reserved;
 mod schedule;
 mod time;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use ::edge::guarded;
+pub(crate) use ::edge::memory;
 
 pub(crate) use self::process::{is_main_thread, signal, watch_forks, without_signals};
 pub(crate) use self::reserved::Reserved;
 pub(crate) use self::schedule::{real_priority, schedule_this};
 use crate::codes::{EAGAIN, Errno};
 use crate::thread;
-
-/// Runs what a C function does. What panics there is a failure of the call (C3).
-fn guarded<R>(failed: R, act: impl FnOnce() -> R) -> R {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or(failed)
-}
 
 /// What a call returns.
 trait Returned {

@@ -5,12 +5,16 @@
 //! and no signal. Where a filter forbids the call, bytes are copied plainly, and a bad
 //! address is what it is to any function of C. Both directions are reads, with the
 //! roles changed: of those, tools that follow memory know what they do.
+//!
+//! What lies in the stack of the thread that calls is copied without the kernel.
 
 use std::io::Error;
 
+use crate::stack;
+
 /// Parts of a message, as a caller lists them: where each begins, and how long it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parts {
+pub struct Parts {
     parts: Vec<(u64, usize)>,
     bytes: usize,
 }
@@ -18,12 +22,18 @@ pub(crate) struct Parts {
 /// The most parts of one list.
 const MOST_PARTS: usize = 1024 * 1024;
 
+/// The most bytes that are read at once.
+pub const MOST: usize = 4 << 30;
+
+/// Of a part that is longer it is seen that it is there before room is made for it.
+const LARGE: usize = 1 << 20;
+
 /// As many parts as the kernel takes at once.
 const AT_ONCE: usize = 1024;
 
 impl Parts {
-    /// One part. A buffer of no bytes lies nowhere.
-    pub(crate) fn flat(address: u64, bytes: usize) -> Option<Self> {
+    /// One part. A buffer of no bytes lies nowhere. `None` for more bytes than memory has.
+    pub fn flat(address: u64, bytes: usize) -> Option<Self> {
         Parts::of(vec![(address, bytes)])
     }
 
@@ -35,7 +45,10 @@ impl Parts {
     }
 
     /// The parts that a list of the caller's names.
-    pub(crate) fn listed(address: u64, count: usize) -> Result<Self, BadList> {
+    ///
+    /// # Errors
+    /// What is wrong with the list.
+    pub fn listed(address: u64, count: usize) -> Result<Self, BadList> {
         if count > MOST_PARTS {
             return Err(BadList::TooLong);
         }
@@ -49,14 +62,14 @@ impl Parts {
     }
 
     /// How many bytes they have together.
-    pub(crate) const fn bytes(&self) -> usize {
+    pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Copies all of them, one behind the other.
-    pub(crate) fn read(&self) -> Option<Vec<u8>> {
-        // No more is asked for than can be there.
-        if self.bytes > crate::MESSAGE_BYTES {
+    /// Copies all of them, one behind the other. `None` where they are not there, or more
+    /// than [`MOST`].
+    pub fn read(&self) -> Option<Vec<u8>> {
+        if self.bytes > MOST || !self.may_be_there() {
             return None;
         }
         let mut bytes = vec![0u8; self.bytes];
@@ -64,8 +77,7 @@ impl Parts {
         for some in self.parts.chunks(AT_ONCE) {
             let length: usize = some.iter().map(|(_, bytes)| bytes).sum();
             let (now, later) = rest.split_at_mut_checked(length)?;
-            let own = [(now.as_mut_ptr() as u64, length)];
-            if !copy(&own, some, length) {
+            if !copy_in(now, some) {
                 return None;
             }
             rest = later;
@@ -73,8 +85,17 @@ impl Parts {
         Some(bytes)
     }
 
+    /// Whether the last byte of each large part is there: before there is room for them.
+    fn may_be_there(&self) -> bool {
+        let large = self.parts.iter().filter(|(_, bytes)| *bytes > LARGE);
+        large.into_iter().all(|(address, bytes)| {
+            let last = address.checked_add(*bytes as u64 - 1);
+            last.is_some_and(|last| copy_in(&mut [0], &[(last, 1)]))
+        })
+    }
+
     /// Copies the first of them, at most so many bytes.
-    pub(crate) fn read_up_to(&self, most: usize) -> Option<Vec<u8>> {
+    pub fn read_up_to(&self, most: usize) -> Option<Vec<u8>> {
         if self.bytes <= most {
             return self.read();
         }
@@ -88,7 +109,7 @@ impl Parts {
     }
 
     /// Copies `bytes` to them, as far as both go. `None` where they are not there.
-    pub(crate) fn write(&self, bytes: &[u8]) -> Option<usize> {
+    pub fn write(&self, bytes: &[u8]) -> Option<usize> {
         let all = bytes.len().min(self.bytes);
         let mut rest = bytes.get(..all).unwrap_or_default();
         for some in self.parts.chunks(AT_ONCE) {
@@ -102,7 +123,7 @@ impl Parts {
                 }
             }
             let (now, later) = rest.split_at_checked(length)?;
-            if length > 0 && !copy(&to, &[(now.as_ptr() as u64, length)], length) {
+            if length > 0 && !copy_out(&to, now) {
                 return None;
             }
             rest = later;
@@ -113,7 +134,7 @@ impl Parts {
 
 /// What is wrong with a list of parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BadList {
+pub enum BadList {
     /// It is not in memory.
     NotThere,
     /// It, or what it lists, is longer than memory is.
@@ -137,8 +158,32 @@ fn vectors(parts: &[(u64, usize)]) -> Vec<libc::iovec> {
     parts.iter().map(vector).collect()
 }
 
+/// Copies bytes of the caller's into our own. False where they are not all there.
+fn copy_in(own: &mut [u8], callers: &[(u64, usize)]) -> bool {
+    let own = (own.as_mut_ptr() as u64, own.len());
+    match are_there(callers, own.1) {
+        true => copy_plainly(&[own], callers),
+        false => copy_by_kernel(&[own], callers, own.1),
+    }
+}
+
+/// Copies bytes of our own to the caller. False where they do not all go there.
+fn copy_out(callers: &[(u64, usize)], own: &[u8]) -> bool {
+    let own = (own.as_ptr() as u64, own.len());
+    match are_there(callers, own.1) {
+        true => copy_plainly(callers, &[own]),
+        false => copy_by_kernel(callers, &[own], own.1),
+    }
+}
+
+/// Whether all of a caller's parts are there without a doubt. Of many bytes that is not
+/// asked: the kernel's call is nothing beside copying them.
+fn are_there(callers: &[(u64, usize)], bytes: usize) -> bool {
+    bytes <= LARGE && callers.iter().all(|&(address, bytes)| stack::holds(address, bytes))
+}
+
 /// Copies so many bytes from one list to another. False where they are not all there.
-fn copy(to: &[(u64, usize)], from: &[(u64, usize)], bytes: usize) -> bool {
+fn copy_by_kernel(to: &[(u64, usize)], from: &[(u64, usize)], bytes: usize) -> bool {
     let (local, remote) = (vectors(to), vectors(from));
     let (locals, remotes) = (local.len() as libc::c_ulong, remote.len() as libc::c_ulong);
     // SAFETY: C1. The kernel reads what is there of one list and writes what is there of
@@ -155,7 +200,7 @@ fn copy(to: &[(u64, usize)], from: &[(u64, usize)], bytes: usize) -> bool {
     copy_plainly(to, from)
 }
 
-/// The same, where the kernel may not be asked.
+/// The same, where the kernel may not be asked, or need not.
 fn copy_plainly(to: &[(u64, usize)], from: &[(u64, usize)]) -> bool {
     if to.iter().chain(from).any(|(address, _)| *address == 0) {
         return false;
@@ -164,7 +209,8 @@ fn copy_plainly(to: &[(u64, usize)], from: &[(u64, usize)]) -> bool {
     let (mut into, mut out_of) = (to.next(), from.next());
     while let (Some((here, room)), Some((there, there_are))) = (into, out_of) {
         let bytes = room.min(there_are);
-        // SAFETY: the kernel may not be asked; the caller says that these bytes are its own.
+        // SAFETY: C1. They lie in the caller's frames; or the kernel may not be asked, and
+        // the caller says that these bytes are its own.
         unsafe { std::ptr::copy(there as *const u8, here as *mut u8, bytes) };
         let left =
             |address: u64, all: usize| (all > bytes).then(|| (address + bytes as u64, all - bytes));
@@ -175,19 +221,19 @@ fn copy_plainly(to: &[(u64, usize)], from: &[(u64, usize)]) -> bool {
 }
 
 /// Copies `size` bytes at `address`; `None` where they are not all there.
-pub(crate) fn read(address: u64, size: usize) -> Option<Vec<u8>> {
+pub fn read(address: u64, size: usize) -> Option<Vec<u8>> {
     Parts::flat(address, size)?.read()
 }
 
 /// Copies bytes to `address`. False where they do not all go there.
-pub(crate) fn write(address: u64, bytes: &[u8]) -> bool {
+pub fn write(address: u64, bytes: &[u8]) -> bool {
     let parts = Parts::flat(address, bytes.len());
     parts.and_then(|parts| parts.write(bytes)) == Some(bytes.len())
 }
 
-/// Text of the caller's up to its end, at most so many bytes. `None` where it is not
-/// there, or longer.
-pub(crate) fn text(from: u64, most: usize) -> Option<Vec<u8>> {
+/// Text of the caller's up to its end, at most so many bytes; and whether it ended there.
+/// `None` where it is not there.
+pub fn text(from: u64, most: usize) -> Option<(Vec<u8>, bool)> {
     let mut text = Vec::new();
     while text.len() < most {
         let at = from.checked_add(text.len() as u64)?;
@@ -197,12 +243,12 @@ pub(crate) fn text(from: u64, most: usize) -> Option<Vec<u8>> {
         match bytes.iter().position(|byte| *byte == 0) {
             Some(end) => {
                 text.extend_from_slice(bytes.get(..end)?);
-                return Some(text);
+                return Some((text, true));
             }
             None => text.extend_from_slice(&bytes),
         }
     }
-    None
+    Some((text, false))
 }
 
 #[cfg(test)]
@@ -244,8 +290,28 @@ mod tests {
         assert_eq!(Parts::listed(endless.as_ptr() as u64, 1), Err(BadList::TooLong));
         assert_eq!(read(0, 0), Some(Vec::new()));
         assert_eq!(text(8, 10), None);
-        assert_eq!(text(at(b"name\0"), 10), Some(b"name".to_vec()));
-        assert_eq!(text(at(b"a longer one\0"), 4), None);
+        assert_eq!(text(at(b"name\0"), 10), Some((b"name".to_vec(), true)));
+        assert_eq!(text(at(b"a longer one\0"), 4), Some((b"a lo".to_vec(), false)));
+        // However much is asked for, there is no room made for what is not there.
+        assert_eq!(read(8, MOST), None);
+        assert_eq!(read(8, usize::MAX / 2), None);
+        assert_eq!(Parts::flat(8, usize::MAX), None);
+    }
+
+    #[test]
+    fn the_kernel_and_plain_copies_do_the_same() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let mut held = [0u8; 100];
+        assert!(write(held.as_mut_ptr() as u64, &bytes));
+        assert_eq!(held.as_slice(), bytes);
+        assert_eq!(read(at(&held), 100).unwrap(), bytes);
+        // What of ours lies in a frame says nothing of where the caller has it.
+        assert!(!copy_out(&[(8, 100)], &held) && !copy_in(&mut held, &[(8, 100)]));
+        let mut apart = vec![0u8; 100];
+        let start = apart.as_mut_ptr() as u64;
+        assert!(copy_by_kernel(&[(start, 100)], &[(at(&held), 100)], 100));
+        assert_eq!(apart, bytes);
+        assert!(!copy_by_kernel(&[(start, 100)], &[(8, 100)], 100));
     }
 
     #[test]
