@@ -154,8 +154,8 @@ impl ReplyCell {
             }
             Some(completion) => {
                 drop(cell);
-                message.note = Some(Box::new(CallNote::Completion(completion.number)));
-                message.within = self.within.clone();
+                message.put_note(CallNote::Completion(completion.number));
+                message.put_within(self.within.clone());
                 completion.port.arrive_once(message, after);
             }
         }

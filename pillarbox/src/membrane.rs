@@ -151,7 +151,7 @@ impl Passed {
             }
         }
         // While it waits for room a revocation ends the wait.
-        message.within = Some(within);
+        message.put_within(Some(within));
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Passed {
 
     /// It was not sent: it has its own rights back.
     pub(crate) fn come_back(mut self, message: &mut Message) {
-        message.within = None;
+        message.put_within(None);
         while let Some(kept) = self.kept.pop() {
             kept.come_back(message);
         }
@@ -224,13 +224,13 @@ impl Message {
 
     /// Whether it goes out through a membrane that was revoked.
     pub(crate) fn is_barred(&self) -> bool {
-        let mut within = self.within.iter().flat_map(|all| all.iter());
+        let mut within = self.within().into_iter().flat_map(|all| all.iter());
         within.any(|membrane| membrane.is_revoked())
     }
 
     /// The message leaves its queue, or is shown to somebody.
     pub(crate) fn pass_inside(&mut self) {
-        if let Some(within) = self.within.take() {
+        if let Some(within) = self.take_within() {
             self.come_inside(&within);
         }
     }

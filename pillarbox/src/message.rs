@@ -1,5 +1,6 @@
 //! What is sent: a body, a few numbers, rights and descriptors.
 
+mod aside;
 mod body;
 mod descriptor;
 mod envelope;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use abi::frame::flag;
 use rights::queue::{Label, Labelled};
 
+pub(crate) use self::aside::Aside;
 pub(crate) use self::body::Body;
 pub use self::body::MessageBody;
 pub use self::descriptor::Descriptor;
@@ -20,13 +22,10 @@ pub use self::envelope::{Envelope, Identity, Pulse};
 pub(crate) use self::letter::Letter;
 pub use self::notification::Notification;
 pub use self::right::Right;
-use crate::call::CallNote;
 use crate::deadline::Deadline;
 use crate::error::ReplyError;
 use crate::link::Charge;
-use crate::membrane::Within;
 use crate::peer::PeerCore;
-use crate::region::Region;
 use crate::right::SendOnceRight;
 
 /// A message: on its way out or received.
@@ -45,9 +44,6 @@ pub struct Message {
     pub(crate) tag: u64,
     pub(crate) body: Body,
     pub(crate) rights: Vec<Right>,
-    pub(crate) descriptors: Vec<Descriptor>,
-    #[allow(clippy::box_collection, reason = "most messages have none")]
-    pub(crate) regions: Option<Box<Vec<Region>>>,
     pub(crate) reply: Option<SendOnceRight>,
     pub(crate) sender: Option<Identity>,
     pub(crate) notification: Option<Notification>,
@@ -56,18 +52,16 @@ pub struct Message {
     /// How many equal pulses it stands for; zero for what is none.
     pub(crate) pulses: u64,
     pub(crate) part: Part,
-    /// The membranes it comes in through, until it is taken from the queue; on its
-    /// way out, those it goes out through.
-    pub(crate) within: Option<Within>,
-    /// Who is told that it was taken, where it was left with a full port.
-    pub(crate) accepted: Option<Box<SendOnceRight>>,
     /// What it counts against its sender's link while it waits.
     pub(crate) charge: Option<Charge>,
     /// Who sent it, where that is another task.
     pub(crate) via: Option<Arc<PeerCore>>,
-    /// Of a call it belongs to.
-    pub(crate) note: Option<Box<CallNote>>,
+    pub(crate) aside: Option<Box<Aside>>,
 }
+
+// A message is moved several times. Beyond this the C library copies in a loop, which is
+// more than twice as many instructions.
+const _: () = assert!(size_of::<Message>() <= 256);
 
 /// How much of a message it is. One byte: a message is large enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,20 +108,16 @@ impl Message {
             tag: 0,
             body: body.into().0,
             rights: Vec::new(),
-            descriptors: Vec::new(),
-            regions: None,
             reply: None,
-            accepted: None,
             sender: None,
             notification: None,
             sequence: 0,
             badge: None,
             pulses: 0,
             part: Part::Whole,
-            within: None,
             charge: None,
             via: None,
-            note: None,
+            aside: None,
         }
     }
 
@@ -169,7 +159,7 @@ impl Message {
     /// The same message carrying one descriptor more.
     #[must_use]
     pub fn with_descriptor(mut self, fd: OwnedFd) -> Self {
-        self.descriptors.push(Descriptor::own(fd));
+        self.push_descriptor(Descriptor::own(fd));
         self
     }
 
@@ -213,16 +203,6 @@ impl Message {
     /// Moves them out of the message; those in a message that is dropped are let go.
     pub fn take_rights(&mut self) -> Vec<Right> {
         std::mem::take(&mut self.rights)
-    }
-
-    /// The descriptors, in the order they were put in.
-    pub fn descriptors(&self) -> &[Descriptor] {
-        &self.descriptors
-    }
-
-    /// The descriptors, taken out.
-    pub fn take_descriptors(&mut self) -> Vec<Descriptor> {
-        std::mem::take(&mut self.descriptors)
     }
 
     /// The reply right, taken out, to be used later or given on.
@@ -269,8 +249,6 @@ impl Message {
             tag: _,
             body,
             rights,
-            descriptors,
-            regions,
             reply,
             sender: _,
             notification: _,
@@ -278,28 +256,21 @@ impl Message {
             badge: _,
             pulses: _,
             part: _,
-            within,
-            accepted,
             charge,
             via,
-            note,
+            aside,
         } = &self;
         let owns = !matches!(body, Body::Small(_))
-            || rights.capacity() + descriptors.capacity() > 0
+            || rights.capacity() > 0
             || via.is_some()
             || charge.is_some()
-            || note.is_some()
-            || reply.is_some();
-        if owns || regions.is_some() || within.is_some() || accepted.is_some() {
+            || reply.is_some()
+            || aside.is_some();
+        if owns {
             drop(self);
         } else {
             std::mem::forget(self);
         }
-    }
-
-    /// The regions that came with it.
-    pub(crate) fn put_regions(&mut self, regions: Vec<Region>) {
-        self.regions = (!regions.is_empty()).then(|| Box::new(regions));
     }
 
     /// The message may not enter. Who waits for an answer is told why there is none.

@@ -620,7 +620,7 @@ fn send_own(
     port.send_own(via, message, deadline).map_err(|(reason, mut message)| {
         message.sender = sender;
         message.badge = badge;
-        message.within = None;
+        message.put_within(None);
         (reason, message)
     })
 }

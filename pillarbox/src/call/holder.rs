@@ -257,13 +257,13 @@ impl Message {
     /// [`SendRight::call`](crate::SendRight::call) or one of its kind.
     #[must_use]
     pub fn with_reply_room(mut self, bytes: u64) -> Self {
-        self.note = Some(Box::new(CallNote::Room(bytes)));
+        self.put_note(CallNote::Room(bytes));
         self
     }
 
     pub(crate) fn room(&self) -> u64 {
-        match self.note.as_deref() {
-            Some(CallNote::Room(bytes)) => *bytes,
+        match self.note() {
+            Some(CallNote::Room(bytes)) => bytes,
             Some(CallNote::Completion(_)) | None => 0,
         }
     }
@@ -302,8 +302,8 @@ impl Message {
     /// [`SendRight::start_call_to`](crate::SendRight::start_call_to), where this
     /// message is what became of that call.
     pub fn completion(&self) -> Option<u64> {
-        match self.note.as_deref() {
-            Some(CallNote::Completion(number)) => Some(*number),
+        match self.note() {
+            Some(CallNote::Completion(number)) => Some(number),
             Some(CallNote::Room(_)) | None => None,
         }
     }

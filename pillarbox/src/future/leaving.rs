@@ -74,7 +74,7 @@ impl LeaveFuture<'_> {
         if let Some(passed) = self.passed.take() {
             passed.come_back(&mut message);
         }
-        let left = message.accepted.take().map(|right| *right);
+        let left = message.take_accepted();
         let accepted = self.accepted.take().or(left);
         LeaveError { reason, message: Box::new(message), accepted }
     }
@@ -187,7 +187,7 @@ fn look(
                     if !entry.may_leave() {
                         return Some(Err(SendFailure::NotifyPending));
                     }
-                    message.as_mut()?.accepted = accepted.take().map(Box::new);
+                    message.as_mut()?.put_accepted(accepted.take());
                     let posting = Posting::to_port(&entry, waiter);
                     *place = Place::Leaving(entry, Box::new(posting));
                     continue;
@@ -205,7 +205,7 @@ fn look(
         // The port went to another task: the right goes after it, and the message
         // with its word.
         place.leave(waiter);
-        let back = message.as_mut()?.accepted.take().map(|right| *right);
+        let back = message.as_mut()?.take_accepted();
         *accepted = accepted.take().or(back);
     }
 }

@@ -268,7 +268,7 @@ fn look_once(
     match place {
         Place::Joining(_) => Look::Found(None),
         Place::Own(port, key, via) => {
-            let before = (message.sender, message.badge, message.within.clone());
+            let before = (message.sender, message.badge, message.within().cloned());
             match port.use_place(*key, *via, as_ours(message, &port.task)) {
                 Ok(()) => {
                     port.leave_place(*key);
@@ -277,7 +277,7 @@ fn look_once(
                 }
                 Err((reason, back)) => {
                     let (sender, badge, within) = before;
-                    *message = Message { sender, badge, within, ..back };
+                    *message = Message { sender, badge, ..back }.back_within(within);
                     Look::Found(reason.map(Err))
                 }
             }
@@ -322,12 +322,12 @@ fn enter(
     message: &mut Message,
     waiter: &Arc<Waiter>,
 ) -> Option<Result<(), SendFailure>> {
-    let (sender, badge, within) = (message.sender, message.badge, message.within.clone());
+    let (sender, badge, within) = (message.sender, message.badge, message.within().cloned());
     drop(message.break_circles(port));
     let Err((reason, back)) = port.enter(via, as_ours(message, &port.task)) else {
         return Some(Ok(()));
     };
-    *message = Message { sender, badge, within, ..back };
+    *message = Message { sender, badge, ..back }.back_within(within);
     if reason != SendFailure::Full {
         return Some(Err(reason));
     }
@@ -362,7 +362,7 @@ fn send_once(
             let sent = sink.offer_once(as_ours(message, sink.task()), &mut after);
             after.run();
             Some(sent.map_err(|back| {
-                *message = Message { sender, badge, within: None, ..back };
+                *message = Message { sender, badge, ..back }.back_within(None);
                 sink.refusal()
             }))
         }
@@ -383,7 +383,7 @@ fn as_ours(message: &mut Message, task: &Arc<TaskCore>) -> Message {
     let mut message = std::mem::take(message);
     message.sender = Some(task.own_identity());
     message.badge = None;
-    message.within = None;
+    message.put_within(None);
     message.notification = None;
     message
 }

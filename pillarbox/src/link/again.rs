@@ -246,7 +246,7 @@ impl Link {
     fn try_one(self: &Arc<Self>, one: Again, after: &mut After) -> Tried {
         let Again { to, message, asked } = one;
         let entry = Arc::clone(to.entry());
-        if message.accepted.is_some() {
+        if message.accepted().is_some() {
             lock(&entry.import).left = true;
         }
         let (blocked, message) = match self.send_again_now(&entry, message) {

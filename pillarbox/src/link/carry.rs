@@ -109,9 +109,9 @@ impl Load {
         let sealed = self.carried.iter().flat_map(|carried| carried.descriptors());
         all.extend(sealed);
         let named =
-            usize::from(self.attached.descriptors).saturating_sub(message.descriptors.len());
+            usize::from(self.attached.descriptors).saturating_sub(message.descriptors().len());
         if all.len() == named {
-            let own = message.descriptors.iter().map_while(crate::message::Descriptor::as_ref);
+            let own = message.descriptors().iter().map_while(crate::message::Descriptor::as_ref);
             all.extend(own.map(AsFd::as_fd));
         }
         all
@@ -147,8 +147,8 @@ impl Message {
             let many = SendFailure::TooManyRights(self.rights.len());
             return refuse(Limit::MessageRights, many);
         }
-        if self.descriptors.len() > limits.message_descriptors {
-            let many = SendFailure::TooManyDescriptors(self.descriptors.len());
+        if self.descriptors().len() > limits.message_descriptors {
+            let many = SendFailure::TooManyDescriptors(self.descriptors().len());
             return refuse(Limit::MessageDescriptors, many);
         }
         if self.regions().len() > limits.message_regions {
@@ -158,7 +158,7 @@ impl Message {
         if self.regions().iter().any(|region| region.is_lost() || region.is_empty()) {
             return Err(SendFailure::RegionLost);
         }
-        if self.descriptors.iter().any(|descriptor| descriptor.is_lost()) {
+        if self.descriptors().iter().any(|descriptor| descriptor.is_lost()) {
             return Err(SendFailure::DescriptorLost);
         }
         Ok(())
@@ -228,7 +228,7 @@ impl Link {
         if let Some(reply) = &mut message.reply {
             load.attached.reply = Some(self.name_once(reply, deadline, &mut load.undo)?);
         }
-        if let Some(accepted) = &mut message.accepted {
+        if let Some(accepted) = message.accepted_mut() {
             load.attached.accepted = Some(self.name_once(accepted, deadline, &mut load.undo)?);
         }
         for right in &mut message.rights {
@@ -257,7 +257,7 @@ impl Link {
             };
         }
         let sealed = load.attached.sealed();
-        load.attached.descriptors = (message.descriptors.len() + load.bags.len() + sealed) as u16;
+        load.attached.descriptors = (message.descriptors().len() + load.bags.len() + sealed) as u16;
         if load.was_accepted && message.is_body_lost() {
             load.attached.descriptors += 1;
             load.attached.region = 1;
@@ -436,7 +436,7 @@ impl Link {
         let once = message.rights.extract_if(.., |right| matches!(right, Right::SendOnce(_)));
         let once: Vec<SendOnceRight> =
             once.filter_map(|right| right.into_send_once().ok()).collect();
-        let accepted = message.accepted.take().map(|right| *right);
+        let accepted = message.take_accepted();
         for right in once.into_iter().chain(message.reply.take()).chain(accepted) {
             match right.disarm() {
                 Some(Once::Import(link, slot)) => {

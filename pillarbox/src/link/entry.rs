@@ -103,7 +103,7 @@ impl Entry {
         accepted: SendOnceRight,
     ) -> Result<Left, LeaveError> {
         let fail = |reason, mut message: Message, accepted: Option<SendOnceRight>| {
-            let accepted = accepted.or_else(|| message.accepted.take().map(|right| *right));
+            let accepted = accepted.or_else(|| message.take_accepted());
             Err(LeaveError { reason, message: Box::new(message), accepted })
         };
         let mut message = match self.link.send(self, message, Deadline::Now) {
@@ -114,7 +114,7 @@ impl Entry {
         if !self.may_leave() {
             return fail(SendFailure::NotifyPending, message, Some(accepted));
         }
-        message.accepted = Some(Box::new(accepted));
+        message.put_accepted(Some(accepted));
         match self.link.send(self, message, Deadline::Now) {
             Ok(()) => Ok(Left::Waiting),
             Err((reason, message)) => {

@@ -443,11 +443,11 @@ impl Link {
         };
         let lost = usize::from(attached.descriptors)
             .saturating_sub(usize::from(attached.region > 0) + attached.bags() + attached.sealed());
-        message.descriptors = (0..lost).map(|_| Descriptor::foreign(None)).collect();
+        message.put_descriptors((0..lost).map(|_| Descriptor::foreign(None)).collect());
         let regions = attached.regions.iter().map(|named| self.region_back(named));
         message.put_regions(regions.collect());
         message.reply = attached.reply.map(|name| self.once_back(name));
-        message.accepted = attached.accepted.map(|name| Box::new(self.once_back(name)));
+        message.put_accepted(attached.accepted.map(|name| self.once_back(name)));
         for name in attached.rights {
             let right: Right = match name {
                 RightRef::Mine(RightKind::Send, slot) => self.send_back(slot).into(),

@@ -31,18 +31,20 @@ use crate::wait::parking::lock;
 impl Message {
     /// Its body, where it is that and nothing else, but for a reply right.
     fn plain(&self) -> Option<&[u8]> {
-        let alone = self.rights.is_empty() && self.regions.is_none() && self.brings_little();
+        let alone = self.rights.is_empty() && self.brings_nothing_aside() && self.is_said();
         self.body.plain().filter(|body| alone && body.len() <= limits::INLINE_BYTES)
     }
 
     /// Whether it is a body, rights and regions and nothing else, but for a reply right.
     #[inline]
     pub(super) fn brings_little(&self) -> bool {
-        self.descriptors.is_empty()
-            && self.accepted.is_none()
-            && self.within.is_none()
-            && self.notification.is_none()
-            && self.priority <= limits::PRIORITY_MAX
+        self.brings_regions_alone() && self.is_said()
+    }
+
+    /// Whether it is none of the library's own news, and of a priority there is.
+    #[inline]
+    fn is_said(&self) -> bool {
+        self.notification.is_none() && self.priority <= limits::PRIORITY_MAX
     }
 }
 

@@ -158,9 +158,9 @@ impl Link {
                 regions.push(self.take_region(inn, named, &mut descriptors)?);
             }
             // What the kernel could not install arrives as lost in its place.
-            message.descriptors =
-                (0..due).map(|_| Descriptor::foreign(descriptors.next())).collect();
-            let lost = message.descriptors.iter().filter(|one| one.is_lost()).count();
+            let own = (0..due).map(|_| Descriptor::foreign(descriptors.next()));
+            message.put_descriptors(own.collect());
+            let lost = message.descriptors().iter().filter(|one| one.is_lost()).count();
             let lost = lost as u64 + u64::from(message.is_body_lost());
             self.task.counters.lost.fetch_add(lost, Ordering::Relaxed);
         }
@@ -180,7 +180,7 @@ impl Link {
     ) -> Result<(), Offence> {
         if let Some(accepted) = attached.accepted {
             let right = self.take_in(accepted, &mut turn.joins)?;
-            message.accepted = right.into_send_once().ok().map(Box::new);
+            message.put_accepted(right.into_send_once().ok());
         }
         if let Some(reply) = attached.reply {
             let right = self.take_in(reply, &mut turn.joins)?;
@@ -281,7 +281,7 @@ impl Link {
                         let mut message = message;
                         turn.end_ports(message.break_circles(port));
                         let again = self.is_awaited_again(port, &mut message);
-                        let arrived = if message.accepted.is_some() {
+                        let arrived = if message.accepted().is_some() {
                             port.arrive_left(self, sink.id(), message, &mut turn.after)
                         } else {
                             port.arrive(self, sink.id(), message, &mut turn.after)

@@ -310,16 +310,12 @@ impl Message {
         Message {
             body: Body::Rest(whole, from),
             rights: std::mem::take(&mut self.rights),
-            descriptors: std::mem::take(&mut self.descriptors),
-            regions: self.regions.take(),
             reply: self.reply.take(),
             part: std::mem::replace(&mut self.part, Part::Rest),
-            within: self.within.take(),
-            // Told with the last part.
-            accepted: None,
             charge: None,
             via: self.via.clone(),
-            note: self.note.take(),
+            // Who is told that it was taken is told with the last part.
+            aside: self.take_aside(),
             ..*self
         }
     }

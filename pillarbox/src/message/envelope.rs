@@ -91,7 +91,7 @@ impl Message {
             tag: self.tag,
             bytes: self.body_len(),
             rights: self.rights.len(),
-            descriptors: self.descriptors.len(),
+            descriptors: self.descriptors().len(),
             regions: self.regions().len(),
             wants_reply: self.reply.is_some(),
             sender: self.sender,

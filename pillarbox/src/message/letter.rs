@@ -19,11 +19,7 @@ impl Message {
     pub(crate) fn is_letter(&self) -> bool {
         self.rights.is_empty()
             && self.reply.is_none()
-            && self.descriptors.is_empty()
-            && self.regions.is_none()
-            && self.note.is_none()
-            && self.accepted.is_none()
-            && self.within.is_none()
+            && self.has_nothing_aside()
             && self.charge.is_none()
             && self.via.is_none()
             && self.notification.is_none()
@@ -57,8 +53,6 @@ impl Letter {
             tag: self.tag,
             body: self.body,
             rights: Vec::new(),
-            descriptors: Vec::new(),
-            regions: None,
             reply: None,
             sender: Some(sender),
             notification: None,
@@ -66,11 +60,9 @@ impl Letter {
             badge: None,
             pulses: 0,
             part: Part::Whole,
-            within: None,
-            accepted: None,
             charge: None,
             via: None,
-            note: None,
+            aside: None,
         }
     }
 }

@@ -396,7 +396,7 @@ impl Message {
     pub(crate) fn is_simple_for(&self, link: &Arc<Link>) -> bool {
         let send = |right: &SendRight| right.is_simple_for(link);
         let reply = self.reply.as_ref().is_none_or(|reply| reply.is_simple_for(link));
-        let accepted = self.accepted.as_ref().is_none_or(|right| right.is_simple_for(link));
+        let accepted = self.accepted().is_none_or(|right| right.is_simple_for(link));
         reply
             && accepted
             && self.rights.iter().all(|right| match right {

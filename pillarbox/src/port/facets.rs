@@ -155,7 +155,7 @@ impl PortState {
     pub(super) fn mark(&self, via: Option<u64>, message: &mut Message) {
         message.badge = via.and_then(|via| self.facets.rules.badge(via));
         let place = via.and_then(|via| self.facets.places.get(&via));
-        message.within = place.and_then(|place| place.within.clone());
+        message.put_within(place.and_then(|place| place.within.clone()));
     }
 
     /// A message of our own was queued that was permitted just now.

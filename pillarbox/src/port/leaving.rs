@@ -33,7 +33,7 @@ impl PortCore {
             match state.enter(via, message, now_ns, &mut after) {
                 Ok(()) => Ok(Left::Sent(accepted)),
                 Err((SendFailure::Full, mut message)) => {
-                    message.accepted = Some(Box::new(accepted));
+                    message.put_accepted(Some(accepted));
                     state.mark(via, &mut message);
                     let id = message.id();
                     match state.leave(Holder::Own(0), message, &mut after) {
@@ -54,8 +54,8 @@ impl PortCore {
         left.map_err(|(reason, accepted, mut message)| {
             message.sender = sender;
             message.badge = badge;
-            message.within = None;
-            let accepted = accepted.or_else(|| message.accepted.take().map(|right| *right));
+            message.put_within(None);
+            let accepted = accepted.or_else(|| message.take_accepted());
             LeaveError { reason, message: Box::new(message), accepted }
         })
     }

@@ -79,7 +79,7 @@ impl PortCore {
         if state.once > abi::limits::MOVED_PROMISES {
             return Err(SendFailure::TooManyPromises(state.once));
         }
-        let came_in = |message: &Message| message.within.is_some();
+        let came_in = |message: &Message| message.within().is_some();
         if state.facets.has_any() || state.queue.iter().any(came_in) {
             return Err(SendFailure::HasTerms);
         }
@@ -373,7 +373,7 @@ impl PortState {
     /// or the bags of ports they carry.
     pub(crate) fn packets_inside(&self) -> usize {
         let with_any = |message: &&Message| {
-            !message.descriptors.is_empty()
+            !message.descriptors().is_empty()
                 || !message.regions().is_empty()
                 || message.body_len() > abi::limits::INLINE_BYTES
                 || message.rights.iter().any(|right| matches!(right, Right::Receive(_)))

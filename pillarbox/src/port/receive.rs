@@ -238,7 +238,7 @@ impl Message {
     /// The same, where it lies.
     pub(super) fn leave_queue(&mut self) {
         self.charge = None;
-        if let Some(accepted) = self.accepted.take() {
+        if let Some(accepted) = self.take_accepted() {
             accepted.notify(Notification::MessageAccepted);
         }
         self.pass_inside();

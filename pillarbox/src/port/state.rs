@@ -204,7 +204,7 @@ impl PortState {
             return Err((SendFailure::OverLimit, message));
         }
         // What it goes out through; while it waits, a revocation of that ends it.
-        let within = message.within.clone();
+        let within = message.within().cloned();
         self.mark(via, &mut message);
         let (id, label) = (message.id(), message.label());
         let mut entered = self.enter_queue(message, after);
@@ -217,7 +217,7 @@ impl PortState {
             };
         }
         if let Err(message) = entered {
-            return Err((SendFailure::Full, Message { within, ..message }));
+            return Err((SendFailure::Full, message.back_within(within)));
         }
         self.let_fall(after);
         self.count_own(via, id, now_ns, after);

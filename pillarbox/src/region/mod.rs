@@ -42,7 +42,6 @@ use shm::body::Sealed;
 pub use self::loan::{Loan, LoanError};
 pub use self::waiting::LoanFuture;
 use crate::link::OnLoan;
-use crate::message::Message;
 use crate::wait::parking::{Mutex, lock};
 
 /// Memory that goes with a message.
@@ -195,25 +194,5 @@ impl fmt::Debug for Region {
             Memory::Lost(_) => "lost",
         };
         write!(f, "Region({} bytes, {kind})", self.len())
-    }
-}
-
-impl Message {
-    /// The same message carrying one region more.
-    #[must_use]
-    pub fn with_region(mut self, region: impl Into<Region>) -> Self {
-        self.regions.get_or_insert_default().push(region.into());
-        self
-    }
-
-    /// The regions, in the order they were put in.
-    pub fn regions(&self) -> &[Region] {
-        self.regions.as_deref().map_or(&[], Vec::as_slice)
-    }
-
-    /// The regions, taken out. What a sender lends goes back to it when the region is
-    /// dropped, by any thread.
-    pub fn take_regions(&mut self) -> Vec<Region> {
-        self.regions.take().map(|regions| *regions).unwrap_or_default()
     }
 }

@@ -249,7 +249,7 @@ impl SendOnceRight {
                 let mut message = message;
                 let before = message.sender.replace(sink.task().own_identity());
                 message.badge = None;
-                message.within = None;
+                message.put_within(None);
                 message.notification = None;
                 let mut after = After::default();
                 let sent = sink.offer_once(message, &mut after).map_err(|mut message| {

@@ -33,7 +33,7 @@ impl About {
 pub(super) fn copy_of(kept: &mut Message) -> std::io::Result<Message> {
     let mut copy =
         Message::default().with_id(kept.id).with_priority(kept.priority).with_tag(kept.tag);
-    for fd in kept.descriptors.iter().filter_map(|descriptor| descriptor.as_ref()) {
+    for fd in kept.descriptors().iter().filter_map(|descriptor| descriptor.as_ref()) {
         copy = copy.with_descriptor(fd.try_clone()?);
     }
     copy.body = match &mut kept.body {

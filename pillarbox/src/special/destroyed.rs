@@ -64,7 +64,7 @@ impl Bequest {
                 let sink = sink.clone();
                 let mut after = After::default();
                 to.end_silently();
-                self.message.within = None;
+                self.message.put_within(None);
                 sink.arrive_once(self.message, &mut after);
                 after.run();
                 return Attempt::Over;

@@ -153,7 +153,7 @@ impl Outgoing {
             let Some(Load::Descriptor(descriptor)) = lock(&shared).take() else {
                 return Err(EncodeError::GivenAway);
             };
-            message.descriptors.push(descriptor);
+            message.push_descriptor(descriptor);
             self.descriptors.push(shared);
         }
         Ok(())
