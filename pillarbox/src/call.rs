@@ -207,15 +207,22 @@ impl ReplyCell {
     }
 
     /// Takes the answer out of a lane if it comes while this thread spins.
+    #[inline]
     pub(crate) fn answer_awake(
         &self,
         deadline: Deadline,
         link: &Link,
     ) -> Option<Result<Message, CallError>> {
-        let answer = Some(self.take_awake(deadline, link)?);
-        Some(Seen { answer, within: self.within.clone() }.verdict())
+        // Such an answer is a message of the peer's, is no notification, and counts
+        // nothing: there is no more to be said of it than where it comes in.
+        let mut answer = self.take_awake(deadline, link)?;
+        if let Some(within) = &self.within {
+            answer.come_inside(within);
+        }
+        Some(Ok(answer))
     }
 
+    #[inline]
     fn take_awake(&self, deadline: Deadline, link: &Link) -> Option<Message> {
         let task = &self.task;
         let mut spin = Spin::begin(task, deadline);
