@@ -16,6 +16,7 @@
 //! after it stands behind it in line, so that messages are received in the order
 //! they came; its place, if it had one, is free.
 
+mod holders;
 mod late;
 mod line;
 mod room;
@@ -26,7 +27,7 @@ use std::hash::Hash;
 
 use abi::Offence;
 
-use crate::quick::QuickMap;
+use self::holders::Holders;
 
 /// Places a new holder begins with, where there are enough. It has its share once it
 /// has sent some, so a holder that never sends keeps hardly any from the others.
@@ -121,7 +122,7 @@ pub struct Window<K> {
     beside: u64,
     receivers: u64,
     own_waiting: u64,
-    holders: QuickMap<K, Holder>,
+    holders: Holders<K>,
     asking: BTreeMap<Turn, K>,
     /// Holders whose question crossed a place they have: they need no other.
     crossed: Vec<K>,
@@ -146,7 +147,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
             beside: 0,
             receivers: 0,
             own_waiting: 0,
-            holders: QuickMap::default(),
+            holders: Holders::default(),
             asking: BTreeMap::new(),
             crossed: Vec::new(),
             number: 0,
