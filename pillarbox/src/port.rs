@@ -5,6 +5,7 @@ mod asking;
 mod chute;
 mod coming;
 mod counting;
+mod ending;
 mod entering;
 mod facets;
 mod general;
@@ -452,28 +453,9 @@ impl PortCore {
             }
             state.alive = false;
             sets = state.leave_sets();
-            if !state.queue.holds_nothing() {
-                after.drop_all(state.queue.drain().collect());
-            }
-            for place in state.boards.values() {
-                let Some(link) = place.link.upgrade() else { continue };
-                let life = Life { generation: place.slot.generation, state: State::Dead };
-                link.own_page().set_life(place.slot.index, life);
-                link.own_page().bump_change();
-                after.more().looks.push((link, place.slot));
-            }
-            state.wake_own_senders(&mut after);
             // Most ports end without a word.
-            if let Some(to) = state.room.take() {
-                after.fire(*to, Notification::DeadName);
-            }
-            let watchers = state.facets.take_watchers();
-            for watcher in state.dead_name.drain(..).chain(watchers) {
-                after.fire(watcher, Notification::DeadName);
-            }
-            let untold = state.no_senders.take().into_iter().chain(state.destroyed.take());
-            for to in untold {
-                after.fire(*to, Notification::SendOnceDropped);
+            if !state.queue.holds_nothing() || state.has_who_hears() {
+                state.tell_end(&mut after);
             }
         }
         self.task.forget_port(self.place);

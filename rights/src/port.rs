@@ -133,14 +133,22 @@ pub struct Port<M, K> {
 impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
     /// An empty queue, first in first out, without pulses.
     pub fn new(capacity: Capacity) -> Self {
+        Port::with(capacity, Order::Fifo, Overflow::Refuse, Pulses::new(0, false))
+    }
+
+    /// An empty queue of this order, which does `overflow` with one message too many. It
+    /// is made in one piece: ports are made and dropped by the million.
+    #[inline]
+    pub fn with(capacity: Capacity, order: Order, overflow: Overflow, pulses: Pulses<K>) -> Self {
+        let (by_priority, open) = (order == Order::Priority, overflow != Overflow::Refuse);
         Port {
-            window: Window::new(capacity),
-            pulses: Pulses::new(0, false),
-            queue: Queue::new(Order::Fifo),
+            window: Window::with(capacity, by_priority, open),
+            pulses,
+            queue: Queue::new(order),
             line: VecDeque::new(),
             line_out: 0,
             let_in: Vec::new(),
-            dropping: Dropping::new(Overflow::Refuse),
+            dropping: Dropping::new(overflow),
             left: None,
             behind: None,
             sequence: 0,

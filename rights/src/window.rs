@@ -138,10 +138,16 @@ pub struct Window<K> {
 impl<K: Copy + Eq + Hash> Window<K> {
     /// The window of an empty port.
     pub fn new(capacity: Capacity) -> Self {
+        Window::with(capacity, false, false)
+    }
+
+    /// The same, granting by priority, or without limit.
+    #[inline]
+    pub(crate) fn with(capacity: Capacity, by_priority: bool, open: bool) -> Self {
         Window {
             capacity,
-            by_priority: false,
-            open: capacity == Capacity::Unbounded,
+            by_priority,
+            open: open || capacity == Capacity::Unbounded,
             queued: 0,
             promised: 0,
             beside: 0,

@@ -206,7 +206,10 @@ impl After {
     }
 
     pub(crate) fn run(self) {
-        for waiter in self.first.into_iter().chain(self.wake) {
+        if let Some(waiter) = self.first {
+            waiter.raise();
+        }
+        for waiter in self.wake {
             waiter.raise();
         }
         if let Some(more) = self.more {

@@ -75,6 +75,11 @@ impl PortFacets {
         !self.rules.is_empty()
     }
 
+    /// Whether anybody holds one.
+    pub(super) fn has_places(&self) -> bool {
+        !self.places.is_empty()
+    }
+
     /// Everybody who asked to be told, for a port that ends.
     pub(super) fn take_watchers(&mut self) -> Vec<SendOnceRight> {
         self.places.values_mut().flat_map(|place| place.watchers.drain(..)).collect()

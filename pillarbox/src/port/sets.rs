@@ -73,6 +73,7 @@ impl PortState {
     }
 
     /// The port is in no set any more.
+    #[inline]
     #[must_use = "sets are let go without a lock"]
     pub(super) fn leave_sets(&mut self) -> Vec<Arc<SetCore>> {
         for set in &self.sets {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use abi::Slot;
 use rights::port::{Lent, Port as Queue, Taken};
+use rights::pulses::Pulses;
 use rights::queue::{Label, Labelled, Spot};
 use rights::quick::QuickMap;
 use rights::senders::{NoSenders, Senders};
@@ -131,10 +132,12 @@ impl PortState {
             place,
             options: options.clone(),
             alive: true,
-            queue: Queue::new(options.capacity)
-                .ordered(options.order)
-                .overflowing(options.overflow)
-                .with_pulses(options.pulses, options.merge_pulses),
+            queue: Queue::with(
+                options.capacity,
+                options.order,
+                options.overflow,
+                Pulses::new(options.pulses, options.merge_pulses),
+            ),
             receivers: Vec::new(),
             senders: Senders::default(),
             once: 0,
