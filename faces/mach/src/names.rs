@@ -14,6 +14,36 @@
 //! caller's.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// What is found by a number of our own.
+pub(crate) type ByNumber<K, V> = HashMap<K, V, BuildHasherDefault<Mixed>>;
+
+/// One multiplication: nobody else chooses the numbers, so nobody can have them collide.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let mixed = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // The highest bits are the best, and a table looks at the lowest, too.
+        self.0 = mixed ^ mixed >> 32;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// A name: what C programs call `mach_port_name_t`.
 pub(crate) type Name = u32;
@@ -70,7 +100,7 @@ pub(crate) fn add_urefs(urefs: u32, delta: i32) -> Option<u32> {
 /// The names of one task and what each stands for.
 #[derive(Debug)]
 pub(crate) struct Names<T> {
-    entries: HashMap<Name, T>,
+    entries: ByNumber<Name, T>,
     next: u32,
     generation: u32,
 }
@@ -80,7 +110,7 @@ impl<T> Names<T> {
     pub(crate) fn drawn(seed: u64) -> Self {
         let next = (seed as u32) & INDEX_MAX;
         let generation = ((seed >> 32) as u32 & 0x3f) << 2 | 3;
-        Names { entries: HashMap::new(), next, generation }
+        Names { entries: ByNumber::default(), next, generation }
     }
 
     /// A name that stands for nothing yet; `None` where each stands for something.

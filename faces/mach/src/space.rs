@@ -8,7 +8,7 @@
 //! Nothing here waits. What is to be said to others is kept, and sent by whoever lets
 //! the lock of the space go.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pillarbox::bootstrap::Bootstrap;
@@ -19,7 +19,7 @@ use pillarbox::{
 
 use crate::codes::{disposition, notify};
 use crate::letter;
-use crate::names::{DEAD, NULL, Name, Names, add_urefs};
+use crate::names::{ByNumber, DEAD, NULL, Name, Names, add_urefs};
 
 /// Places of a new port.
 pub(crate) const QLIMIT: u32 = 5;
@@ -28,8 +28,8 @@ pub(crate) const QLIMIT: u32 = 5;
 #[derive(Debug)]
 pub(crate) struct Mouth {
     pub(crate) set: PortSet,
-    /// Threads that wait and hear of events meanwhile. Changed under the lock of the
-    /// space.
+    /// Threads that wait, and hear of events meanwhile where somebody asked to be told of
+    /// anything. Changed under the lock of the space.
     pub(crate) listening: std::sync::atomic::AtomicUsize,
 }
 
@@ -156,9 +156,11 @@ pub(crate) enum NotTaken {
 pub(crate) struct Space {
     pub(crate) task: Task,
     names: Names<Entry>,
-    by_port: HashMap<u64, Name>,
+    by_port: ByNumber<u64, Name>,
     /// Where the library tells what names are to be looked at.
     events: ReceiveRight,
+    /// Where threads wait who would hear of events, if anybody had asked for any.
+    waiting: Vec<Arc<Mouth>>,
     outbox: Vec<(SendOnceRight, Message)>,
     number: u32,
     /// Send-once names that somebody asked about.
@@ -180,8 +182,9 @@ impl Space {
             events: task.port(Capacity::Unbounded),
             task,
             names: Names::drawn(seed),
-            by_port: HashMap::new(),
+            by_port: ByNumber::default(),
             outbox: Vec::new(),
+            waiting: Vec::new(),
             number: 0,
             asked: BTreeSet::new(),
             kept: Vec::new(),
@@ -601,7 +604,11 @@ impl Space {
 
     /// Somebody is to be told of the end of a name's port, or of room there.
     pub(crate) fn ask(&mut self, name: Name, to: SendOnceRight, room: bool) {
-        self.number = self.number.wrapping_add(1);
+        self.number = self.number.wrapping_add(1).max(1);
+        // Who waits since nobody had asked for anything hears from now on.
+        for mouth in std::mem::take(&mut self.waiting) {
+            let _ = mouth.set.add(&self.events);
+        }
         let number = self.number;
         if let Some(entry) = self.names.get_mut(name) {
             entry.request = Some(Request { to, room, armed: false, news: None, number });
@@ -698,18 +705,27 @@ impl Space {
     }
 
     /// A thread is about to wait: it hears what the library tells.
-    pub(crate) fn listen(&self, mouth: &Mouth) {
+    pub(crate) fn listen(&mut self, mouth: &Arc<Mouth>) {
         use std::sync::atomic::Ordering::Relaxed;
-        if mouth.listening.fetch_add(1, Relaxed) == 0 {
+        if mouth.listening.fetch_add(1, Relaxed) > 0 {
+            return;
+        }
+        if self.number == 0 {
+            self.waiting.push(Arc::clone(mouth));
+        } else {
             let _ = mouth.set.add(&self.events);
         }
     }
 
     /// It waits no more.
-    pub(crate) fn listen_no_more(&self, mouth: &Mouth) {
+    pub(crate) fn listen_no_more(&mut self, mouth: &Arc<Mouth>) {
         use std::sync::atomic::Ordering::Relaxed;
-        if mouth.listening.fetch_sub(1, Relaxed) == 1 {
-            let _ = mouth.set.remove((&self.events).into());
+        if mouth.listening.fetch_sub(1, Relaxed) > 1 {
+            return;
+        }
+        match self.waiting.iter().position(|other| Arc::ptr_eq(other, mouth)) {
+            Some(at) => drop(self.waiting.swap_remove(at)),
+            None => drop(mouth.set.remove((&self.events).into())),
         }
     }
 }

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <bsm/libbsm.h>
+#include <pthread.h>
 #include <servers/bootstrap.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -81,7 +82,47 @@ static void client(mach_port_t of_parent, mach_port_t self_of_parent) {
     kill(getpid(), SIGKILL);
 }
 
+static mach_port_t late;
+
+static void *hears_late(void *unused) {
+    (void)unused;
+    plain_t in;
+    OK(mach_msg(&in.head, MACH_RCV_MSG | MACH_RCV_TIMEOUT, 0, sizeof in, late, WAIT, 0));
+    CHECK(in.head.msgh_id == MACH_NOTIFY_DEAD_NAME);
+    return 0;
+}
+
+/* Who waits already when somebody asks for the first time hears of it all the same. */
+static void news_of_a_later_request_wakes_who_waits(void) {
+    mach_port_t theirs = MACH_PORT_NULL, before;
+    pthread_t thread;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        mach_port_t mine;
+        OK(bootstrap_check_in(bootstrap_port, "org.example.mortal", &mine));
+        for (;;) pause();
+    }
+    for (int i = 0; theirs == MACH_PORT_NULL && i < 20000; i++) {
+        if (bootstrap_look_up(bootstrap_port, "org.example.mortal", &theirs) != KERN_SUCCESS)
+            usleep(1000);
+    }
+    CHECK(type_of(theirs) == MACH_PORT_TYPE_SEND);
+    late = new_port();
+    CHECK(pthread_create(&thread, 0, hears_late, 0) == 0);
+    /* Whether it waits yet or only comes to. */
+    usleep(20000);
+    OK(mach_port_request_notification(SELF, theirs, MACH_NOTIFY_DEAD_NAME, 0, late,
+                                      MACH_MSG_TYPE_MAKE_SEND_ONCE, &before));
+    CHECK(kill(child, SIGKILL) == 0);
+    CHECK(pthread_join(thread, 0) == 0);
+    CHECK(waitpid(child, 0, 0) == child);
+    OK(mach_port_destroy(SELF, theirs));
+    OK(mach_port_destroy(SELF, late));
+}
+
 int main(void) {
+    news_of_a_later_request_wakes_who_waits();
     mach_port_t server, notify = new_port(), second;
     OK(bootstrap_check_in(bootstrap_port, SERVICE, &server));
     CHECK(type_of(server) == MACH_PORT_TYPE_RECEIVE);
