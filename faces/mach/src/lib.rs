@@ -17,6 +17,7 @@
 //! | `port`    | what the calls `mach_port_…` do                            |
 //! | `letter`  | a message as the library carries it                        |
 //! | `send`, `receive`, `trailer`, `destroy` | the halves of `mach_msg`     |
+//! | `semaphore` | what the calls `semaphore_…` do                          |
 //! | `boot`    | names for rights                                           |
 //! | `codes`   | the numbers that programs see                              |
 //! | `edge`    | where C calls in, and the only unsafe code                 |
@@ -32,6 +33,7 @@ mod letter;
 mod names;
 mod port;
 mod receive;
+mod semaphore;
 mod send;
 mod space;
 mod trailer;

@@ -20,6 +20,7 @@ use pillarbox::{
 use crate::codes::{disposition, notify};
 use crate::letter;
 use crate::names::{ByNumber, DEAD, NULL, Name, Names, add_urefs};
+use crate::semaphore::Semaphore;
 
 /// Places of a new port.
 pub(crate) const QLIMIT: u32 = 5;
@@ -169,6 +170,8 @@ pub(crate) struct Space {
     kept: Vec<ReceiveRight>,
     pub(crate) host: Name,
     pub(crate) registered: Vec<SendRight>,
+    /// Semaphores, by the numbers of their ports.
+    pub(crate) semaphores: ByNumber<u64, Semaphore>,
     pub(crate) server: Option<Bootstrap>,
     /// What was set as the bootstrap port, where that is not the server's.
     pub(crate) bootstrap: Option<SendRight>,
@@ -190,6 +193,7 @@ impl Space {
             kept: Vec::new(),
             host: NULL,
             registered: Vec::new(),
+            semaphores: ByNumber::default(),
             server: None,
             bootstrap: None,
         };

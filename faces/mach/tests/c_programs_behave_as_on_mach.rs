@@ -10,7 +10,8 @@ use pillarbox::bootstrap::Bootstrap;
 use pillarbox::{Capacity, Deadline, Message, SendRight, Task};
 
 /// Programs that are run with no bootstrap server anywhere.
-const ALONE: [&str; 9] = [
+const ALONE: [&str; 10] = [
+    "semaphores_and_the_host",
     "numbers_and_layouts",
     "a_message_to_oneself",
     "names_and_references",

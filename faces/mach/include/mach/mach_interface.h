@@ -2,6 +2,7 @@
 #ifndef PILLARBOX_MACH_MACH_INTERFACE_H
 #define PILLARBOX_MACH_MACH_INTERFACE_H
 
+#include <mach/mach_host.h>
 #include <mach/mach_port.h>
 #include <mach/mach_traps.h>
 #include <mach/task.h>

@@ -3,6 +3,7 @@
 #define PILLARBOX_MACH_TASK_H
 
 #include <mach/mach_types.h>
+#include <mach/semaphore.h>
 #include <mach/task_special_ports.h>
 
 #ifdef __cplusplus

@@ -13,9 +13,11 @@
     reason = "C finds functions by their bare names, and passes addresses; see docs/soundness.md"
 )]
 
+mod host;
 pub(crate) mod memory;
 mod messages;
 mod ports;
+mod semaphores;
 mod served;
 mod start;
 mod tasks;
