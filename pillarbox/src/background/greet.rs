@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use abi::hello::{Purpose, Refusal};
 use abi::{Offence, TaskId};
-use shm::socket::LinkSocket;
+use shm::socket::{LinkSocket, SendPacketError};
 
 use super::{Token, WELCOME, Worker};
 use crate::deadline::Deadline;
@@ -161,7 +161,11 @@ impl Worker {
         )?;
         match parts.socket.send(&answer.encode(), &[ours.as_fd()]) {
             Ok(()) => Ok(parts),
-            Err(_) => Err(shm::OpenError::System(std::io::ErrorKind::BrokenPipe.into())),
+            Err(SendPacketError::Gone) => {
+                Err(shm::OpenError::System(std::io::ErrorKind::BrokenPipe.into()))
+            }
+            Err(SendPacketError::System(error)) => Err(shm::OpenError::System(error)),
+            Err(refused) => Err(shm::OpenError::System(std::io::Error::other(refused))),
         }
     }
 
@@ -279,6 +283,10 @@ fn offer_of(door: &Door) -> Option<Offer> {
 fn link_error(error: shm::OpenError) -> LinkError {
     match error {
         shm::OpenError::Offence(offence) => LinkError::Fault(offence),
+        // It hung up before it had our answer, as one that never spoke.
+        shm::OpenError::System(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            LinkError::Died
+        }
         shm::OpenError::System(error) => LinkError::System(error),
     }
 }

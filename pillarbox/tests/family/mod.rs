@@ -18,7 +18,7 @@ pub(crate) mod residue;
 pub(crate) mod tally;
 
 /// The variable that names the part.
-const PART: &str = "PILLARBOX_TEST_PART";
+pub(crate) const PART: &str = "PILLARBOX_TEST_PART";
 
 /// Generous: a test that needs it fails anyway.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
