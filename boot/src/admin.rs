@@ -53,6 +53,8 @@ pub(crate) enum Question {
     /// The message carries a send right to where the next server waits.
     Replace {
         version: u32,
+        /// Where numbers of processes are the same.
+        namespace: Option<(u64, u64)>,
     },
 }
 

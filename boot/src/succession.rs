@@ -15,6 +15,7 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use pillarbox::bootstrap::{BOOTSTRAP, Bootstrap};
@@ -202,7 +203,10 @@ impl Server {
         deadline: Deadline,
     ) -> Result<Option<Locked>, TakeOverError> {
         let inbox = self.task.port(Capacity::Bounded(PARTS_WAITING));
-        let body = postcard::to_stdvec(&Question::Replace { version: VERSION });
+        let body = postcard::to_stdvec(&Question::Replace {
+            version: VERSION,
+            namespace: pid_namespace(),
+        });
         let question = Message::new(body.unwrap_or_default()).with_id(admin::ID);
         let unsent = |reason| match reason {
             SendFailure::Dead => TakeOverError::Died,
@@ -282,6 +286,12 @@ pub(crate) fn last(
     let body = postcard::to_stdvec(moves).unwrap_or_default();
     let message = Message::new(body).with_id(LAST).with_right(port).with_right(rest);
     descriptors.into_iter().fold(message, Message::with_descriptor)
+}
+
+/// The namespace in which a process of this number is the one we mean.
+pub(crate) fn pid_namespace() -> Option<(u64, u64)> {
+    let own = std::fs::metadata("/proc/self/ns/pid").ok()?;
+    Some((own.dev(), own.ino()))
 }
 
 /// What of the place goes into the last message.

@@ -29,13 +29,21 @@ pub(super) struct Leaving {
 
 impl Keeper {
     /// Begins to leave: what services have of queues is let come back first.
-    pub(super) fn leave_to(&mut self, version: u32, heir: SendRight, reply: SendOnceRight) {
+    pub(super) fn leave_to(
+        &mut self,
+        (version, namespace): (u32, Option<(u64, u64)>),
+        heir: SendRight,
+        reply: SendOnceRight,
+    ) {
         let why_not = if version != VERSION {
             Some(format!("it hands on in version {VERSION}, not {version}"))
         } else if self.leaving.is_some() {
             Some("another is about to take its place".to_owned())
         } else if rustix::process::getpid().as_raw_nonzero().get() == 1 {
             Some("it is process 1, with which all others end".to_owned())
+        } else if namespace != succession::pid_namespace() {
+            // A signal to a service would reach another process.
+            Some("the other is in another pid namespace".to_owned())
         } else {
             None
         };

@@ -60,10 +60,10 @@ impl Keeper {
                 Some(reloaded) => Told::Reloaded(reloaded),
                 None => Told::NothingToReload,
             },
-            Question::Replace { version } => {
+            Question::Replace { version, namespace } => {
                 let heir = rights.pop().map(pillarbox::Right::into_send);
                 if let (Some(reply), Some(Ok(heir))) = (reply, heir) {
-                    self.leave_to(version, heir, reply);
+                    self.leave_to((version, namespace), heir, reply);
                 }
                 return;
             }
