@@ -4,32 +4,21 @@
 
 mod family;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use boot::Server;
-use boot::socket::prepare;
+use family::placed::{kill, part, path, serve_if_acting, start, told_path};
 use family::{
-    NAME, Place, Reaped, acting, command, given, long, look_up_soon, parents_server, pid_of,
-    refused, signal, task, tell_pid,
+    NAME, Place, Reaped, acting, command, long, look_up_soon, parents_server, pid_of, refused,
+    task, tell_pid,
 };
 use pillarbox::bootstrap::{BootstrapError, Presence, Refused};
-use pillarbox::{Bootstrap, Capacity, Deadline, Message, Spawn, Task};
-use rustix::process::Signal;
-
-/// Where the server of the part listens.
-const PATH: &str = "PILLARBOX_TEST_PATH";
+use pillarbox::{Bootstrap, Capacity, Deadline, Message, Task};
 
 #[test]
 fn server_part() {
-    if !acting("server_part") {
-        return;
-    }
-    let locked = prepare(std::env::var_os(PATH).unwrap()).unwrap();
-    let server = Server::new(&task()).unwrap().on_demand("mute", || command("mute_part"));
-    let server = server.unwrap().listen(locked.path()).unwrap();
-    given("told").send(Message::new("listening"), long()).unwrap();
-    server.serve();
+    serve_if_acting("server_part", |server| {
+        server.on_demand("mute", || command("mute_part")).unwrap()
+    });
 }
 
 /// A service that never checks in, and ends with its server.
@@ -51,7 +40,7 @@ fn staying_part() {
     if !acting("staying_part") {
         return;
     }
-    let path = std::env::var_os(PATH).unwrap();
+    let path = told_path();
     let port = task().port(Capacity::Bounded(64));
     let mut names = Presence::new(Bootstrap::at(&path, long()).unwrap(), path).unwrap();
     names.check_in(NAME, &port, long()).unwrap();
@@ -59,28 +48,8 @@ fn staying_part() {
     tell_pid(&port);
 }
 
-fn part(name: &str, place: &Place) -> std::process::Command {
-    let mut command = command(name);
-    command.env(PATH, path(place));
-    command
-}
-
-fn path(place: &Place) -> PathBuf {
-    place.path().join("boot.sock")
-}
-
 fn start_server(place: &Place) -> Reaped {
-    let told = task().port(Capacity::Bounded(1));
-    let server = Spawn::new(part("server_part", place)).right("told", told.make_send().unwrap());
-    let server = Reaped(server.spawn().unwrap());
-    assert_eq!(told.receive(long()).unwrap().body(), b"listening");
-    server
-}
-
-/// Kills it, and waits until the kernel has let its place go.
-fn kill(mut server: Reaped) {
-    signal(server.pid(), Signal::KILL);
-    server.0.wait().unwrap();
+    start("server_part", place)
 }
 
 #[test]
@@ -178,7 +147,7 @@ fn thief_part() {
         return;
     }
     let port = task().port(Capacity::Bounded(64));
-    let names = Bootstrap::at(std::env::var_os(PATH).unwrap(), long()).unwrap();
+    let names = Bootstrap::at(told_path(), long()).unwrap();
     names.check_in("one", &port, long()).unwrap();
     tell_pid(&port);
 }

@@ -5,27 +5,20 @@ mod family;
 
 use boot::Server;
 use boot::socket::prepare;
+use family::placed::{serve_if_acting, start};
 use family::{
-    NAME, Place, Reaped, acting, command, given, long, parents_server, pid_of, signal, started,
-    stop, task, tell_pid, wait_dead,
+    NAME, Place, Reaped, acting, command, long, parents_server, pid_of, signal, started, stop,
+    task, tell_pid, wait_dead,
 };
 use pillarbox::bootstrap::BootstrapError;
-use pillarbox::{Bootstrap, Capacity, Deadline, Message, Task};
+use pillarbox::{Bootstrap, Capacity, Deadline, Task};
 use rustix::process::Signal;
-
-/// Where the server of the part listens.
-const PATH: &str = "PILLARBOX_TEST_PATH";
 
 #[test]
 fn server_part() {
-    if !acting("server_part") {
-        return;
-    }
-    let locked = prepare(std::env::var_os(PATH).unwrap()).unwrap();
-    let server = Server::new(&task()).unwrap().on_demand(NAME, || command("service_part"));
-    let server = server.unwrap().listen(locked.path()).unwrap();
-    given("told").send(Message::new("listening"), long()).unwrap();
-    server.serve();
+    serve_if_acting("server_part", |server| {
+        server.on_demand(NAME, || command("service_part")).unwrap()
+    });
 }
 
 /// A service that ends with its server.
@@ -44,13 +37,7 @@ fn service_part() {
 }
 
 fn start_server(place: &Place) -> Reaped {
-    let told = task().port(Capacity::Bounded(1));
-    let mut command = command("server_part");
-    command.env(PATH, place.path().join("boot.sock"));
-    let server = pillarbox::Spawn::new(command).right("told", told.make_send().unwrap());
-    let server = Reaped(server.spawn().unwrap());
-    assert_eq!(told.receive(long()).unwrap().body(), b"listening");
-    server
+    start("server_part", place)
 }
 
 #[test]

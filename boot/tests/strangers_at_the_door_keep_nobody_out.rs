@@ -7,36 +7,19 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use boot::Server;
-use boot::socket::prepare;
-use family::{Place, Reaped, acting, command, given, long, task, until};
+use family::placed::{self, serve_if_acting};
+use family::{Place, Reaped, long, until};
 use pillarbox::bootstrap::Bootstrap;
-use pillarbox::{Capacity, Message, Spawn};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
-
-/// Where the server of the part listens.
-const PATH: &str = "PILLARBOX_TEST_PATH";
 
 #[test]
 fn server_part() {
-    if !acting("server_part") {
-        return;
-    }
-    let locked = prepare(std::env::var_os(PATH).unwrap()).unwrap();
-    let server = Server::new(&task()).unwrap().listen(locked.path()).unwrap();
-    given("told").send(Message::new("listening"), long()).unwrap();
-    server.serve();
+    serve_if_acting("server_part", |server| server);
 }
 
 /// A server in a process of its own, whose descriptors can be counted.
 fn start(place: &Place) -> (Reaped, PathBuf) {
-    let path = place.path().join("boot.sock");
-    let told = task().port(Capacity::Bounded(1));
-    let mut command = command("server_part");
-    command.env(PATH, &path);
-    let server = Spawn::new(command).right("told", told.make_send().unwrap()).spawn().unwrap();
-    assert_eq!(told.receive(long()).unwrap().body(), b"listening");
-    (Reaped(server), path)
+    (placed::start("server_part", place), placed::path(place))
 }
 
 fn descriptors(server: &Reaped) -> usize {
