@@ -29,6 +29,8 @@ fn a_session_without_a_server_is_well() {
     for name in ["descriptors", "cgroup", "memlock", "landlock", "ptrace_scope", "SCM_PIDFD"] {
         assert!(!look(&told, name)["found"].as_str().unwrap().is_empty());
     }
+    // What is in force is said as it is: the server makes no cgroups.
+    assert!(look(&told, "cgroup")["found"].as_str().unwrap().contains("each process"));
     let socket = look(&told, "socket");
     assert_eq!(socket["state"], "note");
     assert!(socket["found"].as_str().unwrap().contains("no server runs"));

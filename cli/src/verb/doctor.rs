@@ -21,7 +21,7 @@ use crate::server::Place;
 pub(crate) const HELP: &str = "\
 Looks at this machine and this session: the version of the kernel and what it can do,
 the limits that a user of Pillarbox runs into first, which limits of services are
-enforced and by what, who may reach the server's socket, and whether the server that
+in force and by what, who may reach the server's socket, and whether the server that
 runs is the program that is installed. Nothing is changed, and no server is started.
 
 Each look ends in `ok`, in `note` where something is worth knowing, in `bad` where

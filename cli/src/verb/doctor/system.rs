@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::fs::{Access, MemfdFlags, access, memfd_create};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 use rustix::thread::{ClockId, futex};
@@ -17,9 +17,6 @@ const BETTER: (u32, u32) = (6, 5);
 
 /// Links that a server should have room for: each takes four descriptors or so.
 const DESCRIPTORS: u64 = 4096;
-
-/// Where controllers of version 2 are to be found.
-const CGROUPS: &str = "/sys/fs/cgroup";
 
 pub(super) fn looks() -> Vec<Look> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -162,36 +159,38 @@ fn tracing(scope: Option<&str>) -> Look {
     }
 }
 
-/// Whether this session has a cgroup of its own, and so what bounds services.
+/// What bounds services: each process by its own limits, and all of this session by a
+/// cgroup, if there is one. The server makes no cgroups.
 fn cgroup() -> Look {
+    const EACH: &str = "limits of services are those of each process (setrlimit)";
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let Some(path) = unified(&own) else {
-        return Look::note(
-            "cgroup",
-            "no cgroup of version 2: limits of services are those of each process",
-            "boot with systemd.unified_cgroup_hierarchy=1 for limits over all processes of a service",
-        );
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let (Some(path), Some(mounted)) = (unified(&own), cgroup2(&mounts)) else {
+        return Look::ok("cgroup", format!("{EACH}; there is no cgroup of version 2"));
     };
-    let directory = Path::new(CGROUPS).join(path.trim_start_matches('/'));
-    let controllers = fs::read_to_string(directory.join("cgroup.controllers"));
-    let Ok(controllers) = controllers else {
-        return Look::note(
-            "cgroup",
-            format!("{path} is not to be seen: limits of services are those of each process"),
-            "mount cgroup2 at /sys/fs/cgroup",
-        );
+    let directory = Path::new(mounted).join(path.trim_start_matches('/'));
+    let bound = |file: &str| {
+        let most = fs::read_to_string(directory.join(file)).ok()?;
+        let most = most.trim();
+        (!most.starts_with("max")).then(|| format!("{file} {most}"))
     };
-    let controllers = controllers.trim().to_owned();
-    let may = |file: &str| access(directory.join(file), Access::WRITE_OK).is_ok();
-    if may("cgroup.procs") && may("cgroup.subtree_control") {
-        Look::ok("cgroup", format!("{path} is delegated, with {controllers}"))
+    let bounds: Vec<String> =
+        ["memory.max", "pids.max", "cpu.max"].into_iter().filter_map(bound).collect();
+    let all = if bounds.is_empty() {
+        format!("the cgroup {path} bounds nothing more")
     } else {
-        Look::note(
-            "cgroup",
-            format!("{path} is not delegated: limits of services are those of each process"),
-            "run the server under systemd --user, or with Delegate=yes in its unit",
-        )
-    }
+        format!("the cgroup {path} bounds all together: {}", bounds.join(", "))
+    };
+    Look::ok("cgroup", format!("{EACH}; {all}"))
+}
+
+/// Where the hierarchy of version 2 is mounted; where both are, that is not the usual place.
+fn cgroup2(mounts: &str) -> Option<&str> {
+    mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let place = words.next()?;
+        (words.next()? == "cgroup2").then_some(place)
+    })
 }
 
 /// The path in the one hierarchy of version 2.
@@ -231,5 +230,9 @@ mod tests {
         assert_eq!(tracing(Some("0\n")).state, State::Note);
         assert_eq!(unified("4:memory:/x\n0::/user.slice/a\n"), Some("/user.slice/a"));
         assert_eq!(unified("4:memory:/x\n"), None);
+        let hybrid = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n\
+                      cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
+        assert_eq!(cgroup2(hybrid), Some("/sys/fs/cgroup/unified"));
+        assert_eq!(cgroup2("tmpfs /tmp tmpfs rw 0 0\n"), None);
     }
 }
