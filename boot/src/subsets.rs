@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use pillarbox::{Member, ReceiveRight, SendRight, TaskId};
+use pillarbox::{Member, ReceiveRight, Revoker, SendRight, TaskId};
 
 use crate::limits::{SUBSETS, SUBSETS_PER_TASK};
 
@@ -27,6 +27,8 @@ pub(crate) struct Listing {
     pub(crate) name: String,
     /// Where the right to it was narrowed: that one.
     pub(crate) right: Option<SendRight>,
+    /// What ends that right.
+    pub(crate) revoker: Option<Arc<Revoker>>,
     /// It may be checked in under, too, by who else may.
     pub(crate) provides: bool,
 }
@@ -85,6 +87,23 @@ impl Subsets {
     /// The port.
     pub(crate) fn port(&self, port: u64) -> Option<&ReceiveRight> {
         self.all.get(&port).map(|subset| &subset.port)
+    }
+
+    /// These names are granted by who made a right no more: none lists them, and what was
+    /// narrowed for one is revoked.
+    pub(crate) fn close(&mut self, names: &[String]) {
+        for subset in self.all.values_mut() {
+            let is_closed = |listing: &Listing| names.contains(&listing.name);
+            if subset.view.by == By::Rules || !subset.view.names.values().any(is_closed) {
+                continue;
+            }
+            let (closed, left): (BTreeMap<_, _>, _) =
+                subset.view.names.clone().into_iter().partition(|(_, one)| is_closed(one));
+            subset.view = Arc::new(View { by: subset.view.by, names: left });
+            for revoker in closed.into_values().filter_map(|listing| listing.revoker) {
+                revoker.revoke();
+            }
+        }
     }
 
     /// All of them, which are another server's now.

@@ -9,12 +9,12 @@ use boot::Server;
 use boot::admin::{Admin, AdminError, Order, Reloaded};
 use boot::service::find;
 use family::{
-    NAME, Place, acting, file_of, long, parents_server, pid_of, queue_file, refused,
+    NAME, Place, acting, file_of, long, not_allowed, parents_server, pid_of, queue_file, refused,
     serve_if_acting, started, task, until, wait_dead,
 };
-use pillarbox::bootstrap::Refused;
+use pillarbox::bootstrap::{Listed, Refused};
 use pillarbox::shared::SharedReader;
-use pillarbox::{Bootstrap, CallError, Capacity, Deadline, Message};
+use pillarbox::{Bootstrap, CallError, Capacity, Deadline, Message, SendFailure};
 
 #[test]
 fn service_part() {
@@ -166,6 +166,53 @@ fn a_binary_is_replaced_and_the_queue_loses_nothing() {
     assert_eq!(reload(&admin), "+[] ~[] -[jobs] ![]");
     let told = jobs.call(Message::new("?"), long());
     assert!(matches!(told, Err(CallError::Unsent(_) | CallError::Dropped)), "{told:?}");
+}
+
+#[test]
+fn other_rules_close_restricted_rights_that_are_out() {
+    let place = Place::new();
+    let one = |more: &str| write(&place, "one", &file_of("service_part", &[NAME], more));
+    let jobs = |more: &str| {
+        let text = queue_file("reading_part", "jobs", more) + "ANSWER = \"done\"\n";
+        write(&place, "jobs", &text);
+    };
+    one("");
+    jobs("");
+    let (_serving, names, admin) = server(&place);
+    let listed = [Listed::new(NAME).called("one"), Listed::new("jobs").messages(100)];
+    let few = names.subset(&listed, long()).unwrap();
+    let fewer = few.subset(&[Listed::new("jobs").messages(50)], long()).unwrap();
+    let narrowed = [&few, &fewer].map(|right| right.look_up("jobs", long()).unwrap());
+    let right = few.look_up("one", long()).unwrap();
+    let pid = pid_of(&right);
+    // Something else than rules is no reason.
+    one("throttle = \"5ms\"");
+    jobs("throttle = \"5ms\"");
+    assert_eq!(reload(&admin), "+[] ~[jobs, one] -[] ![]");
+    assert!(few.look_up("one", long()).is_ok() && fewer.look_up("jobs", long()).is_ok());
+    assert!(narrowed.iter().all(|right| right.call(Message::new("?"), long()).is_ok()));
+    let rule = "throttle = \"5ms\"\n[[look_up]]\nuids = [4711]\n";
+    one(rule);
+    jobs(rule);
+    assert_eq!(reload(&admin), "+[] ~[jobs, one] -[] ![]");
+    for (restricted, name) in [(&few, "one"), (&few, "jobs"), (&fewer, "jobs")] {
+        let told = not_allowed(restricted.look_up(name, long()));
+        assert_eq!(told, "the restricted right lists no such name");
+        assert!(restricted.list(long()).unwrap().is_empty());
+    }
+    for narrowed in narrowed {
+        let told = narrowed.call(Message::new("?"), long()).unwrap_err();
+        let reason = |error: &CallError| match error {
+            CallError::Unsent(unsent) => Some(unsent.reason),
+            _ => None,
+        };
+        assert!(
+            reason(&told) == Some(SendFailure::Revoked) || matches!(told, CallError::Refused),
+            "{told:?}"
+        );
+    }
+    // A right to the service's own port is the service's to take back.
+    assert_eq!(pid_of(&right), pid);
 }
 
 #[test]

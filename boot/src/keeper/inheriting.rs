@@ -142,7 +142,7 @@ impl Keeper {
             .map(|Lists { alias, name, provides, narrowed }| {
                 let right = if narrowed { rights.next() } else { None };
                 let right = right.and_then(|right| right.into_send().ok());
-                (alias, Listing { name, right, provides })
+                (alias, Listing { name, right, revoker: None, provides })
             })
             .collect();
         let view = View { by: by.map_or(By::Rules, By::Maker), names };

@@ -1,6 +1,7 @@
 //! Restricted bootstrap rights: making them, and what is asked on them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pillarbox::bootstrap::{Listed, Refused, Request};
 use pillarbox::{
@@ -115,7 +116,7 @@ impl Keeper {
         let known = self.names.get(&name);
         let guard = known.and_then(|known| known.guard.as_deref());
         let ground = pass.or(|| may_look_up(guard, &name, caller))?;
-        let mut right = pass.right;
+        let (mut right, mut revoker) = (pass.right, None);
         if one.ids.is_some() || one.messages.is_some() {
             let queue = known.and_then(|known| self.queues.right(known.queue?));
             let held = known.and_then(|known| Some(&known.holder.as_ref()?.right));
@@ -128,9 +129,10 @@ impl Keeper {
                 terms = terms.messages(messages);
             }
             // Of another task's port it fails.
-            right = Some(whole.attenuate(&terms).map_err(|_| Ground::NotNarrowed)?);
+            let (narrowed, ends) = whole.make_revocable(&terms).map_err(|_| Ground::NotNarrowed)?;
+            (right, revoker) = (Some(narrowed), Some(Arc::new(ends)));
         }
-        Ok((ground, Listing { name, right, provides: false }))
+        Ok((ground, Listing { name, right, revoker, provides: false }))
     }
 
     /// Opens a port that leads to this, for as long as anybody holds a right to it.
@@ -175,10 +177,11 @@ impl Keeper {
         }
         let listed = only.iter().map(|listed| {
             let name = listed.name.clone();
-            (listed.alias.clone(), Listing { name, right: None, provides: false })
+            (listed.alias.clone(), Listing { name, right: None, revoker: None, provides: false })
         });
         let own = program.names.iter().map(|name| {
-            (name.clone(), Listing { name: name.clone(), right: None, provides: true })
+            let name = name.clone();
+            (name.clone(), Listing { name, right: None, revoker: None, provides: true })
         });
         let view = View { by: By::Rules, names: listed.chain(own).collect() };
         let right = self.open(view, None).ok()?;

@@ -1,7 +1,8 @@
 //! Service files that are read anew: what came, what changed, and what is gone.
 //!
 //! What runs goes on running. A service that has changed is what its file says from its
-//! next start on; of its names and rules that is so at once. One whose file is gone is
+//! next start on; of its names and rules that is so at once, also where somebody made a
+//! restricted right by other rules. One whose file is gone is
 //! ended. A file with a mistake changes nothing: what was declared before stays.
 
 use std::sync::Arc;
@@ -82,6 +83,7 @@ impl Keeper {
         let (same, new): (Vec<_>, Vec<_>) =
             ports.chain(queues).partition(|(name, queue)| kept(name, *queue));
         let own = before.map(|program| program.names.clone()).unwrap_or_default();
+        let before_file = before.and_then(|program| program.file.clone());
         for (name, _) in new.iter().filter(|(name, _)| !own.contains(name)) {
             if self.names.get(name).is_some() {
                 return Err(format!("{name} is somebody else's"));
@@ -107,6 +109,11 @@ impl Keeper {
                 false => None,
             };
             let _ = self.names.provide(name, id, queue);
+        }
+        let rules = |before: &ServiceFile| before.access.look_up != file.access.look_up;
+        if before_file.is_some_and(|before| rules(&before)) {
+            // Who made a restricted right might not be let in by the rules of now.
+            self.subsets.close(&file.all_names().cloned().collect::<Vec<_>>());
         }
         let guard = Arc::new(Guard { label: label.into(), access: file.access.clone() });
         file.all_names().for_each(|name| self.names.guard(name, &guard));
