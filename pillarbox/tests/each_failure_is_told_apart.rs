@@ -158,6 +158,38 @@ fn a_pulse_says_why_it_was_not_sent() {
 }
 
 #[test]
+fn a_server_that_is_replaced_for_ever_is_not_asked_for_ever() {
+    let task = Task::new();
+    let (inbox, post) = port(&task);
+    let server = Bootstrap::new(post.clone());
+    let replaced = bootstrap::Answer::Refused(bootstrap::Refused::Replaced);
+    let (told, asked) = std::thread::scope(|scope| {
+        let serving = scope.spawn(|| {
+            let mut asked = 0;
+            // What asks for no answer is the last.
+            while inbox
+                .receive(long())
+                .unwrap()
+                .reply(bootstrap::encode_answer(&replaced), long())
+                .is_ok()
+            {
+                asked += 1;
+            }
+            asked
+        });
+        let told = server.stop(long());
+        post.send(Message::new("enough"), long()).unwrap();
+        (told, serving.join().unwrap())
+    });
+    let replaced = bootstrap::Refused::Replaced;
+    assert!(
+        matches!(&told, Err(BootstrapError::Refused { reason, .. }) if *reason == replaced),
+        "{told:?}"
+    );
+    assert!(asked > 1, "it asks again by itself");
+}
+
+#[test]
 fn a_server_that_makes_no_sense_is_told_from_one_that_is_gone() {
     let task = Task::new();
     let (inbox, post) = port(&task);
