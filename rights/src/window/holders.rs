@@ -1,7 +1,6 @@
 //! Who may send to a port, and how far each has come.
 //!
-//! Messages come in runs of one holder's: the one that was looked up last is found
-//! without a search, and among a few nobody is looked up by a hash.
+//! Most ports have one holder or a few: among those nobody is looked up by a hash.
 
 use std::hash::Hash;
 
@@ -18,13 +17,11 @@ pub(super) struct Holders<K> {
     /// Where each of them stands, while there are more than a few.
     #[allow(clippy::box_collection, reason = "most ports have few, and any port is larger for it")]
     places: Option<Box<QuickMap<K, u32>>>,
-    /// Where the one stands that was looked up last.
-    last: u32,
 }
 
 impl<K> Default for Holders<K> {
     fn default() -> Self {
-        Holders { all: Vec::new(), places: None, last: 0 }
+        Holders { all: Vec::new(), places: None }
     }
 }
 
@@ -41,6 +38,7 @@ impl<K: Copy + Eq + Hash> Holders<K> {
         self.all.iter_mut().map(|(_, holder)| holder)
     }
 
+    #[inline]
     fn find(&self, key: &K) -> Option<usize> {
         match &self.places {
             Some(places) => places.get(key).map(|&at| at as usize),
@@ -54,18 +52,8 @@ impl<K: Copy + Eq + Hash> Holders<K> {
 
     #[inline]
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut Holder> {
-        let at = match self.all.get(self.last as usize) {
-            Some((last, _)) if last == key => self.last as usize,
-            _ => self.look_up(key)?,
-        };
-        Some(&mut self.all.get_mut(at)?.1)
-    }
-
-    /// Finds one that is another than the last.
-    fn look_up(&mut self, key: &K) -> Option<usize> {
         let at = self.find(key)?;
-        self.last = at as u32;
-        Some(at)
+        Some(&mut self.all.get_mut(at)?.1)
     }
 
     /// One more, or in place of what it was.
