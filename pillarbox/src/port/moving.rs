@@ -350,23 +350,28 @@ impl PortState {
 
     /// The ports whose receive rights lie in the queue, or in what is held for it.
     pub(crate) fn ports_inside(&self) -> Vec<Arc<PortCore>> {
-        let held = self.held_inside.iter().filter_map(Weak::upgrade);
+        let held = self.held_inside.iter().flat_map(|held| held.iter()).filter_map(Weak::upgrade);
         self.queue.iter().flat_map(Message::ports).chain(held).collect()
     }
 
     /// A message with these ports is held for this one.
     pub(crate) fn hold_inside(&mut self, ports: &[Arc<PortCore>]) {
-        self.held_inside.extend(ports.iter().map(Arc::downgrade));
+        if !ports.is_empty() {
+            self.held_inside.get_or_insert_default().extend(ports.iter().map(Arc::downgrade));
+        }
     }
 
     /// It is held no more.
     pub(crate) fn let_go_inside(&mut self, ports: &[Arc<PortCore>]) {
         for port in ports {
             let here = |held: &Weak<PortCore>| std::ptr::eq(held.as_ptr(), Arc::as_ptr(port));
-            if let Some(place) = self.held_inside.iter().position(here) {
-                self.held_inside.swap_remove(place);
+            if let Some(held) = &mut self.held_inside
+                && let Some(place) = held.iter().position(here)
+            {
+                held.swap_remove(place);
             }
         }
+        self.held_inside.take_if(|held| held.is_empty());
     }
 
     /// How many messages in the queue go with descriptors of their own, their bodies',

@@ -43,6 +43,9 @@ pub(crate) struct OnBoard {
 /// What was accepted, in order.
 pub(super) type Queued = Queue<Message, Holder>;
 
+/// Ports that will lie in the queue of another.
+pub(super) type HeldInside = Vec<Weak<PortCore>>;
+
 #[derive(Debug)]
 pub(crate) struct PortState {
     pub(super) id: u64,
@@ -62,7 +65,7 @@ pub(crate) struct PortState {
     pub(super) facets: PortFacets,
     /// Ports in messages that are held for this one behind spilled ones: they will lie in
     /// its queue.
-    pub(super) held_inside: Vec<Weak<PortCore>>,
+    pub(super) held_inside: Option<Box<HeldInside>>,
     /// By link and what the right is: the port itself or a facet of it.
     pub(super) boards: QuickMap<(u32, u64), OnBoard>,
     /// Messages that came of one link's right and passed the queue, not yet counted
@@ -145,7 +148,7 @@ impl PortState {
             destroyed: None,
             dead_name: Vec::new(),
             facets: PortFacets::default(),
-            held_inside: Vec::new(),
+            held_inside: None,
             boards: QuickMap::default(),
             passed: None,
             room: None,
