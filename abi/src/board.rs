@@ -65,6 +65,7 @@ pub struct Life {
 
 impl Life {
     /// The word as it lies on the board.
+    #[inline]
     pub const fn encode(self) -> u64 {
         let state = match self.state {
             State::Free => 0,
@@ -81,6 +82,7 @@ impl Life {
 
     /// What a word on a peer's board says. A state we do not know reads as
     /// dead: the peer can only hurt its own port with it.
+    #[inline]
     pub const fn decode(word: u64) -> Self {
         let state = match word >> 32 {
             0 => State::Free,
@@ -109,6 +111,7 @@ pub struct Moved {
 
 impl Moved {
     /// The words as they lie on the board.
+    #[inline]
     pub fn encode(&self) -> [u64; MOVED_WORDS] {
         let mut address = [0; 16];
         address[..15].copy_from_slice(&self.address.0);
@@ -118,6 +121,7 @@ impl Moved {
     }
 
     /// What the words on a peer's board say.
+    #[inline]
     pub fn decode(words: [u64; MOVED_WORDS]) -> Self {
         let [ticket, process, number, low, high] = words;
         let mut address = Address::default();
@@ -133,6 +137,7 @@ impl Moved {
 ///
 /// The first board has [`limits::BOARD_SLOTS`] slots; each further one has as
 /// many as all before it together. `None` for an index past the last board.
+#[inline]
 pub const fn place(index: u32) -> Option<(u32, u32)> {
     if index >= limits::SLOTS {
         return None;

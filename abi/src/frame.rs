@@ -235,6 +235,7 @@ pub struct Header {
 
 impl Header {
     /// A header with nothing behind it.
+    #[inline]
     pub const fn new(kind: Kind, slot: Slot) -> Self {
         Header {
             length: HEADER_BYTES as u32,
@@ -324,11 +325,13 @@ impl Header {
     }
 
     /// Bytes the frame takes in the lane.
+    #[inline]
     pub const fn room(&self) -> u32 {
         self.length.next_multiple_of(8)
     }
 
     /// Bytes of the body.
+    #[inline]
     pub const fn body_bytes(&self) -> usize {
         (self.length as usize).saturating_sub(HEADER_BYTES + self.extra as usize)
     }
@@ -400,6 +403,7 @@ impl Attached {
     pub const ONE_LOAN: u8 = flag::REGIONS;
 
     /// What [`Attached::encode`] says of one right and nothing else.
+    #[inline]
     pub fn one_right(right: [u8; REF_BYTES]) -> [u8; ATTACHED_BYTES + REF_BYTES] {
         let mut bytes = [0; ATTACHED_BYTES + REF_BYTES];
         bytes[0] = 1;
@@ -408,6 +412,7 @@ impl Attached {
     }
 
     /// Reads what says of one right and nothing else. `None` for whatever else it is.
+    #[inline]
     pub fn the_right(flags: u8, bytes: &[u8]) -> Option<RightRef> {
         let (head, right) = bytes.split_at_checked(ATTACHED_BYTES)?;
         // One right, and nothing in a packet, whatever its number.
@@ -418,6 +423,7 @@ impl Attached {
 
     /// Reads what says of one loan and nothing else, and whether it is the body. `None`
     /// for whatever else it is.
+    #[inline]
     pub fn the_loan(flags: u8, bytes: &[u8]) -> Option<(Loan, bool)> {
         if flags == Attached::ONE_LOAN { loan::the_one(bytes) } else { None }
     }

@@ -70,6 +70,7 @@ pub enum Sleep {
 
 impl Sleep {
     /// The word: the number above, the way of waiting in the low two bits.
+    #[inline]
     pub const fn encode(self) -> u64 {
         match self {
             Sleep::Awake => 0,
@@ -80,6 +81,7 @@ impl Sleep {
 
     /// What the word says. A word we do not know reads as `Bell`, which is
     /// always safe: it costs the liar's link a byte.
+    #[inline]
     pub const fn decode(word: u64) -> Self {
         match word & 3 {
             0 => Sleep::Awake,

@@ -112,6 +112,7 @@ impl RightRef {
     }
 
     /// The bytes of a right of the writer's own.
+    #[inline]
     pub fn mine(kind: Kind, slot: Slot) -> [u8; REF_BYTES] {
         let mut bytes = [0; REF_BYTES];
         let front = u64::from(MINE) | u64::from(kind == Kind::SendOnce) << 8;
@@ -127,6 +128,7 @@ impl RightRef {
     ///
     /// # Errors
     /// [`Offence::FrameTruncated`] or [`Offence::RightKind`].
+    #[inline]
     pub fn decode(bytes: &[u8]) -> Result<(Self, usize), Offence> {
         let tag = *bytes.first().ok_or(Offence::FrameTruncated)?;
         let kind = match bytes.get(1).ok_or(Offence::FrameTruncated)? {

@@ -37,6 +37,7 @@ pub(crate) struct Drainer {
 
 impl Drainer {
     /// The links there are now.
+    #[inline]
     pub(crate) fn links(&mut self, task: &TaskCore) -> &[Arc<Link>] {
         // Before the list: what changes between is asked for again.
         let version = task.links_version.load(Ordering::Acquire);

@@ -89,10 +89,12 @@ impl PortCore {
 
     // ---- counts --------------------------------------------------------
 
+    #[inline]
     pub(crate) fn add_sender(&self) {
         self.state.beside_the_queue().senders.add();
     }
 
+    #[inline]
     pub(crate) fn remove_sender(&self) {
         let mut after = After::default();
         {

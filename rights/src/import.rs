@@ -66,12 +66,14 @@ impl Import {
     }
 
     /// Whether one more message may be sent by what was seen so far.
+    #[inline]
     pub const fn may_send(&self) -> bool {
         self.sent < self.grant
     }
 
     /// Takes note of what the board says now. A grant never shrinks; a board
     /// that says less is a lie that changes nothing.
+    #[inline]
     pub fn look(&mut self, board: u64) {
         self.grant = self.grant.max(board);
     }
@@ -87,6 +89,7 @@ impl Import {
     }
 
     /// One message was published.
+    #[inline]
     pub fn sent(&mut self) {
         self.sent += 1;
         self.published += 1;

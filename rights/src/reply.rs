@@ -113,16 +113,19 @@ pub struct Promised {
 impl Promised {
     /// A promise just made. Parts of the answer may be written into the first
     /// `room` bytes.
+    #[inline]
     pub const fn new(room: u64) -> Self {
         Promised { at: At::Open { asked: false }, room, written: 0 }
     }
 
     /// Whether nothing has come and something still may.
+    #[inline]
     pub const fn is_open(&self) -> bool {
         matches!(self.at, At::Open { .. })
     }
 
     /// What the holder of the reply right is to see.
+    #[inline]
     pub const fn state(&self) -> ReplyState {
         match self.at {
             At::Open { asked: true } => ReplyState::Asked,
@@ -155,6 +158,7 @@ impl Promised {
     /// Ends the promise: no answer is wanted. Returns whether that is news, to
     /// be written in the slots; an answer that came before stays.
     #[must_use = "the holder must see it"]
+    #[inline]
     pub fn end(&mut self, why: Gone) -> bool {
         let news = self.is_open();
         if news {
@@ -164,6 +168,7 @@ impl Promised {
     }
 
     /// The message or the notification the right ends in has come.
+    #[inline]
     pub fn comes(&mut self) -> Comes {
         if self.is_open() {
             self.at = At::Kept;

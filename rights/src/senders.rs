@@ -22,6 +22,7 @@ pub enum NoSenders {
 
 impl Senders {
     /// How many there are.
+    #[inline]
     pub const fn count(&self) -> u64 {
         self.count
     }
@@ -42,11 +43,13 @@ impl Senders {
     }
 
     /// One more.
+    #[inline]
     pub fn add(&mut self) {
         self.count += 1;
     }
 
     /// One less.
+    #[inline]
     pub fn remove(&mut self) -> NoSenders {
         debug_assert!(self.count > 0, "a send right ended twice");
         self.count = self.count.saturating_sub(1);

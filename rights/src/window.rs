@@ -88,12 +88,14 @@ impl Holder {
     }
 
     /// Places that are neither used nor written off.
+    #[inline]
     fn ready(&self) -> u64 {
         self.unused() - self.written_off
     }
 
     /// Fills its reserve up to its `share`, where less than half of that is left, with
     /// what half of the `free` places allow. Returns how many that were.
+    #[inline]
     fn refill(&mut self, share: u64, free: u64) -> u64 {
         let unused = self.unused();
         if unused >= share.div_ceil(2) || self.written_off > 0 || self.asking.is_some() {

@@ -112,11 +112,13 @@ impl LaneWriter {
     }
 
     /// Bytes filled in, in all.
+    #[inline]
     pub fn head(&self) -> u64 {
         self.filler.position()
     }
 
     /// Bytes of the lane.
+    #[inline]
     pub fn lane_bytes(&self) -> u32 {
         self.bytes
     }
@@ -219,6 +221,7 @@ impl LaneReader {
     }
 
     /// Bytes of the lane.
+    #[inline]
     pub fn lane_bytes(&self) -> u32 {
         self.bytes
     }

@@ -58,11 +58,13 @@ impl OwnPage {
     }
 
     /// Announces how far we have emptied the peer's lane.
+    #[inline]
     pub fn set_tail(&self, tail: u64) {
         self.publish(page::TAIL_AT, tail); // pairs: lane.tail
     }
 
     /// Announces how many bytes the peer may have sent to our queues, in all.
+    #[inline]
     pub fn set_granted(&self, granted: u64) {
         if let Some(word) = self.memory.word(page::GRANTED_AT) {
             // Relaxed: a count that vouches for nothing else.
@@ -117,6 +119,7 @@ impl OwnPage {
 
     /// Writes how many messages may have been sent on the slot at `index`, in
     /// all. `false` where no board of ours has such a slot.
+    #[inline]
     pub fn set_grant(&self, index: u32, grant: u64) -> bool {
         self.set_slot(index, board::GRANT_AT, grant)
     }
@@ -304,6 +307,7 @@ impl PeerPage {
 
     /// What has become of the peer's slot at `index`. `None` where the peer has
     /// offered no board with such a slot.
+    #[inline]
     pub fn life(&self, index: u32) -> Option<Life> {
         let word = self.slot(index, board::LIFE_AT)?;
         Shown::acquire(); // pairs: page.change

@@ -51,6 +51,7 @@ pub enum WriteError {
 
 /// Bytes `header` takes in the lane. Other than [`Header::room`], right for any
 /// length a peer can say.
+#[inline]
 fn room(header: &Header) -> u64 {
     u64::from(header.length).next_multiple_of(8)
 }

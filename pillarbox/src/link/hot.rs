@@ -111,6 +111,7 @@ impl Link {
     /// Writes and shows one message, if nothing is in its way; `written` is called before
     /// it is shown. Who called rings, without locks.
     #[must_use = "who reads is to be rung for"]
+    #[inline]
     pub(super) fn write_short(
         &self,
         header: Header,
@@ -249,6 +250,7 @@ impl Link {
 
     /// Looks whether the slot is alive, under a change count that was read before. Anything
     /// else that is seen there is acted on by the general way.
+    #[inline]
     fn is_seen(&self, entry: &Entry, change: u64) -> bool {
         let here =
             |life: Life| life.generation == entry.slot.generation && life.state == State::Live;

@@ -234,6 +234,7 @@ impl Link {
     }
 
     /// So many messages were read and received at once.
+    #[inline]
     pub(super) fn count_passed(&self, inn: &mut Inn, messages: u64, bytes: u64) {
         inn.frames += messages;
         // Changed under the lock of the lane alone.

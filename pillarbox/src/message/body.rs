@@ -221,6 +221,7 @@ impl Body {
         Body::Lent(Box::new(LentBody { bytes, on_loan, copy }))
     }
 
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Body::Small(small) => small.as_slice(),
@@ -235,6 +236,7 @@ impl Body {
     }
 
     /// How long it is. Copies nothing.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         match self {
             Body::Lent(body) => body.bytes,
@@ -266,6 +268,7 @@ impl Body {
 impl Message {
     /// The body. A long one is copied here at the first look, the longest lie in sealed
     /// memory, which nobody can write any more, not even the sender.
+    #[inline]
     pub fn body(&self) -> &[u8] {
         self.body.as_slice()
     }

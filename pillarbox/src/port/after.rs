@@ -70,6 +70,7 @@ pub(super) struct More {
 impl After {
     /// All but the waking, to be added to.
     #[cold]
+    #[inline]
     pub(super) fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }
@@ -205,6 +206,7 @@ impl After {
         self.more().let_go.push(right);
     }
 
+    #[inline]
     pub(crate) fn run(self) {
         if let Some(waiter) = self.first {
             waiter.raise();
@@ -220,6 +222,7 @@ impl After {
 
 impl More {
     #[cold]
+    #[inline]
     fn run(self: Box<Self>) {
         let this = *self;
         for (link, slot) in this.looks {

@@ -79,6 +79,7 @@ impl PortLock {
 impl Lock for PortLock {
     type Guard<'a> = General<'a>;
 
+    #[inline]
     fn guard(&self) -> General<'_> {
         let mut state = lock(&self.state);
         if state.chute_open

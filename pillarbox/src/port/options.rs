@@ -29,6 +29,7 @@ pub struct PortOptions {
 
 impl PortOptions {
     /// A port that holds so much and is otherwise plain.
+    #[inline]
     pub fn new(capacity: Capacity) -> Self {
         let capacity = match capacity {
             Capacity::Bounded(0) => Capacity::Rendezvous,

@@ -124,6 +124,7 @@ pub(super) struct Receiver {
 }
 
 impl PortState {
+    #[inline]
     pub(super) fn new(
         id: u64,
         place: Option<Slot>,
@@ -167,6 +168,7 @@ impl PortState {
 
     /// Counts a message that came on the right of a link's peer to the port itself and
     /// passed the queue. As long as they come of one link no board is looked up.
+    #[inline]
     pub(super) fn count_passed(&mut self, link: u32) {
         match &mut self.passed {
             Some((of, count)) if *of == link => *count += 1,
@@ -525,6 +527,7 @@ impl PortState {
         self.destroyed.replace(Box::new(to)).map(|before| *before)
     }
 
+    #[inline]
     pub(super) fn tell_no_senders(&mut self, told: NoSenders, after: &mut After) {
         match told {
             NoSenders::Quiet => {}

@@ -65,6 +65,7 @@ impl List {
 }
 
 impl<T> Slab<T> {
+    #[inline]
     pub(super) const fn new() -> Self {
         Slab { entries: Vec::new(), unused: NONE, steps: 0 }
     }
@@ -174,6 +175,7 @@ pub(super) enum Heads {
 }
 
 impl Heads {
+    #[inline]
     pub(super) const fn new(order: Order) -> Self {
         match order {
             Order::Fifo => Heads::Plain(List::EMPTY),
