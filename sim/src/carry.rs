@@ -177,6 +177,7 @@ impl World {
             link.gave_of.insert(owner);
         }
         let give = crate::claim::give(slot, World::id(to), ticket, kind);
+        self.tell_frame("gives", (me, owner), &give);
         self.outbound(me, owner).lane.publish(&give.encode());
         let third =
             RightRef::Third { kind, owner: World::id(owner), address: Address::default(), ticket };

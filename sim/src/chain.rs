@@ -48,6 +48,7 @@ impl World {
         let flags = if kind == RightKind::SendOnce { flag::ONCE } else { 0 };
         let header = Header { flags, tag: next.0, ..Header::new(Kind::GiveOn, NO_SLOT) };
         let frame = Frame::new(header, body.encode().to_vec());
+        self.tell_frame("gives on", (me, owner), &frame);
         self.outbound(me, owner).lane.publish(&frame.encode());
         let (owner_id, address) = (World::id(owner), Address::default());
         let third = RightRef::Third { kind, owner: owner_id, address, ticket: next };

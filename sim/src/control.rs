@@ -31,6 +31,7 @@ impl World {
             // It has its place among the messages of its port.
             self.settle_mark(me, peer);
         }
+        self.tell_frame("says", (me, peer), &frame);
         let Some(link) = self.tasks[me].link(peer) else {
             return;
         };

@@ -22,7 +22,10 @@ impl World {
             }
             let outcome = match self.outbound(peer, me).lane.take() {
                 Ok(None) => break,
-                Ok(Some(frame)) => self.read(me, peer, &frame),
+                Ok(Some(frame)) => {
+                    self.tell_frame("reads", (peer, me), &frame);
+                    self.read(me, peer, &frame)
+                }
                 Err(offence) => Err(offence),
             };
             match outcome {
@@ -333,6 +336,7 @@ impl World {
             Err(refusal) => return self.refuse(me, (peer, slot), lead, refusal, mail),
         };
         self.break_circles(me, port, &mut mail);
+        self.tell(|_| format!("message {number} of {peer} comes to port {port} of {me}"));
         let mail = Mail { facet: lead.facet, ..mail };
         let by = self.sender(peer);
         let again = if flags & flag::AGAIN != 0 { self.sends_again(me, peer, port) } else { None };

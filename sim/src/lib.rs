@@ -43,6 +43,7 @@
 //! | `schedule`     | who does what next                                       |
 //! | `calm`         | the end of a run                                         |
 //! | `check`        | what must hold after every step                          |
+//! | `trace`        | what everybody said, for who looks for a cause           |
 //! | [`fault`]      | rules broken on purpose                                  |
 #![forbid(unsafe_code)]
 
@@ -84,9 +85,10 @@ mod share;
 mod spill;
 mod spilled;
 mod task;
+mod trace;
 mod waiting;
 mod world;
 
 pub use fault::Fault;
-pub use run::{Failure, Size, run};
+pub use run::{Failure, Size, run, run_traced};
 pub use world::{Figures, Violation};

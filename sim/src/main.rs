@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
-use sim::{Failure, Fault, Figures, Size, run};
+use sim::{Failure, Fault, Figures, Size, run, run_traced};
 
 /// Runs the whole system in one thread, once for each seed.
 ///
@@ -40,6 +40,10 @@ struct Options {
     /// Has every task break this rule on purpose: the run is to fail.
     #[arg(long, value_name = "RULE", value_parser = fault)]
     fault: Option<Fault>,
+    /// Runs one seed, and says what everybody said, heard and received in it, and at a
+    /// failure what was in every port.
+    #[arg(long, conflicts_with_all = ["seeds", "jobs"])]
+    trace: bool,
 }
 
 /// A broken rule, by the name it has in the source.
@@ -54,10 +58,11 @@ fn fault(name: &str) -> Result<Fault, String> {
 fn main() -> ExitCode {
     let options = Options::parse();
     let size = Size { tasks: options.tasks as usize, steps: options.steps };
-    let all = match all(&options, size) {
+    let ended = if options.trace { traced(&options, size) } else { all(&options, size) };
+    let all = match ended {
         Ok(all) => all,
         Err(failure) => {
-            report(&failure, size);
+            report(&failure, &options);
             return ExitCode::FAILURE;
         }
     };
@@ -67,7 +72,7 @@ fn main() -> ExitCode {
          {} calls ({} withdrawn, {} parts), {} left, {} questions for room, \
          {} pulses ({} merged, {} no room), {} dropped, \
          {} handed to readers ({} back), {} out of sets, {} kills, {} refused, {} offences, lost 0",
-        options.seeds,
+        if options.trace { 1 } else { options.seeds },
         all.steps,
         all.messages,
         all.spilled,
@@ -97,6 +102,19 @@ fn main() -> ExitCode {
         all.offences
     );
     ExitCode::SUCCESS
+}
+
+/// One seed, told line by line.
+fn traced(options: &Options, size: Size) -> Result<Figures, Failure> {
+    let (ended, lines) = run_traced(options.seed, size, options.fault);
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        // Who has read enough closes the pipe.
+        if writeln!(out, "{line}").is_err() {
+            break;
+        }
+    }
+    ended
 }
 
 /// Every seed, shared among the cores. Each run is one thread's own.
@@ -175,14 +193,15 @@ fn add(all: &mut Figures, one: Figures) {
     all.over_limit += one.over_limit;
 }
 
-fn report(failure: &Failure, size: Size) {
+fn report(failure: &Failure, options: &Options) {
     let Failure { seed, step, violation } = failure;
     eprintln!(
         "seed {seed}, step {step}: {} does not hold: {}",
         violation.invariant, violation.what
     );
+    let broken = options.fault.map(|fault| format!(" --fault {fault:?}")).unwrap_or_default();
     eprintln!(
-        "replay: cargo run --release -p pillarbox-sim -- --seeds 1 --seed {seed} --tasks {} --steps {}",
-        size.tasks, size.steps
+        "replay: cargo run --release -p pillarbox-sim -- --trace --seed {seed} --tasks {} --steps {}{broken}",
+        options.tasks, options.steps
     );
 }

@@ -99,6 +99,10 @@ impl World {
         by: Option<TaskNumber>,
         mail: Option<Mail>,
     ) {
+        self.tell(|_| {
+            let what = mail.as_ref().map_or("broken".to_owned(), |it| it.number.to_string());
+            format!("promise {} to port {} of {me}: {what}", lead.promise, lead.port)
+        });
         if lead.is_call() {
             return self.answered(me, lead.promise, mail);
         }
@@ -273,6 +277,8 @@ impl World {
     /// A message was taken out of a queue: whoever is to hear of that does, and it
     /// is looked at whether it may come now. `None` where it may not come at all.
     pub(crate) fn has_come(&mut self, me: TaskNumber, port: u32, mut mail: Mail) -> Option<Mail> {
+        let number = mail.number;
+        self.tell(|_| format!("message {number} is received from port {port} of {me}"));
         self.tell_accepted(me, port, &mut mail);
         if mail.number == 0 {
             return Some(mail);

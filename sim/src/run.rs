@@ -34,7 +34,26 @@ pub struct Failure {
 /// # Errors
 /// The first violation, after which the run is not gone on with.
 pub fn run(seed: u64, size: Size, fault: Option<Fault>) -> Result<Figures, Failure> {
+    play(&mut World::new(seed, size.tasks.max(2), fault), seed, size)
+}
+
+/// The same, with what everybody said, heard and received, a line each, and where it
+/// failed what was in every port then.
+pub fn run_traced(
+    seed: u64,
+    size: Size,
+    fault: Option<Fault>,
+) -> (Result<Figures, Failure>, Vec<String>) {
     let mut world = World::new(seed, size.tasks.max(2), fault);
+    world.trace = Some(Vec::new());
+    let ended = play(&mut world, seed, size);
+    if ended.is_err() {
+        world.tell_ports();
+    }
+    (ended, world.trace.unwrap_or_default())
+}
+
+fn play(world: &mut World, seed: u64, size: Size) -> Result<Figures, Failure> {
     world.begin();
     for step in 0..size.steps {
         world.step();

@@ -143,6 +143,7 @@ impl World {
             Ok(()) => {}
         }
         state.charged.insert(number);
+        self.tell(|_| format!("message {number} of {me} enters its port {}", lead.port));
         self.note(number, me, me, Some(lead), out);
         self.serve(me, lead.port);
         if let Ok(Some(facet)) = self.admit(me, lead, out.id) {

@@ -185,6 +185,8 @@ impl World {
         frame: Frame,
         attached: &Attached,
     ) {
+        let what = if way == Way::Lane { "writes" } else { "spills" };
+        self.tell_frame(what, (me, peer), &frame);
         if way == Way::Lane {
             return self.outbound(me, peer).lane.publish(&frame.encode());
         }

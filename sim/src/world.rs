@@ -158,6 +158,8 @@ pub(crate) struct World {
     pub(crate) aside: bool,
     /// No more surprises: the run is being wound down.
     pub(crate) calm: bool,
+    /// What everybody said, where somebody wants to read it.
+    pub(crate) trace: Option<Vec<String>>,
 }
 
 const fn pair(one: TaskNumber, other: TaskNumber) -> (TaskNumber, TaskNumber) {
@@ -199,6 +201,7 @@ impl World {
             late: None,
             aside: false,
             calm: false,
+            trace: None,
         }
     }
 

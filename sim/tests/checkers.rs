@@ -1,7 +1,7 @@
 //! The checkers check: each rule a task breaks on purpose is seen, by the
 //! checker of the invariant it breaks.
 
-use sim::{Fault, Size, run};
+use sim::{Fault, Size, run, run_traced};
 
 /// The invariant that falls, and the seed where it was seen last: the first, so that
 /// it costs one run.
@@ -73,6 +73,21 @@ fn the_same_seed_says_the_same() {
     let failed = run(1, Size::default(), fault);
     assert!(failed.is_err());
     assert_eq!(failed, run(1, Size::default(), fault));
+}
+
+#[test]
+fn a_trace_changes_nothing_and_ends_with_what_was_in_every_port() {
+    let size = Size { tasks: 4, steps: 800 };
+    let (ended, lines) = run_traced(3, size, None);
+    assert_eq!(ended, run(3, size, None));
+    for what in [" writes ", " reads ", " says ", " is received from port "] {
+        assert!(lines.iter().any(|line| line.contains(what)), "{what}");
+    }
+    let fault = Some(Fault::ReleaseOne);
+    let (failed, lines) = run_traced(1, Size::default(), fault);
+    assert_eq!(failed, run(1, Size::default(), fault));
+    let last = lines.iter().rposition(|line| line.contains(" has {"));
+    assert!(last.is_some_and(|last| lines[last..].iter().any(|line| line.contains("port "))));
 }
 
 /// Where something was found once, in the rules or in the simulator.

@@ -292,6 +292,7 @@ impl World {
     pub(crate) fn adopt_mail(&mut self, me: TaskNumber, port: u32, mut mail: Mail, place: Place) {
         self.break_circles(me, port, &mut mail);
         let number = mail.number;
+        self.tell(|_| format!("message {number} is adopted by port {port} of {me}, {place:?}"));
         let Some(state) = self.port(me, port) else {
             return self.excuse(me, mail);
         };

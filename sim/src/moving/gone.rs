@@ -45,7 +45,9 @@ impl World {
         let place = if promise.is_some() { Place::Promised } else { Place::Counted };
         let (ticket, pulses) = if mail.pulse.is_some() { (0, 1) } else { (ticket, 0) };
         let origin = Origin { ticket, place, pulses };
+        let number = mail.number;
         gone.parked.push_back(Forwarded { origin, mail, promise });
+        self.tell(|_| format!("message {number} is passed on by port {port} of {me}"));
         self.push_parked(me, port);
         None
     }
