@@ -212,6 +212,10 @@ impl Keeper {
             || self.leaving.is_some() && self.queues.are_at_rest()
         {
             self.hand_on();
+            if self.ended.is_none() {
+                // The queues go on, and their bell may have been rung and heard already.
+                self.do_what_is_due(now);
+            }
         }
     }
 
