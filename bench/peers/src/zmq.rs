@@ -8,8 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rows::clock::in_batches;
 use rows::{Casting, Child, Contender, Effort, Part, Peer, Row, Side, Slice, Stage};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::event::{PollFd, PollFlags, poll};
 use tokio::runtime::Runtime;
 use zeromq::{
     PullSocket, PushSocket, RepSocket, ReqSocket, Socket, SocketRecv, SocketSend, ZmqMessage,
@@ -146,8 +145,11 @@ impl Contender for Pushes {
         runtime.block_on(async {
             socket.send(ZmqMessage::from(LAST.to_vec())).await?;
             // What was sent goes out while the runtime runs, and not after.
-            let told = AsyncFd::with_interest(server.line.socket(), Interest::READABLE)?;
-            let _ = told.readable().await?;
+            let socket = server.line.socket().try_clone_to_owned()?;
+            let told = tokio::task::spawn_blocking(move || {
+                poll(&mut [PollFd::new(&socket, PollFlags::IN)], None)
+            });
+            told.await??;
             anyhow::Ok(())
         })?;
         server.line.hear()?;
