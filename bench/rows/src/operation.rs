@@ -46,10 +46,22 @@ impl<F: FnMut() -> Result<()>> Contender for Operation<F> {
     }
 }
 
-/// Calls of the library's own.
-struct Calls {
+/// Calls of the library's own, which block.
+pub(crate) struct Calls {
     pair: Pair,
     asleep: bool,
+}
+
+impl Calls {
+    /// Starts the server that answers them.
+    pub(crate) fn new(row: &Row) -> Result<Self> {
+        Calls::of(row, row.state)
+    }
+
+    /// The same, with ends that sleep or are awake whatever the row says.
+    pub(crate) fn of(row: &Row, state: State) -> Result<Self> {
+        Ok(Calls { pair: Pair::new(row.place)?, asleep: state == State::Asleep })
+    }
 }
 
 impl Contender for Calls {
@@ -71,6 +83,5 @@ impl Contender for Calls {
 /// # Errors
 /// Its server does not start.
 pub fn own_call(row: &Row) -> Result<Entrant> {
-    let calls = Calls { pair: Pair::new(row.place)?, asleep: row.state == State::Asleep };
-    Ok(Entrant::new("pillarbox", Side::Limit, calls))
+    Ok(Entrant::new("pillarbox", Side::Limit, Calls::new(row)?))
 }

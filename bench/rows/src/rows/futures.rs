@@ -19,6 +19,7 @@ use super::server::{BODY, ECHO, Pair, SMALL, patience};
 use crate::child::Child;
 use crate::clock::{back_to_back, with_silences};
 use crate::figure::Slice;
+use crate::operation::Calls;
 use crate::row::{Row, State};
 use crate::runner::{Contender, Effort, Entrant, Side};
 
@@ -60,34 +61,13 @@ impl Contender for Futures {
     }
 }
 
-/// The same, blocking.
-struct Blocking {
-    pair: Pair,
-    asleep: bool,
-}
-
-impl Contender for Blocking {
-    fn slice(&mut self, span: Duration) -> Result<Slice> {
-        if self.asleep {
-            with_silences(span, || self.pair.call())
-        } else {
-            back_to_back(span, || self.pair.call())
-        }
-    }
-
-    fn children(&self) -> Vec<&Child> {
-        vec![&self.pair.server]
-    }
-}
-
 pub(super) fn call(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
     let asleep = row.state == State::Asleep;
     let pair = Pair::new(row.place)?;
     let events = pair.task.events()?;
-    let blocking = Blocking { pair: Pair::new(row.place)?, asleep };
     Ok(vec![
         Entrant::new("pillarbox", Side::Ours, Futures { pair, events, asleep }),
-        Entrant::new("blocking call", Side::Limit, blocking),
+        Entrant::new("blocking call", Side::Limit, Calls::new(row)?),
     ])
 }
 
@@ -130,7 +110,7 @@ impl Contender for Pipelined {
 }
 
 pub(super) fn pipelined(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
-    let asleep = Blocking { pair: Pair::new(row.place)?, asleep: true };
+    let asleep = Calls::of(row, State::Asleep)?;
     Ok(vec![
         Entrant::new("pillarbox", Side::Ours, Pipelined(Pair::new(row.place)?)),
         Entrant::new("call asleep", Side::Limit, asleep),
