@@ -89,7 +89,7 @@ pub const SPILLS: usize = 64;
 
 /// Bytes of one link's spilled messages that wait in the reader's queues. A right of
 /// which nothing waits may go beyond it by one message: nobody's unread port keeps
-/// another's.
+/// another's. For a port that is about to go up to [`SPILL_BYTES`] are taken.
 pub const SPILL_QUEUED_BYTES: u64 = LINK_QUEUED_BYTES / 4;
 
 /// Descriptors in spilled messages of one link that are not taken: one message's

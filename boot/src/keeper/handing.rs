@@ -73,7 +73,8 @@ impl Keeper {
                 self.send_all_on();
             }
             Err(why) => {
-                self.queues.pause(false);
+                // Another may have asked for the place meanwhile.
+                self.queues.pause(self.leaving.is_some());
                 // It fails where the system has no thread; then services wait for their pipes.
                 let _ = self.logs.go_on();
                 tell(reply, &Told::NotReplaced(why));
