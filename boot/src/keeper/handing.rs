@@ -119,7 +119,11 @@ impl Keeper {
             (port, promise)
         };
         let doors = self.shut_doors()?;
-        let rest = self.pack();
+        let (rest, left) = self.pack();
+        if !left.is_empty() {
+            self.take_back(None, rest, left, doors);
+            return Err("more lies in its queues than it may hand on at once".to_owned());
+        }
         let moves = Move {
             doors: doors.iter().map(|(_, owned)| *owned).collect(),
             place: self.place.as_ref().map(succession::described),
@@ -129,7 +133,7 @@ impl Keeper {
         let descriptors = match descriptors {
             Ok(descriptors) => descriptors,
             Err(error) => {
-                self.take_back(None, rest, doors);
+                self.take_back(None, rest, left, doors);
                 return Err(format!("no descriptor is to be had: {error}"));
             }
         };
@@ -142,7 +146,7 @@ impl Keeper {
             let mut back = error.message.take_rights().into_iter().map(Right::into_receive);
             let mut next = || back.next().and_then(Result::ok);
             if let (Some(own), Some(rest)) = (next(), next()) {
-                self.take_back(Some(own), rest, doors);
+                self.take_back(Some(own), rest, left, doors);
             }
             return Err(format!("its ports could not be given to it: {}", error.reason));
         }
@@ -161,13 +165,14 @@ impl Keeper {
         &mut self,
         own: Option<ReceiveRight>,
         rest: ReceiveRight,
+        left: Vec<Message>,
         doors: Vec<(OwnedFd, bool)>,
     ) {
         if let Some(own) = own {
             self.port = own;
             self.member = self.set.add(&self.port).ok();
         }
-        self.take_in_all(rest, None);
+        self.take_in_all(rest, left);
         self.open_doors(doors);
     }
 
@@ -213,13 +218,18 @@ impl Keeper {
         copies
     }
 
-    /// What can be in one place only, in the queue of a port: it goes with that.
-    fn pack(&mut self) -> ReceiveRight {
-        let rest = self.task.port(Capacity::Unbounded);
+    /// What can be in one place only, in the queue of a port: it goes with that. Beside it
+    /// what there is no room for, in order.
+    fn pack(&mut self) -> (ReceiveRight, Vec<Message>) {
+        let (rest, mut left) = (self.task.port(Capacity::Unbounded), Vec::new());
         // It fails only in a forked child.
-        let Ok(post) = rest.make_send() else { return rest };
-        let put = |message: Message| {
-            let _ = post.send(message, Deadline::Now);
+        let Ok(post) = rest.make_send() else { return (rest, left) };
+        let mut put = |message: Message| {
+            if !left.is_empty() {
+                left.push(message);
+            } else if let Err(error) = post.send(message, Deadline::Now) {
+                left.push(*error.message);
+            }
         };
         for subset in self.subsets.take_all() {
             self.set.remove(subset.member);
@@ -255,7 +265,7 @@ impl Keeper {
                 put(held.message);
             }
         }
-        rest
+        (rest, left)
     }
 
     /// Who connects from now on waits for who listens next.

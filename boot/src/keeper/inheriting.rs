@@ -27,10 +27,10 @@ impl Keeper {
         }
     }
 
-    /// Takes in all that lies in the queue of a port.
-    pub(super) fn take_in_all(&mut self, rest: ReceiveRight, before: Option<TaskId>) {
+    /// Takes back all that lies in the queue of a port, and what there was no room for.
+    pub(super) fn take_in_all(&mut self, rest: ReceiveRight, left: Vec<Message>) {
         let parts = std::iter::from_fn(|| rest.receive(Deadline::Now).ok());
-        self.take_in(parts.collect(), before);
+        self.take_in(parts.chain(left).collect(), None);
     }
 
     fn take_in(&mut self, parts: Vec<Message>, before: Option<TaskId>) {
