@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pillarbox::bootstrap::{Bootstrap, BootstrapError, Refused};
+use pillarbox::bootstrap::{Bootstrap, BootstrapError, Refused, ServiceState};
 use pillarbox::{Capacity, Deadline, Right, SendRight};
 
 use crate::codes::*;
@@ -52,6 +52,10 @@ fn server(port: Name, own: Name) -> Result<Bootstrap, Code> {
 /// Makes a service's port, and has it found under `name`.
 pub(crate) fn check_in(boot: Name, own: Name, name: &str) -> Result<Name, Code> {
     let server = server(boot, own)?;
+    if let Some(port) = with(|space| space.created.remove(name)) {
+        // Whoever looked it up meanwhile has a right to this port.
+        return Ok(with(|space| space.give_receive(port, None)));
+    }
     refuse_active(&server, name)?;
     let port = with(|space| space.task.port(Capacity::Bounded(QLIMIT)));
     // The name is the server's to free when the port ends.
@@ -61,6 +65,21 @@ pub(crate) fn check_in(boot: Name, own: Name, name: &str) -> Result<Name, Code> 
         let held = Space::port_of(port);
         space.put_new(None, held).ok_or(KERN_NO_SPACE)
     })
+}
+
+/// Makes a service's port, to be had by the first of this task that checks in, and a send
+/// right to it.
+pub(crate) fn create(boot: Name, own: Name, name: &str) -> Result<Name, Code> {
+    let server = server(boot, own)?;
+    refuse_active(&server, name)?;
+    let port = with(|space| space.task.port(Capacity::Bounded(QLIMIT)));
+    server.check_in(name, &port, Deadline::after(PATIENCE)).map_err(|error| as_code(&error))?;
+    let right = port.make_send().map_err(|_| KERN_FAILURE)?;
+    port.set_make_sends(0);
+    Ok(with(|space| {
+        space.created.insert(name.to_owned(), port);
+        space.give_send(right)
+    }))
 }
 
 /// A name that somebody has is nobody's to take, also where it is our own.
@@ -113,16 +132,36 @@ pub(crate) fn register(boot: Name, own: Name, name: &str, right: Name) -> Code {
     }
 }
 
-/// Whether a service is there: 1 if its port is somebody's, 2 if it is started when
-/// it is asked for.
-pub(crate) fn status(boot: Name, own: Name, name: &str) -> Result<i32, Code> {
-    use pillarbox::bootstrap::ServiceState;
+/// What there is by these names: the name, the process that serves it, and its state.
+pub(crate) fn all(boot: Name, own: Name) -> Result<Vec<(String, String, i32)>, Code> {
     let names = server(boot, own)?.list(Deadline::after(PATIENCE));
     let names = names.map_err(|error| as_code(&error))?;
-    let found = names.into_iter().find(|(service, _)| service.name == name);
-    match found.ok_or(BOOTSTRAP_UNKNOWN_SERVICE)?.0.state {
-        ServiceState::OnDemand => Ok(2),
-        _ => Ok(1),
+    Ok(names
+        .into_iter()
+        .map(|(service, _)| {
+            let process = service.pid.map(|pid| pid.to_string()).unwrap_or_default();
+            let state = state(service.state);
+            (service.name, process, state)
+        })
+        .collect())
+}
+
+/// 1 if the port is somebody's, 2 if the service is started when it is asked for.
+fn state(state: ServiceState) -> i32 {
+    match state {
+        ServiceState::OnDemand => 2,
+        _ => 1,
+    }
+}
+
+/// Whether a service is there, and how.
+pub(crate) fn status(boot: Name, own: Name, name: &str) -> Result<i32, Code> {
+    let created = with(|space| space.created.contains_key(name));
+    let found = all(boot, own)?.into_iter().find(|(service, ..)| service == name);
+    match found.ok_or(BOOTSTRAP_UNKNOWN_SERVICE)? {
+        // Nobody has checked in yet.
+        _ if created => Ok(0),
+        (.., state) => Ok(state),
     }
 }
 

@@ -4,8 +4,8 @@
 pub(crate) type Code = i32;
 
 macro_rules! numbers {
-    ($($name:ident = $value:expr;)*) => {
-        $(pub(crate) const $name: Code = $value;)*
+    ($($(#[$about:meta])* $name:ident = $value:expr;)*) => {
+        $($(#[$about])* pub(crate) const $name: Code = $value;)*
     };
 }
 
@@ -16,6 +16,7 @@ numbers! {
     KERN_INVALID_ARGUMENT = 4;
     KERN_FAILURE = 5;
     KERN_RESOURCE_SHORTAGE = 6;
+    KERN_NOT_RECEIVER = 7;
     KERN_NO_ACCESS = 8;
     KERN_ALREADY_IN_SET = 11;
     KERN_NOT_IN_SET = 12;
@@ -35,6 +36,10 @@ numbers! {
     SEND_INVALID_DEST = 0x1000_0003;
     SEND_TIMED_OUT = 0x1000_0004;
     SEND_INVALID_VOUCHER = 0x1000_0005;
+    /// Of older systems: the message is taken, and that is told.
+    SEND_WILL_NOTIFY = 0x1000_0005;
+    SEND_NOTIFY_IN_PROGRESS = 0x1000_0006;
+    SEND_INTERRUPTED = 0x1000_0007;
     SEND_MSG_TOO_SMALL = 0x1000_0008;
     SEND_INVALID_REPLY = 0x1000_0009;
     SEND_INVALID_RIGHT = 0x1000_000a;
@@ -47,14 +52,24 @@ numbers! {
     RCV_INVALID_NAME = 0x1000_4002;
     RCV_TIMED_OUT = 0x1000_4003;
     RCV_TOO_LARGE = 0x1000_4004;
+    RCV_INTERRUPTED = 0x1000_4005;
     RCV_PORT_CHANGED = 0x1000_4006;
     RCV_INVALID_DATA = 0x1000_4008;
+
+    MIG_BAD_ARGUMENTS = -304;
+    MIG_BAD_ID = -303;
+    MIG_NO_REPLY = -305;
 
     BOOTSTRAP_NOT_PRIVILEGED = 1100;
     BOOTSTRAP_NAME_IN_USE = 1101;
     BOOTSTRAP_UNKNOWN_SERVICE = 1102;
     BOOTSTRAP_SERVICE_ACTIVE = 1103;
     BOOTSTRAP_NO_MEMORY = 1105;
+
+    NETNAME_NOT_YOURS = 1000;
+    NETNAME_NOT_CHECKED_IN = 1001;
+    NETNAME_NO_SUCH_HOST = 1002;
+    NETNAME_INVALID_PORT = 1004;
 }
 
 /// Options of a message call.
@@ -64,10 +79,14 @@ pub(crate) mod option {
     pub(crate) const RCV_LARGE: i32 = 4;
     pub(crate) const RCV_LARGE_IDENTITY: i32 = 8;
     pub(crate) const SEND_TIMEOUT: i32 = 0x10;
+    pub(crate) const SEND_INTERRUPT: i32 = 0x40;
     pub(crate) const SEND_NOTIFY: i32 = 0x80;
     pub(crate) const RCV_TIMEOUT: i32 = 0x100;
+    pub(crate) const RCV_INTERRUPT: i32 = 0x400;
     pub(crate) const RCV_GUARDED_DESC: i32 = 0x1000;
     pub(crate) const SEND_TRAILER: i32 = 0x2_0000;
+    /// Of our own: what finds no room is left with the owner of the port.
+    pub(crate) const LEAVE: i32 = 1 << 30;
 }
 
 /// What a right in a message is to become, and what one was received as.

@@ -17,6 +17,8 @@
 //! | `port`    | what the calls `mach_port_…` do                            |
 //! | `letter`  | a message as the library carries it                        |
 //! | `send`, `receive`, `trailer`, `destroy` | the halves of `mach_msg`     |
+//! | `peek`    | a look at a message that stays                             |
+//! | `classic` | the calls of the oldest systems, said in those of today     |
 //! | `semaphore` | what the calls `semaphore_…` do                          |
 //! | `boot`    | names for rights                                           |
 //! | `codes`   | the numbers that programs see                              |
@@ -26,11 +28,13 @@
 //! is ours is which number means which right.
 
 mod boot;
+mod classic;
 mod codes;
 mod destroy;
 mod edge;
 mod letter;
 mod names;
+mod peek;
 mod port;
 mod receive;
 mod semaphore;

@@ -2,13 +2,13 @@
 
 use std::vec::IntoIter;
 
-use pillarbox::{Message, Notification, Right, SetReceiveError};
+use pillarbox::{Message, Notification, Right, SetReceiveError, heed_signals};
 
 use crate::codes::*;
 use crate::edge::memory;
 use crate::letter::{self, Descriptor, put, word};
 use crate::names::{DEAD, NULL, Name};
-use crate::send::{COMPLEX, HEADER, deadline};
+use crate::send::{COMPLEX, HEADER, deadline, ended_early};
 use crate::space::Space;
 use crate::trailer::{self, Trailer};
 use crate::{destroy, with};
@@ -19,6 +19,7 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
     let waits = deadline(options & option::RCV_TIMEOUT != 0, timeout);
     let beside = trailer::size(options);
     let keeps = options & option::RCV_LARGE != 0;
+    let interrupted = options & option::RCV_INTERRUPT != 0;
     // What cannot fit into so little is longer than nothing.
     let most = match room.checked_sub(HEADER + beside) {
         _ if !keeps => usize::MAX,
@@ -36,7 +37,14 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
         return RCV_INVALID_NAME;
     };
     let taken = loop {
-        let taken = mouth.set.receive_within(most, waits);
+        let taken = match interrupted {
+            true => heed_signals(|| mouth.set.receive_within(most, waits)),
+            false => mouth.set.receive_within(most, waits),
+        };
+        if matches!(taken, Err(SetReceiveError::Deadline)) && !interrupted && ended_early(waits) {
+            // Whoever jumps out of a handler leaves a thread that still heeds signals.
+            continue;
+        }
         if let Ok((member, news)) = &taken
             && with(|space| {
                 let is_event = space.is_event(member.port());
@@ -75,6 +83,7 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
             }
             Err(SetReceiveError::Closed) => RCV_PORT_CHANGED,
             Err(SetReceiveError::Forked) => RCV_INVALID_NAME,
+            Err(_) if interrupted && ended_early(waits) => RCV_INTERRUPTED,
             Err(_) => RCV_TIMED_OUT,
         }
     })
@@ -107,11 +116,11 @@ struct Arrived {
 
 /// A message as this face knows it.
 #[derive(Debug)]
-struct Known {
-    flags: u32,
+pub(crate) struct Known {
+    pub(crate) flags: u32,
     voucher: u32,
-    id: i32,
-    inline: Vec<u8>,
+    pub(crate) id: i32,
+    pub(crate) inline: Vec<u8>,
 }
 
 /// The news of the library in the words of this face.
@@ -133,7 +142,7 @@ fn translate(news: Notification, message: &Message) -> (i32, Vec<u8>, bool) {
 }
 
 impl Known {
-    fn of(message: &Message) -> Self {
+    pub(crate) fn of(message: &Message) -> Self {
         if let Some(news) = message.notification() {
             let (id, inline, complex) = translate(news, message);
             let flags = letter::ONCE | if complex { letter::COMPLEX } else { 0 };

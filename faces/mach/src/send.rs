@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pillarbox::{Deadline, Message, Right, SendFailure, SendOnceRight, SendRight};
+use pillarbox::{
+    Deadline, Left, Message, Right, SendError, SendFailure, SendOnceRight, SendRight, heed_signals,
+};
 
 use crate::codes::*;
 use crate::edge::memory;
@@ -309,8 +311,9 @@ impl Prepared {
     fn go(self, options: i32, timeout: u32) -> Sent {
         let Prepared { way, name, message, raw } = self;
         let deadline = deadline(options & option::SEND_TIMEOUT != 0, timeout);
+        let interrupted = options & option::SEND_INTERRUPT != 0;
         let (reason, message, way) = match way {
-            Way::Send(right) => match right.send(message, deadline) {
+            Way::Send(right) => match post(&right, message, deadline, interrupted) {
                 Ok(()) => return (KERN_SUCCESS, None),
                 Err(error) => (error.reason, error.message, Way::Send(right)),
             },
@@ -319,7 +322,18 @@ impl Prepared {
                 Err(error) => (error.reason, error.message, Way::Once(error.right)),
             },
         };
+        let (reason, message) = match (&way, reason) {
+            (Way::Send(right), SendFailure::Full) if options & option::LEAVE != 0 => {
+                match leave(right, name, *message) {
+                    Ok(code) => return (code, None),
+                    Err((reason, message)) => (reason, message),
+                }
+            }
+            (_, reason) => (reason, message),
+        };
         let code = match reason {
+            SendFailure::NotifyPending => SEND_NOTIFY_IN_PROGRESS,
+            SendFailure::Full if interrupted && ended_early(deadline) => SEND_INTERRUPTED,
             SendFailure::Full | SendFailure::NotJoined(_) => SEND_TIMED_OUT,
             // The port ended after its right was taken: the message went there.
             SendFailure::Dead
@@ -344,6 +358,58 @@ impl Prepared {
             raw
         });
         (code, Some(raw))
+    }
+}
+
+/// Whether a wait was over before its time: a signal ended it.
+pub(crate) fn ended_early(deadline: Deadline) -> bool {
+    deadline != Deadline::Now && !deadline.has_passed()
+}
+
+/// Sends on a right that is kept. Only who asked for it is told of a signal.
+fn post(
+    right: &SendRight,
+    mut message: Message,
+    deadline: Deadline,
+    interrupted: bool,
+) -> Result<(), SendError> {
+    if interrupted {
+        return heed_signals(|| right.send(message, deadline));
+    }
+    loop {
+        match right.send(message, deadline) {
+            // Whoever jumps out of a handler leaves a thread that still heeds signals.
+            Err(error) if error.reason == SendFailure::Full && ended_early(deadline) => {
+                message = *error.message;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Leaves what found no room with the owner of the port; this task is told when it is
+/// taken.
+fn leave(
+    right: &SendRight,
+    name: Name,
+    message: Message,
+) -> Result<Code, (SendFailure, Box<Message>)> {
+    let Some((accepted, number)) = with(|space| space.expect_left(name)) else {
+        return Err((SendFailure::Full, Box::new(message)));
+    };
+    match right.leave(message, accepted) {
+        Ok(Left::Waiting) => Ok(SEND_WILL_NOTIFY),
+        // There was room after all.
+        Ok(Left::Sent(unused)) => {
+            with(|space| space.forget_left(number));
+            drop(unused);
+            Ok(KERN_SUCCESS)
+        }
+        Err(error) => {
+            with(|space| space.forget_left(number));
+            drop(error.accepted);
+            Err((error.reason, error.message))
+        }
     }
 }
 

@@ -8,7 +8,9 @@
 //! Nothing here waits. What is to be said to others is kept, and sent by whoever lets
 //! the lock of the space go.
 
-use std::collections::BTreeSet;
+mod asked;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pillarbox::bootstrap::Bootstrap;
@@ -173,6 +175,16 @@ pub(crate) struct Space {
     /// Semaphores, by the numbers of their ports.
     pub(crate) semaphores: ByNumber<u64, Semaphore>,
     pub(crate) server: Option<Bootstrap>,
+    /// Ports of services of this task that nobody has checked in for.
+    pub(crate) created: BTreeMap<String, ReceiveRight>,
+    /// Names that were checked in, and the port that may take each back.
+    pub(crate) signed: BTreeMap<String, Name>,
+    /// Where a task is told of messages that it has left with others.
+    pub(crate) notify: Name,
+    /// Those messages, by the numbers of our requests: where each went.
+    left: BTreeMap<u32, Name>,
+    /// Which clock a name stands for.
+    pub(crate) clocks: BTreeMap<Name, i32>,
     /// What was set as the bootstrap port, where that is not the server's.
     pub(crate) bootstrap: Option<SendRight>,
 }
@@ -195,6 +207,11 @@ impl Space {
             registered: Vec::new(),
             semaphores: ByNumber::default(),
             server: None,
+            created: BTreeMap::new(),
+            signed: BTreeMap::new(),
+            notify: NULL,
+            left: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             bootstrap: None,
         };
         match space.task.kernel() {
@@ -602,134 +619,5 @@ impl Space {
             },
         };
         Ok(Taken::Right(right))
-    }
-
-    // ---- who asked about a name -------------------------------------------
-
-    /// Somebody is to be told of the end of a name's port, or of room there.
-    pub(crate) fn ask(&mut self, name: Name, to: SendOnceRight, room: bool) {
-        self.number = self.number.wrapping_add(1).max(1);
-        // Who waits since nobody had asked for anything hears from now on.
-        for mouth in std::mem::take(&mut self.waiting) {
-            let _ = mouth.set.add(&self.events);
-        }
-        let number = self.number;
-        if let Some(entry) = self.names.get_mut(name) {
-            entry.request = Some(Request { to, room, armed: false, news: None, number });
-            if matches!(entry.held, Held::Once(_)) {
-                self.asked.insert(name);
-            }
-            self.watch_anew(name);
-        }
-    }
-
-    /// The library is to tell us when to look at the name.
-    fn watch_anew(&mut self, name: Name) {
-        let Some(Entry { held, request: Some(request) }) = self.names.get_mut(name) else { return };
-        let number = u64::from(request.number) << 32 | u64::from(name);
-        let Ok((to, news)) = self.events.make_news(number) else { return };
-        let asked = match held {
-            Held::Port(PortRights { send: Some(send), .. }) => send.notify_dead(to),
-            Held::Once(right) => right.notify_unwanted(to),
-            _ => return,
-        };
-        if asked.is_ok() {
-            request.news = Some(news);
-        }
-    }
-
-    /// Tells who asked when there is room at the port of a name.
-    pub(crate) fn arm(&mut self, name: Name) {
-        let Some(entry) = self.names.get_mut(name) else { return };
-        let Some(request) = entry.request.as_mut().filter(|request| request.room) else { return };
-        request.armed = true;
-        let number = u64::from(request.number) << 32 | u64::from(name);
-        match &entry.held {
-            Held::Port(PortRights { send: Some(send), .. }) => {
-                if let Ok((to, _)) = self.events.make_news(number) {
-                    let _ = send.notify_room(to);
-                }
-            }
-            // There is always room for what needs none.
-            _ => self.tell_room(number),
-        }
-    }
-
-    fn tell_room(&mut self, number: u64) {
-        let name = number as Name;
-        if let Some(entry) = self.names.get_mut(name)
-            && let Some(request) = entry.request.take_if(|request| {
-                request.armed && request.room && u64::from(request.number) == number >> 32
-            })
-        {
-            self.tell(request, notify::SEND_POSSIBLE, name);
-        }
-    }
-
-    /// The name is dead already, and somebody asks to be told.
-    pub(crate) fn tell_dead(&mut self, name: Name, to: SendOnceRight) {
-        let _ = self.change_urefs(name, 1);
-        self.outbox.push((to, letter::notification(notify::DEAD_NAME, Some(name))));
-    }
-
-    /// Nobody is to be told any more. Returns who was.
-    pub(crate) fn take_request(&mut self, name: Name) -> Option<SendOnceRight> {
-        let request = self.names.get_mut(name)?.request.take()?;
-        self.asked.remove(&name);
-        if let Some(news) = &request.news {
-            let _ = news.cancel();
-        }
-        Some(request.to)
-    }
-
-    // ---- what the library tells --------------------------------------------
-
-    /// Whether a message came to where the library tells us.
-    pub(crate) fn is_event(&self, port: u64) -> bool {
-        self.events.id() == port
-    }
-
-    /// The library told something.
-    pub(crate) fn heed(&mut self, news: &Message) {
-        let Some(number) = news.completion() else { return };
-        if news.notification() == Some(pillarbox::Notification::SendPossible) {
-            self.tell_room(number);
-        }
-        self.settle(number as Name);
-    }
-
-    /// Reads what the library told and nobody has read.
-    pub(crate) fn heed_all(&mut self) {
-        if self.number == 0 {
-            return;
-        }
-        while let Ok(news) = self.events.receive(pillarbox::Deadline::Now) {
-            self.heed(&news);
-        }
-    }
-
-    /// A thread is about to wait: it hears what the library tells.
-    pub(crate) fn listen(&mut self, mouth: &Arc<Mouth>) {
-        use std::sync::atomic::Ordering::Relaxed;
-        if mouth.listening.fetch_add(1, Relaxed) > 0 {
-            return;
-        }
-        if self.number == 0 {
-            self.waiting.push(Arc::clone(mouth));
-        } else {
-            let _ = mouth.set.add(&self.events);
-        }
-    }
-
-    /// It waits no more.
-    pub(crate) fn listen_no_more(&mut self, mouth: &Arc<Mouth>) {
-        use std::sync::atomic::Ordering::Relaxed;
-        if mouth.listening.fetch_sub(1, Relaxed) > 1 {
-            return;
-        }
-        match self.waiting.iter().position(|other| Arc::ptr_eq(other, mouth)) {
-            Some(at) => drop(self.waiting.swap_remove(at)),
-            None => drop(mouth.set.remove((&self.events).into())),
-        }
     }
 }

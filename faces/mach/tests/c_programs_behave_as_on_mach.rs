@@ -10,7 +10,7 @@ use pillarbox::bootstrap::Bootstrap;
 use pillarbox::{Capacity, Deadline, Message, SendRight, Task};
 
 /// Programs that are run with no bootstrap server anywhere.
-const ALONE: [&str; 10] = [
+const ALONE: [&str; 13] = [
     "semaphores_and_the_host",
     "numbers_and_layouts",
     "a_message_to_oneself",
@@ -20,6 +20,9 @@ const ALONE: [&str; 10] = [
     "what_a_message_carries",
     "who_waits_and_what_ends",
     "a_server_loop",
+    "calls_beside_ports",
+    "a_handler_may_jump_out_of_a_wait",
+    "four_answers_to_a_full_mailbox",
     "what_published_examples_get_wrong",
 ];
 
@@ -129,7 +132,9 @@ fn two_processes_meet_at_a_server() {
     let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
     let serving = serving.unwrap();
     let compiler = compilers()[0];
-    run(&compile(compiler, "two_processes", &folder), &socket);
+    for program in ["two_processes", "names_for_rights"] {
+        run(&compile(compiler, program, &folder), &socket);
+    }
     let _ = serving.stop();
     std::fs::remove_dir_all(folder).unwrap();
 }
@@ -251,6 +256,25 @@ fn each_header_stands_alone() {
     let mut command = Command::new(compilers()[0]);
     command.args(["-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]);
     must(command.arg("-I").arg(&include).arg(&source));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Messages of the oldest systems have types in their bodies: who declares one is told by
+/// the compiler what to do instead.
+#[test]
+fn bodies_with_types_are_refused_when_they_are_compiled() {
+    let folder = folder("typed");
+    let source = folder.join("typed.c");
+    let text = "#include <mach/mach.h>\nstruct { msg_header_t head; msg_type_t type; } one;\n";
+    std::fs::write(&source, text).unwrap();
+    for compiler in compilers() {
+        let mut command = Command::new(compiler);
+        command.args(["-DMACH_CLASSIC=1", "-fsyntax-only", "-I"]);
+        let output = command.arg(here().join("include")).arg(&source).output().unwrap();
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{compiler} takes it");
+        assert!(why.contains("bodies with types are not offered"), "{why}");
+    }
     std::fs::remove_dir_all(folder).unwrap();
 }
 

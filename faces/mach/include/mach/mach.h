@@ -9,6 +9,9 @@
 #include <mach/mach_vm.h>
 #include <mach/mig_errors.h>
 #include <mach/notify.h>
+#if defined(MACH_CLASSIC) && MACH_CLASSIC
+#include <mach/mach_classic.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {

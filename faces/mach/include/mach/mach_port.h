@@ -19,6 +19,18 @@ kern_return_t mach_port_allocate_name(mach_port_t task, mach_port_right_t right,
                                       mach_port_name_t name);
 kern_return_t mach_port_allocate(mach_port_t task, mach_port_right_t right,
                                  mach_port_name_t *name);
+kern_return_t mach_port_allocate_qos(mach_port_t task, mach_port_right_t right,
+                                     mach_port_qos_t *qos, mach_port_name_t *name);
+kern_return_t mach_port_allocate_full(mach_port_t task, mach_port_right_t right,
+                                      mach_port_t proto, mach_port_qos_t *qos,
+                                      mach_port_name_t *name);
+kern_return_t mach_port_rename(mach_port_t task, mach_port_name_t old_name,
+                               mach_port_name_t new_name);
+kern_return_t mach_port_peek(mach_port_t task, mach_port_name_t name,
+                             mach_msg_trailer_type_t trailer_type, mach_port_seqno_t *seqno,
+                             mach_msg_size_t *size, mach_msg_id_t *id,
+                             mach_msg_trailer_info_t trailer,
+                             mach_msg_type_number_t *trailer_size);
 kern_return_t mach_port_destroy(mach_port_t task, mach_port_name_t name);
 kern_return_t mach_port_deallocate(mach_port_t task, mach_port_name_t name);
 kern_return_t mach_port_get_refs(mach_port_t task, mach_port_name_t name,

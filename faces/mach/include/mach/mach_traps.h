@@ -3,6 +3,7 @@
 #define PILLARBOX_MACH_MACH_TRAPS_H
 
 #include <mach/mach_init.h>
+#include <mach/thread_switch.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -252,6 +252,8 @@ typedef union {
 
 #pragma pack(pop)
 
+typedef char *mach_msg_trailer_info_t;
+
 #define MAX_TRAILER_SIZE ((mach_msg_size_t)sizeof(mach_msg_max_trailer_t))
 #define MACH_MSG_TRAILER_MINIMUM_SIZE ((mach_msg_size_t)sizeof(mach_msg_trailer_t))
 #define MACH_MSG_TRAILER_FORMAT_0 0
@@ -390,6 +392,15 @@ mach_msg_return_t mach_msg_overwrite(mach_msg_header_t *msg, mach_msg_option_t o
                                      mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
                                      mach_port_name_t notify, mach_msg_header_t *rcv_msg,
                                      mach_msg_size_t rcv_limit);
+mach_msg_return_t mach_msg_trap(mach_msg_header_t *msg, mach_msg_option_t option,
+                                mach_msg_size_t send_size, mach_msg_size_t rcv_size,
+                                mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
+                                mach_port_name_t notify);
+mach_msg_return_t mach_msg_overwrite_trap(mach_msg_header_t *msg, mach_msg_option_t option,
+                                          mach_msg_size_t send_size, mach_msg_size_t rcv_size,
+                                          mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
+                                          mach_port_name_t notify, mach_msg_header_t *rcv_msg,
+                                          mach_msg_size_t rcv_limit);
 
 #ifdef __cplusplus
 }

@@ -61,4 +61,23 @@ typedef struct {
 
 #pragma pack(pop)
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Calls the function of the program that is for a notification: those below, as far as the
+   program has them. */
+boolean_t notify_server(mach_msg_header_t *request, mach_msg_header_t *reply);
+
+kern_return_t do_mach_notify_port_deleted(mach_port_t notify, mach_port_name_t name);
+kern_return_t do_mach_notify_send_possible(mach_port_t notify, mach_port_name_t name);
+kern_return_t do_mach_notify_port_destroyed(mach_port_t notify, mach_port_t rights);
+kern_return_t do_mach_notify_no_senders(mach_port_t notify, mach_port_mscount_t mscount);
+kern_return_t do_mach_notify_send_once(mach_port_t notify);
+kern_return_t do_mach_notify_dead_name(mach_port_t notify, mach_port_name_t name);
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif

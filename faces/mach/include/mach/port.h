@@ -68,6 +68,13 @@ typedef integer_t *mach_port_info_t;
 #define MACH_PORT_QLIMIT_DEFAULT MACH_PORT_QLIMIT_BASIC
 #define MACH_PORT_QLIMIT_MAX MACH_PORT_QLIMIT_LARGE
 
+typedef struct mach_port_qos {
+    unsigned int name : 1;
+    unsigned int prealloc : 1;
+    boolean_t pad1 : 30;
+    natural_t len;
+} mach_port_qos_t;
+
 typedef struct mach_port_status {
     mach_port_rights_t mps_pset;
     mach_port_seqno_t mps_seqno;

@@ -5,7 +5,8 @@ use crate::codes::*;
 use crate::names::{Name, is_valid};
 use crate::with;
 
-fn is_host(host: Name) -> bool {
+/// Whether a name is the one of the machine.
+pub(super) fn is_host(host: Name) -> bool {
     is_valid(host) && with(|space| space.host == host && !space.is_free(host))
 }
 

@@ -36,6 +36,19 @@ pub(crate) fn allocate(size: usize, place: Option<u64>) -> Option<u64> {
     Some(got as u64)
 }
 
+/// Fresh memory whose address is a multiple of `step`, a power of two above a page.
+pub(crate) fn allocate_aligned(size: usize, step: u64) -> Option<u64> {
+    let size = size.checked_next_multiple_of(page())?;
+    let whole = size.checked_add(usize::try_from(step).ok()?)?;
+    let start = allocate(whole, None)?;
+    let got = start.next_multiple_of(step);
+    // Only what is used stays.
+    let (before, end) = ((got - start) as usize, got + size as u64);
+    release(start, before);
+    release(end, (start + whole as u64 - end) as usize);
+    Some(got)
+}
+
 /// Fresh memory with these bytes, which becomes the caller's (C4).
 pub(crate) fn allocate_filled(bytes: &[u8]) -> Option<u64> {
     let address = allocate(bytes.len(), None)?;

@@ -22,7 +22,8 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn make(self) -> Code {
         if self.options & option::SEND_MSG != 0 {
-            let (code, back) = send::send(self.message, self.send_size, self.options, self.timeout);
+            let options = self.options & !option::LEAVE;
+            let (code, back) = send::send(self.message, self.send_size, options, self.timeout);
             if let Some(back) = back
                 && !memory::write(self.message, &back)
             {
@@ -71,6 +72,40 @@ extern "C" fn mach_msg_overwrite(
     let into = if into.is_null() { message } else { into as u64 };
     let call = Call { message, options, send_size, room, name, timeout, into };
     guarded(SEND_NO_BUFFER, || call.make())
+}
+
+/// What `mach_msg` goes on after, its trap tells: a signal.
+const TOLD: i32 = option::SEND_INTERRUPT | option::RCV_INTERRUPT;
+
+/// `mach_msg`, for programs that go on by themselves after a signal.
+#[unsafe(no_mangle)]
+extern "C" fn mach_msg_trap(
+    message: *mut u8,
+    options: i32,
+    send_size: u32,
+    room: u32,
+    name: Name,
+    timeout: u32,
+    notify: Name,
+) -> Code {
+    mach_msg(message, options | TOLD, send_size, room, name, timeout, notify)
+}
+
+/// `mach_msg_overwrite`, in the same way.
+#[unsafe(no_mangle)]
+extern "C" fn mach_msg_overwrite_trap(
+    message: *mut u8,
+    options: i32,
+    send_size: u32,
+    room: u32,
+    name: Name,
+    timeout: u32,
+    notify: Name,
+    into: *mut u8,
+    limit: u32,
+) -> Code {
+    let options = options | TOLD;
+    mach_msg_overwrite(message, options, send_size, room, name, timeout, notify, into, limit)
 }
 
 #[unsafe(no_mangle)]
@@ -129,7 +164,7 @@ extern "C" fn mach_reply_port() -> Name {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn mig_get_reply_port() -> Name {
+pub(super) extern "C" fn mig_get_reply_port() -> Name {
     guarded(NULL, || {
         REPLY_PORT.with(|kept| {
             if kept.get() == NULL {
@@ -182,7 +217,6 @@ extern "C" fn mig_strncpy(to: *mut u8, from: *const u8, room: i32) -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn mig_reply_setup(request: *const u8, reply: *mut u8) {
     guarded((), || {
-        const BAD_ID: i32 = -303;
         let Some(request) = memory::read(request as u64, send::HEADER) else { return };
         let mut bytes = vec![0; 36];
         let bits = letter::word(&request, 0) & 0x1f;
@@ -191,7 +225,7 @@ extern "C" fn mig_reply_setup(request: *const u8, reply: *mut u8) {
         letter::put(&mut bytes, 8, &letter::word(&request, 8).to_ne_bytes());
         letter::put(&mut bytes, 20, &letter::word(&request, 20).wrapping_add(100).to_ne_bytes());
         letter::put(&mut bytes, 24, &letter::notification_bytes(notify::DEAD_NAME, 0));
-        letter::put(&mut bytes, 32, &BAD_ID.to_ne_bytes());
+        letter::put(&mut bytes, 32, &MIG_BAD_ID.to_ne_bytes());
         memory::write(reply as u64, &bytes);
     });
 }

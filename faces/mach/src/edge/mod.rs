@@ -13,14 +13,18 @@
     reason = "C finds functions by their bare names, and passes addresses; see docs/soundness.md"
 )]
 
+mod classic;
 mod host;
 pub(crate) mod memory;
 mod messages;
+mod news;
 mod ports;
 mod semaphores;
 mod served;
+mod services;
 mod start;
 mod tasks;
+mod threads;
 mod time;
 mod virtual_memory;
 

@@ -2,7 +2,8 @@
 
 use super::{code, code_of_task, get, guarded, hand_over, memory, of_task, put};
 use crate::codes::*;
-use crate::names::Name;
+use crate::names::{NULL, Name};
+use crate::peek;
 use crate::port::{self, Construct, Guard};
 
 #[unsafe(no_mangle)]
@@ -20,6 +21,77 @@ extern "C" fn mach_port_allocate(task: Name, right: u32, name: *mut Name) -> Cod
 extern "C" fn mach_port_allocate_name(task: Name, right: u32, name: Name) -> Code {
     guarded(KERN_FAILURE, || {
         code(of_task(task, |space| port::allocate(space, right, Some(name))).map(drop))
+    })
+}
+
+/// How a right is made: its bits, and a length that means nothing here.
+fn allocate_by(task: Name, right: u32, proto: Name, qos: *const u32, name: *mut Name) -> Code {
+    const CHOSEN: u32 = 1;
+    guarded(KERN_FAILURE, || {
+        if proto != NULL {
+            return KERN_INVALID_VALUE;
+        }
+        match get(qos) {
+            Err(code) => code,
+            Ok(bits) if bits & CHOSEN == 0 => mach_port_allocate(task, right, name),
+            Ok(_) => match get(name) {
+                Ok(chosen) => mach_port_allocate_name(task, right, chosen),
+                Err(code) => code,
+            },
+        }
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_port_allocate_qos(
+    task: Name,
+    right: u32,
+    qos: *const u32,
+    name: *mut Name,
+) -> Code {
+    allocate_by(task, right, NULL, qos, name)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_port_allocate_full(
+    task: Name,
+    right: u32,
+    proto: Name,
+    qos: *const u32,
+    name: *mut Name,
+) -> Code {
+    allocate_by(task, right, proto, qos, name)
+}
+
+/// Newer systems have taken this call away, and answer as to any they do not know.
+#[unsafe(no_mangle)]
+extern "C" fn mach_port_rename(_task: Name, _old: Name, _new: Name) -> Code {
+    MIG_BAD_ID
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_port_peek(
+    task: Name,
+    name: Name,
+    trailer: u32,
+    seqno: *mut u32,
+    size: *mut u32,
+    id: *mut i32,
+    told: *mut u8,
+    told_size: *mut u32,
+) -> Code {
+    guarded(KERN_FAILURE, || {
+        let asked = get(seqno).and_then(|seqno| Ok((seqno, get(told_size)?)));
+        code(asked.and_then(|(wanted, room)| {
+            let seen = of_task(task, |space| peek::peek(space, name, wanted, trailer, room))?;
+            if !memory::write(told as u64, &seen.trailer) {
+                return Err(KERN_INVALID_ADDRESS);
+            }
+            put(told_size, seen.trailer.len() as u32)?;
+            put(seqno, seen.seqno)?;
+            put(size, seen.size)?;
+            put(id, seen.id)
+        }))
     })
 }
 

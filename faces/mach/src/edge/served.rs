@@ -11,8 +11,6 @@ use crate::trailer;
 /// What answers a request: it fills in the reply, and says whether it knew the request.
 type Demux = extern "C" fn(*mut u8, *mut u8) -> i32;
 
-const MIG_NO_REPLY: i32 = -305;
-
 /// A buffer that C code writes in.
 #[derive(Debug)]
 struct Buffer {

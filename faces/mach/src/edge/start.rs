@@ -16,6 +16,10 @@ static mach_task_self_: AtomicU32 = AtomicU32::new(NULL);
 #[unsafe(no_mangle)]
 static bootstrap_port: AtomicU32 = AtomicU32::new(NULL);
 
+/// The same, as older systems name it.
+#[unsafe(no_mangle)]
+static name_server_port: AtomicU32 = AtomicU32::new(NULL);
+
 #[unsafe(no_mangle)]
 static vm_page_size: AtomicUsize = AtomicUsize::new(4096);
 #[unsafe(no_mangle)]
@@ -62,6 +66,7 @@ fn draw() {
         let boot = names.draw().unwrap_or(0x203);
         mach_task_self_.store(task, Ordering::Relaxed);
         bootstrap_port.store(boot, Ordering::Relaxed);
+        name_server_port.store(boot, Ordering::Relaxed);
         BOOTSTRAP.store(boot, Ordering::Relaxed);
         let page = memory::page();
         vm_page_size.store(page, Ordering::Relaxed);

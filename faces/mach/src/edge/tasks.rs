@@ -1,4 +1,4 @@
-//! The task itself, who else there is, what codes say, and names for rights.
+//! The task itself, who else there is, and what codes say.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::{code, guarded, hand_over, memory, of_task, own_names, put};
 use crate::codes::*;
 use crate::names::{NULL, Name};
 use crate::space::Taken;
-use crate::{boot, codes, port, with};
+use crate::{boot, codes, with};
 
 // ---- what codes say ------------------------------------------------------------
 
@@ -130,6 +130,77 @@ extern "C" fn task_set_special_port(task: Name, which: i32, port: Name) -> Code 
     })
 }
 
+/// What a task has used so far: its memory in bytes now and at most, and its time in
+/// seconds and microseconds.
+#[derive(Debug)]
+struct Used {
+    whole: u64,
+    resident: u64,
+    most_resident: u64,
+    user: [u32; 2],
+    system: [u32; 2],
+}
+
+impl Used {
+    fn now() -> Self {
+        // SAFETY: it is plain numbers, and all zeros are such.
+        let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel writes the one value of our own.
+        let _ = unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut used) };
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let mut pages = pages.split(' ').map(|pages| pages.parse().unwrap_or(0u64));
+        let page = memory::page() as u64;
+        let mut bytes = || pages.next().unwrap_or(0).saturating_mul(page);
+        let time = |time: libc::timeval| [time.tv_sec as u32, time.tv_usec as u32];
+        Used {
+            whole: bytes(),
+            resident: bytes(),
+            most_resident: (used.ru_maxrss as u64).saturating_mul(1024),
+            user: time(used.ru_utime),
+            system: time(used.ru_stime),
+        }
+    }
+}
+
+/// A number of eight bytes as two words.
+fn words(long: u64) -> [u32; 2] {
+    let bytes = long.to_ne_bytes();
+    [crate::letter::word(&bytes, 0), crate::letter::word(&bytes, 4)]
+}
+
+/// What `task_info` tells, in words.
+fn told_of_task(who: pillarbox::Identity, flavor: u32) -> Option<Vec<u32>> {
+    const BASIC_32: u32 = 4;
+    const BASIC_64: u32 = 5;
+    const SECURITY_TOKEN: u32 = 13;
+    const AUDIT_TOKEN: u32 = 15;
+    const BASIC: u32 = 20;
+    /// Threads share the processors.
+    const TIMESHARE: u32 = 1;
+    Some(match flavor {
+        SECURITY_TOKEN => vec![who.uid, who.gid],
+        AUDIT_TOKEN => vec![who.uid, who.uid, who.gid, who.uid, who.gid, who.pid as u32, 0, 1],
+        BASIC_32 => {
+            let used = Used::now();
+            // What does not fit into so little is told as the most.
+            let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
+            let sizes = [small(used.whole), small(used.resident)];
+            [&[0][..], &sizes, &used.user, &used.system, &[TIMESHARE]].concat()
+        }
+        BASIC_64 => {
+            let used = Used::now();
+            let sizes = [words(used.whole), words(used.resident)].concat();
+            [&[0][..], &sizes, &used.user, &used.system, &[TIMESHARE]].concat()
+        }
+        BASIC => {
+            let used = Used::now();
+            let sizes = [used.whole, used.resident, used.most_resident].map(words).concat();
+            [&sizes[..], &used.user, &used.system, &[TIMESHARE, 0]].concat()
+        }
+        _ => return None,
+    })
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn task_info(task: Name, flavor: u32, info: *mut u32, count: *mut u32) -> Code {
     guarded(KERN_FAILURE, || {
@@ -137,11 +208,7 @@ extern "C" fn task_info(task: Name, flavor: u32, info: *mut u32, count: *mut u32
             Ok(who) => who,
             Err(_) => return KERN_INVALID_ARGUMENT,
         };
-        let numbers = match flavor {
-            13 => vec![who.uid, who.gid],
-            15 => vec![who.uid, who.uid, who.gid, who.uid, who.gid, who.pid as u32, 0, 1],
-            _ => return KERN_INVALID_ARGUMENT,
-        };
+        let Some(numbers) = told_of_task(who, flavor) else { return KERN_INVALID_ARGUMENT };
         code(super::get(count).and_then(|room| {
             if (room as usize) < numbers.len() {
                 return Err(KERN_INVALID_ARGUMENT);
@@ -233,51 +300,4 @@ token! {
     audit_token_to_pid = 5;
     audit_token_to_asid = 6;
     audit_token_to_pidversion = 7;
-}
-
-// ---- names for rights ------------------------------------------------------------------
-
-/// The most bytes of a service's name, its end among them.
-const NAME_BYTES: usize = 128;
-
-/// The name of a service, if it is one.
-fn service(name: *const u8) -> Result<String, Code> {
-    let name = text(name, NAME_BYTES).ok_or(KERN_INVALID_ADDRESS)?;
-    String::from_utf8(name).map_err(|_| BOOTSTRAP_UNKNOWN_SERVICE)
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn bootstrap_check_in(boot: Name, name: *const u8, port: *mut Name) -> Code {
-    guarded(KERN_FAILURE, || {
-        let made = service(name).and_then(|name| boot::check_in(boot, own_names().1, &name));
-        code(made.and_then(|made| {
-            put(port, made).inspect_err(|_| {
-                with(|space| port::mod_refs(space, made, right::RECEIVE, -1));
-            })
-        }))
-    })
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn bootstrap_look_up(boot: Name, name: *const u8, port: *mut Name) -> Code {
-    guarded(KERN_FAILURE, || {
-        let found = service(name).and_then(|name| boot::look_up(boot, own_names().1, &name));
-        code(found.and_then(|found| put(port, found)))
-    })
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn bootstrap_register(boot: Name, name: *const u8, right: Name) -> Code {
-    guarded(KERN_FAILURE, || match service(name) {
-        Ok(name) => boot::register(boot, own_names().1, &name, right),
-        Err(code) => code,
-    })
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn bootstrap_status(boot: Name, name: *const u8, active: *mut i32) -> Code {
-    guarded(KERN_FAILURE, || {
-        let status = service(name).and_then(|name| boot::status(boot, own_names().1, &name));
-        code(status.and_then(|status| put(active, status)))
-    })
 }

@@ -108,3 +108,169 @@ extern "C" fn vm_read(task: Name, from: u64, size: u64, to: *mut u64, count: *mu
         code(put(to, got).and_then(|()| put(count, bytes.len() as u32)))
     })
 }
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_vm_read(
+    task: Name,
+    from: u64,
+    size: u64,
+    to: *mut u64,
+    count: *mut u32,
+) -> Code {
+    vm_read(task, from, size, to, count)
+}
+
+/// Where new memory may lie: its address must have none of the bits of `mask`.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    mask: u64,
+    flags: i32,
+}
+
+impl Place {
+    /// Maps so much memory, and says where it lies.
+    fn allocate(self, at: *mut u64, size: u64) -> Result<u64, Code> {
+        const ANYWHERE: i32 = 1;
+        if self.flags & !ANYWHERE != 0 || size == 0 {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        let page = memory::page() as u64;
+        let size = usize::try_from(size).map_err(|_| KERN_NO_SPACE)?;
+        if self.flags & ANYWHERE == 0 {
+            let at = memory::read(at as u64, 8).ok_or(KERN_INVALID_ADDRESS)?;
+            let at = crate::letter::long(&at, 0) & !(page - 1);
+            return memory::allocate(size, Some(at)).ok_or(KERN_NO_SPACE);
+        }
+        let step = self.mask.checked_add(1).ok_or(KERN_NO_SPACE)?;
+        if step <= page {
+            return memory::allocate(size, None).ok_or(KERN_NO_SPACE);
+        }
+        if !step.is_power_of_two() {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        memory::allocate_aligned(size, step).ok_or(KERN_NO_SPACE)
+    }
+}
+
+/// No memory is named by a port here: what is mapped is new.
+fn map(
+    (task, object): (Name, Name),
+    address: *mut u64,
+    size: u64,
+    place: Place,
+    may: i32,
+) -> Result<(), Code> {
+    if !is_own(task) || object != 0 || may & !7 != 0 {
+        return Err(KERN_INVALID_ARGUMENT);
+    }
+    let got = place.allocate(address, size)?;
+    let mapped = size as usize;
+    let done = match memory::protect(got, mapped, may) {
+        true => put(address, got),
+        false => Err(KERN_INVALID_ADDRESS),
+    };
+    done.inspect_err(|_| {
+        memory::release(got, mapped);
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn vm_map(
+    task: Name,
+    address: *mut u64,
+    size: u64,
+    mask: u64,
+    flags: i32,
+    object: Name,
+    _offset: u64,
+    _copy: i32,
+    may: i32,
+    _most: i32,
+    _inherit: u32,
+) -> Code {
+    let place = Place { mask, flags };
+    guarded(KERN_FAILURE, || code(map((task, object), address, size, place, may)))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_vm_map(
+    task: Name,
+    address: *mut u64,
+    size: u64,
+    mask: u64,
+    flags: i32,
+    object: Name,
+    offset: u64,
+    copy: i32,
+    may: i32,
+    most: i32,
+    inherit: u32,
+) -> Code {
+    vm_map(task, address, size, mask, flags, object, offset, copy, may, most, inherit)
+}
+
+/// Maps the same bytes in another place: as a copy only. Memory of a task's own has one
+/// address on Linux.
+fn remap(
+    tasks: (Name, Name),
+    address: *mut u64,
+    size: u64,
+    place: Place,
+    (from, copy): (u64, bool),
+    may: (*mut i32, *mut i32),
+) -> Result<(), Code> {
+    if !is_own(tasks.0) || !is_own(tasks.1) {
+        return Err(KERN_INVALID_ARGUMENT);
+    }
+    if !copy {
+        return Err(KERN_NOT_SUPPORTED);
+    }
+    let length = usize::try_from(size).map_err(|_| KERN_INVALID_ARGUMENT)?;
+    let bytes = memory::read(from, length).ok_or(KERN_INVALID_ADDRESS)?;
+    let got = place.allocate(address, size)?;
+    let done = match memory::write(got, &bytes) {
+        false => Err(KERN_INVALID_ADDRESS),
+        true => put(address, got).and_then(|()| put(may.0, 3)).and_then(|()| put(may.1, 7)),
+    };
+    done.inspect_err(|_| {
+        memory::release(got, length);
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn vm_remap(
+    task: Name,
+    address: *mut u64,
+    size: u64,
+    mask: u64,
+    flags: i32,
+    from_task: Name,
+    from: u64,
+    copy: i32,
+    may: *mut i32,
+    most: *mut i32,
+    _inherit: u32,
+) -> Code {
+    let place = Place { mask, flags };
+    guarded(KERN_FAILURE, || {
+        let from = (from, copy != 0);
+        code(remap((task, from_task), address, size, place, from, (may, most)))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mach_vm_remap(
+    task: Name,
+    address: *mut u64,
+    size: u64,
+    mask: u64,
+    flags: i32,
+    from_task: Name,
+    from: u64,
+    copy: i32,
+    may: *mut i32,
+    most: *mut i32,
+    inherit: u32,
+) -> Code {
+    vm_remap(task, address, size, mask, flags, from_task, from, copy, may, most, inherit)
+}

@@ -243,7 +243,23 @@ static void memory_comes_back(void) {
     OK(mach_port_destroy(SELF, port));
 }
 
+/* A trailer of one's own, and a voucher, are nobody's to send here. */
+static void what_nobody_may_say_is_refused(void) {
+    mach_port_t port = new_port_with_send();
+    plain_t in;
+    memset(&in, 0, sizeof in);
+    IS(send_word(port, MACH_MSG_TYPE_COPY_SEND, 1, MACH_SEND_TRAILER), MACH_SEND_INVALID_TRAILER);
+    in.head.msgh_bits = MACH_MSGH_BITS_SET(MACH_MSG_TYPE_COPY_SEND, 0, MACH_MSG_TYPE_COPY_SEND, 0);
+    in.head.msgh_remote_port = port;
+    in.head.msgh_voucher_port = port;
+    IS(mach_msg(&in.head, MACH_SEND_MSG, 24, 0, 0, 0, 0), MACH_SEND_INVALID_VOUCHER);
+    CHECK(refs_of(port, MACH_PORT_RIGHT_SEND) == 1);
+    IS(take(port, &in), MACH_RCV_TIMED_OUT);
+    OK(mach_port_destroy(SELF, port));
+}
+
 int main(void) {
+    what_nobody_may_say_is_refused();
     a_fault_of_the_header_touches_nothing();
     the_header_is_taken_at_once();
     a_reply_right_that_is_dead_arrives_dead();

@@ -132,6 +132,75 @@ static void a_signal_is_not_seen(void) {
     OK(mach_port_destroy(SELF, port));
 }
 
+/* One that is in a call, and how it asked to be told of signals. */
+typedef struct {
+    mach_port_t port;
+    mach_msg_option_t options;
+    int trap;
+    int over;
+} waiting_t;
+
+static void *waits(void *at) {
+    waiting_t *it = at;
+    plain_t m;
+    mach_msg_return_t code;
+    memset(&m, 0, sizeof m);
+    m.head.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, 0);
+    m.head.msgh_remote_port = it->port;
+    m.head.msgh_id = 8;
+    if (it->trap) {
+        code = mach_msg_trap(&m.head, it->options, 24, sizeof m, it->port, 0, 0);
+    } else {
+        code = mach_msg(&m.head, it->options, 24, sizeof m, it->port, 0, 0);
+    }
+    __atomic_store_n(&it->over, 1, __ATOMIC_SEQ_CST);
+    return (void *)(unsigned long)(unsigned)code;
+}
+
+/* Signals whoever waits until it waits no more. */
+static mach_msg_return_t told(mach_port_t port, mach_msg_option_t options, int trap) {
+    waiting_t it = {port, options, trap, 0};
+    pthread_t thread;
+    CHECK(pthread_create(&thread, 0, waits, &it) == 0);
+    while (!__atomic_load_n(&it.over, __ATOMIC_SEQ_CST)) {
+        CHECK(pthread_kill(thread, SIGUSR1) == 0);
+        usleep(500);
+    }
+    return ended(thread);
+}
+
+static void a_signal_is_told_to_who_asks(void) {
+    mach_port_t port = new_port_with_send();
+    IS(told(port, MACH_RCV_MSG | MACH_RCV_INTERRUPT, 0), MACH_RCV_INTERRUPTED);
+    IS(told(port, MACH_RCV_MSG, 1), MACH_RCV_INTERRUPTED);
+    for (int i = 0; i < 5; i++) OK(send_word(port, MACH_MSG_TYPE_COPY_SEND, i, 0));
+    IS(told(port, MACH_SEND_MSG | MACH_SEND_INTERRUPT, 0), MACH_SEND_INTERRUPTED);
+    /* The message came back, and the right that was copied is held. */
+    CHECK(refs_of(port, MACH_PORT_RIGHT_SEND) == 2);
+    IS(told(port, MACH_SEND_MSG, 1), MACH_SEND_INTERRUPTED);
+    CHECK(refs_of(port, MACH_PORT_RIGHT_SEND) == 3);
+    OK(mach_port_destroy(SELF, port));
+}
+
+static void a_signal_does_not_end_a_send(void) {
+    mach_port_t port = new_port_with_send();
+    waiting_t it = {port, MACH_SEND_MSG | MACH_RCV_INTERRUPT, 0, 0};
+    pthread_t thread;
+    plain_t in;
+    for (int i = 0; i < 5; i++) OK(send_word(port, MACH_MSG_TYPE_COPY_SEND, i, 0));
+    CHECK(pthread_create(&thread, 0, waits, &it) == 0);
+    for (int until = signals + 20; signals < until;) {
+        CHECK(pthread_kill(thread, SIGUSR1) == 0);
+        usleep(500);
+    }
+    CHECK(!__atomic_load_n(&it.over, __ATOMIC_SEQ_CST));
+    for (int i = 0; i < 5; i++) OK(take(port, &in));
+    IS(ended(thread), KERN_SUCCESS);
+    OK(take(port, &in));
+    CHECK(in.head.msgh_id == 8);
+    OK(mach_port_destroy(SELF, port));
+}
+
 typedef struct {
     mach_msg_header_t head;
     mach_msg_body_t body;
@@ -201,6 +270,8 @@ int main(void) {
     a_port_that_ends_is_a_success_for_who_waits();
     a_message_goes_to_one_thread();
     a_signal_is_not_seen();
+    a_signal_is_told_to_who_asks();
+    a_signal_does_not_end_a_send();
     what_was_queued_ends_with_its_port();
     a_right_in_a_message_dies_with_its_port();
     return 0;

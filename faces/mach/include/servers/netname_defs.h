@@ -1,0 +1,13 @@
+/* Codes of the calls about names of older systems. */
+#ifndef PILLARBOX_SERVERS_NETNAME_DEFS_H
+#define PILLARBOX_SERVERS_NETNAME_DEFS_H
+
+#define NETNAME_SUCCESS 0
+#define NETNAME_PENDING (-1)
+#define NETNAME_NOT_YOURS 1000
+#define NETNAME_NOT_CHECKED_IN 1001
+#define NETNAME_NO_SUCH_HOST 1002
+#define NETNAME_HOST_NOT_FOUND 1003
+#define NETNAME_INVALID_PORT 1004
+
+#endif
