@@ -10,12 +10,16 @@
 //! and its ports, rights and messages are those of this task. `FIDELITY.md` beside
 //! this crate says of every call whether it does the same here.
 //!
+//! A program in Rust uses the library itself, whose rights are values and no numbers; a
+//! [`Message`] is what it needs to talk with programs in C.
+//!
 //! | module    | for                                                        |
 //! |-----------|------------------------------------------------------------|
 //! | `names`   | numbers that stand for rights: pure                        |
 //! | `space`   | what each stands for, and who is told of its end           |
 //! | `port`    | what the calls `mach_port_…` do                            |
 //! | `letter`  | a message as the library carries it                        |
+//! | `message` | the same for programs in Rust                              |
 //! | `send`, `receive`, `trailer`, `destroy` | the halves of `mach_msg`     |
 //! | `peek`    | a look at a message that stays                             |
 //! | `classic` | the calls of the oldest systems, said in those of today     |
@@ -33,6 +37,7 @@ mod codes;
 mod destroy;
 mod edge;
 mod letter;
+mod message;
 mod names;
 mod peek;
 mod port;
@@ -41,6 +46,8 @@ mod semaphore;
 mod send;
 mod space;
 mod trailer;
+
+pub use crate::message::{Carried, Descriptor, Message};
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use pillarbox::bootstrap::Bootstrap;
 use pillarbox::{Capacity, Deadline, Message, SendRight, Task};
+use pillarbox_mach as mach;
 
 /// Programs that are run with no bootstrap server anywhere.
 const ALONE: [&str; 13] = [
@@ -139,6 +140,99 @@ fn two_processes_meet_at_a_server() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// A program in Rust and one in C ask each other, with rights and memory.
+#[test]
+fn rust_and_c_talk_with_each_other() {
+    let folder = folder("rust");
+    let socket = folder.join("boot.sock");
+    let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
+    let serving = serving.unwrap();
+    let program = compile(compilers()[0], "a_server_for_rust", &folder);
+    let long = Deadline::after(Duration::from_secs(60));
+    let (task, names) = (Task::current().unwrap(), Bootstrap::at(&socket, long).unwrap());
+    let own = task.port(Capacity::Bounded(5));
+    let asked = task.port(Capacity::Bounded(5));
+    names.check_in("org.example.in-rust", &asked, long).unwrap();
+    let other = std::thread::spawn({
+        let socket = socket.clone();
+        move || run(&program, &socket)
+    });
+    let post = looked_up(&names, "org.example.in-c", long);
+
+    let gift = || own.make_send().unwrap();
+    let request = mach::Message::new(11, *b"seven b\0")
+        .with_port(gift())
+        .with_memory("from Rust")
+        .with_ports([gift(), gift()]);
+    let answer = mach::Message::open(post.call(request.into(), long).unwrap()).unwrap();
+    assert_eq!((answer.id, &answer.body[..]), (13, &b"as well\0"[..]));
+    let sender = answer.sender.unwrap();
+    assert!(sender.pid > 0 && sender.pid != std::process::id() as i32, "{sender:?}");
+    let carried: [mach::Descriptor; 3] = answer.descriptors.try_into().unwrap();
+    let [
+        mach::Descriptor::Port(right),
+        mach::Descriptor::Memory(memory),
+        mach::Descriptor::Ports(rights),
+    ] = carried
+    else {
+        panic!("it carries something else");
+    };
+    assert_eq!(memory, b"from C");
+    let mut rights = rights.into_iter();
+    assert!(matches!(rights.next(), Some(mach::Carried::Null)));
+    let second = rights.next().and_then(mach::Carried::into_send).unwrap();
+    assert!(matches!(rights.next(), Some(mach::Carried::Dead)));
+    right.into_send().unwrap().send(mach::Message::new(14, "").into(), long).unwrap();
+    second.send(mach::Message::new(15, "").into(), long).unwrap();
+    let word = mach::Message::open(own.receive(long).unwrap()).unwrap();
+    assert_eq!((word.id, word.body), (12, 36u32.to_ne_bytes().to_vec()));
+
+    let question = mach::Message::open(asked.receive(long).unwrap()).unwrap();
+    let number = u32::from_ne_bytes(question.body[..].try_into().unwrap());
+    let Some(pillarbox::Right::SendOnce(reply)) = question.reply.into_right() else {
+        panic!("no right to answer");
+    };
+    let answer = mach::Message::new(17, (2 * number).to_ne_bytes());
+    reply.send(answer.into(), long).unwrap();
+    other.join().unwrap();
+    let _ = serving.stop();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// What somebody made up is opened without harm, and carries nothing that did not come.
+#[test]
+fn any_message_is_opened_without_harm() {
+    let (task, mut dice) = (Task::new(), Dice(2));
+    let port = task.port(Capacity::Bounded(1));
+    let post = port.make_send().unwrap();
+    for _ in 0..3000 {
+        let message = forged(&mut dice, &task, &post);
+        let rights = message.rights().len();
+        let Ok(opened) = mach::Message::open(message) else { continue };
+        let right =
+            |carried: &mach::Carried| usize::from(matches!(carried, mach::Carried::Right(_)));
+        let carried = opened.descriptors.iter().map(|descriptor| match descriptor {
+            mach::Descriptor::Port(carried) => right(carried),
+            mach::Descriptor::Ports(carried) => carried.iter().map(right).sum(),
+            _ => 0,
+        });
+        assert!(carried.sum::<usize>() + right(&opened.reply) <= rights);
+    }
+    let foreign = mach::Message::open(Message::new("as it is")).unwrap_err();
+    assert_eq!(foreign.body(), b"as it is");
+}
+
+fn looked_up(names: &Bootstrap, name: &str, long: Deadline) -> SendRight {
+    loop {
+        match names.look_up_running(name, long) {
+            Ok(post) => return post,
+            Err(error) => assert!(!long.has_passed(), "{error}"),
+        }
+        // sleep: between two looks at what another process does.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Numbers that are the same each time (SplitMix64).
 struct Dice(u64);
 
@@ -205,14 +299,7 @@ fn a_peer_that_lies_leaves_nothing_behind() {
     });
     let long = Deadline::after(Duration::from_secs(60));
     let names = Bootstrap::at(&socket, long).unwrap();
-    let post = loop {
-        match names.look_up_running("org.example.gullible", long) {
-            Ok(post) => break post,
-            Err(error) => assert!(!long.has_passed(), "{error}"),
-        }
-        // sleep: between two looks at what another process does.
-        std::thread::sleep(Duration::from_millis(2));
-    };
+    let post = looked_up(&names, "org.example.gullible", long);
     let (task, mut dice) = (Task::current().unwrap(), Dice(1));
     for _ in 0..600 {
         let message = forged(&mut dice, &task, &post);
