@@ -177,8 +177,6 @@ impl PortCore {
                 let told = state.senders.arm_since(made);
                 state.tell_no_senders(told, &mut after);
             } else {
-                // A request that came with the port, and whoever took the port has
-                // let go of it already: it speaks as if it had been there.
                 before = Some(to);
             }
         }

@@ -39,17 +39,3 @@ fn visits(ports: usize) -> u64 {
 fn ten_messages_cost_ten_visits_however_many_members_there_are() {
     assert_eq!((visits(20), visits(1_000), visits(100_000)), (10, 10, 10));
 }
-
-#[test]
-fn a_set_costs_no_descriptor() {
-    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    let task = Task::new();
-    let before = descriptors();
-    let sets: Vec<_> = (0..1_000).map(|_| task.port_set()).collect();
-    let inbox = task.port(Capacity::Bounded(1));
-    for set in sets.iter().take(pillarbox::limits::PORT_SETS) {
-        let _ = set.add(&inbox).unwrap();
-        assert!(set.receive(Deadline::Now).is_err());
-    }
-    assert_eq!(descriptors(), before);
-}

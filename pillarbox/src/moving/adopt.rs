@@ -18,7 +18,7 @@ use shm::{LaneReader, PeerPage};
 use crate::link::{From, Inn, Join, Link, Turn};
 use crate::message::{Message, Right};
 use crate::port::{PortCore, ReceiveRight};
-use crate::right::SendRight;
+use crate::right::{SendOnceRight, SendRight};
 use crate::wait::Waiter;
 use crate::wait::parking::{Mutex, lock};
 
@@ -121,7 +121,23 @@ impl Link {
         inn: &mut Inn,
         turn: &mut Turn,
     ) -> Result<(), Offence> {
-        self.arm(port, passport.0.armed, attached.rights, turn)?;
+        let requests = self.requests(passport.0.armed, attached.rights, turn)?;
+        let filled = self.read_on(ticket, port, reader, passport, inn, turn);
+        // Before anybody else knows the port: who has it may move it on, or ask anew.
+        port.arm(requests, &mut turn.after);
+        filled
+    }
+
+    /// The rest of a bag, as far as it is written.
+    fn read_on(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        port: &Arc<PortCore>,
+        reader: LaneReader,
+        passport: (Passport, u64),
+        inn: &mut Inn,
+        turn: &mut Turn,
+    ) -> Result<(), Offence> {
         let adopted = Arc::new(Adopted {
             port: Arc::clone(port),
             giver: self.peer_task(),
@@ -166,29 +182,32 @@ impl Link {
         Ok(())
     }
 
-    /// The requests that came with a port.
-    fn arm(
+    /// The requests that came with a port, in the order of their bits.
+    fn requests(
         self: &Arc<Self>,
-        port: &Arc<PortCore>,
         bits: u8,
         names: Vec<RightRef>,
         turn: &mut Turn,
-    ) -> Result<(), Offence> {
+    ) -> Result<Vec<(u8, SendOnceRight)>, Offence> {
         let mut bits =
             [armed::NO_SENDERS, armed::DESTROYED].into_iter().filter(|bit| bits & bit != 0);
-        for name in names {
+        let mut requests = Vec::new();
+        let mut next = |name, turn: &mut Turn| {
             let bit = bits.next().ok_or(Offence::BagMalformed)?;
             match self.take_in(name, &mut turn.joins)? {
-                // Nobody else knows the port yet: there was no request before.
-                Right::SendOnce(to) if bit == armed::DESTROYED => {
-                    let before = lock(port.state()).bequeath_to(to);
-                    before.into_iter().for_each(|right| turn.after.let_go(right));
+                Right::SendOnce(to) => {
+                    requests.push((bit, to));
+                    Ok(())
                 }
-                Right::SendOnce(to) => turn.after.arm(port, to),
-                Right::Send(_) | Right::Receive(_) => return Err(Offence::RightKind),
+                Right::Send(_) | Right::Receive(_) => Err(Offence::RightKind),
             }
+        };
+        let read = names.into_iter().try_for_each(|name| next(name, turn));
+        if read.is_ok() && bits.next().is_none() {
+            return Ok(requests);
         }
-        if bits.next().is_some() { Err(Offence::BagMalformed) } else { Ok(()) }
+        requests.into_iter().for_each(|(_, to)| turn.after.let_go(to));
+        Err(read.err().unwrap_or(Offence::BagMalformed))
     }
 
     /// The old owner of a port has put something into its bag.

@@ -16,7 +16,6 @@ use crate::right::{SendOnceRight, SendRight};
 use crate::set::SetCore;
 use crate::special::kernel;
 use crate::wait::Waiter;
-use crate::wait::parking::lock;
 
 /// What is to be done once the port's lock is let go.
 #[derive(Debug, Default)]
@@ -58,7 +57,6 @@ pub(super) struct More {
     again: Vec<Arc<Link>>,
     forwards: Vec<Arc<Gone>>,
     ended_out: Vec<(Arc<Gone>, Ticket)>,
-    armed: Vec<(Arc<PortCore>, SendOnceRight)>,
     followers_gone: Vec<Arc<PortCore>>,
     promises_died: Vec<Arc<PortCore>>,
     owners_died: Vec<Arc<PortCore>>,
@@ -151,11 +149,6 @@ impl After {
     /// A peer is to look at a slot of its.
     pub(crate) fn look(&mut self, link: Arc<Link>, slot: Slot) {
         self.more().looks.push((link, slot));
-    }
-
-    /// Somebody hears when nobody can send to a port that came here.
-    pub(crate) fn arm(&mut self, port: &Arc<PortCore>, to: SendOnceRight) {
-        self.more().armed.push((Arc::clone(port), to));
     }
 
     /// A right that was out when the port came is no more.
@@ -252,9 +245,6 @@ impl More {
         for gone in this.forwards {
             gone.push_parked();
         }
-        for (port, to) in this.armed {
-            port.watch_no_senders(to, 0);
-        }
         for port in this.owners_died {
             let mut after = After::default();
             port.new_owner_died(&mut after);
@@ -266,9 +256,8 @@ impl More {
             after.run();
         }
         for port in this.followers_gone {
-            let mut after = After::default();
-            lock(port.state()).follower_gone(&mut after);
-            after.run();
+            // It may have gone on meanwhile, and this may be the last it waited for.
+            port.remove_sender();
         }
         for (join, to) in this.watches {
             join.watch_death(to);

@@ -20,6 +20,7 @@ use crate::error::SendFailure;
 use crate::link::{Join, Link};
 use crate::message::{Message, Notification, Right};
 use crate::moving::gone::Gone;
+use crate::right::SendOnceRight;
 use crate::wait::parking::lock;
 
 /// Who sent the pulses that came with a port: no right of ours has this number.
@@ -166,6 +167,23 @@ impl PortCore {
             state.options = options;
         }
         port
+    }
+
+    /// The requests that came with the port. Nobody knows it yet who could have made
+    /// others: whoever has it may move it on at once.
+    pub(crate) fn arm(&self, requests: Vec<(u8, SendOnceRight)>, after: &mut After) {
+        let mut state = lock(&self.state);
+        for (bit, to) in requests {
+            let before = if bit == armed::DESTROYED {
+                state.bequeath_to(to)
+            } else {
+                let before = state.no_senders.replace(Box::new(to)).map(|before| *before);
+                let told = state.senders.arm();
+                state.tell_no_senders(told, after);
+                before
+            };
+            before.into_iter().for_each(|right| after.let_go(right));
+        }
     }
 
     /// A message that came with the port, or through its old owner.
@@ -416,14 +434,6 @@ impl PortState {
         }
         for to in self.dead_name.drain(..) {
             after.watch(Arc::clone(own), to);
-        }
-    }
-
-    /// One of the rights that were out when the port came is no more.
-    pub(crate) fn follower_gone(&mut self, after: &mut After) {
-        let told = self.senders.remove();
-        if told == NoSenders::Fires {
-            self.tell_no_senders(told, after);
         }
     }
 }
