@@ -2,7 +2,9 @@
 //! with.
 //!
 //! Under the prefix each face has a folder of headers, a shared and a static library,
-//! and a file for pkg-config that finds them.
+//! a file for pkg-config that finds them, and pages of the manual.
+
+pub(crate) mod pages;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,7 @@ use crate::{Verdict, say};
 /// Installs the libraries for C programs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Where to: `include`, `lib` and `lib/pkgconfig` are made there.
+    /// Where to: `include`, `lib`, `lib/pkgconfig` and `share/man` are made there.
     #[arg(long)]
     prefix: PathBuf,
 }
@@ -95,6 +97,7 @@ fn install(bench: &mut Bench, prefix: &Path) -> Result<(), Broken> {
             fs::copy(built.join(&file), lib.join(&file))
                 .with_context(|| format!("cannot copy {file}"))?;
         }
+        pages::install(&bench.root().join(face.dir), prefix)?;
         fs::write(lib.join("pkgconfig").join(format!("{}.pc", face.name)), found(face, prefix))?;
     }
     Ok(())

@@ -50,6 +50,11 @@ pub(crate) const STEPS: &[Step] = &[
         about: "libraries for C programs are installed, and programs built with them run",
         run: faces::step,
     },
+    Step {
+        name: "pages",
+        about: "the pages of the manual are set without a warning",
+        run: faces::pages::step,
+    },
     Step { name: "readme", about: "the commands of README.md do what it says", run: readme },
     Step {
         name: "as-user",

@@ -9,7 +9,7 @@
 
 static void a_right_is_made_by_qos(void) {
     mach_port_qos_t qos;
-    mach_port_t made, chosen, other;
+    mach_port_t made, chosen, other = MACH_PORT_NULL;
     memset(&qos, 0, sizeof qos);
     OK(mach_port_allocate_qos(SELF, MACH_PORT_RIGHT_RECEIVE, &qos, &made));
     CHECK(type_of(made) == MACH_PORT_TYPE_RECEIVE);
