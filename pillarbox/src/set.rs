@@ -5,6 +5,7 @@
 //! one message from it. Lock order: a port, then a set; nothing is done under a
 //! set's lock but to look at its lists.
 
+mod hot;
 mod within;
 
 use std::collections::{HashMap, HashSet};
@@ -230,6 +231,9 @@ impl SetCore {
 
     fn receive(self: &Arc<Self>, deadline: Deadline) -> Result<(Member, Message), ReceiveError> {
         self.task.check().map_err(|_| ReceiveError::Forked)?;
+        if let Some(came) = self.receive_awake(usize::MAX, deadline) {
+            return Ok(came);
+        }
         let mut waiting = false;
         let found =
             self.task.wait(deadline, None, |waiter| self.poll_receive(waiter, &mut waiting));

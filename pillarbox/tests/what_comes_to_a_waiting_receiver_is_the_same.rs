@@ -6,9 +6,11 @@ mod family;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use family::linked::give;
 use family::{Random, is_part, long, seed, settled};
 use pillarbox::{
-    Capacity, Deadline, Limits, Message, PortOptions, ReceiveRight, SendFailure, SendRight, Task,
+    Capacity, Deadline, Limits, Member, Message, PortOptions, PortSet, ReceiveRight, SendFailure,
+    SendRight, SetReceiveError, Task,
 };
 
 fn door() -> PathBuf {
@@ -169,4 +171,92 @@ fn what_waits_already_is_received_first() {
         assert!(place(b"first") < place(b"second"));
         assert!(place(b"first") < place(b"third"));
     }
+}
+
+/// Two ports of one task in a set, and rights to them in another task.
+fn linked_set() -> (Task, [ReceiveRight; 2], PortSet, Task, [SendRight; 2]) {
+    let (owner, caller) = (Task::new(), Task::new());
+    let ports = [(); 2].map(|()| owner.port(Capacity::Bounded(16)));
+    let set = owner.port_set();
+    for port in &ports {
+        let _ = set.add(port).unwrap();
+    }
+    let posts = ports.each_ref().map(|port| give(&owner, &caller, port.make_send().unwrap()));
+    (owner, ports, set, caller, posts)
+}
+
+#[test]
+fn at_a_set_it_comes_in_order_of_each_member() {
+    const MESSAGES: u64 = 20_000;
+    if is_part() {
+        return;
+    }
+    let (_owner, ports, set, caller, posts) = linked_set();
+    let seed = seed();
+    let sender = std::thread::spawn(move || {
+        let mut random = Random::new(seed);
+        let home = caller.port(Capacity::Unbounded);
+        let mut sent = [0u64; 2];
+        for _ in 0..MESSAGES {
+            let to = random.below(2) as usize;
+            let body = vec![sent[to] as u8; random.below(100) as usize];
+            let mut message = Message::new(body).with_tag(sent[to]);
+            if random.below(16) == 0 {
+                message = message.with_right(home.make_send().unwrap());
+            }
+            posts[to].send(message, long()).unwrap();
+            sent[to] += 1;
+            if random.below(64) == 0 {
+                std::thread::park_timeout(random.micros(50));
+            }
+        }
+    });
+    let mut came = [0u64; 2];
+    let mut random = Random::new(seed + 1);
+    for _ in 0..MESSAGES {
+        // Some have less room than some messages are long: those stay where they are.
+        let room = if random.below(4) == 0 { 50 } else { usize::MAX };
+        let (member, message) = match set.receive_within(room, long()) {
+            Ok(taken) => taken,
+            Err(SetReceiveError::TooLong { bytes, .. }) => {
+                assert!(bytes > room, "seed {seed}");
+                set.receive(long()).unwrap()
+            }
+            Err(error) => panic!("{error}, seed {seed}"),
+        };
+        assert!(message.body().len() <= room || room == 50, "seed {seed}");
+        let of = usize::from(member != Member::from(&ports[0]));
+        assert_eq!((message.tag(), message.sequence()), (came[of], came[of] + 1), "seed {seed}");
+        assert!(message.body().iter().all(|byte| *byte == came[of] as u8), "seed {seed}");
+        came[of] += 1;
+    }
+    sender.join().unwrap();
+    assert!(set.receive(Deadline::Now).is_err());
+}
+
+#[test]
+fn what_comes_to_a_port_that_has_left_is_not_for_its_set() {
+    const ROUNDS: u64 = 1_000;
+    if is_part() {
+        return;
+    }
+    let (_owner, [port, other], set, _caller, [post, stop]) = linked_set();
+    let member = Member::from(&port);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| set.receive(long()));
+        let mut random = Random::new(seed());
+        for round in 0..ROUNDS {
+            assert!(set.remove(member));
+            // Who waits there may be in the midst of a look.
+            post.send(Message::new("not for the set").with_tag(round), long()).unwrap();
+            assert_eq!(port.receive(long()).unwrap().tag(), round);
+            assert_eq!(set.add(&port).unwrap(), member);
+            if random.below(8) == 0 {
+                std::thread::park_timeout(random.micros(300));
+            }
+        }
+        stop.send(Message::new("stop"), long()).unwrap();
+        let (from, message) = waiting.join().unwrap().unwrap();
+        assert_eq!((from, message.body()), (Member::from(&other), &b"stop"[..]));
+    });
 }

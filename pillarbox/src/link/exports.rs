@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use abi::frame::{Attached, Kind};
 use abi::right::Kind as RightKind;
 use abi::{Offence, Slot};
 use rights::export::Exports;
@@ -118,6 +119,33 @@ impl Link {
             *known = Some(led);
         }
         leads
+    }
+
+    /// The port of ours that a message which comes next in the lane is for, where it has at
+    /// most `room` bytes and none of them are lent. `known` is the one that came last.
+    pub(crate) fn comes_to(
+        &self,
+        known: Option<Arc<PortCore>>,
+        room: usize,
+    ) -> Option<Arc<PortCore>> {
+        let mut inn = lock(&self.inn);
+        let header = inn.reader.next().ok()??;
+        let fits =
+            room == usize::MAX || header.body_bytes() <= room && header.flags != Attached::ONE_LOAN;
+        if header.kind != Kind::Message || !fits {
+            return None;
+        }
+        if let Some(port) = known
+            && self.leads_to(&mut inn.led, header.slot, &port)
+        {
+            return Some(port);
+        }
+        let exports = self.exports_seen();
+        let export = exports.rules.get(header.slot).ok()?;
+        match exports.sink(header.slot)? {
+            Sink::Port(port) if export.kind == RightKind::Send => Some(Arc::clone(port)),
+            _ => None,
+        }
     }
 
     /// A right is the peer's from now on: what names it cannot fail.

@@ -24,7 +24,7 @@ use super::out::Out;
 use super::{Entry, Link};
 use crate::call::ReplyCell;
 use crate::message::{Body, Message, MessageBody};
-use crate::port::PortCore;
+use crate::port::{Near, PortCore};
 use crate::right::{Once, SendOnceRight, Sink};
 use crate::wait::parking::lock;
 
@@ -261,28 +261,28 @@ impl Link {
         alive
     }
 
-    /// Takes what lies first in the lane, if it is a message for `port`, a body and
+    /// Takes what lies first in the lane, if it is a message for the port, a body and
     /// nothing else but a reply right, one right or one loan, and would be received next.
     /// Under the seat.
     #[inline]
-    pub(crate) fn take_plain(self: &Arc<Self>, port: &PortCore) -> Option<Message> {
+    pub(crate) fn take_plain(self: &Arc<Self>, near: Near<'_>) -> Option<Message> {
         let mut inn = lock(&self.inn);
         // What is wrong with a frame is said by who reads it next.
         let header = inn.reader.next().ok()??;
         if !is_plain(&header) {
-            let message = self.take_laden(port, &mut inn, &header)?;
+            let message = self.take_laden(near, &mut inn, &header)?;
             inn.reader.finish(&header);
             self.count_passed(&mut inn, 1, charge_of_laden(&header));
             return Some(message);
         }
-        if !inn.spilled.is_empty() || !self.leads_to(&mut inn.led, header.slot, port) {
+        if !inn.spilled.is_empty() || !self.leads_to(&mut inn.led, header.slot, near.port) {
             return None;
         }
         let reply = match header.flags {
             0 => None,
             _ => Some(self.take_reply(&mut inn, &header)?),
         };
-        let passed = port.passing().and_then(|mut port| port.pass(self, header.slot));
+        let passed = near.passing().and_then(|mut port| port.pass(self, header.slot));
         let Some(sequence) = passed else {
             // The right comes again, to who reads the frame.
             if let Some(Once::Import(link, _)) = reply.and_then(SendOnceRight::disarm) {

@@ -25,7 +25,7 @@ use super::{End, Link};
 use crate::core::TaskCore;
 use crate::message::Message;
 use crate::metrics::Since;
-use crate::port::PortCore;
+use crate::port::Near;
 use crate::wait::parking::lock;
 
 /// Frames taken from one link in one turn.
@@ -127,15 +127,11 @@ impl Link {
         self.drain_frames(turn, TURN, None).0
     }
 
-    /// The same as far as the first message that who waits at `port` would receive next:
+    /// The same as far as the first message that who waits at the port would receive next:
     /// that one is received as it comes. And as far as the first message behind other
     /// frames: they may have been all that was in its way.
-    pub(crate) fn drain_near(
-        self: &Arc<Self>,
-        port: &PortCore,
-        turn: &mut Turn,
-    ) -> Option<Message> {
-        self.drain_frames(turn, TURN, Some(port)).1
+    pub(crate) fn drain_near(self: &Arc<Self>, near: Near<'_>, turn: &mut Turn) -> Option<Message> {
+        self.drain_frames(turn, TURN, Some(near)).1
     }
 
     /// Takes everything the lane shows now.
@@ -169,7 +165,7 @@ impl Link {
         self: &Arc<Self>,
         turn: &mut Turn,
         most: u32,
-        near: Option<&PortCore>,
+        near: Option<Near<'_>>,
     ) -> (bool, Option<Message>) {
         let mut inn = lock(&self.inn);
         let (mut taken, mut messages, mut received) = (0, false, None);
@@ -195,7 +191,7 @@ impl Link {
             taken += 1;
             messages |= is_message;
             let result = match near.filter(|_| is_message) {
-                Some(port) => self.take_near(port, &mut inn, &header, turn),
+                Some(near) => self.take_near(near, &mut inn, &header, turn),
                 None => self.take_frame(&mut inn, &header, turn).map(|()| None),
             };
             inn.reader.finish(&header);

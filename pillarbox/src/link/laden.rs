@@ -20,7 +20,7 @@ use super::hot::Extra;
 use super::inn::Inn;
 use super::{Entry, Link};
 use crate::message::{Body, Message, Right};
-use crate::port::{After, PortCore};
+use crate::port::{After, Near};
 use crate::region::Memory;
 use crate::right::{SendOnceRight, SendRight, Sink};
 use crate::wait::parking::lock;
@@ -154,12 +154,12 @@ enum Brought {
 }
 
 impl Link {
-    /// The message in a frame, if it is one for `port` that would be received next, with
+    /// The message in a frame, if it is one for the port that would be received next, with
     /// one right of the peer's own or one loan and nothing else. Under the seat; the frame
     /// is then to be left behind. What is wrong with it is said by who reads it next.
     pub(super) fn take_laden(
         self: &Arc<Self>,
-        port: &PortCore,
+        near: Near<'_>,
         inn: &mut Inn,
         header: &Header,
     ) -> Option<Message> {
@@ -171,10 +171,10 @@ impl Link {
             return None;
         }
         let brought = self.brought(inn, header)?;
-        if !self.leads_to(&mut inn.led, header.slot, port) {
+        if !self.leads_to(&mut inn.led, header.slot, near.port) {
             return None;
         }
-        let sequence = port.passing()?.pass(self, header.slot)?;
+        let sequence = near.passing()?.pass(self, header.slot)?;
         // From here on it fails for an offence alone, which ends the link.
         let mut message = match brought {
             Brought::Right(RightKind::Send, slot) => {

@@ -13,29 +13,29 @@ use super::Link;
 use super::inn::Inn;
 use super::turn::Turn;
 use crate::message::{Message, Right};
-use crate::port::PortCore;
+use crate::port::Near;
 
 impl Link {
-    /// Takes a message. One for `port` that its receiver would take next is received at
+    /// Takes a message. One for the port that its receiver would take next is received at
     /// once; whatever else it is goes the general way, and so does one with a receive
     /// right in it: a port may be on its way into its own queue.
     pub(super) fn take_near(
         self: &Arc<Self>,
-        port: &PortCore,
+        near: Near<'_>,
         inn: &mut Inn,
         header: &Header,
         turn: &mut Turn,
     ) -> Result<Option<Message>, Offence> {
         if header.flags & (flag::LEFT | flag::AGAIN) != 0
             || !inn.spilled.is_empty()
-            || !self.leads_to(&mut inn.led, header.slot, port)
+            || !self.leads_to(&mut inn.led, header.slot, near.port)
         {
             return self.take_frame(inn, header, turn).map(|()| None);
         }
         let kind = RightKind::Send;
         let mut message = self.take_message(inn, header, Some(kind), turn)?;
         let moves = message.rights.iter().any(|right| matches!(right, Right::Receive(_)));
-        let passing = if moves { None } else { port.passing() };
+        let passing = if moves { None } else { near.passing() };
         match passing.and_then(|mut passing| passing.pass(self, header.slot)) {
             Some(sequence) => {
                 message.sequence = sequence;

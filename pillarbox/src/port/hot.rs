@@ -14,12 +14,13 @@ use super::state::Holder;
 use crate::deadline::Deadline;
 use crate::link::{Link, Turn};
 use crate::message::Message;
+use crate::set::SetCore;
 use crate::wait::parking::{lock, try_lock};
 use crate::wait::{BURST, Spin};
 
 /// How often who waits for one port reads what is for others before it looks at its
 /// deadline.
-const TURNS: u32 = 16;
+pub(crate) const TURNS: u32 = 16;
 
 /// A port whose lock is held, which nobody stands in line at.
 pub(crate) struct Passing<'a> {
@@ -40,6 +41,29 @@ impl Passing<'_> {
         }
         Some(passed.sequence)
     }
+
+    /// Whether the port is a member of the set.
+    fn is_of(&self, set: &SetCore) -> bool {
+        self.state.sets.iter().any(|other| std::ptr::eq(&**other, set))
+    }
+}
+
+/// Where somebody receives messages as they come: at a port itself, or at a set for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Near<'a> {
+    pub(crate) port: &'a PortCore,
+    pub(crate) set: Option<&'a SetCore>,
+}
+
+impl<'a> Near<'a> {
+    /// To receive messages here as they come, where nobody stands in line and the port
+    /// is here and alive. A set may have lost it, or be closed, since one looked.
+    #[inline]
+    pub(crate) fn passing(self) -> Option<Passing<'a>> {
+        let passing = self.port.passing()?;
+        let may = self.set.is_none_or(|set| passing.is_of(set) && set.is_free());
+        may.then_some(passing)
+    }
 }
 
 impl PortCore {
@@ -56,6 +80,7 @@ impl PortCore {
     #[inline]
     pub(crate) fn receive_awake(&self, deadline: Deadline) -> Option<Message> {
         let task = &self.task;
+        let near = Near { port: self, set: None };
         let mut spin = Spin::begin(task, deadline);
         let mut turns = 0;
         'turns: loop {
@@ -88,7 +113,7 @@ impl PortCore {
                 }
                 if let Some(link) = seat.next_with_frames() {
                     // Where something is here already it does not pass it.
-                    if let Some(message) = link.take_plain(self) {
+                    if let Some(message) = link.take_plain(near) {
                         return Some(message);
                     }
                     // What waits here goes first. Else a flood would be read into the
@@ -98,7 +123,7 @@ impl PortCore {
                         return None;
                     }
                     let mut turn = Turn::default();
-                    let message = link.drain_near(self, &mut turn);
+                    let message = link.drain_near(near, &mut turn);
                     task.answer_claims(&mut turn);
                     drop(seat);
                     task.finish_turn(turn);

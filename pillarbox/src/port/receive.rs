@@ -229,7 +229,7 @@ impl PortState {
 
 /// The bytes of a message that has left the queue are the sender's again, and
 /// whoever left it is told.
-pub(super) fn taken_out(mut message: Message) -> Message {
+pub(crate) fn taken_out(mut message: Message) -> Message {
     message.leave_queue();
     message
 }

@@ -56,6 +56,9 @@ impl SetCore {
         deadline: Deadline,
     ) -> Result<(Member, Message), SetReceiveError> {
         self.task.check().map_err(|_| SetReceiveError::Forked)?;
+        if let Some(came) = self.receive_awake(room, deadline) {
+            return Ok(came);
+        }
         let mut waiting = false;
         let found =
             self.task.wait(deadline, None, |waiter| self.poll_within(room, waiter, &mut waiting));
