@@ -225,6 +225,7 @@ impl ReplyCell {
     #[inline]
     fn take_awake(&self, deadline: Deadline, link: &Link) -> Option<Message> {
         let task = &self.task;
+        let _hush = task.hush()?;
         let mut spin = Spin::begin(task, deadline);
         loop {
             if task.has_business() || self.is_ready() {

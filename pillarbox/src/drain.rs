@@ -124,7 +124,6 @@ impl TaskCore {
         self.has_later.load(Ordering::Relaxed)
             || self.has_parked.load(Ordering::Relaxed)
             || self.has_salvaged.load(Ordering::Relaxed)
-            || self.sleepers.futures.load(Ordering::Relaxed) > 0
     }
 
     /// Takes what lies in the lanes, unless another thread is at it. Returns

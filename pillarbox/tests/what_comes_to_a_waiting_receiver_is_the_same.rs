@@ -1,13 +1,15 @@
 //! Who waits for a message may take it out of the lane itself, past the queue. What it
 //! gets, and what its sender may send next, is the same as if it had been queued.
 
+mod executor;
 mod family;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use executor::block_on;
 use family::linked::give;
-use family::{Random, is_part, long, seed, settled};
+use family::{LONG, Random, is_part, long, seed, settled};
 use pillarbox::{
     Capacity, Deadline, Limits, Member, Message, PortOptions, PortSet, ReceiveRight, SendFailure,
     SendRight, SetReceiveError, Task,
@@ -258,5 +260,45 @@ fn what_comes_to_a_port_that_has_left_is_not_for_its_set() {
         stop.send(Message::new("stop"), long()).unwrap();
         let (from, message) = waiting.join().unwrap().unwrap();
         assert_eq!((from, message.body()), (Member::from(&other), &b"stop"[..]));
+    });
+}
+
+#[test]
+fn a_future_beside_it_hears_of_what_is_its_own() {
+    const ROUNDS: u64 = 500;
+    if is_part() {
+        return;
+    }
+    let (owner, caller) = (Task::new(), Task::new());
+    let [near, far] = [(); 2].map(|()| owner.port(Capacity::Bounded(16)));
+    let [to_near, to_far] =
+        [&near, &far].map(|port| give(&owner, &caller, port.make_send().unwrap()));
+    std::thread::scope(|scope| {
+        let (told, hears) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            for _ in 0..ROUNDS {
+                told.send(block_on(far.receive_async()).unwrap().tag()).unwrap();
+            }
+        });
+        let mut random = Random::new(seed());
+        for round in 0..ROUNDS {
+            let before = random.below(2) == 0;
+            if before {
+                to_far.send(Message::new("").with_tag(round), long()).unwrap();
+            }
+            let post = &to_near;
+            let pause = random.micros(60);
+            let sender = scope.spawn(move || {
+                std::thread::park_timeout(pause);
+                post.send(Message::new("").with_tag(round), long()).unwrap();
+            });
+            // It looks into the lanes by itself, and then it does so no more.
+            assert_eq!(near.receive(long()).unwrap().tag(), round);
+            if !before {
+                to_far.send(Message::new("").with_tag(round), long()).unwrap();
+            }
+            assert_eq!(hears.recv_timeout(LONG), Ok(round));
+            sender.join().unwrap();
+        }
     });
 }

@@ -16,11 +16,15 @@
 //! What is asked is about the asker itself: it is known by the link it asks on, and what
 //! it says of others is not believed.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Instant;
 
 use pillarbox::{
-    Capacity, Deadline, Identity, Message, Notification, PortOptions, ReceiveError, ReceiveRight,
-    Right, SendRight,
+    Capacity, Deadline, Identity, Message, Notification, PortOptions, ReceiveRight, Right,
+    SendRight,
 };
 
 use crate::client::{Attached, Attaching};
@@ -130,14 +134,38 @@ pub(crate) fn poke() {
     }
 }
 
+/// The clerk waits as a future does: the heads of the lanes are for threads that wait for
+/// messages to sleep on, and what those read it is told of.
 fn serve(port: &ReceiveRight) {
+    let waker = Waker::from(Arc::new(Parked(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut coming = pin!(port.receive_async());
     loop {
-        match port.receive(event::fire_due()) {
-            Ok(message) => attend(message),
-            Err(ReceiveError::Deadline) => {}
+        let due = event::fire_due();
+        match coming.as_mut().poll(&mut context) {
+            Poll::Ready(Ok(message)) => {
+                attend(message);
+                coming.set(port.receive_async());
+            }
             // The process was forked, or is at its end.
-            Err(_) => return,
+            Poll::Ready(Err(_)) => return,
+            Poll::Pending => match due {
+                Deadline::Never => std::thread::park(),
+                Deadline::At(when) => {
+                    std::thread::park_timeout(when.saturating_duration_since(Instant::now()));
+                }
+                Deadline::Now => {}
+            },
         }
+    }
+}
+
+/// The thread of the clerk, to be told that something came.
+struct Parked(Thread);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

@@ -23,7 +23,10 @@
 //! 4. *A sentinel leaves, which has announced itself awake.* It empties the seat
 //!    after that, under the same lock. A future that came before is seen by it
 //!    in `leave_wait`; one that comes after finds the seat empty.
-//! 5. *A future that was told is dropped, or never polled again.* Dropped, it
+//! 5. *A thread looks into the lanes by itself, and has told the peers to be silent.* It
+//!    announces the bells again when it ends, before it does anything else: announce,
+//!    fence, look, as in 2. Another that ends before it lets bells ring for nothing.
+//! 6. *A future that was told is dropped, or never polled again.* Dropped, it
 //!    tells the next of its port. While it lives unpolled, a second message
 //!    goes to the next.
 
@@ -33,6 +36,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use abi::limits;
+use abi::page::Sleep;
 
 use crate::core::TaskCore;
 use crate::link::Link;
@@ -123,6 +127,23 @@ impl Drop for Standing {
 /// that writes as fast as we read does not keep a poll from its end.
 const TURNS: u32 = 8;
 
+/// So many links are told of a thread that looks by itself.
+const HUSHED: usize = 16;
+
+/// A look into the lanes during which futures that wait need no bell. When it ends the
+/// bells are listened for again, and what came since is read.
+#[derive(Debug)]
+#[must_use = "the bells are silent only as long as it lives"]
+pub(crate) struct Hush<'a>(Option<&'a TaskCore>);
+
+impl Drop for Hush<'_> {
+    fn drop(&mut self) {
+        if let Some(task) = self.0 {
+            task.listen_for_bells();
+        }
+    }
+}
+
 /// Links whose bell is rung once where their peer has not read in time what
 /// futures wait for. A thread rings after so long itself.
 #[derive(Debug, Default)]
@@ -163,6 +184,29 @@ impl TaskCore {
             self.drain();
         }
         self.poke();
+    }
+
+    /// Somebody looks into the lanes itself for a while: no bell need be rung meanwhile.
+    /// `None` where futures wait and there are too many links to tell.
+    #[inline]
+    pub(crate) fn hush(&self) -> Option<Hush<'_>> {
+        // Relaxed: a future that comes meanwhile announces itself.
+        match self.sleepers.futures.load(Ordering::Relaxed) {
+            0 => Some(Hush(None)),
+            _ => self.hush_bells(),
+        }
+    }
+
+    fn hush_bells(&self) -> Option<Hush<'_>> {
+        let links = self.links();
+        if links.len() > HUSHED {
+            return None;
+        }
+        let mut seat = lock(&self.sleepers.seat);
+        if seat.sentinel.is_none() && std::mem::take(&mut seat.on_bells) {
+            links.iter().for_each(|link| link.announce(Sleep::Awake));
+        }
+        Some(Hush(Some(self)))
     }
 
     /// The background thread's part: what a flood left in the lanes.

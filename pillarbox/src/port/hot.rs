@@ -81,6 +81,7 @@ impl PortCore {
     pub(crate) fn receive_awake(&self, deadline: Deadline) -> Option<Message> {
         let task = &self.task;
         let near = Near { port: self, set: None };
+        let _hush = task.hush()?;
         let mut spin = Spin::begin(task, deadline);
         let mut turns = 0;
         'turns: loop {

@@ -1,5 +1,7 @@
 //! Receiving many messages at once.
 
+use std::sync::atomic::Ordering;
+
 use super::after::After;
 use super::state::Wants;
 use super::{PortCore, ReceiveRight};
@@ -52,7 +54,7 @@ impl PortCore {
 
     /// What lies first in a lane, and is for this port alone.
     fn take_as_they_come(&self, into: &mut Vec<Message>, full: usize) {
-        if self.task.has_business() {
+        if self.task.has_business() || self.task.sleepers.futures.load(Ordering::Relaxed) > 0 {
             return;
         }
         let Some(mut seat) = try_lock(&self.task.seat) else { return };

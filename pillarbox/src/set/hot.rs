@@ -36,6 +36,7 @@ impl SetCore {
         deadline: Deadline,
     ) -> Option<(Member, Message)> {
         let task = &self.task;
+        let _hush = task.hush()?;
         let mut spin = Spin::begin(task, deadline);
         let mut turns = 0;
         // Most sets are sent to at one member, time and again.
