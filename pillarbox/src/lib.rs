@@ -102,7 +102,7 @@ pub use right::{SendOnceRight, SendRight};
 pub use rights::census::{Census, Holding, Row};
 pub use rights::reply::{Gone, ReplyState};
 pub use set::{Member, PortSet, SetError, SetReceiveError, SetStatus};
-pub use spawn::{Spawn, process_of};
+pub use spawn::{Spawn, exit_of, process_of};
 pub use special::{Armed, NewsError, kernel};
 pub use task::Task;
 pub use typed::channel;

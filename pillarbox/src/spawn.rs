@@ -1,6 +1,7 @@
 //! Starting a child with exactly the rights it should have.
 
-use std::process::{Child, Command};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, ExitStatus};
 
 use abi::hello::Purpose;
 use shm::socket::LinkSocket;
@@ -56,6 +57,29 @@ pub fn process_of(child: &Child) -> std::io::Result<u64> {
         (_, 0) => Err(std::io::ErrorKind::Unsupported.into()),
         (_, process) => Ok(process),
     }
+}
+
+/// How the process of a pidfd has ended, which need be no child of ours. Only its parent
+/// waits for it; what the kernel keeps with the pidfd is there once the parent has. None
+/// while it runs or is not reaped, and where the kernel keeps nothing: before Linux 6.15.
+///
+/// # Errors
+/// What the system says, where the descriptor is no pidfd or the kernel is older.
+///
+/// # Examples
+/// ```
+/// use std::process::Command;
+/// use rustix::process::{Pid, PidfdFlags, pidfd_open};
+/// let mut child = Command::new("false").spawn()?;
+/// let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+/// let status = child.wait()?;
+/// if let Ok(Some(told)) = pillarbox::exit_of(&pidfd) {
+///     assert_eq!(told, status);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn exit_of(pidfd: impl AsFd) -> std::io::Result<Option<ExitStatus>> {
+    shm::exit::exit_of(pidfd.as_fd())
 }
 
 impl Spawn {

@@ -20,6 +20,7 @@
 //! | [`spawn`]  | children born with a link                                   |
 //! | [`thread`] | threads no signal reaches                                   |
 //! | [`close`]  | closing what may block                                      |
+//! | [`exit`]   | how a process has ended that is no child of ours            |
 //! | [`refuse`] | every system call by name, and tests that refuse them       |
 //! | [`bare`]   | the bare limits the benchmark compares with                 |
 //!
@@ -39,7 +40,7 @@
 //! | M7  | nobody sleeps on a peer's word alone | `wait.rs` | `tests/hostile.rs` |
 //! | M8  | a thread's signal mask is put back as it was | `thread.rs` | its own test |
 //! | M9  | what a static points at is never freed | `close.rs`, `fork.rs` | `tests/fork.rs` |
-//! | M10 | the kernel is given buffers as long as it is told | `packet.rs` | `tests/hostile_packets.rs` |
+//! | M10 | the kernel is given buffers as long as it is told | `packet.rs`, `exit.rs` | `tests/hostile_packets.rs` |
 //! | M11 | between fork and exec: no lock, no memory, one system call | `spawn.rs` | `tests/two_processes.rs` |
 //! | M12 | the benchmark's bare memory is used by its own processes alone, by atomics or one opaque copy | `memory.rs`, `bare.rs` | its own tests |
 //! | M13 | a chunk of an arena is written by its one holder, and by nobody once it is lent | `arena/mod.rs` | its own tests, `tests/hostile.rs` |
@@ -49,6 +50,7 @@ pub mod arena;
 pub mod bare;
 pub mod body;
 pub mod close;
+pub mod exit;
 pub mod fork;
 pub mod lane;
 pub mod lock;
