@@ -116,7 +116,7 @@ impl Record {
         self.who == other.who
             && self.attempt == other.attempt
             && self.name == other.name
-            && self.ground == other.ground
+            && self.ground.is_as(&other.ground)
     }
 
     fn entry(&self, number: u64, granted: bool) -> Entry {
@@ -136,9 +136,16 @@ impl Record {
     }
 }
 
+/// An entry on its way to the next server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    task: (u64, u64),
+    entry: Entry,
+}
+
 /// The last of one kind.
 #[derive(Debug, Default)]
-struct Kept {
+struct Kind {
     all: BTreeMap<u64, Record>,
     /// The numbers of a task's, and of how many there are of a user's.
     of_task: HashMap<(u32, TaskId), VecDeque<u64>>,
@@ -146,7 +153,7 @@ struct Kept {
     lost: u64,
 }
 
-impl Kept {
+impl Kind {
     fn add(&mut self, number: u64, mut record: Record) {
         let alike = self.all.iter().rev().take(ALIKE).find(|(_, one)| one.is_like(&record));
         if let Some(before) = alike.map(|(number, _)| *number)
@@ -194,8 +201,8 @@ impl Kept {
 /// What was granted and refused, and who waits for more of it.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
-    granted: Kept,
-    refused: Kept,
+    granted: Kind,
+    refused: Kind,
     number: u64,
     waiting: Vec<(u64, SendOnceRight)>,
 }
@@ -243,6 +250,42 @@ impl Audit {
         let more = entries.len() > PAGE_ENTRIES;
         entries.truncate(PAGE_ENTRIES);
         Entries { entries, lost: self.granted.lost + self.refused.lost, more }
+    }
+
+    /// All that is kept, for the next server, and how much is not any more.
+    pub(crate) fn carried(&self) -> impl Iterator<Item = Kept> + '_ {
+        let kinds = [(&self.granted, true), (&self.refused, false)];
+        kinds.into_iter().flat_map(|(kind, granted)| {
+            kind.all.iter().map(move |(number, record)| Kept {
+                task: (record.who.task.process, record.who.task.number),
+                entry: record.entry(*number, granted),
+            })
+        })
+    }
+
+    /// How many grants and refusals are not kept any more.
+    pub(crate) const fn lost(&self) -> (u64, u64) {
+        (self.granted.lost, self.refused.lost)
+    }
+
+    /// Goes on with what the server before this one had kept.
+    pub(crate) fn adopt(&mut self, kept: Vec<Kept>, (granted, refused): (u64, u64)) {
+        (self.granted.lost, self.refused.lost) = (granted, refused);
+        for Kept { task, entry } in kept {
+            let task = TaskId { process: task.0, number: task.1 };
+            let record = Record {
+                at_ms: entry.at_ms,
+                who: Identity { task, pid: entry.pid, uid: entry.uid, gid: entry.gid },
+                service: entry.service.map(Into::into),
+                attempt: entry.attempt,
+                name: entry.name,
+                ground: Ground::Before(entry.rule.into()),
+                times: entry.times,
+            };
+            self.number = self.number.max(entry.number);
+            let kind = if entry.granted { &mut self.granted } else { &mut self.refused };
+            kind.add(entry.number, record);
+        }
     }
 
     /// Whoever waits for more is to ask the next server.
@@ -304,6 +347,22 @@ mod tests {
         let row = |name: &str, granted, times| (name.to_owned(), granted, times);
         assert_eq!(told, [row("a", false, 10), row("b", false, 10), row("a", true, 1)]);
         assert_eq!(audit.after(0).lost, 0);
+    }
+
+    #[test]
+    fn the_next_server_goes_on_counting() {
+        let mut audit = Audit::default();
+        refuse(&mut audit, &caller(1, 5), "a");
+        audit.note(&caller(1, 5), Attempt::LookUp, "a", &Ok(Ground::OwnUser(0)));
+        let mut next = Audit::default();
+        let carried: Vec<u8> = postcard::to_stdvec(&audit.carried().collect::<Vec<_>>()).unwrap();
+        next.adopt(postcard::from_bytes(&carried).unwrap(), (3, 4));
+        assert_eq!(all(&next), all(&audit));
+        refuse(&mut next, &caller(1, 5), "a");
+        let told: Vec<(u64, bool, u64)> =
+            all(&next).into_iter().map(|one| (one.number, one.granted, one.times)).collect();
+        assert_eq!(told, [(2, true, 1), (3, false, 2)]);
+        assert_eq!(next.after(0).lost, 7);
     }
 
     #[test]

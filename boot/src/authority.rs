@@ -185,9 +185,21 @@ pub(crate) enum Ground {
     Restricted,
     /// The port is its service's, who alone narrows a right to it.
     NotNarrowed,
+    /// The server before this one has decided it, by this.
+    Before(Arc<str>),
 }
 
 impl Ground {
+    /// Whether it is the same one, which a server before this may have told as text.
+    pub(crate) fn is_as(&self, other: &Ground) -> bool {
+        match (self, other) {
+            (Ground::Before(text), ground) | (ground, Ground::Before(text)) => {
+                **text == *ground.to_string()
+            }
+            (one, other) => one == other,
+        }
+    }
+
     /// What who is refused for this is told.
     pub(crate) fn refusal(&self) -> Refused {
         match self {
@@ -220,6 +232,7 @@ impl fmt::Display for Ground {
             Ground::NotNarrowed => {
                 out.write_str("the port is its service's, and no other narrows a right to it")
             }
+            Ground::Before(ground) => out.write_str(ground),
         }
     }
 }

@@ -35,6 +35,18 @@ pub enum Event<'a> {
         /// It had checked in, so whoever waited for it was served.
         was_ready: bool,
     },
+    /// It was handed on by the server before this one without its process, which runs on
+    /// if it has not ended: nobody looks after it.
+    Lost {
+        /// What it is called.
+        service: &'a str,
+    },
+    /// A door of the server is shut: a hand-over has taken it down, and it could not be
+    /// opened again. Who connects there waits in vain.
+    Shut {
+        /// What the system says.
+        reason: &'a str,
+    },
 }
 
 impl fmt::Display for Event<'_> {
@@ -47,6 +59,10 @@ impl fmt::Display for Event<'_> {
                 write!(out, "{service} could not be started: {reason}")
             }
             Event::Ended { service, reason, .. } => write!(out, "{service}: {reason}"),
+            Event::Lost { service } => {
+                write!(out, "{service} was handed on without its process")
+            }
+            Event::Shut { reason } => write!(out, "nobody can connect any more: {reason}"),
         }
     }
 }

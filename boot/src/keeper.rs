@@ -44,7 +44,7 @@ use crate::reaper::Reaper;
 use crate::seen::Seen;
 use crate::server::Source;
 use crate::stopper::{Ended, Stopper};
-use crate::subsets::Subsets;
+use crate::subsets::{Subsets, View};
 use crate::succession::Place;
 use crate::supervision::{Act, Doing, Due};
 use crate::waits::Waits;
@@ -92,6 +92,8 @@ pub(crate) struct Keeper {
     ended: Option<Ended>,
     /// Who is to take our place.
     leaving: Option<Leaving>,
+    /// What the restricted rights led to that were sent to it, by their ports.
+    packed: HashMap<u64, Arc<View>>,
     /// Who had it before us.
     before: Option<TaskId>,
     place: Option<Place>,
@@ -134,6 +136,7 @@ impl Keeper {
             bell: None,
             ended: None,
             leaving: None,
+            packed: HashMap::new(),
             before: None,
             place: server.place,
             owned: server.owned,
@@ -141,6 +144,7 @@ impl Keeper {
         if let Some(inherited) = server.inherited {
             keeper.inherit(inherited);
         }
+        server.shut.iter().for_each(|why| keeper.tell_shut(why));
         keeper
     }
 
@@ -349,7 +353,7 @@ impl Keeper {
         let started = match log {
             Ok(log) => program.start(&self.task, &right, number, place, log, |child| {
                 let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
-                reaper.watch(number, process, bell)
+                reaper.watch(number, (process, false), bell)
             }),
             Err(error) => Err(program.not_started(&no_log(&error))),
         };

@@ -59,6 +59,8 @@
 //! [`Server::start`]. The first program it starts brings one thread more,
 //! `pillarbox-reap`, which sleeps until a child has ended; the first service that was
 //! declared in a file another, `pillarbox-logs`, which keeps the last of what services say.
+//! The end of a process that an earlier server had started brings one for at most five
+//! seconds, which waits until somebody has reaped it.
 //!
 //! # Another in its place
 //! A server leaves its place to a successor that asks for it ([`Server::take_over`]): names,

@@ -135,11 +135,15 @@ impl Logs {
     }
 
     /// What is kept of a service, how much gave way, and the pipe of its child.
-    pub(crate) fn copy(&self, service: usize) -> Option<(Vec<u8>, u64, Option<OwnedFd>)> {
+    ///
+    /// # Errors
+    /// Where there is no descriptor to be had: a child whose pipe nobody has is ended by
+    /// the next it says.
+    pub(crate) fn copy(&self, service: usize) -> std::io::Result<(Vec<u8>, u64, Option<OwnedFd>)> {
         let shared = lock(&self.shared);
-        let ring = shared.rings.get(&service)?;
-        let pipe = shared.pipes.get(&ring.pipe).and_then(|(_, pipe)| pipe.try_clone().ok());
-        Some((ring.bytes.iter().copied().collect(), ring.lost, pipe.map(Into::into)))
+        let Some(ring) = shared.rings.get(&service) else { return Ok((Vec::new(), 0, None)) };
+        let pipe = shared.pipes.get(&ring.pipe).map(|(_, pipe)| pipe.try_clone()).transpose()?;
+        Ok((ring.bytes.iter().copied().collect(), ring.lost, pipe.map(Into::into)))
     }
 
     /// Goes on with what the server before this one kept of a service.

@@ -7,16 +7,23 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use pillarbox::SendOnceRight;
 use rustix::event::epoll::EventFlags;
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::listener::Listener;
+
+/// How long the end of a process that somebody else reaps is waited for.
+const REAPED_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct Watched {
     /// Watched while it is open.
-    _process: OwnedFd,
+    process: OwnedFd,
+    /// Somebody else reaps it, and how it ended is known after that.
+    elsewhere: bool,
     /// Its drop makes the server look.
     _bell: SendOnceRight,
 }
@@ -36,11 +43,11 @@ pub(crate) struct Reaper {
 
 impl Reaper {
     /// Drops `bell` once the process of this descriptor has ended. Children count
-    /// from 1.
+    /// from 1. One that is reaped `elsewhere` is waited for a little longer.
     pub(crate) fn watch(
         &mut self,
         number: u64,
-        process: OwnedFd,
+        (process, elsewhere): (OwnedFd, bool),
         bell: SendOnceRight,
     ) -> std::io::Result<()> {
         let listener = match &mut self.listener {
@@ -50,7 +57,7 @@ impl Reaper {
         // In the table first: the news may come at once. It comes only once.
         let mut shared = lock(&self.shared);
         listener.add(&process, number, EventFlags::IN | EventFlags::ONESHOT)?;
-        shared.watched.insert(number, Watched { _process: process, _bell: bell });
+        shared.watched.insert(number, Watched { process, elsewhere, _bell: bell });
         Ok(())
     }
 
@@ -65,12 +72,48 @@ fn listener(shared: &Arc<Mutex<Shared>>) -> std::io::Result<Listener> {
     Listener::start("pillarbox-reap", move |number| {
         let told = {
             let mut shared = lock(&shared);
-            shared.ended.push(number);
-            shared.watched.remove(&number)
+            let told = shared.watched.remove(&number);
+            match told {
+                Some(told) if told.elsewhere => Err(told),
+                told => {
+                    shared.ended.push(number);
+                    Ok(told)
+                }
+            }
         };
-        // Not under the lock: the server may look at once.
-        drop(told);
+        match told {
+            // Not under the lock: the server may look at once.
+            Ok(told) => drop(told),
+            Err(told) => tell_reaped(&shared, number, told),
+        }
     })
+}
+
+/// Tells of a process that has ended, once somebody has reaped it: it hangs up then. Whoever
+/// should do that may be slow, or never come, and nobody else's end waits for it.
+fn tell_reaped(shared: &Arc<Mutex<Shared>>, number: u64, told: Watched) {
+    let ended = Arc::clone(shared);
+    let tell = move |wait: bool| {
+        if wait {
+            let patience = Timespec::try_from(REAPED_WITHIN).ok();
+            let mut process = [PollFd::new(&told.process, PollFlags::empty())];
+            let _ = rustix::event::poll(&mut process, patience.as_ref());
+        }
+        lock(&ended).ended.push(number);
+        drop(told);
+    };
+    let tell = Arc::new(Mutex::new(Some(tell)));
+    let waits = Arc::clone(&tell);
+    let name = std::thread::Builder::new().name("pillarbox-reap".to_owned());
+    let waiting = name.spawn(move || {
+        let tell = waits.lock().unwrap_or_else(PoisonError::into_inner).take();
+        tell.into_iter().for_each(|tell| tell(true));
+    });
+    if waiting.is_err() {
+        // Without a thread it is told at once, and how it ended may not be known.
+        let tell = tell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        tell.into_iter().for_each(|tell| tell(false));
+    }
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {

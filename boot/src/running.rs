@@ -6,12 +6,16 @@ use std::process::Child;
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 
+/// How one has ended that an older kernel says nothing of.
+const UNKNOWN: &str = "an unknown status: the server before this one had started it";
+
 /// Such a process, which nobody but its parent has reaped.
 #[derive(Debug)]
 pub(crate) enum Running {
     /// Ours to reap.
     Child(Child),
-    /// It is no child of ours: its descriptor tells when it has ended, and nobody how.
+    /// It is no child of ours: its descriptor tells when it has ended, and how where the
+    /// kernel keeps that.
     HandedOn { pid: i32, process: OwnedFd },
 }
 
@@ -76,9 +80,10 @@ impl Running {
                 Ok(status) => (status.to_string(), status.success()),
                 Err(error) => (format!("an unknown status: {error}"), false),
             },
-            Running::HandedOn { .. } => {
-                ("an unknown status: the server before this one had started it".to_owned(), false)
-            }
+            Running::HandedOn { process, .. } => match pillarbox::exit_of(&*process) {
+                Ok(Some(status)) => (status.to_string(), status.success()),
+                Ok(None) | Err(_) => (UNKNOWN.to_owned(), false),
+            },
         }
     }
 }

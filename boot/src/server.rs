@@ -72,6 +72,8 @@ pub struct Server {
     pub(crate) place: Option<Place>,
     /// Files of doors that are the server's to remove.
     pub(crate) owned: Vec<PathBuf>,
+    /// Doors that could not be opened here, and why.
+    pub(crate) shut: Vec<String>,
     pub(crate) inherited: Option<Inherited>,
 }
 
@@ -107,6 +109,7 @@ impl Server {
             source: None,
             place: None,
             owned: Vec::new(),
+            shut: Vec::new(),
             inherited: None,
         })
     }

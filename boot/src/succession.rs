@@ -27,12 +27,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Server;
 use crate::admin::{self, AdminError, Question, Told};
+use crate::audit::Kept;
 use crate::socket::Locked;
 use crate::stopper::Stopper;
 use crate::supervision::Carried;
 
 /// The version of what is told. Another is not understood, and nobody is replaced.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The id of the last message, which is the move. All before it are parts.
 pub(crate) const LAST: i32 = 1;
@@ -80,6 +81,8 @@ pub(crate) struct Lists {
     pub(crate) provides: bool,
     /// A right of its own goes along, which was narrowed.
     pub(crate) narrowed: bool,
+    /// What the rules of who may look it up were when it was listed.
+    pub(crate) rules: String,
 }
 
 /// What one message says, beside the rights and descriptors in it.
@@ -99,6 +102,8 @@ pub(crate) enum Part {
         supervision: Carried,
         said: Option<(Vec<u8>, u64)>,
     },
+    /// What was granted and refused: some of it, and how much is not kept any more.
+    Audited { kept: Vec<Kept>, lost: (u64, u64) },
     /// A restricted right: its port, and the rights it lists that were narrowed.
     Subset { maker: Option<(u64, u64)>, by: Option<i32>, lists: Vec<Lists> },
     /// A queue: its port. Behind it comes what is in it.
@@ -163,9 +168,6 @@ pub enum TakeOverError {
     /// What it sent makes no sense.
     #[error("the server sent what makes no sense")]
     BadAnswer,
-    /// Its place is ours, and the system refuses to let us listen there.
-    #[error("the server's socket could not be listened at: {0}")]
-    Link(#[from] pillarbox::LinkError),
 }
 
 impl Server {
@@ -189,7 +191,8 @@ impl Server {
     ///
     /// Who is killed before the place is ours, or refuses, has changed nothing. Who waits
     /// for an answer of the other server is told to ask here, which a client does by
-    /// itself.
+    /// itself. A door of the other's that cannot be listened at here is told with the
+    /// first events ([`Event::Shut`](crate::Event::Shut)): the rest goes on.
     ///
     /// # Errors
     /// See [`TakeOverError`]. On [`TakeOverError::Refused`], [`TakeOverError::Died`] and
@@ -258,21 +261,31 @@ impl Server {
         self.port = port;
         self.inherited = Some(Inherited { parts, before, taken });
         let mut descriptors = last.take_descriptors().into_iter();
+        // All of it is ours from here on, and nobody else has it: what is missing, or cannot
+        // be used, is said and not the end of the rest.
         for owned in moves.doors {
-            let door = descriptors.next().and_then(Descriptor::take).ok_or_else(bad)?;
+            let came = descriptors.next().and_then(Descriptor::take);
+            let door = came.ok_or_else(|| "its door did not come along".to_owned());
             let offer = vec![(BOOTSTRAP.to_owned(), self.right.clone())];
-            let listening = self.task.listen_at(door, offer)?;
-            if owned {
-                self.owned.push(listening.path().to_path_buf());
+            let opened = door.and_then(|door| {
+                self.task.listen_at(door, offer).map_err(|error| error.to_string())
+            });
+            match opened {
+                Ok(listening) => {
+                    if owned {
+                        self.owned.push(listening.path().to_path_buf());
+                    }
+                    self.listening.push(listening);
+                }
+                Err(why) => self.shut.push(why),
             }
-            self.listening.push(listening);
         }
         let Some((path, made)) = moves.place else { return Ok(None) };
         let path = PathBuf::from(OsString::from_vec(path));
-        let lock = descriptors.next().and_then(Descriptor::take).ok_or_else(bad)?;
-        let locked = Locked::handed_on(path, lock, made).ok_or_else(bad)?;
-        self.place = locked.share().ok();
-        Ok(Some(locked))
+        let lock = descriptors.next().and_then(Descriptor::take);
+        let locked = lock.and_then(|lock| Locked::handed_on(path, lock, made));
+        self.place = locked.as_ref().and_then(|locked| locked.share().ok());
+        Ok(locked)
     }
 }
 
@@ -297,4 +310,37 @@ pub(crate) fn pid_namespace() -> Option<(u64, u64)> {
 /// What of the place goes into the last message.
 pub(crate) fn described(place: &Place) -> (Vec<u8>, bool) {
     (place.path.as_os_str().as_bytes().to_vec(), place.made)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use pillarbox::Task;
+
+    use super::*;
+    use crate::keeper::Keeper;
+
+    #[test]
+    fn a_door_that_cannot_be_listened_at_costs_nothing_else() {
+        let (one, two) = (Task::new(), Task::new());
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tells = Arc::clone(&told);
+        let server = Server::new(&two).unwrap();
+        let mut server = server.tell(move |event| tells.lock().unwrap().push(event.to_string()));
+        let inbox = two.port(Capacity::Bounded(1));
+        let (own, rest) = (one.port(Capacity::Bounded(4)), one.port(Capacity::Unbounded));
+        let right = own.make_send().unwrap();
+        // No socket at all, and one that is not there.
+        let moves = Move { doors: vec![true, false], place: None };
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let last = last(own, rest, &moves, vec![file.into()]);
+        inbox.make_send().unwrap().send(last, Deadline::Never).unwrap();
+        let last = inbox.receive(Deadline::Never).unwrap();
+        assert!(server.move_in(last, Vec::new()).unwrap().is_none());
+        let keeper = Keeper::new(server);
+        assert_eq!(told.lock().unwrap().len(), 2, "{told:?}");
+        assert!(!right.is_dead());
+        drop(keeper);
+    }
 }

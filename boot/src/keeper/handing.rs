@@ -5,13 +5,11 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use pillarbox::bootstrap::{Answer, Refused, encode_answer};
-use pillarbox::{
-    Capacity, Deadline, Listening, Message, ReceiveRight, Right, SendOnceRight, SendRight,
-};
+use pillarbox::{Capacity, Deadline, Message, ReceiveRight, Right, SendOnceRight, SendRight};
 
 use super::Keeper;
 use crate::admin::{self, Told, answer};
-use crate::limits::{HAND_OVER, LOG_BYTES_CARRIED, REQUESTS_WAITING, REST};
+use crate::limits::{HAND_OVER, LOG_BYTES_CARRIED, PAGE_ENTRIES, REQUESTS_WAITING, REST};
 use crate::orders::tell;
 use crate::program::Program;
 use crate::stopper::Ended;
@@ -23,6 +21,8 @@ use crate::succession::{self, Lists, Move, Part, Runs, VERSION};
 pub(super) struct Leaving {
     heir: SendRight,
     reply: SendOnceRight,
+    /// Its process.
+    pid: i32,
     /// When it is not waited for any longer.
     pub(super) until: Instant,
 }
@@ -33,6 +33,7 @@ impl Keeper {
         &mut self,
         (version, namespace): (u32, Option<(u64, u64)>),
         heir: SendRight,
+        pid: i32,
         reply: SendOnceRight,
     ) {
         let why_not = if version != VERSION {
@@ -51,12 +52,12 @@ impl Keeper {
             return tell(reply, &Told::NotReplaced(why_not));
         }
         self.queues.pause(true);
-        self.leaving = Some(Leaving { heir, reply, until: Instant::now() + REST });
+        self.leaving = Some(Leaving { heir, reply, pid, until: Instant::now() + REST });
     }
 
     /// Hands everything on, or goes on as before.
     pub(super) fn hand_on(&mut self) {
-        let Some(Leaving { heir, reply, .. }) = self.leaving.take() else { return };
+        let Some(Leaving { heir, reply, pid, .. }) = self.leaving.take() else { return };
         // What waits already is answered here, by who knows whose it is.
         for _ in 0..REQUESTS_WAITING {
             let Ok((member, message)) = self.set.receive(Deadline::Now) else { break };
@@ -65,7 +66,9 @@ impl Keeper {
         if self.ended.is_some() {
             return;
         }
-        match self.try_hand_on(&heir) {
+        let done = self.try_hand_on(&heir, pid);
+        self.packed.clear();
+        match done {
             Ok(ended) => {
                 self.programs.iter_mut().for_each(Program::let_go);
                 self.owned.clear();
@@ -91,6 +94,9 @@ impl Keeper {
         }
         self.orders.go_on_elsewhere();
         self.audit.end_waiting();
+        if let Some(Leaving { reply, .. }) = self.leaving.take() {
+            tell(reply, &Told::NotReplaced("another has just taken its place".to_owned()));
+        }
     }
 
     /// Answers what came through the server before us.
@@ -103,10 +109,11 @@ impl Keeper {
         self.answers.send_rights(reply, told, Answer::Refused(Refused::Replaced));
     }
 
-    fn try_hand_on(&mut self, heir: &SendRight) -> Result<Ended, String> {
+    fn try_hand_on(&mut self, heir: &SendRight, pid: i32) -> Result<Ended, String> {
         let deadline = Deadline::after(HAND_OVER);
         self.logs.rest();
-        for part in self.copies() {
+        let copies = self.copies();
+        for part in copies.map_err(|error| format!("no descriptor is to be had: {error}"))? {
             let sent = heir.send(part, deadline);
             sent.map_err(|error| format!("it does not take in what it is told: {}", error.reason))?;
             if let Some(pulse) = &mut self.pulse {
@@ -153,10 +160,10 @@ impl Keeper {
         // From here on all of it is the other's. We stay until it says that it serves: a
         // word that comes through us is passed on meanwhile.
         match taken.receive(Deadline::after(HAND_OVER)) {
-            Ok(word) if word.notification().is_none() => {
-                Ok(Ended::Replaced { pid: word.sender().map_or(0, |who| who.pid) })
-            }
-            _ => Ok(Ended::SuccessorDied),
+            // The promise was dropped with its task.
+            Ok(word) if word.notification().is_some() => Ok(Ended::SuccessorDied),
+            // It lives, and says nothing yet: it is slow, or stopped. All is its own.
+            _ => Ok(Ended::Replaced { pid }),
         }
     }
 
@@ -177,22 +184,25 @@ impl Keeper {
     }
 
     /// Copies of what others may have, too.
-    fn copies(&self) -> Vec<Message> {
+    fn copies(&self) -> std::io::Result<Vec<Message>> {
         let now = Instant::now();
         let mut copies = Vec::new();
         for (id, program) in self.programs.iter().enumerate() {
-            let (bytes, lost, pipe) = self.logs.copy(id).unwrap_or_default();
+            let (bytes, lost, pipe) = self.logs.copy(id)?;
             let kept = bytes.len().min(LOG_BYTES_CARRIED);
             let lost = lost + (bytes.len() - kept) as u64;
             let bytes = bytes.get(bytes.len() - kept..).unwrap_or_default().to_vec();
             // What is declared no more is nobody's there, and only ended.
             let (label, names) = if program.withdrawn { (None, &[][..]) } else { program.key() };
-            let running = program.running().and_then(|(running, process, checked_in)| {
-                let checked_in = checked_in.iter().cloned().collect();
-                let runs = Runs { pid: running.pid()?, process, checked_in };
-                Some((runs, running.watched().ok()?))
-            });
-            let (runs, watched) = running.unzip();
+            let (runs, watched) = match program.running() {
+                None => (None, None),
+                Some((running, process, checked_in)) => {
+                    let checked_in = checked_in.iter().cloned().collect();
+                    let pid = running.pid().unwrap_or(0);
+                    // Without it nobody could end the process, or hear of its end.
+                    (Some(Runs { pid, process, checked_in }), Some(running.watched()?))
+                }
+            };
             let part = Part::Program {
                 label: label.map(str::to_owned),
                 names: names.to_vec(),
@@ -215,7 +225,13 @@ impl Keeper {
             let part = Part::Seen { who: seen.who.into() };
             copies.push(part.message().with_right(seen.right.clone()));
         }
-        copies
+        let mut kept = self.audit.carried().peekable();
+        while kept.peek().is_some() {
+            let kept = kept.by_ref().take(PAGE_ENTRIES).collect();
+            copies.push(Part::Audited { kept, lost: self.audit.lost() }.message());
+        }
+        drop(kept);
+        Ok(copies)
     }
 
     /// What can be in one place only, in the queue of a port: it goes with that. Beside it
@@ -241,6 +257,7 @@ impl Keeper {
                 name: listing.name.clone(),
                 provides: listing.provides,
                 narrowed: listing.right.is_some(),
+                rules: self.rules_of(&listing.name),
             });
             let by = match subset.view.by {
                 By::Maker(pid) => Some(pid),
@@ -249,8 +266,11 @@ impl Keeper {
             let maker = subset.maker.map(|task| (task.process, task.number));
             let part = Part::Subset { maker, by, lists: lists.collect() };
             let narrowed = names.values().filter_map(|listing| listing.right.clone());
+            let port = subset.port.id();
             let message = part.message().with_right(subset.port);
-            put(narrowed.fold(message, Message::with_right));
+            let message = narrowed.fold(message, Message::with_right);
+            self.packed.insert(port, subset.view);
+            put(message);
         }
         let queues = self.names.after(None);
         let queues: Vec<_> =
@@ -271,23 +291,30 @@ impl Keeper {
     /// Who connects from now on waits for who listens next.
     fn shut_doors(&mut self) -> Result<Vec<(OwnedFd, bool)>, String> {
         let mut doors = Vec::new();
-        for listening in std::mem::take(&mut self.listening) {
+        while let Some(listening) = self.listening.pop() {
             let owned = self.owned.iter().any(|path| path == listening.path());
             match listening.hand_on() {
                 Ok(door) => doors.push((door, owned)),
                 Err(error) => {
                     self.open_doors(doors);
-                    return Err(format!("its door could not be handed on: {error}"));
+                    let why = format!("its door could not be handed on: {error}");
+                    self.tell_shut(&why);
+                    return Err(why);
                 }
             }
         }
+        // As they were: services are told the first of them.
+        doors.reverse();
         Ok(doors)
     }
 
     fn open_doors(&mut self, doors: Vec<(OwnedFd, bool)>) {
-        let offer = || vec![(pillarbox::bootstrap::BOOTSTRAP.to_owned(), self.right.clone())];
-        let open = |(door, _)| self.task.listen_at(door, offer()).ok();
-        let opened: Vec<Listening> = doors.into_iter().filter_map(open).collect();
-        self.listening.extend(opened);
+        for (door, _) in doors {
+            let offer = vec![(pillarbox::bootstrap::BOOTSTRAP.to_owned(), self.right.clone())];
+            match self.task.listen_at(door, offer) {
+                Ok(listening) => self.listening.push(listening),
+                Err(error) => self.tell_shut(&error.to_string()),
+            }
+        }
     }
 }

@@ -8,12 +8,16 @@ use pillarbox::shared::Held;
 use pillarbox::{Deadline, Descriptor, Message, ReceiveRight, Right, SendRight, TaskId};
 
 use super::Keeper;
+use crate::event::Event;
 use crate::names::Holder;
 use crate::program::{Program, ProgramId};
 use crate::running::Running;
 use crate::subsets::{By, Listing, View};
 use crate::succession::{Inherited, Lists, Part, Runs};
-use crate::supervision::Carried;
+use crate::supervision::{Carried, End};
+
+/// How one has ended whose process did not come along.
+const LOST: &str = "an unknown status: its process was lost on the way to this server";
 
 impl Keeper {
     /// Goes on where another has ended, and tells it so.
@@ -54,8 +58,9 @@ impl Keeper {
                     let came = descriptors(&mut message);
                     self.take_in_program(key, leads, runs, supervision, said, came);
                 }
+                Part::Audited { kept, lost } => self.audit.adopt(kept, lost),
                 Part::Subset { maker, by, lists } => {
-                    self.take_in_subset(maker, by, lists, message);
+                    self.take_in_subset((maker, by, lists), before.is_some(), message);
                 }
                 Part::Queue { name, held } => {
                     let port = message.take_rights().pop().map(Right::into_receive);
@@ -110,6 +115,15 @@ impl Keeper {
             let _ = self.logs.adopt(id, most, (bytes, lost, came.next()));
         }
         program.supervision.go_on_from(carried, now);
+        if let (Some(runs), None) = (&runs, &process) {
+            // It came without its process: for want of a descriptor of ours, say. It cannot
+            // be told to end, and a name that it holds is its own until its port is gone.
+            let end = End { status: LOST, success: false, was_ready: !runs.checked_in.is_empty() };
+            program.supervision.ended(end, now);
+            if let Some(told) = &mut self.told {
+                (told.0)(&Event::Lost { service: program.called() });
+            }
+        }
         if let (Some(runs), Some(process)) = (runs, process) {
             self.children += 1;
             let Runs { pid, process: named, checked_in } = runs;
@@ -120,7 +134,7 @@ impl Keeper {
             program.adopt(self.children, child, named, checked_in);
             self.running.insert(named, ProgramId(id));
             if let (Ok(bell), Ok(watched)) = (bell, watched) {
-                let _ = self.reaper.watch(self.children, watched, bell);
+                let _ = self.reaper.watch(self.children, (watched, true), bell);
             }
         }
         if found.is_none() {
@@ -130,25 +144,47 @@ impl Keeper {
 
     fn take_in_subset(
         &mut self,
-        maker: Option<(u64, u64)>,
-        by: Option<i32>,
-        lists: Vec<Lists>,
+        (maker, by, lists): (Option<(u64, u64)>, Option<i32>, Vec<Lists>),
+        came: bool,
         mut message: Message,
     ) {
         let mut rights = message.take_rights().into_iter();
         let Some(Ok(port)) = rights.next().map(Right::into_receive) else { return };
-        let names: BTreeMap<String, Listing> = lists
-            .into_iter()
-            .map(|Lists { alias, name, provides, narrowed }| {
-                let right = if narrowed { rights.next() } else { None };
-                let right = right.and_then(|right| right.into_send().ok());
-                (alias, Listing { name, right, revoker: None, provides })
-            })
-            .collect();
-        let view = View { by: by.map_or(By::Rules, By::Maker), names };
+        let by = by.map_or(By::Rules, By::Maker);
+        let mut names = BTreeMap::new();
+        for Lists { alias, name, provides, narrowed, rules } in lists {
+            let right = if narrowed { rights.next() } else { None };
+            let right = right.and_then(|right| right.into_send().ok());
+            // By other rules its maker might not be let in: as where they are read anew.
+            if came && by != By::Rules && self.rules_of(&name) != rules {
+                continue;
+            }
+            names.insert(alias, Listing { name, right, revoker: None, provides });
+        }
+        // What was ours and is again is what it was, with what takes it back.
+        let names = match self.packed.remove(&port.id()) {
+            Some(view) => view.names.clone(),
+            None => names,
+        };
+        let view = View { by, names };
         let maker = maker.map(|(process, number)| TaskId { process, number });
         // It fails only in a forked child.
         let _ = self.keep_open(port, view, maker);
+    }
+}
+
+impl Keeper {
+    /// The rules of who may look a name up, as they can be compared.
+    pub(super) fn rules_of(&self, name: &str) -> String {
+        let guard = self.names.known(name).and_then(|known| known.guard.as_deref());
+        guard.map_or_else(String::new, |guard| format!("{:?}", guard.access.look_up))
+    }
+
+    /// A door could not be opened.
+    pub(super) fn tell_shut(&mut self, reason: &str) {
+        if let Some(told) = &mut self.told {
+            (told.0)(&Event::Shut { reason });
+        }
     }
 }
 

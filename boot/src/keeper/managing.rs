@@ -63,7 +63,7 @@ impl Keeper {
             Question::Replace { version, namespace } => {
                 let heir = rights.pop().map(pillarbox::Right::into_send);
                 if let (Some(reply), Some(Ok(heir))) = (reply, heir) {
-                    self.leave_to((version, namespace), heir, reply);
+                    self.leave_to((version, namespace), heir, caller.who.pid, reply);
                 }
                 return;
             }

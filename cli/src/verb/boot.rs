@@ -308,7 +308,10 @@ fn watched(server: Server) -> Result<Server, Failure> {
         .map_err(|error| Failure::system("the journal cannot be written", error))?;
     Ok(server.tell(move |event| {
         let level = match event {
-            Event::NotStarted { .. } | Event::Ended { was_ready: false, .. } => Level::Warning,
+            Event::Shut { .. } => Level::Error,
+            Event::NotStarted { .. }
+            | Event::Lost { .. }
+            | Event::Ended { was_ready: false, .. } => Level::Warning,
             _ => Level::Info,
         };
         let _ = tells.try_send((level, event.to_string()));
