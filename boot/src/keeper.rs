@@ -212,14 +212,9 @@ impl Keeper {
         {
             self.ended = Some(Ended::Idle);
         }
-        if self.leaving.as_ref().is_some_and(|leaving| leaving.until <= now)
-            || self.leaving.is_some() && self.queues.are_at_rest()
-        {
-            self.hand_on();
-            if self.ended.is_none() {
-                // The queues go on, and their bell may have been rung and heard already.
-                self.do_what_is_due(now);
-            }
+        if self.leave(now) {
+            // The queues go on, and their bell may have been rung and heard already.
+            self.do_what_is_due(now);
         }
     }
 

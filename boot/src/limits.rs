@@ -110,8 +110,20 @@ pub const LOG_BYTES_MOST: usize = 16 * 1024 * 1024;
 /// of queues. What is not finished then is handed out again, and says so.
 pub const REST: Duration = Duration::from_secs(2);
 
-/// How long a successor may take to take in what it is sent, while nobody is served.
+/// How long it is tried to hand a server's place on, where somebody has not followed its
+/// port; requests are answered between two attempts. And how long the first server stays
+/// for a word of its successor.
 pub const HAND_OVER: Duration = Duration::from_secs(10);
+
+/// The pause before the second attempt; it doubles.
+pub const HAND_OVER_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a successor may take in nothing of what it is sent, while nobody is served.
+pub const HAND_OVER_STALL: Duration = Duration::from_secs(3);
+
+/// How long one attempt waits for those who have not followed, and for owners that have
+/// not confirmed a right to theirs, while nobody is served.
+pub const HAND_OVER_SLICE: Duration = Duration::from_millis(250);
 
 /// What services have said that goes with them to the next server: the last of it.
 pub const LOG_BYTES_CARRIED: usize = 16 * 1024;

@@ -88,6 +88,8 @@ pub(crate) struct Lists {
 /// What one message says, beside the rights and descriptors in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Part {
+    /// What came before this is told anew.
+    Begin,
     /// Somebody has a name: a send right.
     Name { name: String, who: Who, since: u64 },
     /// A task may be looked at: a send right.
@@ -234,6 +236,9 @@ impl Server {
             }
             if message.id() == LAST {
                 break message;
+            }
+            if matches!(Part::read(&message), Some(Part::Begin)) {
+                parts.clear();
             }
             parts.push(message);
         };

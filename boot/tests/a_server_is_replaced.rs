@@ -13,7 +13,7 @@ use boot::{Server, TakeOverError};
 use family::placed::{at, kill, part, path, serve_if_acting, start, told_path};
 use family::{
     NAME, Place, Reaped, acting, file_of, given, long, look_up_soon, not_allowed, parents_server,
-    pid_of, queue_file, refused, signal, task, tell_pid, until,
+    pid_of, queue_file, refused, signal, stop, task, tell_pid, until,
 };
 use pillarbox::bootstrap::{BootstrapError, Listed, NameState, Presence};
 use pillarbox::shared::SharedReader;
@@ -280,6 +280,74 @@ fn what_was_granted_and_refused_goes_on() {
     assert_eq!((after.len(), after[0].times), (1, 2));
     assert!(after[0].number > before[0].number);
     assert_eq!(after[0].rule, before[0].rule);
+}
+
+/// A client that has looked a name up, and offers a port.
+#[test]
+fn client_part() {
+    if !acting("client_part") {
+        return;
+    }
+    let names = Bootstrap::at(told_path(), long()).unwrap();
+    let _service = names.look_up(NAME, long()).unwrap();
+    let port = task().port(Capacity::Bounded(4));
+    let message = Message::new("").with_right(port.make_send().unwrap());
+    given("told").send(message, long()).unwrap();
+    tell_pid(&port);
+}
+
+/// One that is stopped, with a right to its port.
+fn stopped_client(place: &Place) -> (Reaped, SendRight) {
+    let told = task().port(Capacity::Bounded(1));
+    let spawn = Spawn::new(part("client_part", place)).right("told", told.make_send().unwrap());
+    let client = Reaped(spawn.spawn().unwrap());
+    let right = told.receive(long()).unwrap().take_rights().remove(0).into_send().unwrap();
+    assert_eq!(pid_of(&right), client.pid());
+    stop(client.pid());
+    (client, right)
+}
+
+#[test]
+fn who_has_not_followed_keeps_nobody_from_being_served() {
+    let place = Place::new();
+    let _first = start("server_part", &place);
+    let names = at(&place);
+    let (client, right) = stopped_client(&place);
+    let _second = replace(&place);
+    let told = task().port(Capacity::Bounded(1));
+    let spawn = Spawn::new(part("successor_part", &place));
+    let _third = Reaped(spawn.right("told", told.make_send().unwrap()).spawn().unwrap());
+    let mut answered = 0;
+    // As long as it is waited for, and that is ten seconds since the death of the first.
+    let said = loop {
+        assert!(names.look_up(NAME, long()).is_ok(), "{answered}");
+        answered += 1;
+        if let Ok(said) = told.receive(Deadline::Now) {
+            break said;
+        }
+    };
+    assert_eq!(said.body(), b"listening");
+    assert!(answered > 20, "{answered} were answered meanwhile");
+    assert!(names.look_up(NAME, long()).is_ok());
+    // Who was stopped hears that its right is gone, and comes anew.
+    signal(client.pid(), Signal::CONT);
+    assert_eq!(pid_of(&right), client.pid());
+}
+
+#[test]
+fn an_owner_that_does_not_confirm_a_right_keeps_nobody_from_the_place() {
+    let place = Place::new();
+    let first = start("server_part", &place);
+    let names = at(&place);
+    let port = task().port(Capacity::Bounded(4));
+    names.check_in("mine", &port, long()).unwrap();
+    let (client, right) = stopped_client(&place);
+    names.register("stuck", right.clone(), long()).unwrap();
+    let _next = replace(&place);
+    ended(first);
+    assert!(names.look_up("mine", long()).unwrap().send(Message::new(""), long()).is_ok());
+    signal(client.pid(), Signal::CONT);
+    until(|| names.look_up("stuck", long()).is_ok_and(|found| pid_of(&found) == client.pid()));
 }
 
 #[test]

@@ -2,14 +2,20 @@
 //! done where it does not come to that.
 
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pillarbox::bootstrap::{Answer, Refused, encode_answer};
-use pillarbox::{Capacity, Deadline, Message, ReceiveRight, Right, SendOnceRight, SendRight};
+use pillarbox::{
+    Capacity, Deadline, Message, ReceiveRight, Right, SendError, SendFailure, SendOnceRight,
+    SendRight,
+};
 
 use super::Keeper;
 use crate::admin::{self, Told, answer};
-use crate::limits::{HAND_OVER, LOG_BYTES_CARRIED, PAGE_ENTRIES, REQUESTS_WAITING, REST};
+use crate::limits::{
+    HAND_OVER, HAND_OVER_PAUSE, HAND_OVER_SLICE, HAND_OVER_STALL, LOG_BYTES_CARRIED, PAGE_ENTRIES,
+    REQUESTS_WAITING, REST,
+};
 use crate::orders::tell;
 use crate::program::Program;
 use crate::stopper::Ended;
@@ -23,8 +29,27 @@ pub(super) struct Leaving {
     reply: SendOnceRight,
     /// Its process.
     pid: i32,
-    /// When it is not waited for any longer.
+    /// Queues hand nothing out, so that what is with services comes back.
+    rests: bool,
+    /// Until when they rest at most, or when they begin to.
     pub(super) until: Instant,
+    /// The pause before the next attempt, which doubles.
+    pause: Duration,
+    /// When it is given up.
+    ends: Instant,
+}
+
+/// Why it was not handed on.
+enum Unhanded {
+    /// Somebody has not followed our port yet: in a while.
+    Later(String),
+    Never(String),
+}
+
+impl From<String> for Unhanded {
+    fn from(why: String) -> Self {
+        Unhanded::Never(why)
+    }
 }
 
 impl Keeper {
@@ -51,13 +76,33 @@ impl Keeper {
         if let Some(why_not) = why_not {
             return tell(reply, &Told::NotReplaced(why_not));
         }
-        self.queues.pause(true);
-        self.leaving = Some(Leaving { heir, reply, pid, until: Instant::now() + REST });
+        let now = Instant::now();
+        let (pause, ends) = (HAND_OVER_PAUSE, now + HAND_OVER);
+        self.leaving = Some(Leaving { heir, reply, pid, rests: false, until: now, pause, ends });
+        self.leave(now);
+    }
+
+    /// Does what is due for who is to take our place. Whether we are as we were, after an
+    /// attempt.
+    pub(super) fn leave(&mut self, now: Instant) -> bool {
+        let Some(leaving) = &mut self.leaving else { return false };
+        if !leaving.rests {
+            if leaving.until <= now {
+                (leaving.rests, leaving.until) = (true, now + REST);
+                self.queues.pause(true);
+            }
+            return false;
+        }
+        if leaving.until > now && !self.queues.are_at_rest() {
+            return false;
+        }
+        self.hand_on();
+        self.ended.is_none()
     }
 
     /// Hands everything on, or goes on as before.
-    pub(super) fn hand_on(&mut self) {
-        let Some(Leaving { heir, reply, pid, .. }) = self.leaving.take() else { return };
+    fn hand_on(&mut self) {
+        let Some(mut leaving) = self.leaving.take() else { return };
         // What waits already is answered here, by who knows whose it is.
         for _ in 0..REQUESTS_WAITING {
             let Ok((member, message)) = self.set.receive(Deadline::Now) else { break };
@@ -66,21 +111,31 @@ impl Keeper {
         if self.ended.is_some() {
             return;
         }
-        let done = self.try_hand_on(&heir, pid);
+        let done = self.try_hand_on(&leaving.heir, leaving.pid);
         self.packed.clear();
-        match done {
+        let why = match done {
             Ok(ended) => {
                 self.programs.iter_mut().for_each(Program::let_go);
                 self.owned.clear();
                 self.ended = Some(ended);
-                self.send_all_on();
+                return self.send_all_on();
             }
-            Err(why) => {
-                // Another may have asked for the place meanwhile.
-                self.queues.pause(self.leaving.is_some());
-                // It fails where the system has no thread; then services wait for their pipes.
-                let _ = self.logs.go_on();
-                tell(reply, &Told::NotReplaced(why));
+            Err(why) => why,
+        };
+        // Another may have asked for the place meanwhile.
+        self.queues.pause(self.leaving.as_ref().is_some_and(|leaving| leaving.rests));
+        // It fails where the system has no thread; then services wait for their pipes.
+        let _ = self.logs.go_on();
+        let now = Instant::now();
+        match why {
+            // Who asks us something is answered until the next attempt.
+            Unhanded::Later(_) if now < leaving.ends && self.leaving.is_none() => {
+                (leaving.rests, leaving.until) = (false, now + leaving.pause);
+                leaving.pause *= 2;
+                self.leaving = Some(leaving);
+            }
+            Unhanded::Later(why) | Unhanded::Never(why) => {
+                tell(leaving.reply, &Told::NotReplaced(why));
             }
         }
     }
@@ -109,17 +164,51 @@ impl Keeper {
         self.answers.send_rights(reply, told, Answer::Refused(Refused::Replaced));
     }
 
-    fn try_hand_on(&mut self, heir: &SendRight, pid: i32) -> Result<Ended, String> {
-        let deadline = Deadline::after(HAND_OVER);
-        self.logs.rest();
-        let copies = self.copies();
-        for part in copies.map_err(|error| format!("no descriptor is to be had: {error}"))? {
-            let sent = heir.send(part, deadline);
-            sent.map_err(|error| format!("it does not take in what it is told: {}", error.reason))?;
+    /// Sends one part on, for as long as the other takes any in. The watchdog is told
+    /// meanwhile.
+    fn send_on(&mut self, heir: &SendRight, part: Message) -> Result<(), SendError> {
+        let (mut part, end) = (part, Instant::now() + HAND_OVER_STALL);
+        loop {
+            let Err(error) = heir.send(part, Deadline::after(HAND_OVER_SLICE)) else {
+                return Ok(());
+            };
+            let now = Instant::now();
             if let Some(pulse) = &mut self.pulse {
-                pulse.turn(Instant::now());
+                pulse.turn(now);
+            }
+            if !matches!(error.reason, SendFailure::Full) || now >= end {
+                return Err(error);
+            }
+            part = *error.message;
+        }
+    }
+
+    fn send_copies(&mut self, heir: &SendRight) -> Result<(), Unhanded> {
+        let copies = self.copies();
+        let copies = copies.map_err(|error| format!("no descriptor is to be had: {error}"))?;
+        let undone =
+            |error: SendError| format!("it does not take in what it is told: {}", error.reason);
+        self.send_on(heir, Part::Begin.message()).map_err(undone)?;
+        let mut unconfirmed = Vec::new();
+        for (part, is_confirmed) in copies {
+            if is_confirmed {
+                self.send_on(heir, part).map_err(undone)?;
+            } else {
+                unconfirmed.push(part);
             }
         }
+        // An owner that does not answer keeps nobody from the place: what nobody could send
+        // to yet is left out.
+        let deadline = Deadline::after(HAND_OVER_SLICE);
+        for part in unconfirmed {
+            let _ = heir.send(part, deadline);
+        }
+        Ok(())
+    }
+
+    fn try_hand_on(&mut self, heir: &SendRight, pid: i32) -> Result<Ended, Unhanded> {
+        self.logs.rest();
+        self.send_copies(heir)?;
         let (taken, promise) = {
             let port = self.task.port(Capacity::Bounded(1));
             let promise = port.make_send_once().map_err(|error| error.to_string())?;
@@ -129,7 +218,8 @@ impl Keeper {
         let (rest, left) = self.pack();
         if !left.is_empty() {
             self.take_back(None, rest, left, doors);
-            return Err("more lies in its queues than it may hand on at once".to_owned());
+            let why = "more lies in its queues than it may hand on at once";
+            return Err(Unhanded::Never(why.to_owned()));
         }
         let moves = Move {
             doors: doors.iter().map(|(_, owned)| *owned).collect(),
@@ -141,7 +231,7 @@ impl Keeper {
             Ok(descriptors) => descriptors,
             Err(error) => {
                 self.take_back(None, rest, left, doors);
-                return Err(format!("no descriptor is to be had: {error}"));
+                return Err(Unhanded::Never(format!("no descriptor is to be had: {error}")));
             }
         };
         if let Some(member) = self.member.take() {
@@ -149,13 +239,17 @@ impl Keeper {
         }
         let own = std::mem::replace(&mut self.port, self.task.port(Capacity::Bounded(1)));
         let last = succession::last(own, rest, &moves, descriptors).with_reply(promise);
-        if let Err(mut error) = heir.send(last, deadline) {
+        if let Err(mut error) = self.send_on(heir, last) {
             let mut back = error.message.take_rights().into_iter().map(Right::into_receive);
             let mut next = || back.next().and_then(Result::ok);
             if let (Some(own), Some(rest)) = (next(), next()) {
                 self.take_back(Some(own), rest, left, doors);
             }
-            return Err(format!("its ports could not be given to it: {}", error.reason));
+            let why = format!("its ports could not be given to it: {}", error.reason);
+            return Err(match error.reason {
+                SendFailure::Unsettled => Unhanded::Later(why),
+                _ => Unhanded::Never(why),
+            });
         }
         // From here on all of it is the other's. We stay until it says that it serves: a
         // word that comes through us is passed on meanwhile.
@@ -184,7 +278,8 @@ impl Keeper {
     }
 
     /// Copies of what others may have, too.
-    fn copies(&self) -> std::io::Result<Vec<Message>> {
+    /// And whether each can be sent at once.
+    fn copies(&self) -> std::io::Result<Vec<(Message, bool)>> {
         let now = Instant::now();
         let mut copies = Vec::new();
         for (id, program) in self.programs.iter().enumerate() {
@@ -212,23 +307,25 @@ impl Keeper {
                 said: program.log_bytes.map(|_| (bytes, lost)),
             };
             let descriptors = watched.into_iter().chain(pipe);
-            copies.push(descriptors.fold(part.message(), Message::with_descriptor));
+            copies.push((descriptors.fold(part.message(), Message::with_descriptor), true));
         }
         for (name, known) in self.names.after(None) {
             if let Some(holder) = &known.holder {
                 let (name, who, since) = (name.to_owned(), holder.who.into(), holder.since);
                 let part = Part::Name { name, who, since };
-                copies.push(part.message().with_right(holder.right.clone()));
+                let part = part.message().with_right(holder.right.clone());
+                copies.push((part, holder.is_confirmed()));
             }
         }
         for seen in self.seen.all() {
             let part = Part::Seen { who: seen.who.into() };
-            copies.push(part.message().with_right(seen.right.clone()));
+            let is_confirmed = seen.right.same_port(&seen.right);
+            copies.push((part.message().with_right(seen.right.clone()), is_confirmed));
         }
         let mut kept = self.audit.carried().peekable();
         while kept.peek().is_some() {
             let kept = kept.by_ref().take(PAGE_ENTRIES).collect();
-            copies.push(Part::Audited { kept, lost: self.audit.lost() }.message());
+            copies.push((Part::Audited { kept, lost: self.audit.lost() }.message(), true));
         }
         drop(kept);
         Ok(copies)
@@ -316,5 +413,43 @@ impl Keeper {
                 Err(error) => self.tell_shut(&error.to_string()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use pillarbox::{Identity, Task};
+
+    use super::*;
+    use crate::Server;
+
+    #[test]
+    fn one_that_takes_nothing_in_is_given_up_and_the_watchdog_is_told_meanwhile() {
+        let (task, beats) = (Task::new(), Arc::new(AtomicU32::new(0)));
+        let counted = Arc::clone(&beats);
+        let server = Server::new(&task).unwrap().pulse(HAND_OVER_SLICE, move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut keeper = Keeper::new(server);
+        let right = keeper.right.clone();
+        let own: Identity = task.identity();
+        for number in 0..4 {
+            keeper.names.hold(&format!("n{number}"), right.clone(), own).unwrap();
+        }
+        let (heir, told) = (task.port(Capacity::Bounded(1)), task.port(Capacity::Bounded(1)));
+        let version = (VERSION, succession::pid_namespace());
+        let reply = told.make_send_once().unwrap();
+        keeper.leave_to(version, heir.make_send().unwrap(), 1, reply);
+        assert!(keeper.leave(Instant::now()), "it is as it was");
+        let told = told.receive(Deadline::Now).unwrap();
+        let told = postcard::from_bytes::<Told>(told.body()).unwrap();
+        let Told::NotReplaced(why) = told else { panic!("{told:?}") };
+        assert_eq!(why, "it does not take in what it is told: the mailbox is full");
+        assert!(beats.load(Ordering::Relaxed) > 3);
+        assert!(keeper.leaving.is_none() && keeper.member.is_some() && keeper.ended.is_none());
+        assert_eq!(keeper.names.after(None).count(), 4);
     }
 }

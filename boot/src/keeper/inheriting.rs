@@ -71,7 +71,7 @@ impl Keeper {
                         self.queues.put_in(queue, (port, held), before);
                     }
                 }
-                Part::Held { .. } => {}
+                Part::Begin | Part::Held { .. } => {}
             }
         }
     }
