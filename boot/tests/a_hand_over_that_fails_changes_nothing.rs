@@ -4,6 +4,7 @@
 mod family;
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::time::Duration;
 
 use boot::admin::{Admin, AdminError};
@@ -56,7 +57,7 @@ fn plain_part() {
     parents_server().check_in(NAME, &port, long()).unwrap();
     while let Ok(mut request) = port.receive(Deadline::Never) {
         // A pipe that nobody reads ends it.
-        println!("asked");
+        writeln!(std::io::stdout(), "asked").unwrap();
         let answer = Message::new(std::process::id().to_string());
         let _ = request.reply(answer, long());
     }
