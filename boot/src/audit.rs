@@ -183,7 +183,11 @@ impl Kind {
         let record = self.all.remove(&number)?;
         let key = (record.who.uid, record.who.task);
         if let Some(numbers) = self.of_task.get_mut(&key) {
-            numbers.retain(|one| *one != number);
+            // Most often it is the last: the same was asked again.
+            match numbers.back() {
+                Some(last) if *last == number => drop(numbers.pop_back()),
+                _ => numbers.retain(|one| *one != number),
+            }
             if numbers.is_empty() {
                 self.of_task.remove(&key);
             }

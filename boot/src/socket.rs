@@ -11,15 +11,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::succession::Place;
 
-/// How often a lock that somebody else has is tried for.
-const LOOKS: u32 = 5;
+/// How long those are waited for who only look whether a place is free.
+const LOOKS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why a server does not get this place.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +146,7 @@ pub fn prepare(path: impl Into<PathBuf>) -> Result<Locked, SocketError> {
 pub fn lock(path: impl Into<PathBuf>) -> Result<Locked, SocketError> {
     let path = path.into();
     let Some(directory) = directory_of(&path) else { return Err(SocketError::NotAPath(path)) };
-    let mut looks = 0;
+    let end = Instant::now() + LOOKS_WITHIN;
     loop {
         let made = make(&directory)?;
         let lock = match open(&directory) {
@@ -158,9 +158,8 @@ pub fn lock(path: impl Into<PathBuf>) -> Result<Locked, SocketError> {
         };
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            // Somebody may be looking just now whether the place is free.
-            Err(Errno::WOULDBLOCK) if looks < LOOKS => {
-                looks += 1;
+            // Who looks whether the place is free shares its lock, and a server does not.
+            Err(Errno::WOULDBLOCK) if Instant::now() < end && is_looked_at(&lock) => {
                 // sleep: a look is over in less, and tells nobody
                 std::thread::sleep(Duration::from_millis(1));
                 continue;
@@ -195,6 +194,11 @@ pub fn is_free(path: impl Into<PathBuf>) -> Result<bool, SocketError> {
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(system(&directory, error)),
     }
+}
+
+/// Whether those who have a lock of this directory only look. Ours goes with its descriptor.
+fn is_looked_at(directory: &OwnedFd) -> bool {
+    rustix::fs::flock(directory, FlockOperation::NonBlockingLockShared).is_ok()
 }
 
 fn directory_of(path: &Path) -> Option<PathBuf> {

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 
 use boot::Server;
 use boot::socket::{SocketError, prepare};
-use family::{NAME, Place, long, started};
+use family::{NAME, Place, long, started, until};
 use pillarbox::{Bootstrap, Capacity, Task};
 
 #[test]
@@ -31,6 +31,26 @@ fn the_second_server_is_refused() {
     drop(first);
     assert_eq!(place.names(), Vec::<String>::new());
     prepare(&path).unwrap();
+}
+
+#[test]
+fn who_only_looks_keeps_no_server_out() {
+    use rustix::fs::FlockOperation;
+    let place = Place::new();
+    let path = place.path().join("boot.sock");
+    let look = std::fs::File::open(place.path()).unwrap();
+    rustix::fs::flock(&look, FlockOperation::NonBlockingLockShared).unwrap();
+    // It is in the midst of its look, for however long it is not let run.
+    std::thread::scope(|scope| {
+        let server = scope.spawn(|| prepare(&path));
+        let tried = std::time::Instant::now();
+        until(|| tried.elapsed() > std::time::Duration::from_millis(50) || server.is_finished());
+        drop(look);
+        assert!(server.join().unwrap().is_ok());
+    });
+    // A server is told from it at once.
+    let _server = prepare(&path).unwrap();
+    assert!(matches!(prepare(&path), Err(SocketError::InUse(_))));
 }
 
 #[test]
