@@ -322,3 +322,45 @@ fn verify(house: &House, whose: &str) {
     assert!(told.status.success() && ours.is_empty(), "{said}");
     std::fs::remove_dir_all(house.path("units/run")).unwrap();
 }
+
+#[test]
+fn a_killed_server_is_started_again_at_the_socket_that_was_kept() {
+    let house = House::new();
+    std::fs::create_dir(house.path("services")).unwrap();
+    let own = env!("CARGO_BIN_EXE_pillarbox");
+    for (name, kept, kind) in [("upper", "", "names"), ("kept", "\"--kept\", ", "queues")] {
+        let words = format!("[\"serve\", {kept}{name:?}, \"--\", \"tr\", \"a-z\", \"A-Z\"]");
+        let text = format!("program = {own:?}\narguments = {words}\n{kind} = [{name:?}]\n");
+        house.file(&format!("services/{name}.toml"), text.as_bytes());
+    }
+    let words = format!("boot --json --services {}", house.path("services").display());
+    // systemd has the socket, and gives each server that it starts a copy.
+    let socket = bound(&house.socket());
+    let start = || Running::of(handed(&house, Some(socket.try_clone().unwrap()), FOR_IT, &words));
+    let mut server = start();
+    server.wait_line();
+    let lower = house.serve(&["lower", "--", "tr", "A-Z", "a-z"]);
+    for _ in 0..3 {
+        for name in ["upper", "kept"] {
+            assert_eq!(house.call(name, b"grey").text(), "GREY");
+        }
+        server.kill();
+        // Nobody is refused meanwhile: who comes waits.
+        let waits = house.start(["ls", "--json"]);
+        server = start();
+        server.wait_line();
+        let told = waits.end();
+        assert_eq!(told.code, Some(0), "{told:?}");
+        // What is declared is there from the start, and what was registered comes by itself.
+        wait_until("it is back", || house.names().iter().any(|name| name.contains("lower")));
+        assert_eq!(house.call("lower", b"GREY").text(), "grey");
+    }
+    lower.kill();
+    assert_eq!(house.run(["boot", "--stop"]).code, Some(0));
+    server.end_status();
+    // Those of the dead servers end when they hear that another is started for their names.
+    wait_until("nobody is left", || house.processes().is_empty());
+    std::fs::remove_dir_all(house.path("services")).unwrap();
+    std::fs::remove_file(house.socket()).unwrap();
+    house.close();
+}
