@@ -8,6 +8,7 @@ mod idle;
 mod life;
 mod load;
 mod local;
+mod observed;
 mod regions;
 mod rights;
 pub(crate) mod server;
@@ -44,6 +45,17 @@ pub(crate) const ROWS: &[Row] = &[
         place: Place::TwoCores,
         once: false,
         make: awake::call,
+    },
+    Row {
+        name: "call-awake-observed",
+        unit: Unit::PerSecond,
+        about: "the same calls while somebody looks at both ends, once in each slice",
+        limit: "the same calls, and nobody looks",
+        goal: Goal::RatioAtLeast(0.98),
+        state: State::Awake,
+        place: Place::TwoCores,
+        once: false,
+        make: observed::call,
     },
     Row {
         name: "call-asleep-two-cores",
@@ -403,6 +415,7 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: life::STARTS, act: life::start },
     Part { name: load::DECLARES, act: load::declare },
     Part { name: load::NAMES, act: load::keep_names },
+    Part { name: observed::LOOKS, act: observed::look },
     Part { name: idle::WAITS, act: idle::wait },
     Part { name: idle::HUB, act: idle::hub },
     Part { name: idle::SPOKES, act: idle::spokes },

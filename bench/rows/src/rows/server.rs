@@ -24,6 +24,9 @@ pub(crate) const USE: i32 = 4;
 /// Copy the regions that came with it.
 pub(crate) const READ: i32 = 5;
 
+/// Let the sender look at the server's task.
+pub(crate) const LOOK: i32 = 6;
+
 /// The part of the server.
 pub(crate) const SERVER: &str = "server";
 
@@ -64,13 +67,13 @@ pub(crate) fn serve(stage: &mut Stage) -> Result<()> {
                 ensure!(offences.is_empty(), "the link with the client ended: {offences:?}");
                 return Ok(());
             }
-            answer(request, &client, &mut room)?;
+            answer(request, &task, &client, &mut room)?;
         }
     }
 }
 
 /// Does what a request asks for.
-fn answer(mut request: Message, client: &SendRight, room: &mut Vec<u8>) -> Result<()> {
+fn answer(mut request: Message, task: &Task, client: &SendRight, room: &mut Vec<u8>) -> Result<()> {
     match request.id() {
         ECHO => {
             let answer = Message::new(request.body());
@@ -93,6 +96,10 @@ fn answer(mut request: Message, client: &SendRight, room: &mut Vec<u8>) -> Resul
                 let fill = request.body().first();
                 ensure!(ends == (fill, fill), "a region holds something else");
             }
+        }
+        LOOK => {
+            let answer = Message::new("").with_right(task.looking()?);
+            request.reply(answer, patience())?;
         }
         other => bail!("nobody knows what {other} asks for"),
     }
