@@ -222,13 +222,22 @@ fn copy_plainly(to: &[(u64, usize)], from: &[(u64, usize)]) -> bool {
 
 /// Copies `size` bytes at `address`; `None` where they are not all there.
 pub fn read(address: u64, size: usize) -> Option<Vec<u8>> {
-    Parts::flat(address, size)?.read()
+    if size > LARGE {
+        return Parts::flat(address, size)?.read();
+    }
+    let mut bytes = vec![0; size];
+    read_into(address, &mut bytes).then_some(bytes)
+}
+
+/// Copies as many bytes at `address` as `to` has. False where they are not all there.
+pub fn read_into(address: u64, to: &mut [u8]) -> bool {
+    let bytes = to.len();
+    bytes == 0 || copy_in(to, &[(address, bytes)])
 }
 
 /// Copies bytes to `address`. False where they do not all go there.
 pub fn write(address: u64, bytes: &[u8]) -> bool {
-    let parts = Parts::flat(address, bytes.len());
-    parts.and_then(|parts| parts.write(bytes)) == Some(bytes.len())
+    bytes.is_empty() || copy_out(&[(address, bytes.len())], bytes)
 }
 
 /// Text of the caller's up to its end, at most so many bytes; and whether it ended there.

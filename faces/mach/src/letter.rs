@@ -1,15 +1,15 @@
 //! A message of this face as the library carries it, and back.
 //!
-//! The body is eight bytes of ours, then what stands behind the header in the
-//! sender's buffer. In descriptors the names are replaced: 1 where a right travels
-//! with the message, in their order; 0 and all ones where none does. Memory and
-//! arrays of rights lie one behind the other in one region.
+//! The body is what stands behind the header in the sender's buffer: with
+//! descriptors, their count and they first. In descriptors the names are replaced: 1
+//! where a right travels with the message, in their order; 0 and all ones where none
+//! does. Memory and arrays of rights lie one behind the other in one region.
 //!
-//! | bytes | say                                                       |
-//! |-------|-----------------------------------------------------------|
-//! | 0..4  | flags, below                                              |
-//! | 4..8  | the fifth word of the header, which nobody looks at       |
-//! | 8..   | the body: with descriptors, their count and they first    |
+//! | bits of the tag | say                                                 |
+//! |-----------------|-----------------------------------------------------|
+//! | 40..64          | `Mac`: that it is a message of this face            |
+//! | 32..40          | flags, below                                        |
+//! | 0..32           | the fifth word of the header, which nobody looks at |
 //!
 //! What another task wrote is an allegation: a body that does not add up is
 //! delivered as plain bytes, without rights.
@@ -19,11 +19,8 @@ use pillarbox::Message;
 use crate::codes::notify;
 use crate::names::Name;
 
-/// Bytes before those of the sender's buffer.
-pub(crate) const PREFIX: usize = 8;
-
-/// The tag of what this face sends: `Mach`, and a version.
-const TAG: u64 = 0x4d61_6368_0000_0001;
+/// What the tag of what this face sends begins with: `Mac`.
+const TAG: u64 = 0x4d_6163;
 
 /// It has descriptors.
 pub(crate) const COMPLEX: u32 = 1;
@@ -65,20 +62,17 @@ pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
 
 /// A message of this face.
 pub(crate) fn seal(flags: u32, voucher: u32, inline: &[u8], id: i32) -> Message {
-    let mut body = Vec::with_capacity(PREFIX + inline.len());
-    body.extend_from_slice(&flags.to_ne_bytes());
-    body.extend_from_slice(&voucher.to_ne_bytes());
-    body.extend_from_slice(inline);
-    Message::new(body).with_id(id).with_tag(TAG)
+    let tag = TAG << 40 | u64::from(flags & 0xff) << 32 | u64::from(voucher);
+    Message::new(inline).with_id(id).with_tag(tag)
 }
 
 /// Its flags and the word nobody looks at, if it is one.
 pub(crate) fn open(message: &Message) -> Option<(u32, u32, &[u8])> {
-    if message.tag() != TAG || message.notification().is_some() {
+    let tag = message.tag();
+    if tag >> 40 != TAG || message.notification().is_some() {
         return None;
     }
-    let body = message.body();
-    Some((word(body, 0), word(body, 4), body.get(PREFIX..)?))
+    Some(((tag >> 32) as u32 & 0xff, tag as u32, message.body()))
 }
 
 /// The news that something became of a name.

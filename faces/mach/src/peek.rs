@@ -52,11 +52,14 @@ pub(crate) fn peek(
     let _ = receive.right.receive_where(
         |message| {
             if seen.is_none() && left == 0 {
-                let Known { flags, id, inline, .. } = Known::of(message);
+                let mut bytes = vec![0; HEADER];
+                let Known { flags, id, .. } = Known::of(message, &mut bytes);
+                let size = bytes.len() as u32;
+                bytes.clear();
                 let is_news = flags & letter::NEWS != 0;
                 let trailer = Trailer { seqno, context: 0, sender: message.sender(), is_news };
-                let size = (HEADER + inline.len()) as u32;
-                seen = Some(Seen { seqno, size, id, trailer: trailer.bytes(options, own) });
+                trailer.put_behind(&mut bytes, options, own);
+                seen = Some(Seen { seqno, size, id, trailer: bytes });
             }
             left = left.wrapping_sub(1);
             false

@@ -23,7 +23,7 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
     // What cannot fit into so little is longer than nothing.
     let most = match room.checked_sub(HEADER + beside) {
         _ if !keeps => usize::MAX,
-        Some(inline) => inline + letter::PREFIX,
+        Some(inline) => inline,
         None => 0,
     };
     let Some(mouth) = with(|space| {
@@ -46,14 +46,9 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
             continue;
         }
         if let Ok((member, news)) = &taken
-            && with(|space| {
-                let is_event = space.is_event(member.port());
-                if is_event {
-                    space.heed(news);
-                }
-                is_event
-            })
+            && mouth.is_event(member.port())
         {
+            with(|space| space.heed(news));
             continue;
         }
         break taken;
@@ -71,7 +66,7 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
                 Arrived { message, from, options, room, address }.deliver(space)
             }
             Err(SetReceiveError::TooLong { member, bytes }) => {
-                let size = (bytes.saturating_sub(letter::PREFIX) + HEADER) as u32;
+                let size = (bytes + HEADER) as u32;
                 let from = space.name_of(member.port()).unwrap_or(NULL);
                 if room >= 8 {
                     let _ = memory::write(address + 4, &size.to_ne_bytes());
@@ -120,7 +115,6 @@ pub(crate) struct Known {
     pub(crate) flags: u32,
     voucher: u32,
     pub(crate) id: i32,
-    pub(crate) inline: Vec<u8>,
 }
 
 /// The news of the library in the words of this face.
@@ -142,21 +136,25 @@ fn translate(news: Notification, message: &Message) -> (i32, Vec<u8>, bool) {
 }
 
 impl Known {
-    pub(crate) fn of(message: &Message) -> Self {
+    /// What is known of a message. What stands behind the header goes behind `bytes`.
+    pub(crate) fn of(message: &Message, bytes: &mut Vec<u8>) -> Self {
         if let Some(news) = message.notification() {
             let (id, inline, complex) = translate(news, message);
             let flags = letter::ONCE | if complex { letter::COMPLEX } else { 0 };
-            return Known { flags, voucher: 0, id, inline };
+            bytes.extend_from_slice(&inline);
+            return Known { flags, voucher: 0, id };
         }
+        let id = message.id();
         match letter::open(message) {
             Some((flags, voucher, inline)) => {
-                Known { flags, voucher, id: message.id(), inline: inline.to_vec() }
+                bytes.extend_from_slice(inline);
+                Known { flags, voucher, id }
             }
             None => {
                 // From somebody who knows nothing of this face: its bytes.
-                let mut inline = message.body().to_vec();
-                inline.resize(inline.len().next_multiple_of(4), 0);
-                Known { flags: 0, voucher: 0, id: message.id(), inline }
+                bytes.extend_from_slice(message.body());
+                bytes.resize(bytes.len().next_multiple_of(4), 0);
+                Known { flags: 0, voucher: 0, id }
             }
         }
     }
@@ -261,34 +259,40 @@ pub(crate) fn unload(
 impl Arrived {
     fn deliver(self, space: &mut Space) -> Code {
         let Arrived { mut message, from, options, room, address } = self;
-        let Known { flags, voucher, id, mut inline } = Known::of(&message);
+        // The whole of it in one piece of memory: header, body, trailer.
+        let beside = HEADER + trailer::size(options);
+        let mut bytes = Vec::with_capacity(message.body().len() + beside + 4);
+        bytes.resize(HEADER, 0);
+        let Known { flags, voucher, id } = Known::of(&message, &mut bytes);
+        let (seqno, context) = space
+            .receive(from)
+            .map_or((0, 0), |port| (port.seqno(message.sequence()), port.context));
         let trailer = Trailer {
-            seqno: space.receive(from).map_or(0, |port| port.seqno(message.sequence())),
-            context: space.receive(from).map_or(0, |port| port.context),
+            seqno,
+            context,
             sender: message.sender(),
             is_news: flags & letter::NEWS != 0,
         };
         let own = space.task.identity().task;
-        let trailer = trailer.bytes(options, own);
-        let size = HEADER + inline.len();
+        let size = bytes.len();
         let sent_as = match flags & letter::ONCE {
             0 => disposition::MOVE_SEND,
             _ => disposition::MOVE_SEND_ONCE,
         };
-        let mut header = vec![0; HEADER];
-        put(&mut header, 4, &(size as u32).to_ne_bytes());
-        put(&mut header, 12, &from.to_ne_bytes());
-        put(&mut header, 20, &id.to_ne_bytes());
-        if size + trailer.len() > room {
+        put(&mut bytes, 4, &(size as u32).to_ne_bytes());
+        put(&mut bytes, 12, &from.to_ne_bytes());
+        put(&mut bytes, 20, &id.to_ne_bytes());
+        if size - HEADER + beside > room {
             // It is gone, and with it all rights.
             drop(message);
             let bits = u32::from(sent_as) << 8;
-            put(&mut header, 0, &bits.to_ne_bytes());
-            if HEADER + trailer.len() <= room {
-                header.extend_from_slice(&trailer);
+            put(&mut bytes, 0, &bits.to_ne_bytes());
+            bytes.truncate(HEADER);
+            if beside <= room {
+                trailer.put_behind(&mut bytes, options, own);
             }
-            header.truncate(room);
-            let _ = memory::write(address, &header);
+            bytes.truncate(room);
+            let _ = memory::write(address, &bytes);
             return RCV_TOO_LARGE;
         }
         let mut rights = message.take_rights().into_iter();
@@ -298,24 +302,22 @@ impl Arrived {
             (remote, how) = space.give(Right::SendOnce(reply));
         }
         let mut bits = u32::from(how) | u32::from(sent_as) << 8;
-        if flags & letter::COMPLEX != 0 && letter::walk(&inline).is_some_and(|walk| !walk.strange) {
+        let inline = bytes.get_mut(HEADER..).unwrap_or_default();
+        if flags & letter::COMPLEX != 0 && letter::walk(inline).is_some_and(|walk| !walk.strange) {
             bits |= COMPLEX;
             let memory = message.take_regions().first().map(|region| region.to_vec());
             let wanted = options & option::RCV_GUARDED_DESC != 0;
             let guards = Some(Guards { wanted, context: address });
-            unload(space, &mut inline, rights, &memory.unwrap_or_default(), guards);
+            unload(space, inline, rights, &memory.unwrap_or_default(), guards);
         }
-        put(&mut header, 0, &bits.to_ne_bytes());
-        put(&mut header, 8, &remote.to_ne_bytes());
-        put(&mut header, 16, &voucher.to_ne_bytes());
-        let mut bytes = header;
-        bytes.append(&mut inline);
-        let whole = bytes.len();
-        bytes.extend_from_slice(&trailer);
+        put(&mut bytes, 0, &bits.to_ne_bytes());
+        put(&mut bytes, 8, &remote.to_ne_bytes());
+        put(&mut bytes, 16, &voucher.to_ne_bytes());
+        trailer.put_behind(&mut bytes, options, own);
         if memory::write(address, &bytes) {
             return KERN_SUCCESS;
         }
-        bytes.truncate(whole);
+        bytes.truncate(size);
         destroy::rights_of(space, &bytes);
         RCV_INVALID_DATA
     }

@@ -27,6 +27,9 @@ pub(crate) const COMPLEX: u32 = 0x8000_0000;
 /// The bits of a header that a sender may set.
 const USER_BITS: u32 = 0x801f_1f1f;
 
+/// So many bytes are read into a frame of ours.
+const FEW: usize = 256;
+
 /// The most bytes of one message.
 const MOST: usize = 64 << 20;
 
@@ -61,13 +64,25 @@ pub(crate) fn send(address: u64, size: u32, options: i32, timeout: u32) -> Sent 
     if size > MOST {
         return (SEND_TOO_LARGE, None);
     }
-    let Some(raw) = memory::read(address, size) else { return (SEND_INVALID_DATA, None) };
+    // Most are short, and need no memory of their own on their way.
+    let (mut few, mut many);
+    let raw = if size <= FEW {
+        few = [0; FEW];
+        few.get_mut(..size).unwrap_or_default()
+    } else {
+        let Some(read) = memory::read(address, size) else { return (SEND_INVALID_DATA, None) };
+        many = read;
+        many.as_mut_slice()
+    };
+    if size <= FEW && !memory::read_into(address, raw) {
+        return (SEND_INVALID_DATA, None);
+    }
     if options & option::SEND_TRAILER != 0 {
         return (SEND_INVALID_TRAILER, None);
     }
     match prepare(raw) {
         Err(code) => (code, None),
-        Ok(prepared) => prepared.go(options, timeout),
+        Ok(prepared) => prepared.go(raw, options, timeout),
     }
 }
 
@@ -77,16 +92,15 @@ struct Prepared {
     way: Way,
     name: Name,
     message: Message,
-    raw: Vec<u8>,
 }
 
-fn prepare(raw: Vec<u8>) -> Result<Prepared, Code> {
-    let (bits, remote, local) = (word(&raw, 0), word(&raw, 8), word(&raw, 12));
-    let (voucher, id) = (word(&raw, 16), word(&raw, 20) as i32);
-    let mut inline = raw.get(HEADER..).unwrap_or_default().to_vec();
-    let walk = match bits & COMPLEX {
-        0 => letter::Walk::default(),
-        _ => letter::walk(&inline).ok_or(SEND_MSG_TOO_SMALL)?,
+fn prepare(raw: &[u8]) -> Result<Prepared, Code> {
+    let (bits, remote, local) = (word(raw, 0), word(raw, 8), word(raw, 12));
+    let (voucher, id) = (word(raw, 16), word(raw, 20) as i32);
+    let plain = raw.get(HEADER..).unwrap_or_default();
+    let (walk, mut inline) = match bits & COMPLEX {
+        0 => (letter::Walk::default(), Vec::new()),
+        _ => (letter::walk(plain).ok_or(SEND_MSG_TOO_SMALL)?, plain.to_vec()),
     };
     let (how, reply_how) = dispositions(bits, local)?;
     if !is_valid(remote) || (remote == local && one_is_once(how, reply_how)) {
@@ -124,14 +138,16 @@ fn prepare(raw: Vec<u8>) -> Result<Prepared, Code> {
         for (address, size) in cargo.released {
             memory::release(address, size);
         }
-        let mut message = letter::seal(flags, voucher, &inline, id);
+        // With descriptors the body says other names than the buffer.
+        let body = if bits & COMPLEX == 0 { plain } else { &inline };
+        let mut message = letter::seal(flags, voucher, body, id);
         for right in cargo.rights {
             message = message.with_right(right);
         }
         if !cargo.memory.is_empty() {
             message = message.with_region(cargo.memory);
         }
-        Ok(Prepared { way, name: remote, message, raw })
+        Ok(Prepared { way, name: remote, message })
     })
 }
 
@@ -308,8 +324,8 @@ impl Cargo {
 }
 
 impl Prepared {
-    fn go(self, options: i32, timeout: u32) -> Sent {
-        let Prepared { way, name, message, raw } = self;
+    fn go(self, raw: &[u8], options: i32, timeout: u32) -> Sent {
+        let Prepared { way, name, message } = self;
         let deadline = deadline(options & option::SEND_TIMEOUT != 0, timeout);
         let interrupted = options & option::SEND_INTERRUPT != 0;
         let (reason, message, way) = match way {
@@ -350,7 +366,7 @@ impl Prepared {
             _ => SEND_NO_BUFFER,
         };
         let raw = with(|space| {
-            let raw = take_back(space, way, *message, raw);
+            let raw = take_back(space, way, *message, raw.to_vec());
             let waits = option::SEND_NOTIFY | option::SEND_TIMEOUT;
             if code == SEND_TIMED_OUT && options & waits == waits {
                 space.arm(name);

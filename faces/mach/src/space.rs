@@ -34,11 +34,18 @@ pub(crate) struct Mouth {
     /// Threads that wait, and hear of events meanwhile where somebody asked to be told of
     /// anything. Changed under the lock of the space.
     pub(crate) listening: std::sync::atomic::AtomicUsize,
+    /// The library's number of the port where it tells us what to look at.
+    events: u64,
 }
 
 impl Mouth {
-    fn new(task: &Task) -> Arc<Self> {
-        Arc::new(Mouth { set: task.port_set(), listening: 0.into() })
+    fn new(task: &Task, events: u64) -> Arc<Self> {
+        Arc::new(Mouth { set: task.port_set(), listening: 0.into(), events })
+    }
+
+    /// Whether a message came to where the library tells us.
+    pub(crate) const fn is_event(&self, port: u64) -> bool {
+        self.events == port
     }
 }
 
@@ -346,17 +353,17 @@ impl Space {
     }
 
     pub(crate) fn new_mouth(&self) -> Arc<Mouth> {
-        Mouth::new(&self.task)
+        Mouth::new(&self.task, self.events.id())
     }
 
     /// Where messages of `name` are received.
     pub(crate) fn mouth(&mut self, name: Name) -> Option<Arc<Mouth>> {
-        let task = &self.task;
+        let (task, events) = (&self.task, self.events.id());
         match &mut self.names.get_mut(name)?.held {
             Held::Set(mouth, _) => Some(Arc::clone(mouth)),
             Held::Port(PortRights { receive: Some(receive), .. }) => {
                 if receive.mouth.is_none() {
-                    let fresh = Mouth::new(task);
+                    let fresh = Mouth::new(task, events);
                     let _ = fresh.set.add(&receive.right).ok()?;
                     receive.mouth = Some(fresh);
                 }

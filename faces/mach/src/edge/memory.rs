@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-pub(crate) use ::edge::memory::{read, text, write};
+pub(crate) use ::edge::memory::{read, read_into, text, write};
 
 /// The bytes of a page.
 pub(crate) fn page() -> usize {

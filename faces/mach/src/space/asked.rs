@@ -121,11 +121,6 @@ impl Space {
 
     // ---- what the library tells --------------------------------------------
 
-    /// Whether a message came to where the library tells us.
-    pub(crate) fn is_event(&self, port: u64) -> bool {
-        self.events.id() == port
-    }
-
     /// The library told something.
     pub(crate) fn heed(&mut self, news: &Message) {
         let Some(number) = news.completion() else { return };
