@@ -4,6 +4,7 @@
 //! Under the prefix each face has a folder of headers, a shared and a static library,
 //! a file for pkg-config that finds them, and pages of the manual.
 
+pub(crate) mod memory;
 pub(crate) mod pages;
 
 use std::fs;

@@ -51,6 +51,12 @@ pub(crate) const STEPS: &[Step] = &[
         run: faces::step,
     },
     Step {
+        name: "valgrind",
+        about: "the programs in C touch no memory that is not theirs, by valgrind",
+        run: faces::memory::valgrind,
+    },
+    Step { name: "asan", about: "the same, by AddressSanitizer", run: faces::memory::asan },
+    Step {
         name: "pages",
         about: "the pages of the manual are set without a warning",
         run: faces::pages::step,
