@@ -1,5 +1,7 @@
-//! Calls of two tasks that somebody looks at, beside calls that nobody sees.
+//! Calls of two tasks that somebody looks at, beside the same while nobody does.
 
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -20,40 +22,39 @@ pub(super) const LOOKS: &str = "looks";
 /// Whom it looks at.
 const WATCHED: [&str; 2] = ["client", "server"];
 
-/// Calls, with a look at both ends in each slice.
-struct Seen {
-    // Before the pair, whose task it is a child of.
-    observer: Child,
-    pair: Pair,
-    /// What the server had read when it was looked at last.
-    told: u64,
+/// Calls of one pair, with a look at both ends in each slice or without.
+struct Calls {
+    scene: Rc<Scene>,
+    seen: bool,
 }
 
-/// Calls, and nobody looks.
-struct Unseen(Pair);
+/// A pair, and who looks at it. Both contenders have the same: two pairs differ by more
+/// than a look costs, for as long as they live.
+struct Scene {
+    // Before the pair, whose task it is a child of.
+    observer: RefCell<Child>,
+    pair: Pair,
+    /// What the server had read when it was looked at last.
+    told: Cell<u64>,
+}
 
-impl Contender for Seen {
+impl Contender for Calls {
     fn slice(&mut self, span: Duration) -> Result<Slice> {
-        self.observer.line.say(0)?;
-        let slice = back_to_back(span, || self.pair.call())?;
-        let told = self.observer.line.hear()?;
-        ensure!(told > self.told, "who looks does not see what goes on");
-        self.told = told;
+        let scene = &self.scene;
+        let mut observer = scene.observer.borrow_mut();
+        if self.seen {
+            observer.line.say(0)?;
+        }
+        let slice = back_to_back(span, || scene.pair.call())?;
+        if self.seen {
+            let told = observer.line.hear()?;
+            ensure!(told > scene.told.replace(told), "who looks does not see what goes on");
+        }
         Ok(slice)
     }
 
     fn children(&self) -> Vec<&Child> {
-        vec![&self.pair.server]
-    }
-}
-
-impl Contender for Unseen {
-    fn slice(&mut self, span: Duration) -> Result<Slice> {
-        back_to_back(span, || self.0.call())
-    }
-
-    fn children(&self) -> Vec<&Child> {
-        vec![&self.0.server]
+        vec![&self.scene.pair.server]
     }
 }
 
@@ -84,8 +85,11 @@ pub(super) fn call(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
     let rights = [pair.task.looking()?, server.context("the server lets nobody look")?];
     let casting = Casting::of(LOOKS, row.place);
     let observer = casting.start_from(&pair.task, WATCHED.into_iter().zip(rights))?;
+    let (observer, told) = (RefCell::new(observer), Cell::new(0));
+    let scene = Rc::new(Scene { observer, pair, told });
+    let calls = |seen| Calls { scene: Rc::clone(&scene), seen };
     Ok(vec![
-        Entrant::new("pillarbox", Side::Ours, Seen { observer, pair, told: 0 }),
-        Entrant::new("call nobody sees", Side::Limit, Unseen(Pair::new(row.place)?)),
+        Entrant::new("pillarbox", Side::Ours, calls(true)),
+        Entrant::new("call nobody sees", Side::Limit, calls(false)),
     ])
 }
