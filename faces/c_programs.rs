@@ -107,12 +107,6 @@ fn words(variable: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Whether programs are run under another command.
-#[allow(dead_code, reason = "one face has a program that no such command can run")]
-pub(crate) fn is_under_another_command() -> bool {
-    !words("PILLARBOX_C_RUNNER").is_empty()
-}
-
 /// The compilers of C that are here. One there must be.
 pub(crate) fn compilers() -> Vec<&'static str> {
     let is_here = |name: &&str| {

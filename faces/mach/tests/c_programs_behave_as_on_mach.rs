@@ -12,13 +12,13 @@ use pillarbox::bootstrap::Bootstrap;
 use pillarbox::{Capacity, Deadline, Message, SendRight, Task};
 use pillarbox_mach as mach;
 
-use self::c_programs::{Dice, Face, compilers, is_under_another_command, run};
+use self::c_programs::{Dice, Face, compilers, run};
 
 const MACH: Face =
     Face { name: "mach", home: env!("CARGO_MANIFEST_DIR"), scratch: env!("CARGO_TARGET_TMPDIR") };
 
 /// Programs that are run with no bootstrap server anywhere.
-const ALONE: [&str; 13] = [
+const ALONE: [&str; 12] = [
     "semaphores_and_the_host",
     "numbers_and_layouts",
     "a_message_to_oneself",
@@ -29,7 +29,6 @@ const ALONE: [&str; 13] = [
     "who_waits_and_what_ends",
     "a_server_loop",
     "calls_beside_ports",
-    "a_handler_may_jump_out_of_a_wait",
     "four_answers_to_a_full_mailbox",
     "what_published_examples_get_wrong",
 ];
@@ -40,10 +39,6 @@ fn programs_of_one_process_need_no_server() {
     let nowhere = folder.join("no-server");
     for compiler in compilers() {
         for program in ALONE {
-            // Valgrind lets one thread run at a time: who waits for that seems to sleep.
-            if program == "a_handler_may_jump_out_of_a_wait" && is_under_another_command() {
-                continue;
-            }
             let said = run(&MACH.compile(compiler, program, &folder), &nowhere);
             if program == "a_message_to_oneself" {
                 assert_eq!(said, "1 says: hello, mailbox\n");

@@ -46,8 +46,7 @@ pub(crate) fn valgrind(bench: &mut Bench) -> Ending {
 }
 
 /// The step `asan`: the programs are built to see what they touch, and what is called for
-/// them touches. What is not freed is not told of: who jumps out of a call leaves what the
-/// call had, and a program that ends leaves its task.
+/// them touches. What is not freed is not told of: a program that ends leaves its task.
 pub(crate) fn asan(bench: &mut Bench) -> Ending {
     const FLAGS: &str = "-fsanitize=address -fno-omit-frame-pointer";
     let scratch = bench.workspace.target.join("xtask");
