@@ -111,8 +111,8 @@ pub const LOG_BYTES_MOST: usize = 16 * 1024 * 1024;
 pub const REST: Duration = Duration::from_secs(2);
 
 /// How long it is tried to hand a server's place on, where somebody has not followed its
-/// port; requests are answered between two attempts. And how long the first server stays
-/// for a word of its successor.
+/// port; requests are answered between two attempts. How long a successor may take for all
+/// that it is sent in one of them. And how long the first server stays for its word.
 pub const HAND_OVER: Duration = Duration::from_secs(10);
 
 /// The pause before the second attempt; it doubles.

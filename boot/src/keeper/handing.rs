@@ -164,12 +164,18 @@ impl Keeper {
         self.answers.send_rights(reply, told, Answer::Refused(Refused::Replaced));
     }
 
-    /// Sends one part on, for as long as the other takes any in. The watchdog is told
-    /// meanwhile.
-    fn send_on(&mut self, heir: &SendRight, part: Message) -> Result<(), SendError> {
-        let (mut part, end) = (part, Instant::now() + HAND_OVER_STALL);
+    /// Sends one part on, for as long as the other takes any in, and until `until` at most.
+    /// The watchdog is told meanwhile.
+    fn send_on(
+        &mut self,
+        heir: &SendRight,
+        part: Message,
+        until: Instant,
+    ) -> Result<(), SendError> {
+        let (mut part, end) = (part, until.min(Instant::now() + HAND_OVER_STALL));
         loop {
-            let Err(error) = heir.send(part, Deadline::after(HAND_OVER_SLICE)) else {
+            let slice = end.min(Instant::now() + HAND_OVER_SLICE);
+            let Err(error) = heir.send(part, Deadline::At(slice)) else {
                 return Ok(());
             };
             let now = Instant::now();
@@ -183,16 +189,16 @@ impl Keeper {
         }
     }
 
-    fn send_copies(&mut self, heir: &SendRight) -> Result<(), Unhanded> {
+    fn send_copies(&mut self, heir: &SendRight, until: Instant) -> Result<(), Unhanded> {
         let copies = self.copies();
         let copies = copies.map_err(|error| format!("no descriptor is to be had: {error}"))?;
         let undone =
             |error: SendError| format!("it does not take in what it is told: {}", error.reason);
-        self.send_on(heir, Part::Begin.message()).map_err(undone)?;
+        self.send_on(heir, Part::Begin.message(), until).map_err(undone)?;
         let mut unconfirmed = Vec::new();
         for (part, is_confirmed) in copies {
             if is_confirmed {
-                self.send_on(heir, part).map_err(undone)?;
+                self.send_on(heir, part, until).map_err(undone)?;
             } else {
                 unconfirmed.push(part);
             }
@@ -208,7 +214,8 @@ impl Keeper {
 
     fn try_hand_on(&mut self, heir: &SendRight, pid: i32) -> Result<Ended, Unhanded> {
         self.logs.rest();
-        self.send_copies(heir)?;
+        let until = Instant::now() + HAND_OVER;
+        self.send_copies(heir, until)?;
         let (taken, promise) = {
             let port = self.task.port(Capacity::Bounded(1));
             let promise = port.make_send_once().map_err(|error| error.to_string())?;
@@ -239,7 +246,7 @@ impl Keeper {
         }
         let own = std::mem::replace(&mut self.port, self.task.port(Capacity::Bounded(1)));
         let last = succession::last(own, rest, &moves, descriptors).with_reply(promise);
-        if let Err(mut error) = self.send_on(heir, last) {
+        if let Err(mut error) = self.send_on(heir, last, until) {
             let mut back = error.message.take_rights().into_iter().map(Right::into_receive);
             let mut next = || back.next().and_then(Result::ok);
             if let (Some(own), Some(rest)) = (next(), next()) {
@@ -419,12 +426,44 @@ impl Keeper {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use pillarbox::{Identity, Task};
 
     use super::*;
     use crate::Server;
+
+    /// A server's keeper with so many names.
+    fn keeping(server: Server, names: u32) -> Keeper {
+        let own: Identity = server.task.identity();
+        let mut keeper = Keeper::new(server);
+        let right = keeper.right.clone();
+        for number in 0..names {
+            keeper.names.hold(&format!("n{number}"), right.clone(), own).unwrap();
+        }
+        keeper
+    }
+
+    #[test]
+    fn one_that_takes_in_a_little_at_a_time_is_given_up_in_time() {
+        let task = Task::new();
+        let mut keeper = keeping(Server::new(&task).unwrap(), 64);
+        let (heir, over) = (task.port(Capacity::Bounded(1)), AtomicBool::new(false));
+        let post = heir.make_send().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // The pause is what is wrong with it.
+                    std::thread::park_timeout(Duration::from_millis(50));
+                    let _ = heir.receive(Deadline::Now);
+                }
+            });
+            let done = keeper.send_copies(&post, Instant::now() + Duration::from_millis(500));
+            over.store(true, Ordering::Relaxed);
+            let Err(Unhanded::Never(why)) = done else { panic!("all was sent") };
+            assert_eq!(why, "it does not take in what it is told: the mailbox is full");
+        });
+    }
 
     #[test]
     fn one_that_takes_nothing_in_is_given_up_and_the_watchdog_is_told_meanwhile() {
@@ -433,12 +472,7 @@ mod tests {
         let server = Server::new(&task).unwrap().pulse(HAND_OVER_SLICE, move || {
             counted.fetch_add(1, Ordering::Relaxed);
         });
-        let mut keeper = Keeper::new(server);
-        let right = keeper.right.clone();
-        let own: Identity = task.identity();
-        for number in 0..4 {
-            keeper.names.hold(&format!("n{number}"), right.clone(), own).unwrap();
-        }
+        let mut keeper = keeping(server, 4);
         let (heir, told) = (task.port(Capacity::Bounded(1)), task.port(Capacity::Bounded(1)));
         let version = (VERSION, succession::pid_namespace());
         let reply = told.make_send_once().unwrap();
