@@ -2,10 +2,12 @@
 //!
 //! Queue plus grants never exceed the capacity. Where there are at least four
 //! places for each holder, a holder keeps some in reserve and sends without
-//! asking; where there are fewer, nobody does: a sender asks, is granted in
-//! turn, and sends. Only who alone can send when it comes has one place to begin
-//! with, so that a right which is used once is used without a question; not
-//! where priorities say whose turn it is.
+//! asking; where there are fewer, a sender asks, is granted in turn, and sends.
+//! Whose message was taken while nobody asked, and half of what is free then stays
+//! free, has that one place again: who sends time and again asks once. And who
+//! alone can send when it comes has one place to begin with, so that a right which
+//! is used once is used without a question. Neither is so where priorities say
+//! whose turn it is.
 //!
 //! A place is *written off* when others need it and its holder lets it lie: a
 //! reserve, which it was given unasked, the moment somebody asks and no place is
@@ -258,6 +260,13 @@ impl<K: Copy + Eq + Hash> Window<K> {
         self.places().saturating_sub(self.queued).saturating_sub(self.promised)
     }
 
+    /// How many places a holder keeps in reserve whose message was taken.
+    #[inline]
+    fn kept(&self) -> u64 {
+        let few = matches!(self.capacity, Capacity::Bounded(_)) && !self.by_priority;
+        self.share.max(u64::from(few))
+    }
+
     /// There are more holders, or fewer: how many places each may keep in reserve.
     fn share_anew(&mut self) {
         let Capacity::Bounded(places) = self.capacity else { return };
@@ -432,7 +441,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
         if self.open || self.beside > 0 {
             return None;
         }
-        let (share, free) = (self.share, self.free());
+        let (share, free) = (self.kept(), self.free());
         let entry = self.holders.get_mut(&holder)?;
         let places = entry.refill(share, free);
         self.promised += places;
@@ -443,7 +452,7 @@ impl<K: Copy + Eq + Hash> Window<K> {
     /// and nothing depends on the time. `None` where it must be counted by
     /// [`Window::arrive`], or may not come.
     pub(crate) fn pass(&mut self, holder: K) -> Option<Option<Raise<K>>> {
-        let (share, free) = (self.share, self.free().saturating_add(1));
+        let (share, free) = (self.kept(), self.free().saturating_add(1));
         let entry = self.holders.get_mut(&holder)?;
         if self.open {
             // Where nothing may be queued it is dropped.

@@ -19,7 +19,7 @@ fn raised(raises: &mut Vec<Raise<char>>) -> Vec<(char, u64)> {
 }
 
 #[test]
-fn a_small_port_keeps_no_reserves_and_is_filled_exactly() {
+fn a_small_port_keeps_no_reserves_for_newcomers_and_is_filled_exactly() {
     let mut window = Window::new(Capacity::Bounded(5));
     let mut raises = Vec::new();
     assert_eq!(window.join('a'), 0);
@@ -36,6 +36,46 @@ fn a_small_port_keeps_no_reserves_and_is_filled_exactly() {
     assert_eq!(window.queued(), 5);
     window.take(Some('a'), 0, &mut raises);
     assert_eq!(raised(&mut raises), [('a', 6)]);
+}
+
+#[test]
+fn whose_message_was_taken_from_a_small_port_has_a_place_again() {
+    let mut window = Window::new(Capacity::Bounded(5));
+    let mut raises = Vec::new();
+    assert_eq!((window.join('a'), window.join('b')), (0, 0));
+    window.ask('a', 0);
+    window.hand_out(0, &mut raises);
+    assert_eq!(raised(&mut raises), [('a', 1)]);
+    // It asks no more, however often it sends.
+    for sent in 2..=9 {
+        queued(&mut window, 'a');
+        window.take(Some('a'), 0, &mut raises);
+        assert_eq!(raised(&mut raises), [('a', sent)]);
+    }
+    // That place, too, is another's who asks for it.
+    for asked in 1..=5 {
+        window.ask('b', 0);
+        window.hand_out(0, &mut raises);
+        assert_eq!(raised(&mut raises), [('b', asked)]);
+        queued(&mut window, 'b');
+    }
+    assert_eq!((window.written_off(), window.queued()), (1, 5));
+    assert_eq!(window.arrive('a'), Ok(Arrival::Beside));
+    // Half of what is free stays free, and priorities say whose turn it is.
+    for mut window in [
+        Window::new(Capacity::Bounded(1)),
+        Window::new(Capacity::Bounded(5)).by_priority(true),
+        Window::new(Capacity::Rendezvous),
+    ] {
+        window.set_receivers(5);
+        assert_eq!((window.join('a'), window.join('b')), (0, 0));
+        window.ask('a', 0);
+        window.hand_out(0, &mut raises);
+        assert_eq!(raised(&mut raises), [('a', 1)]);
+        queued(&mut window, 'a');
+        window.take(Some('a'), 0, &mut raises);
+        assert!(raises.is_empty());
+    }
 }
 
 #[test]
