@@ -142,8 +142,9 @@ impl Link {
         }
         let exports = self.exports_seen();
         let export = exports.rules.get(header.slot).ok()?;
+        let plain = export.kind == RightKind::Send || !export.given && header.flags == 0;
         match exports.sink(header.slot)? {
-            Sink::Port(port) if export.kind == RightKind::Send => Some(Arc::clone(port)),
+            Sink::Port(port) if plain => Some(Arc::clone(port)),
             _ => None,
         }
     }

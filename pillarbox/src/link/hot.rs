@@ -275,8 +275,18 @@ impl Link {
             self.count_passed(&mut inn, 1, charge_of_laden(&header));
             return Some(message);
         }
-        if !inn.spilled.is_empty() || !self.leads_to(&mut inn.led, header.slot, near.port) {
+        if !inn.spilled.is_empty() {
             return None;
+        }
+        if !self.leads_to(&mut inn.led, header.slot, near.port) {
+            if header.flags != 0 {
+                return None;
+            }
+            let (sequence, promise) = self.pass_promised(near, header.slot)?;
+            let body = self.read_body(&mut inn, &header, 0);
+            drop(inn);
+            drop(promise);
+            return Some(Message { sequence, ..self.message(&header, body) });
         }
         let reply = match header.flags {
             0 => None,
@@ -292,6 +302,29 @@ impl Link {
         };
         let body = self.read_body(&mut inn, &header, u64::from(header.room()));
         Some(Message { reply, sequence, ..self.message(&header, body) })
+    }
+
+    /// A message comes on a send-once right to the port and is received at once. Returns the
+    /// number of its turn, and what the right led to; `None` where nothing was done.
+    fn pass_promised(&self, near: Near<'_>, slot: Slot) -> Option<(u64, Option<Sink>)> {
+        let mut exports = self.exports_seen();
+        let export = exports.rules.get(slot).ok()?;
+        let here = export.kind == RightKind::SendOnce
+            && !export.given
+            && matches!(exports.sink(slot), Some(Sink::Port(port)) if std::ptr::eq(&**port, near.port));
+        if !here {
+            return None;
+        }
+        let sequence = {
+            let mut passing = near.passing()?;
+            // Nothing is passed where the right is not used up, and the other way.
+            if !passing.may_pass_once() || exports.rules.consume(slot).is_err() {
+                return None;
+            }
+            passing.pass_once()?
+        };
+        exports.loaded(slot);
+        Some((sequence, exports.take_sink(slot)))
     }
 
     /// Takes up to `most` messages that lie first in the lane, if all came on one right

@@ -42,6 +42,19 @@ impl Passing<'_> {
         Some(passed.sequence)
     }
 
+    /// The same for an answer that a send-once right promised.
+    #[inline]
+    pub(crate) fn pass_once(&mut self) -> Option<u64> {
+        let sequence = self.state.queue.pass_beyond()?;
+        self.state.promise_ended(None);
+        Some(sequence)
+    }
+
+    /// Whether [`Passing::pass_once`] would pass it.
+    pub(crate) fn may_pass_once(&self) -> bool {
+        self.state.queue.may_pass_beyond()
+    }
+
     /// Whether the port is a member of the set.
     fn is_of(&self, set: &SetCore) -> bool {
         self.state.sets.iter().any(|other| std::ptr::eq(&**other, set))

@@ -29,6 +29,22 @@ impl<M: Labelled, K: Copy + Eq + Hash> Port<M, K> {
         self.sequence += 1;
         Some(Passed { sequence: self.sequence, raise })
     }
+
+    /// Whether a message that took its place when its right was made may pass: nothing
+    /// waits here, and nobody for a place.
+    pub fn may_pass_beyond(&self) -> bool {
+        self.holds_nothing() && !self.window.minds_time()
+    }
+
+    /// Counts such a message as [`Port::pass`] does. Returns its number; `None` where it may
+    /// not pass.
+    pub fn pass_beyond(&mut self) -> Option<u64> {
+        if !self.may_pass_beyond() {
+            return None;
+        }
+        self.sequence += 1;
+        Some(self.sequence)
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +74,7 @@ mod tests {
 
     #[test]
     fn to_pass_is_to_be_queued_and_taken() {
-        let (mut passed, mut refused) = (0, 0);
+        let (mut passed, mut refused, mut beyond) = (0, 0, 0);
         for mut port in ports() {
             let mut raises = Vec::new();
             let mut random = 1_u64;
@@ -78,6 +94,16 @@ mod tests {
                     14 => drop(port.arrive(holder, Nothing)),
                     15 => port.window.watch(holder),
                     16 => drop(port.window.tell_room()),
+                    17..19 => {
+                        let (mut by, mut through) = (port.clone(), port.clone());
+                        let Some(sequence) = by.pass_beyond() else { continue };
+                        through.enter_beyond(Nothing);
+                        let mut raises = Vec::new();
+                        assert_eq!(through.take(0, &mut raises).unwrap().sequence, sequence);
+                        assert_eq!((seen(&by), raises), (seen(&through), Vec::new()));
+                        beyond += 1;
+                        port = by;
+                    }
                     _ => {
                         let (mut by, mut through) = (port.clone(), port.clone());
                         let Some(done) = by.pass(holder) else {
@@ -99,5 +125,6 @@ mod tests {
             }
         }
         assert!(passed > 500 && refused > 500, "{passed} passed, {refused} did not");
+        assert!(beyond > 100, "{beyond} passed beyond the window");
     }
 }
