@@ -11,6 +11,7 @@ use pillarbox::bootstrap::{Answer, Refused, encode_answer};
 use pillarbox::{Deadline, Message, SendFailure, SendOnceRight};
 
 use crate::limits::{ANSWER_PATIENCE, ANSWERS_WAITING};
+use crate::step::{self, Step};
 
 /// The first pause before an answer is tried again; it doubles.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -35,6 +36,7 @@ impl Answers {
     /// Sends an answer without rights.
     pub(crate) fn send(&self, reply: Option<SendOnceRight>, answer: &Answer) {
         if let Some(reply) = reply {
+            step::before(Step::Answer);
             // No room: the reply right is dropped, and that tells the caller.
             let _ = reply.send(encode_answer(answer), at_once());
         }
@@ -61,6 +63,7 @@ impl Answers {
 
     fn try_send(&mut self, answer: Kept, now: Instant) {
         let Kept { reply, message, instead, pause, end, .. } = answer;
+        step::before(Step::Answer);
         let Err(error) = reply.send(message, at_once()) else { return };
         let unconfirmed = matches!(error.reason, SendFailure::NotJoined(_));
         if unconfirmed && now < end && self.kept.len() < ANSWERS_WAITING {

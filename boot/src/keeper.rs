@@ -43,6 +43,7 @@ use crate::queues::{self, Queues};
 use crate::reaper::Reaper;
 use crate::seen::Seen;
 use crate::server::Source;
+use crate::step::{self, Rule, Step};
 use crate::stopper::{Ended, Stopper};
 use crate::subsets::{Subsets, View};
 use crate::succession::Place;
@@ -151,6 +152,7 @@ impl Keeper {
     pub(crate) fn run(mut self) -> Ended {
         self.do_what_is_due(Instant::now());
         loop {
+            step::before(Step::Wait);
             match self.set.receive(self.deadline()) {
                 Ok((member, message)) => self.take(member.port(), message),
                 Err(ReceiveError::Deadline) => self.look(),
@@ -162,6 +164,7 @@ impl Keeper {
             }
             if let Some(ended) = self.ended {
                 for path in self.owned.drain(..) {
+                    step::before(Step::Close);
                     // Somebody may have removed it already.
                     let _ = std::fs::remove_file(path);
                 }
@@ -220,6 +223,7 @@ impl Keeper {
 
     /// Takes what has come to this port: our own, or that of a restricted right.
     fn take(&mut self, port: u64, message: Message) {
+        step::before(Step::Take);
         let bell = if message.sender().is_some() {
             self.take_request(port, message);
             self.bell
@@ -293,6 +297,7 @@ impl Keeper {
 
     fn child_ended(&mut self, id: ProgramId) {
         let Some(program) = self.programs.get_mut(id.0) else { return };
+        step::before(Step::Reap);
         let Some(end) = program.reap() else { return };
         self.running.remove(&end.process);
         let now = Instant::now();
@@ -330,8 +335,10 @@ impl Keeper {
         match program.supervision.act(now) {
             None => {}
             Some(Act::Start) => self.start(id),
-            Some(Act::Terminate) => program.terminate(),
-            Some(Act::Kill) => program.kill(),
+            Some(act) => {
+                step::before(Step::End);
+                if act == Act::Terminate { program.terminate() } else { program.kill() }
+            }
         }
     }
 
@@ -343,10 +350,12 @@ impl Keeper {
         let Some(program) = self.programs.get_mut(id.0) else { return };
         let Ok(bell) = self.port.make_send_once() else { return };
         let log = program.log_bytes.map(|most| self.logs.open(id.0, most)).transpose();
+        step::before(Step::Start);
         let reaper = &mut self.reaper;
         let place = self.listening.first().map(Listening::path);
         let started = match log {
             Ok(log) => program.start(&self.task, &right, number, place, log, |child| {
+                step::before(Step::Watch);
                 let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
                 reaper.watch(number, (process, false), bell)
             }),
@@ -371,6 +380,9 @@ impl Keeper {
     }
 
     fn tell_not_started(&mut self, name: &str, reason: &str) {
+        if !step::holds(Rule::WaitersAreTold) {
+            return;
+        }
         for reply in self.waits.take(name) {
             self.answers.refuse(Some(reply), Refused::NotStarted(reason.to_owned()));
         }
@@ -450,7 +462,9 @@ impl Keeper {
         name: &str,
         verdict: Verdict,
     ) -> Result<(), Refused> {
-        self.audit.note(caller, attempt, name, &verdict);
+        if step::holds(Rule::DecisionsAreKept) {
+            self.audit.note(caller, attempt, name, &verdict);
+        }
         verdict.map(|_| ()).map_err(|ground| ground.refusal())
     }
 
@@ -472,6 +486,7 @@ impl Keeper {
         if self.names.hold(name, right.clone(), caller.who)?
             && let Ok(bell) = self.port.make_send_once()
         {
+            step::before(Step::Arm);
             // It fails only in a forked child, which does not come here.
             let _ = right.notify_dead(bell);
         }
@@ -503,10 +518,18 @@ impl Keeper {
         }
         let ground = may_check_in(known.guard.as_deref(), known.program, name, caller)?;
         let other = known.holder.as_ref().filter(|holder| !holder.is(caller.who.task));
-        let Some(other) = other.map(|holder| holder.who) else { return Ok(ground) };
-        let lives = other.task == self.task.identity().task
+        let Some(holder) = other else { return Ok(ground) };
+        let other = holder.who;
+        // Who has followed the port of the server before us is linked with us soon.
+        let is_expected = holder.expected.is_some_and(|until| Instant::now() < until);
+        let lives = is_expected
+            || other.task == self.task.identity().task
             || self.task.peers().iter().any(|peer| peer.identity().task == other.task);
-        if lives { Err(Ground::Held(other.pid)) } else { Ok(ground) }
+        if lives && step::holds(Rule::OneHolder) {
+            Err(Ground::Held(other.pid))
+        } else {
+            Ok(ground)
+        }
     }
 
     fn unregister(&mut self, name: &str, caller: &Caller) -> Result<(), Refused> {

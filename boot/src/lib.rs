@@ -76,6 +76,10 @@
 //! bootstrap right, and ends.
 #![forbid(unsafe_code)]
 
+// The tests of steps act parts as those in `tests/` do, with the same family.
+#[cfg(test)]
+extern crate self as boot;
+
 pub mod admin;
 mod answers;
 pub mod audit;
@@ -83,6 +87,8 @@ mod authority;
 pub mod confine;
 mod event;
 mod keeper;
+#[cfg(test)]
+mod killed;
 pub mod limits;
 mod listener;
 mod logs;
@@ -98,6 +104,7 @@ mod server;
 pub mod service;
 mod serving;
 pub mod socket;
+mod step;
 mod stopper;
 mod subsets;
 mod succession;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Instant;
 
 use pillarbox::bootstrap::{NameState, Refused};
 use pillarbox::{Identity, SendRight, TaskId};
@@ -19,6 +20,9 @@ pub(crate) struct Holder {
     pub(crate) who: Identity,
     /// Grows with each right that is put under a name.
     pub(crate) since: u64,
+    /// Where the server before us put it there: until when its task may still be about to
+    /// link with us, and is not taken for dead.
+    pub(crate) expected: Option<Instant>,
 }
 
 /// A name. It has a holder, or a program, or both; or a queue and a program.
@@ -133,7 +137,7 @@ impl Names {
         }
         let known = self.all.entry(name.to_owned()).or_default();
         self.holders += 1;
-        known.holder = Some(Holder { right, who, since: self.holders });
+        known.holder = Some(Holder { right, who, since: self.holders, expected: None });
         self.changed.insert(name.to_owned());
         Ok(!watched)
     }
@@ -146,6 +150,13 @@ impl Names {
         }
         self.holders = self.holders.max(holder.since);
         self.all.entry(name.to_owned()).or_default().holder = Some(holder);
+    }
+
+    /// Says until when the task of a name is expected.
+    #[cfg(test)]
+    pub(crate) fn expect(&mut self, name: &str, until: Instant) {
+        let holder = self.all.get_mut(name).and_then(|known| known.holder.as_mut());
+        holder.unwrap().expected = Some(until);
     }
 
     /// Frees a name, if it is this process that has it.

@@ -6,6 +6,7 @@ use crate::admin::{Order, Told, answer};
 use crate::answers::at_once;
 use crate::limits::ORDERS_WAITING;
 use crate::program::ProgramId;
+use crate::step::{self, Step};
 
 #[derive(Debug)]
 struct Waiting {
@@ -87,5 +88,6 @@ impl Orders {
 
 /// Tells one; who has no room finds its answer dropped, and is told so.
 pub(crate) fn tell(reply: SendOnceRight, told: &Told) {
+    step::before(Step::Answer);
     let _ = reply.send(answer(told), at_once());
 }

@@ -21,6 +21,7 @@ use pillarbox::shared::{Held, Policy, SharedMailbox};
 use pillarbox::{Capacity, ReceiveRight, SendFailure, SendOnceRight, SendRight, Task, TaskId};
 
 use crate::limits::QUEUE_TURNS;
+use crate::step::{self, Step};
 
 /// The number of the news that a queue has something to do.
 pub(crate) const NEWS: u64 = u64::from_be_bytes(*b"queues\0\0");
@@ -134,6 +135,7 @@ impl Queues {
 
     /// Has the queues hand nothing out, or go on.
     pub(crate) fn pause(&mut self, paused: bool) {
+        step::before(Step::Rest);
         for queue in &self.all {
             queue.orders.paused.store(paused, Ordering::Relaxed);
             Arc::clone(&queue.flag).wake();
@@ -148,6 +150,7 @@ impl Queues {
     /// Ends a queue here, and gives back its port and what is in it.
     pub(crate) fn take_out(&mut self, id: QueueId) -> Option<(ReceiveRight, Vec<Held>)> {
         let queue = self.all.get_mut(id.0).filter(|queue| !queue.over)?;
+        step::before(Step::Pack);
         queue.orders.ends.store(true, Ordering::Relaxed);
         let mut cx = Context::from_waker(Waker::noop());
         queue.over = queue.serving.as_mut().poll(&mut cx).is_ready();
@@ -188,6 +191,7 @@ impl Queues {
             if queue.over || !queue.flag.woken.swap(false, Ordering::Acquire) {
                 continue;
             }
+            step::before(Step::Turn);
             let waker = Waker::from(Arc::clone(&queue.flag));
             let mut cx = Context::from_waker(&waker);
             queue.over = queue.serving.as_mut().poll(&mut cx).is_ready();

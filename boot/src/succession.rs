@@ -29,6 +29,7 @@ use crate::Server;
 use crate::admin::{self, AdminError, Question, Told};
 use crate::audit::Kept;
 use crate::socket::Locked;
+use crate::step::{self, Step};
 use crate::stopper::Stopper;
 use crate::supervision::Carried;
 
@@ -218,10 +219,12 @@ impl Server {
             reason => TakeOverError::Refused(AdminError::Unsent(reason)),
         };
         let question = question.with_right(inbox.make_send().map_err(unsent)?);
+        step::before(Step::Ask);
         let asked = before.right().start_call_to(question, &inbox, 0, deadline);
         let _asked = asked.map_err(|error| unsent(error.reason))?;
         let mut parts = Vec::new();
         let last = loop {
+            step::before(Step::Inbox);
             let message = inbox.receive(deadline).map_err(|error| match error {
                 ReceiveError::Deadline => TakeOverError::Deadline,
                 _ => unsent(SendFailure::Forked),
@@ -269,6 +272,7 @@ impl Server {
         // All of it is ours from here on, and nobody else has it: what is missing, or cannot
         // be used, is said and not the end of the rest.
         for owned in moves.doors {
+            step::before(Step::Open);
             let came = descriptors.next().and_then(Descriptor::take);
             let door = came.ok_or_else(|| "its door did not come along".to_owned());
             let offer = vec![(BOOTSTRAP.to_owned(), self.right.clone())];

@@ -18,9 +18,10 @@ use crate::limits::{
 };
 use crate::orders::tell;
 use crate::program::Program;
+use crate::step::{self, Rule, Step};
 use crate::stopper::Ended;
 use crate::subsets::By;
-use crate::succession::{self, Lists, Move, Part, Runs, VERSION};
+use crate::succession::{self, LAST, Lists, Move, Part, Runs, VERSION};
 
 /// Who is to take our place, when services have finished what they have of queues.
 #[derive(Debug)]
@@ -118,6 +119,7 @@ impl Keeper {
                 self.programs.iter_mut().for_each(Program::let_go);
                 self.owned.clear();
                 self.ended = Some(ended);
+                step::before(Step::Leave);
                 return self.send_all_on();
             }
             Err(why) => why,
@@ -172,6 +174,7 @@ impl Keeper {
         part: Message,
         until: Instant,
     ) -> Result<(), SendError> {
+        step::before(if part.id() == LAST { Step::Move } else { Step::Part });
         let (mut part, end) = (part, until.min(Instant::now() + HAND_OVER_STALL));
         loop {
             let slice = end.min(Instant::now() + HAND_OVER_SLICE);
@@ -207,6 +210,7 @@ impl Keeper {
         // to yet is left out.
         let deadline = Deadline::after(HAND_OVER_SLICE);
         for part in unconfirmed {
+            step::before(Step::Part);
             let _ = heir.send(part, deadline);
         }
         Ok(())
@@ -258,6 +262,7 @@ impl Keeper {
                 _ => Unhanded::Never(why),
             });
         }
+        step::before(Step::Moved);
         // From here on all of it is the other's. We stay until it says that it serves: a
         // word that comes through us is passed on meanwhile.
         match taken.receive(Deadline::after(HAND_OVER)) {
@@ -276,6 +281,7 @@ impl Keeper {
         left: Vec<Message>,
         doors: Vec<(OwnedFd, bool)>,
     ) {
+        step::before(Step::TakeBack);
         if let Some(own) = own {
             self.port = own;
             self.member = self.set.add(&self.port).ok();
@@ -352,6 +358,7 @@ impl Keeper {
             }
         };
         for subset in self.subsets.take_all() {
+            step::before(Step::Pack);
             self.set.remove(subset.member);
             // To be asked for anew, by who has the port then.
             drop(subset.port.take_no_senders());
@@ -381,6 +388,7 @@ impl Keeper {
             queues.filter_map(|(name, known)| Some((name.to_owned(), known.queue?))).collect();
         for (name, id) in queues {
             let Some((port, held)) = self.queues.take_out(id) else { continue };
+            let held = if step::holds(Rule::QueuesGoAlong) { held } else { Vec::new() };
             put(Part::Queue { name, held: held.len() }.message().with_right(port));
             for held in held {
                 let origin = held.origin.map(Into::into);
@@ -397,6 +405,7 @@ impl Keeper {
         let mut doors = Vec::new();
         while let Some(listening) = self.listening.pop() {
             let owned = self.owned.iter().any(|path| path == listening.path());
+            step::before(Step::Shut);
             match listening.hand_on() {
                 Ok(door) => doors.push((door, owned)),
                 Err(error) => {

@@ -9,9 +9,11 @@ use pillarbox::{Deadline, Descriptor, Message, ReceiveRight, Right, SendRight, T
 
 use super::Keeper;
 use crate::event::Event;
+use crate::limits::HAND_OVER;
 use crate::names::Holder;
 use crate::program::{Program, ProgramId};
 use crate::running::Running;
+use crate::step::{self, Rule, Step};
 use crate::subsets::{By, Listing, View};
 use crate::succession::{Inherited, Lists, Part, Runs};
 use crate::supervision::{Carried, End};
@@ -26,8 +28,9 @@ impl Keeper {
         self.before = Some(before);
         self.take_in(parts, Some(before));
         if let Some(taken) = taken {
+            step::before(Step::Word);
             // It ends without the word, too, a while later.
-            let _ = taken.send(Message::default(), Deadline::after(crate::limits::HAND_OVER));
+            let _ = taken.send(Message::default(), Deadline::after(HAND_OVER));
         }
     }
 
@@ -42,10 +45,13 @@ impl Keeper {
         while let Some(mut message) = parts.next() {
             // What is said in other words than ours is passed over.
             let Some(part) = Part::read(&message) else { continue };
+            step::before(Step::TakeIn);
             match part {
                 Part::Name { name, who, since } => {
                     if let Some(right) = send_right(&mut message) {
-                        self.take_in_name(&name, Holder { right, who: who.into(), since });
+                        let expected = Some(Instant::now() + HAND_OVER);
+                        let who = who.into();
+                        self.take_in_name(&name, Holder { right, who, since, expected });
                     }
                 }
                 Part::Seen { who } => {
@@ -80,7 +86,9 @@ impl Keeper {
         if let Ok(bell) = self.port.make_send_once() {
             let _ = holder.right.notify_dead(bell);
         }
-        self.names.adopt(name, holder);
+        if step::holds(Rule::NamesGoAlong) {
+            self.names.adopt(name, holder);
+        }
     }
 
     fn take_in_program(
@@ -209,4 +217,28 @@ fn take_held(parts: &mut std::vec::IntoIter<Message>, count: usize) -> Vec<Held>
         held.push(Held { message, redelivered, origin: origin.map(Into::into), badge });
     }
     held
+}
+
+#[cfg(test)]
+mod tests {
+    use pillarbox::{Capacity, Task};
+
+    use super::*;
+    use crate::Server;
+    use crate::authority::Ground;
+
+    #[test]
+    fn who_had_a_name_has_it_before_it_is_linked_with_us() {
+        let (task, holder, other) = (Task::new(), Task::new(), Task::new());
+        let mut keeper = Keeper::new(Server::new(&task).unwrap());
+        let port = task.port(Capacity::Bounded(1));
+        let part = Part::Name { name: "a".to_owned(), who: holder.identity().into(), since: 1 };
+        let part = part.message().with_right(port.make_send().unwrap());
+        keeper.take_in(vec![part], Some(holder.identity().task));
+        let caller = keeper.caller(0, other.identity());
+        assert!(matches!(keeper.may_take("a", &caller), Err(Ground::Held(_))));
+        // It has not come to us in time.
+        keeper.names.expect("a", Instant::now());
+        assert!(keeper.may_take("a", &caller).is_ok());
+    }
 }

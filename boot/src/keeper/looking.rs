@@ -13,6 +13,7 @@ use crate::authority::{Caller, may_look_up};
 use crate::limits::PAGE_NAMES;
 use crate::names::{Holder, Name};
 use crate::program::ProgramId;
+use crate::step::{self, Rule};
 use crate::supervision::Doing;
 
 impl Keeper {
@@ -135,6 +136,9 @@ impl Keeper {
         }
         if let Some(program) = self.programs.get_mut(id.0) {
             program.supervision.want();
+        }
+        if runs && !step::holds(Rule::OneChild) {
+            self.start(id);
         }
         self.supervise(id, now);
     }

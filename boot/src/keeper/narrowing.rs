@@ -13,6 +13,7 @@ use crate::audit::Attempt;
 use crate::authority::{Caller, Ground, Verdict, may_look_up};
 use crate::limits::{NAMES_PER_SUBSET, SUBSET_REQUESTS};
 use crate::program::ProgramId;
+use crate::step::{self, Step};
 use crate::subsets::{By, Listing, View};
 
 /// What a restricted right brings to a request.
@@ -165,6 +166,7 @@ impl Keeper {
         {
             self.take_request(port, message);
         }
+        step::before(Step::Forget);
         self.subsets.remove(port);
     }
 
