@@ -296,6 +296,11 @@ impl ReplyCell {
         news
     }
 
+    /// A handler has jumped out of what waited for it.
+    pub(crate) fn jumped(self: Arc<Self>) {
+        let _ = self.end(Gone::Withdrawn);
+    }
+
     fn change(&self, change: impl FnOnce(&mut Promised) -> bool) -> bool {
         let mut after = After::default();
         let (places, parts) = {

@@ -106,7 +106,7 @@ pub use spawn::{Spawn, exit_of, process_of};
 pub use special::{Armed, NewsError, kernel};
 pub use task::Task;
 pub use typed::channel;
-pub use wait::heed_signals;
+pub use wait::{heed_signals, hold_in_wait, let_handlers_jump};
 
 /// The programs in the README are compiled and run.
 #[cfg(doctest)]

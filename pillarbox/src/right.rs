@@ -314,10 +314,12 @@ impl SendRight {
         }
         let (mut message, mut looks) = (message, Looks::default());
         loop {
-            if let Settled::Joining(join) = self.settled()
-                && let Err(reason) = join.wait(deadline)
-            {
-                return fail(reason, message);
+            if let Settled::Joining(join) = self.settled() {
+                let waited;
+                (message, waited) = shm::jump::held(message, drop, |_| join.wait(deadline));
+                if let Err(reason) = waited {
+                    return fail(reason, message);
+                }
             }
             let settled = self.settled();
             let sent = match &settled {

@@ -234,9 +234,11 @@ impl SetCore {
         if let Some(came) = self.receive_awake(usize::MAX, deadline) {
             return Ok(came);
         }
-        let mut waiting = false;
-        let found =
-            self.task.wait(deadline, None, |waiter| self.poll_receive(waiter, &mut waiting));
+        let (waiting, found) = shm::jump::held(
+            false,
+            |waiting| self.jumped(waiting),
+            |waiting| self.task.wait(deadline, None, |waiter| self.poll_receive(waiter, waiting)),
+        );
         let found = match found {
             // What came since the last look is still ours to take.
             None if waiting => self.leave(&Waiter::mine(), true).map(Ok),

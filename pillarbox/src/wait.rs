@@ -12,6 +12,7 @@
 //! A future waits without a thread; what stands for it here is in
 //! [`crate::future`].
 
+mod jump;
 mod signal;
 
 use std::cell::Cell;
@@ -25,6 +26,7 @@ use abi::page::Sleep;
 use parking::{Mutex, lock};
 use shm::wait::{WakeWord, Woke};
 
+pub use self::jump::{hold_in_wait, let_handlers_jump};
 pub use self::signal::heed_signals;
 
 use crate::core::TaskCore;
@@ -308,7 +310,7 @@ impl TaskCore {
         peer: Option<&Link>,
         mut look: impl FnMut(&Arc<Waiter>) -> Option<T>,
     ) -> Option<T> {
-        let waiter = Waiter::mine();
+        let mut waiter = Waiter::mine();
         let mut since = None;
         let mut unrung = peer;
         let mut slept = false;
@@ -349,7 +351,9 @@ impl TaskCore {
                 until = Some(deadline.instant_or(patient));
             }
             let until = self.heard_by(until);
-            interrupted = self.sleep(&waiter, seen, until) == Woke::Signal && signal::is_heeded();
+            let woke;
+            (waiter, woke) = self.sleep(waiter, seen, until);
+            interrupted = woke == Woke::Signal && signal::is_heeded();
             Spin::slept(now.elapsed());
             slept = true;
         }
@@ -378,15 +382,18 @@ impl TaskCore {
         }
     }
 
-    fn sleep(&self, waiter: &Arc<Waiter>, seen: u32, until: Option<Instant>) -> Woke {
+    /// Sleeps. Where a handler jumps out of it, what was said of this sleep is taken back,
+    /// and the wait ends.
+    fn sleep(&self, waiter: Arc<Waiter>, seen: u32, until: Option<Instant>) -> (Arc<Waiter>, Woke) {
+        shm::jump::about_to_sleep();
         let number = {
             let mut seat = lock(&self.sleepers.seat);
             if seat.sentinel.is_some() {
-                seat.followers.push(Arc::clone(waiter));
+                seat.followers.push(Arc::clone(&waiter));
                 self.sleepers.followers.store(seat.followers.len(), Ordering::Relaxed);
                 None
             } else {
-                seat.sentinel = Some(Arc::clone(waiter));
+                seat.sentinel = Some(Arc::clone(&waiter));
                 seat.on_bells = false;
                 seat.number += 1;
                 Some(seat.number)
@@ -394,57 +401,37 @@ impl TaskCore {
         };
         match number {
             None => {
-                let woke = shm::wait::sleep(&waiter.word, seen, &[], until);
-                let mut seat = lock(&self.sleepers.seat);
-                forget(&mut seat.followers, waiter);
-                self.sleepers.followers.store(seat.followers.len(), Ordering::Relaxed);
-                woke
+                let jumped = |waiter: Arc<Waiter>| {
+                    self.follow_no_more(&waiter);
+                    self.leave_wait();
+                };
+                let slept = shm::jump::held(waiter, jumped, |waiter| {
+                    shm::wait::sleep(&waiter.word, seen, &[], until)
+                });
+                self.follow_no_more(&slept.0);
+                slept
             }
             Some(number) => {
-                let woke = self.sleep_on_heads(waiter, seen, until, number);
+                let jumped = |(waiter, _): (Arc<Waiter>, Links)| {
+                    drop(waiter);
+                    lock(&self.sleepers.seat).sentinel = None;
+                    self.read_what_was_rung();
+                    self.leave_wait();
+                };
+                let held = (waiter, self.links());
+                let ((waiter, _), woke) = shm::jump::held(held, jumped, |(waiter, links)| {
+                    sleep_on_heads(waiter, links, seen, until, number)
+                });
                 lock(&self.sleepers.seat).sentinel = None;
-                woke
+                (waiter, woke)
             }
         }
     }
 
-    fn sleep_on_heads(
-        &self,
-        waiter: &Waiter,
-        seen: u32,
-        until: Option<Instant>,
-        number: u64,
-    ) -> Woke {
-        let links = self.links();
-        let on_heads = if shm::wait::can_wait_on_heads() { HEADS } else { 0 };
-        let mut active: Vec<(&Arc<Link>, u64)> = Vec::with_capacity(HEADS);
-        for link in links.iter() {
-            link.settle_passed();
-            if active.len() < on_heads && link.used_lately() {
-                // Read before it is announced, and slept on. The number may be rung
-                // for a frame that another thread takes before we are asleep, and
-                // is not rung twice: on the position after that frame we would
-                // sleep through the next.
-                active.push((link, link.position()));
-                link.announce(Sleep::Asleep(number));
-            } else {
-                link.announce_bell(number);
-            }
-        }
-        // Announce, fence, look; the writer publishes, fences, looks.
-        shm::full_fence(); // pairs: lane.sleep
-        let mut woke = Woke::Maybe;
-        if !links.iter().any(|link| link.has_frames()) {
-            let heads: Vec<_> =
-                active.iter().map(|(link, position)| (link.peer_page(), *position)).collect();
-            woke = shm::wait::sleep(&waiter.word, seen, &heads, until);
-        }
-        for (link, _) in active {
-            link.announce(Sleep::Awake);
-        }
-        // What is published before that is seen is looked at after it.
-        shm::full_fence(); // pairs: lane.sleep
-        woke
+    fn follow_no_more(&self, waiter: &Arc<Waiter>) {
+        let mut seat = lock(&self.sleepers.seat);
+        forget(&mut seat.followers, waiter);
+        self.sleepers.followers.store(seat.followers.len(), Ordering::Relaxed);
     }
 
     /// Makes the sentinel announce its sleep anew: after a bell, whose number is
@@ -475,4 +462,56 @@ impl TaskCore {
         }
         self.listen_for_bells();
     }
+}
+
+type Links = Arc<Vec<Arc<Link>>>;
+
+fn sleep_on_heads(
+    waiter: &Waiter,
+    links: &[Arc<Link>],
+    seen: u32,
+    until: Option<Instant>,
+    number: u64,
+) -> Woke {
+    let on_heads = if shm::wait::can_wait_on_heads() { HEADS } else { 0 };
+    let mut active: Vec<(&Arc<Link>, u64)> = Vec::with_capacity(HEADS);
+    for link in links {
+        link.settle_passed();
+        if active.len() < on_heads && link.used_lately() {
+            // Read before it is announced, and slept on. The number may be rung
+            // for a frame that another thread takes before we are asleep, and
+            // is not rung twice: on the position after that frame we would
+            // sleep through the next.
+            active.push((link, link.position()));
+            link.announce(Sleep::Asleep(number));
+        } else {
+            link.announce_bell(number);
+        }
+    }
+    // Announce, fence, look; the writer publishes, fences, looks.
+    shm::full_fence(); // pairs: lane.sleep
+    if links.iter().any(|link| link.has_frames()) {
+        is_awake(active);
+        return Woke::Maybe;
+    }
+    let (active, woke) = shm::jump::held(active, is_awake, |active| {
+        let heads: Vec<_> =
+            active.iter().map(|(link, position)| (link.peer_page(), *position)).collect();
+        let (heads, woke) = shm::jump::held(heads, drop, |heads| {
+            shm::wait::sleep(&waiter.word, seen, heads, until)
+        });
+        drop(heads);
+        woke
+    });
+    is_awake(active);
+    woke
+}
+
+/// Who slept on these heads does so no more.
+fn is_awake(active: Vec<(&Arc<Link>, u64)>) {
+    for (link, _) in active {
+        link.announce(Sleep::Awake);
+    }
+    // What is published before that is seen is looked at after it.
+    shm::full_fence(); // pairs: lane.sleep
 }

@@ -19,6 +19,7 @@
 //! | [`arena`]  | memory that is lent, ours and the peer's                    |
 //! | [`spawn`]  | children born with a link                                   |
 //! | [`thread`] | threads no signal reaches                                   |
+//! | [`jump`]   | what becomes of what a sleep holds that is jumped out of    |
 //! | [`close`]  | closing what may block                                      |
 //! | [`exit`]   | how a process has ended that is no child of ours            |
 //! | [`refuse`] | every system call by name, and tests that refuse them       |
@@ -45,6 +46,7 @@
 //! | M12 | the benchmark's bare memory is used by its own processes alone, by atomics or one opaque copy | `memory.rs`, `bare.rs` | its own tests |
 //! | M13 | a chunk of an arena is written by its one holder, and by nobody once it is lent | `arena/mod.rs` | its own tests, `tests/hostile.rs` |
 //! | M14 | what a lock guards is reached by its one holder | `lock.rs` | its own tests, `tests/loom_lock.rs` |
+//! | M15 | what a frame holds is taken once: by the frame, or by a jump over it | `jump.rs` | its own tests, the faces' programs in C |
 
 pub mod arena;
 pub mod bare;
@@ -52,6 +54,7 @@ pub mod body;
 pub mod close;
 pub mod exit;
 pub mod fork;
+pub mod jump;
 pub mod lane;
 pub mod lock;
 pub mod memory;

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::thread::futex;
 use rustix::time::{ClockId, Timespec};
 
+use crate::jump;
 use crate::page::PeerPage;
 use crate::refuse::{self, Call};
 
@@ -88,15 +89,22 @@ pub fn sleep(
         return Woke::Deadline;
     };
     own.sleepers.fetch_add(1, SeqCst); // pairs: wake.sleepers
-    let woken = if heads.is_empty() || !can_wait_on_heads() {
-        let flags = futex::Flags::PRIVATE;
-        refuse::at(Call::FutexWait).and_then(|()| {
-            futex::wait_bitset(&own.count, flags, seen, until.as_ref(), NonZeroU32::MAX)
-        })
-    } else {
-        wait_on_all(own, seen, heads, until.as_ref())
+    let wakes = |own: &WakeWord| {
+        own.sleepers.fetch_sub(1, SeqCst); // pairs: wake.sleepers
     };
-    own.sleepers.fetch_sub(1, SeqCst); // pairs: wake.sleepers
+    let (own, woken) = jump::held(own, wakes, |own| {
+        if heads.is_empty() || !can_wait_on_heads() {
+            let flags = futex::Flags::PRIVATE;
+            refuse::at(Call::FutexWait).and_then(|()| {
+                jump::asleep(|| {
+                    futex::wait_bitset(&own.count, flags, seen, until.as_ref(), NonZeroU32::MAX)
+                })
+            })
+        } else {
+            wait_on_all(own, seen, heads, until.as_ref())
+        }
+    });
+    wakes(own);
     match woken {
         Err(Errno::TIMEDOUT) => Woke::Deadline,
         Err(Errno::INTR) => Woke::Signal,
@@ -153,7 +161,7 @@ fn wait_on_all(
     let waiters = waiters.get(..count).unwrap_or_default();
     let flags = futex::WaitvFlags::empty();
     let woken = refuse::at(Call::FutexWaitv)
-        .and_then(|()| futex::waitv(waiters, flags, until, ClockId::Monotonic));
+        .and_then(|()| jump::asleep(|| futex::waitv(waiters, flags, until, ClockId::Monotonic)));
     // Barred since we asked: the heads are slept on no more.
     if matches!(woken, Err(Errno::NOSYS | Errno::PERM)) {
         CAN.store(NO, Relaxed);

@@ -1,15 +1,18 @@
 //! Receiving: who may, what fits, and what the buffer holds then.
 
+use std::sync::Arc;
 use std::vec::IntoIter;
 
-use pillarbox::{Message, Notification, Right, SetReceiveError, heed_signals};
+use pillarbox::{
+    Message, Notification, Right, SendRight, SetReceiveError, heed_signals, hold_in_wait,
+};
 
 use crate::codes::*;
 use crate::edge::memory;
 use crate::letter::{self, Descriptor, put, word};
 use crate::names::{DEAD, NULL, Name};
 use crate::send::{COMPLEX, HEADER, deadline, ended_early};
-use crate::space::Space;
+use crate::space::{Mouth, Space};
 use crate::trailer::{self, Trailer};
 use crate::{destroy, with};
 
@@ -36,25 +39,32 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
     }) else {
         return RCV_INVALID_NAME;
     };
-    let taken = loop {
-        let taken = match interrupted {
-            true => heed_signals(|| mouth.set.receive_within(most, waits)),
-            false => mouth.set.receive_within(most, waits),
-        };
-        if matches!(taken, Err(SetReceiveError::Deadline)) && !interrupted && ended_early(waits) {
-            // Whoever jumps out of a handler leaves a thread that still heeds signals.
-            continue;
+    let leave = |mouth: Arc<Mouth>| with(|space| space.listen_no_more(&mouth));
+    let (mouth, mut taken) = hold_in_wait(mouth, leave, |mouth| {
+        loop {
+            let taken = match interrupted {
+                true => heed_signals(|| mouth.set.receive_within(most, waits)),
+                false => mouth.set.receive_within(most, waits),
+            };
+            if matches!(taken, Err(SetReceiveError::Deadline)) && !interrupted && ended_early(waits)
+            {
+                // Who calls may heed signals itself.
+                continue;
+            }
+            if let Ok((member, news)) = &taken
+                && mouth.is_event(member.port())
+            {
+                with(|space| space.heed(news));
+                continue;
+            }
+            return taken;
         }
-        if let Ok((member, news)) = &taken
-            && mouth.is_event(member.port())
-        {
-            with(|space| space.heed(news));
-            continue;
-        }
-        break taken;
-    };
-    if let Ok((_, message)) = &taken {
-        settle_rights(message);
+    });
+    if let Ok((_, message)) = &mut taken
+        && to_settle(message).next().is_some()
+    {
+        let held = std::mem::replace(message, Message::new(Vec::new()));
+        *message = hold_in_wait(held, drop, |message| settle_rights(message)).0;
     }
     with(|space| {
         if waits != pillarbox::Deadline::Now {
@@ -85,17 +95,20 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
 }
 
 /// Rights that others gave us are one port under one name only once their owners have
-/// said so. Most have: this asks the others.
-fn settle_rights(message: &Message) {
+/// said so. Most have: these are the others.
+fn to_settle(message: &Message) -> impl Iterator<Item = &SendRight> {
     let sender = message.sender().map(|sender| sender.task);
-    for right in message.rights() {
-        if let Right::Send(right) = right
-            && right.port_id().is_none()
-            && right.owner() != sender
-        {
-            let soon = pillarbox::Deadline::after(std::time::Duration::from_millis(50));
-            let _ = right.status(soon);
-        }
+    message.rights().iter().filter_map(move |right| match right {
+        Right::Send(right) if right.port_id().is_none() && right.owner() != sender => Some(right),
+        _ => None,
+    })
+}
+
+/// Asks their owners.
+fn settle_rights(message: &Message) {
+    for right in to_settle(message) {
+        let soon = pillarbox::Deadline::after(std::time::Duration::from_millis(50));
+        let _ = right.status(soon);
     }
 }
 

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use pillarbox::{Capacity, Deadline, Message, PortSet, ReceiveRight, SendRight, SetReceiveError};
+use pillarbox::{
+    Capacity, Deadline, Message, PortSet, ReceiveRight, SendRight, SetReceiveError, hold_in_wait,
+};
 
 use crate::codes::*;
 use crate::names::Name;
@@ -119,7 +121,8 @@ pub(crate) fn signal_all(name: Name) -> Result<(), Code> {
 /// Waits until it is signalled, at most until `deadline`.
 pub(crate) fn wait(name: Name, deadline: Deadline) -> Result<(), Code> {
     let (id, set) = with(|space| space.semaphore(name).map(|(id, it)| (id, Arc::clone(&it.set))))?;
-    match set.receive_within(usize::MAX, deadline) {
+    let (_, signalled) = hold_in_wait(set, drop, |set| set.receive_within(usize::MAX, deadline));
+    match signalled {
         Ok(_) => Ok(()),
         Err(SetReceiveError::Closed) => match with(|space| space.semaphores.contains_key(&id)) {
             true => Ok(()),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pillarbox::{
     Deadline, Left, Message, Right, SendError, SendFailure, SendOnceRight, SendRight, heed_signals,
+    hold_in_wait,
 };
 
 use crate::codes::*;
@@ -65,18 +66,22 @@ pub(crate) fn send(address: u64, size: u32, options: i32, timeout: u32) -> Sent 
         return (SEND_TOO_LARGE, None);
     }
     // Most are short, and need no memory of their own on their way.
-    let (mut few, mut many);
-    let raw = if size <= FEW {
-        few = [0; FEW];
-        few.get_mut(..size).unwrap_or_default()
-    } else {
-        let Some(read) = memory::read(address, size) else { return (SEND_INVALID_DATA, None) };
-        many = read;
-        many.as_mut_slice()
-    };
-    if size <= FEW && !memory::read_into(address, raw) {
-        return (SEND_INVALID_DATA, None);
+    if size <= FEW {
+        let mut few = [0; FEW];
+        let raw = few.get_mut(..size).unwrap_or_default();
+        if !memory::read_into(address, raw) {
+            return (SEND_INVALID_DATA, None);
+        }
+        return send_read(raw, options, timeout);
     }
+    match memory::read(address, size) {
+        Some(many) => hold_in_wait(many, drop, |many| send_read(many, options, timeout)).1,
+        None => (SEND_INVALID_DATA, None),
+    }
+}
+
+/// Sends what was read.
+fn send_read(raw: &[u8], options: i32, timeout: u32) -> Sent {
     if options & option::SEND_TRAILER != 0 {
         return (SEND_INVALID_TRAILER, None);
     }
@@ -329,10 +334,14 @@ impl Prepared {
         let deadline = deadline(options & option::SEND_TIMEOUT != 0, timeout);
         let interrupted = options & option::SEND_INTERRUPT != 0;
         let (reason, message, way) = match way {
-            Way::Send(right) => match post(&right, message, deadline, interrupted) {
-                Ok(()) => return (KERN_SUCCESS, None),
-                Err(error) => (error.reason, error.message, Way::Send(right)),
-            },
+            Way::Send(right) => {
+                let (right, posted) =
+                    hold_in_wait(right, drop, |right| post(right, message, deadline, interrupted));
+                match posted {
+                    Ok(()) => return (KERN_SUCCESS, None),
+                    Err(error) => (error.reason, error.message, Way::Send(right)),
+                }
+            }
             Way::Once(right) => match right.send(message, deadline) {
                 Ok(()) => return (KERN_SUCCESS, None),
                 Err(error) => (error.reason, error.message, Way::Once(error.right)),
@@ -394,7 +403,7 @@ fn post(
     }
     loop {
         match right.send(message, deadline) {
-            // Whoever jumps out of a handler leaves a thread that still heeds signals.
+            // Who calls may heed signals itself.
             Err(error) if error.reason == SendFailure::Full && ended_early(deadline) => {
                 message = *error.message;
             }

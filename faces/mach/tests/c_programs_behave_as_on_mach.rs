@@ -18,7 +18,7 @@ const MACH: Face =
     Face { name: "mach", home: env!("CARGO_MANIFEST_DIR"), scratch: env!("CARGO_TARGET_TMPDIR") };
 
 /// Programs that are run with no bootstrap server anywhere.
-const ALONE: [&str; 12] = [
+const ALONE: [&str; 13] = [
     "semaphores_and_the_host",
     "numbers_and_layouts",
     "a_message_to_oneself",
@@ -29,6 +29,7 @@ const ALONE: [&str; 12] = [
     "who_waits_and_what_ends",
     "a_server_loop",
     "calls_beside_ports",
+    "a_handler_may_jump_out_of_a_wait",
     "four_answers_to_a_full_mailbox",
     "what_published_examples_get_wrong",
 ];
@@ -56,7 +57,7 @@ fn two_processes_meet_at_a_server() {
     let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
     let serving = serving.unwrap();
     let compiler = compilers()[0];
-    for program in ["two_processes", "names_for_rights"] {
+    for program in ["two_processes", "names_for_rights", "a_handler_may_jump_between_processes"] {
         run(&MACH.compile(compiler, program, &folder), &socket);
     }
     let _ = serving.stop();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pillarbox::{
     Capacity, Deadline, Message, Order, PortOptions, ReceiveError, ReceiveRight, SendRight,
-    heed_signals,
+    heed_signals, hold_in_wait,
 };
 
 use crate::codes::{
@@ -56,7 +56,10 @@ impl Channel {
         // Counted before it is looked whether the channel has ended, and who ends it looks
         // in the other order: one of the two sees the other.
         self.receivers.fetch_add(1, Ordering::SeqCst); // pairs: channel.ended
-        let taken = match self.ended.load(Ordering::SeqCst) {
+        let leave = |()| {
+            self.receivers.fetch_sub(1, Ordering::SeqCst); // pairs: channel.ended
+        };
+        let ((), taken) = hold_in_wait((), leave, |()| match self.ended.load(Ordering::SeqCst) {
             true => Err(ESRCH), // pairs: channel.ended
             false if pulses_only => {
                 let is_pulse = |message: &Message| message.reply_right().is_none();
@@ -65,8 +68,8 @@ impl Channel {
             }
             false => heed_signals(|| self.port.receive(deadline))
                 .map_err(|error| as_errno(error, deadline)),
-        };
-        self.receivers.fetch_sub(1, Ordering::SeqCst); // pairs: channel.ended
+        });
+        leave(());
         if self.ended.load(Ordering::SeqCst) { Err(ESRCH) } else { taken } // pairs: channel.ended
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use pillarbox::{
     CallError, Deadline, Message, PendingCall, PulseError, SendFailure, SendRight, Withdraw,
-    heed_signals,
+    heed_signals, hold_in_wait,
 };
 
 use crate::channel::Channel;
@@ -101,11 +101,12 @@ impl Connection {
             SendFailure::Full => EINTR,
             reason => unsent(reason),
         })?;
-        self.wait(call, from, deadline, Over { send: sends, reply: replies, error: ETIMEDOUT.0 })
+        let over = Over { send: sends, reply: replies, error: ETIMEDOUT.0 };
+        hold_in_wait(call, drop, |call| self.wait(call, from, deadline, over)).1
     }
 
     /// Waits for the reply as long as the caller wants to, or must.
-    fn wait(&self, mut call: PendingCall, from: From, deadline: Deadline, over: Over) -> Reply {
+    fn wait(&self, call: &mut PendingCall, from: From, deadline: Deadline, over: Over) -> Reply {
         let (mut deadline, mut timed) = (deadline, over);
         loop {
             match heed_signals(|| call.wait(deadline)) {
@@ -289,7 +290,8 @@ fn attach_other(pid: i32, request: &Request, index: u32, flags: u32) -> Result<i
 }
 
 fn connect(clerk: SendRight, request: &Request, index: u32, flags: u32) -> Result<i32, Errno> {
-    let attached = clerk::attach(&clerk, request)?;
+    let (clerk, attached) = hold_in_wait(clerk, drop, |clerk| clerk::attach(clerk, request));
+    let attached = attached?;
     let pid = names::pid_of(&attached.right).ok_or(ESRCH)?;
     // A channel is its own process's to let others into.
     if attached.right.owner() != clerk.owner() {
@@ -349,7 +351,9 @@ pub(crate) fn detach(coid: i32) -> Result<(), Errno> {
 pub(crate) fn send(coid: i32, body: Vec<u8>, room: usize) -> Reply {
     let timeout = thread::take_timeout();
     let connection = with(|space| space.connection(coid)).ok_or(EBADF)?;
-    let answer = connection.send(body, room, timeout)?;
+    let (_, answer) =
+        hold_in_wait(connection, drop, |connection| connection.send(body, room, timeout));
+    let answer = answer?;
     match Outcome::of(&answer) {
         Outcome::Status(_) => Ok(answer),
         // Nobody asked to leave, and the server says so all the same.

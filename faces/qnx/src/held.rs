@@ -15,7 +15,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pillarbox::{Deadline, Message, ReplyState};
+use pillarbox::{Deadline, Message, ReplyState, hold_in_wait};
 
 use crate::codes::{EFAULT, ESRCH, Errno, mi};
 use crate::letter::{Info, Outcome};
@@ -194,7 +194,13 @@ impl Held {
             return Err(ESRCH);
         }
         if !bytes.is_empty() {
-            reply.write_at(offset, bytes, Deadline::after(PATIENCE)).map_err(|_| ESRCH)?;
+            // The lock is let go in any case, also where it is jumped over.
+            let (held, written) = hold_in_wait(holding, drop, |holding| {
+                let reply = holding.request.as_mut().and_then(Message::reply_right_mut);
+                reply?.write_at(offset, bytes, Deadline::after(PATIENCE)).ok()
+            });
+            holding = held;
+            written.ok_or(ESRCH)?;
             holding.written = true;
         }
         Ok(bytes.len())
@@ -208,21 +214,23 @@ impl Held {
     /// Answers the request. Says also whether the server had been told that its client
     /// would leave.
     pub(crate) fn answer(&self, outcome: Outcome, mut body: Vec<u8>) -> (Result<(), Errno>, bool) {
-        let (mut request, told, written) = {
+        let (request, told, written) = {
             let mut holding = self.lock();
             let Some(request) = holding.request.take() else { return (Err(ESRCH), false) };
             body.truncate(usize::try_from(holding.info.room).unwrap_or(usize::MAX));
             (request, std::mem::take(&mut holding.told), holding.written)
         };
         let soon = Deadline::after(PATIENCE);
-        if written && !body.is_empty() && matches!(outcome, Outcome::Status(_)) {
-            // What was written before lies where the reply goes, and behind it.
-            if let Some(reply) = request.reply_right_mut() {
-                let _ = reply.write_at(0, &body, soon);
+        let (_, sent) = hold_in_wait((request, body), drop, |(request, body)| {
+            if written && !body.is_empty() && matches!(outcome, Outcome::Status(_)) {
+                // What was written before lies where the reply goes, and behind it.
+                if let Some(reply) = request.reply_right_mut() {
+                    let _ = reply.write_at(0, body, soon);
+                }
+                body.clear();
             }
-            body = Vec::new();
-        }
-        let sent = request.reply(outcome.with_body(body), soon);
+            request.reply(outcome.with_body(std::mem::take(body)), soon)
+        });
         (sent.map_err(|_| ESRCH), told)
     }
 

@@ -3,7 +3,7 @@
 //! their process.
 
 use pillarbox::bootstrap::{Bootstrap, BootstrapError, Refused};
-use pillarbox::{Deadline, SendRight};
+use pillarbox::{Deadline, SendRight, hold_in_wait};
 
 use crate::clerk::{self, Request};
 use crate::codes::{EBUSY, EINVAL, ENAMETOOLONG, ENOENT, EPERM, ESRCH, Errno, chf};
@@ -114,7 +114,9 @@ pub(crate) fn attach(name: &str) -> Result<i32, Errno> {
 pub(crate) fn open(name: &str) -> Result<i32, Errno> {
     check(name)?;
     let server = server().ok_or(ENOENT)?;
-    let clerk = server.look_up_running(&named(name), patience()).map_err(|_| ENOENT)?;
+    let (_, found) =
+        hold_in_wait(server, drop, |server| server.look_up_running(&named(name), patience()));
+    let clerk = found.map_err(|_| ENOENT)?;
     let request = Request::Attach { chid: 0, flags: 0, name: name.to_owned() };
     match connection::attach_named(&request, clerk, 0) {
         Err(ESRCH) => Err(ENOENT),

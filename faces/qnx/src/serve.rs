@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pillarbox::{Deadline, Message};
+use pillarbox::{Deadline, Message, hold_in_wait};
 
 use crate::channel::Channel;
 use crate::codes::{EFAULT, EINVAL, ESRCH, ESRVRFAULT, Errno, chf, mi, timeout_in};
@@ -35,7 +35,12 @@ pub(crate) fn receive(chid: i32, to: &Parts, pulses_only: bool) -> Result<Receiv
     } else {
         thread::lend_priority(None);
     }
-    let received = receive_at(&channel, to, pulses_only, deadline);
+    let jumped = |channel| {
+        thread::lend_priority(None);
+        drop::<Arc<Channel>>(channel);
+    };
+    let (_, received) =
+        hold_in_wait(channel, jumped, |channel| receive_at(channel, to, pulses_only, deadline));
     if inherits {
         thread::lend_priority(received.as_ref().ok().map(Received::priority));
     }
@@ -154,7 +159,7 @@ pub(crate) fn reply(rcvid: i64, status: i64, from: &Parts) -> Result<(), Errno> 
             Err(error) => Err(error),
         };
     };
-    reply_to(&held, Outcome::Status(status), body)
+    hold_in_wait(held, drop, |held| reply_to(held, Outcome::Status(status), body)).1
 }
 
 /// Replies with an error, and nothing else.
@@ -175,7 +180,7 @@ pub(crate) fn write(rcvid: i64, from: &Parts, offset: usize) -> Result<usize, Er
     }
     let room = held.room().saturating_sub(offset);
     let bytes = from.read_up_to(room).ok_or(ESRVRFAULT)?;
-    held.write(offset as u64, &bytes)
+    hold_in_wait((held, bytes), drop, |(held, bytes)| held.write(offset as u64, bytes)).1
 }
 
 fn as_servers_fault(error: Errno) -> Errno {

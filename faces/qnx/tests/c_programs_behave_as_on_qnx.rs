@@ -17,7 +17,7 @@ const QNX: Face =
     Face { name: "qnx", home: env!("CARGO_MANIFEST_DIR"), scratch: env!("CARGO_TARGET_TMPDIR") };
 
 /// Programs that are run with no bootstrap server anywhere.
-const ALONE: [&str; 14] = [
+const ALONE: [&str; 15] = [
     "numbers_and_layouts",
     "a_request_and_its_reply",
     "messages_in_parts",
@@ -29,6 +29,7 @@ const ALONE: [&str; 14] = [
     "bad_addresses_are_told",
     "events_and_timers",
     "signals",
+    "a_handler_may_jump_out_of_a_wait",
     "what_programs_lean_on",
     "what_published_examples_get_wrong",
     "without_a_server",
@@ -55,7 +56,7 @@ fn processes_meet_at_a_server() {
     let socket = folder.join("boot.sock");
     let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
     let serving = serving.unwrap();
-    for program in ["two_processes", "names"] {
+    for program in ["two_processes", "names", "a_handler_may_jump_between_processes"] {
         run(&QNX.compile(compilers()[0], program, &folder), &socket);
     }
     let _ = serving.stop();

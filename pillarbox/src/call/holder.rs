@@ -12,7 +12,6 @@ use crate::link::{Joined, Link};
 use crate::message::{Message, Notification};
 use crate::port::After;
 use crate::right::{Once, SendOnceRight, Sink};
-use crate::wait::Waiter;
 
 /// Why a part of an answer was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -195,16 +194,11 @@ impl SendOnceRight {
             None => Ok(()),
             Some((link, slot)) => {
                 let mut written = 0;
-                let mut at_link = false;
-                let done = link.task.wait(deadline, Some(&link), |waiter| {
-                    if !std::mem::replace(&mut at_link, true) {
-                        link.add_waiter(waiter);
-                    }
-                    link.write_part_now(slot, offset, bytes, &mut written, || self.state())
+                let (_, done) = shm::jump::held(link, drop, |link| {
+                    link.wait_at(deadline, || {
+                        link.write_part_now(slot, offset, bytes, &mut written, || self.state())
+                    })
                 });
-                if at_link {
-                    link.remove_waiter(&Waiter::mine());
-                }
                 done.unwrap_or(Err(PartError::Full { written }))
             }
         }

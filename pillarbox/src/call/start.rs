@@ -30,7 +30,10 @@ impl SendRight {
     pub fn call(&self, request: Message, deadline: Deadline) -> Result<Message, CallError> {
         let cell = self.ask(request, deadline, None)?;
         let right = self.resolve();
-        match cell.wait(deadline, right.link().map(|link| &**link)) {
+        let (cell, seen) = shm::jump::held(cell, ReplyCell::jumped, |cell| {
+            cell.wait(deadline, right.link().map(|link| &**link))
+        });
+        match seen {
             Err(CallError::Deadline) if cell.end(Gone::TimedOut) => Err(CallError::Deadline),
             // It came since the last look.
             Err(CallError::Deadline) => cell.try_take().unwrap_or(Err(CallError::Deadline)),
@@ -137,7 +140,9 @@ impl SendRight {
             return Err(SendError { reason, message: Box::new(request) });
         }
         let (cell, before) = self.promise_reply(&mut request, to);
-        if let Err(mut error) = self.send(request, deadline) {
+        let (cell, sent) =
+            shm::jump::held(cell, ReplyCell::jumped, |_| self.send(request, deadline));
+        if let Err(mut error) = sent {
             // The caller gets back what it put in, not the reply right we made.
             let _ = cell.end(Gone::Withdrawn);
             error.message.reply = before;

@@ -24,7 +24,6 @@ use super::{End, Link, NO_SLOT};
 use crate::background::Job;
 use crate::deadline::Deadline;
 use crate::limits::Limit;
-use crate::wait::Waiter;
 
 /// What we lend the peer.
 #[derive(Debug, Default)]
@@ -126,17 +125,7 @@ impl Link {
             Err(TakeError::Full) => {}
             taken => return Ok(taken),
         }
-        let mut waiting = false;
-        let taken = self.task.wait(deadline, Some(self), |waiter| {
-            if !waiting {
-                waiting = true;
-                self.add_waiter(waiter);
-            }
-            self.look_for_chunk(bytes)
-        });
-        if waiting {
-            self.remove_waiter(&Waiter::mine());
-        }
+        let taken = self.wait_at(deadline, || self.look_for_chunk(bytes));
         taken.unwrap_or(Ok(Err(TakeError::Full)))
     }
 

@@ -43,11 +43,7 @@ impl Join {
         if self.may_be_named(to) {
             return Ok(());
         }
-        // An owner whose threads are all busy hears the bell.
-        let owner = self.task.link_with(self.owner);
-        let look = |waiter: &Arc<Waiter>| self.stand_to_name(to, waiter);
-        let found = self.task.wait(deadline, owner.as_deref(), look);
-        self.forget(&Waiter::mine());
+        let found = self.wait_for(deadline, |waiter| self.stand_to_name(to, waiter));
         found.ok_or_else(|| self.not_joined())
     }
 }

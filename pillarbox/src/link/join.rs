@@ -228,11 +228,27 @@ impl Join {
         if self.result.get().is_some() {
             return Ok(());
         }
+        let found = self.wait_for(deadline, |waiter| self.stand(waiter));
+        found.ok_or_else(|| self.not_joined())
+    }
+
+    /// Waits until `look`, which leaves the waiter to be told, finds something.
+    pub(super) fn wait_for(
+        &self,
+        deadline: Deadline,
+        look: impl FnMut(&Arc<Waiter>) -> Option<()>,
+    ) -> Option<()> {
+        let forget = |owner| {
+            self.forget(&Waiter::mine());
+            drop::<Option<Arc<Link>>>(owner);
+        };
         // An owner whose threads are all busy hears the bell.
         let owner = self.task.link_with(self.owner);
-        let found = self.task.wait(deadline, owner.as_deref(), |waiter| self.stand(waiter));
-        self.forget(&Waiter::mine());
-        found.ok_or_else(|| self.not_joined())
+        let (owner, found) = shm::jump::held(owner, forget, |owner| {
+            self.task.wait(deadline, owner.as_deref(), look)
+        });
+        forget(owner);
+        found
     }
 
     /// Looks whether the owner has answered, or leaves the waiter to be told.

@@ -98,6 +98,7 @@ use self::out::Out;
 use self::reply::Watches;
 use self::spilled::SpillQueue;
 use crate::core::TaskCore;
+use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::message::{Identity, Notification};
 use crate::moving::adopt::Adopted;
@@ -390,6 +391,29 @@ impl Link {
 
     pub(crate) fn remove_waiter(&self, waiter: &Arc<Waiter>) {
         forget(&mut lock(&self.waiters), waiter);
+    }
+
+    /// Waits until `look` finds something. Who takes in at the peer wakes us.
+    pub(crate) fn wait_at<R>(
+        &self,
+        deadline: Deadline,
+        mut look: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        let leave = |waiting| {
+            if waiting {
+                self.remove_waiter(&Waiter::mine());
+            }
+        };
+        let (waiting, found) = shm::jump::held(false, leave, |waiting| {
+            self.task.wait(deadline, Some(self), |waiter| {
+                if !std::mem::replace(waiting, true) {
+                    self.add_waiter(waiter);
+                }
+                look()
+            })
+        });
+        leave(waiting);
+        found
     }
 
     pub(crate) fn wake_waiters(&self, after: &mut After) {

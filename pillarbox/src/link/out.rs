@@ -26,7 +26,6 @@ use crate::deadline::Deadline;
 use crate::error::SendFailure;
 use crate::message::Notification;
 use crate::metrics::Traffic;
-use crate::wait::Waiter;
 use crate::wait::parking::{MutexGuard, lock};
 
 /// What a packet of descriptors begins with.
@@ -288,17 +287,8 @@ impl Link {
         deadline: Deadline,
         wanted: impl Fn() -> bool,
     ) -> Result<(), SendFailure> {
-        let mut waiting = false;
-        let written = self.task.wait(deadline, Some(self), |waiter| {
-            if !waiting {
-                waiting = true;
-                self.add_waiter(waiter);
-            }
-            self.publish_now(header, body, 0, || Ok(()), &wanted)
-        });
-        if waiting {
-            self.remove_waiter(&Waiter::mine());
-        }
+        let written =
+            self.wait_at(deadline, || self.publish_now(header, body, 0, || Ok(()), &wanted));
         written.unwrap_or(Err(SendFailure::Full))
     }
 

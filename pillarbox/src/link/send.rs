@@ -98,7 +98,16 @@ impl Link {
             Ok(()) => Ok(()),
             Err(Blocked::Fail(reason)) => Err(reason),
             Err(Blocked::Room | Blocked::Grant) => {
-                self.send_when_possible(&header, entry, &message, &mut load, deadline)
+                let jumped = |(message, load)| {
+                    self.undo(load);
+                    drop::<Message>(message);
+                };
+                let sent;
+                ((message, load), sent) =
+                    shm::jump::held((message, load), jumped, |(message, load)| {
+                        self.send_when_possible(&header, entry, message, load, deadline)
+                    });
+                sent
             }
         };
         match sent {
@@ -121,23 +130,27 @@ impl Link {
         load: &mut Load,
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
-        let mut attempt = Attempt { at_once: deadline == Deadline::Now, ..Attempt::default() };
-        // Who may not wait still asks the owner once and takes its word.
-        let until = if attempt.at_once { Deadline::after(WORD) } else { deadline };
-        let mut sent = self.task.wait(until, Some(self), |waiter| {
-            self.attempt(header, entry, message, load, &mut attempt, waiter)
-        });
-        // So does one whose deadline was shorter than the way to the owner and
-        // back. The silence of an owner that had so long is its word.
-        if sent.is_none()
-            && let Some(word) = attempt.asked.and_then(|asked| asked.checked_add(WORD))
-            && word > Instant::now()
-        {
-            attempt.at_once = true;
-            sent = self.task.wait(Deadline::At(word), Some(self), |waiter| {
-                self.attempt(header, entry, message, load, &mut attempt, waiter)
+        let attempt = Attempt { at_once: deadline == Deadline::Now, ..Attempt::default() };
+        let jumped = |attempt| self.end_attempt(attempt, entry, &Waiter::mine(), true);
+        let (attempt, sent) = shm::jump::held(attempt, jumped, |attempt| {
+            // Who may not wait still asks the owner once and takes its word.
+            let until = if attempt.at_once { Deadline::after(WORD) } else { deadline };
+            let sent = self.task.wait(until, Some(self), |waiter| {
+                self.attempt(header, entry, message, load, attempt, waiter)
             });
-        }
+            // So does one whose deadline was shorter than the way to the owner and
+            // back. The silence of an owner that had so long is its word.
+            if sent.is_none()
+                && let Some(word) = attempt.asked.and_then(|asked| asked.checked_add(WORD))
+                && word > Instant::now()
+            {
+                attempt.at_once = true;
+                return self.task.wait(Deadline::At(word), Some(self), |waiter| {
+                    self.attempt(header, entry, message, load, attempt, waiter)
+                });
+            }
+            sent
+        });
         let sent = sent.unwrap_or(Err(SendFailure::Full));
         self.end_attempt(attempt, entry, &Waiter::mine(), sent.is_err());
         sent

@@ -177,9 +177,10 @@ impl PortCore {
 
     fn receive(&self, taking: Taking, deadline: Deadline) -> Result<Message, ReceiveError> {
         self.task.check().map_err(|_| ReceiveError::Forked)?;
-        let mut waiting = false;
-        let found =
-            self.task.wait(deadline, None, |waiter| self.poll_take(taking, waiter, &mut waiting));
+        let jumped = |mut waiting| self.leave_receivers(&Waiter::mine(), &mut waiting);
+        let (mut waiting, found) = shm::jump::held(false, jumped, |waiting| {
+            self.task.wait(deadline, None, |waiter| self.poll_take(taking, waiter, waiting))
+        });
         let found = match found {
             // What came since the last look is still ours to take.
             None if waiting => self.stop_waiting(taking, &mut waiting),

@@ -191,20 +191,24 @@ impl PortCore {
     /// Searches until `deadline`: the message, or `Some(None)` where it is over.
     pub(crate) fn search_until(
         &self,
-        mut search: Search,
+        search: Search,
         mut wanted: impl FnMut(&Message) -> bool,
         over: impl Fn() -> bool,
         deadline: Deadline,
     ) -> Option<Option<Message>> {
-        let mut waiting = false;
-        let found = self.task.wait(deadline, None, |waiter| {
-            self.poll_search(&mut search, &mut wanted, &over, waiter, &mut waiting)
+        let leave = |(mut search, mut waiting): (Search, bool)| {
+            if waiting {
+                let waiter = Waiter::mine();
+                search.leave_link(&waiter);
+                self.leave_receivers(&waiter, &mut waiting);
+            }
+        };
+        let (held, found) = shm::jump::held((search, false), leave, |(search, waiting)| {
+            self.task.wait(deadline, None, |waiter| {
+                self.poll_search(search, &mut wanted, &over, waiter, waiting)
+            })
         });
-        if waiting {
-            let waiter = Waiter::mine();
-            search.leave_link(&waiter);
-            self.leave_receivers(&waiter, &mut waiting);
-        }
+        leave(held);
         found.map(Found::resume)
     }
 }

@@ -77,7 +77,11 @@ impl PortCore {
         let due = via.and_then(|via| lock(&self.state).facets.rules.due(via));
         let due = due.and_then(|due| self.task.start().checked_add(Duration::from_nanos(due)));
         let until = due.map_or(deadline, |due| Deadline::At(deadline.instant_or(due)));
-        let entered = self.task.wait(until, None, |_| self.what_became_of(key));
+        let jumped = |()| drop(self.leave_line(key));
+        let entered = shm::jump::held((), jumped, |()| {
+            self.task.wait(until, None, |_| self.what_became_of(key))
+        });
+        let entered = entered.1;
         match (entered, self.leave_line(key)) {
             (Some(result), _) => result,
             // Queued between the last look and now, or not at all.

@@ -218,26 +218,33 @@ impl SendOnceRight {
             return Ok(());
         }
         match Passed::once(&self, &mut message) {
-            Ok(passed) => self.send_out(message, deadline).map_err(|mut error| {
-                passed.come_back(&mut error.message);
-                error
-            }),
+            Ok(passed) => {
+                let (right, sent) =
+                    shm::jump::held(self, drop, |right| right.send_out(message, deadline));
+                sent.map_err(|(reason, mut message)| {
+                    passed.come_back(&mut message);
+                    SendOnceError { reason, message: Box::new(message), right }
+                })
+            }
             Err(reason) => Err(SendOnceError { reason, message: Box::new(message), right: self }),
         }
     }
 
-    fn send_out(mut self, message: Message, deadline: Deadline) -> Result<(), SendOnceError> {
-        let fail = |right, reason, message| {
-            Err(SendOnceError { reason, message: Box::new(message), right })
-        };
+    fn send_out(
+        &mut self,
+        mut message: Message,
+        deadline: Deadline,
+    ) -> Result<(), (SendFailure, Message)> {
         let checked = self.task().map_or(Ok(()), |task| message.check_limits(task));
         if let Err(reason) = checked {
-            return fail(self, reason, message);
+            return Err((reason, message));
         }
         if let Some(Once::Joining(join)) = self.settle() {
-            let join = Arc::clone(join);
-            if let Err(reason) = join.wait(deadline) {
-                return fail(self, reason, message);
+            let (held, waited) =
+                shm::jump::held((Arc::clone(join), message), drop, |(join, _)| join.wait(deadline));
+            message = held.1;
+            if let Err(reason) = waited {
+                return Err((reason, message));
             }
         }
         let sent = match self.settle() {
@@ -263,17 +270,13 @@ impl SendOnceRight {
             Some(Once::Joining(join)) => Err((SendFailure::NotJoined(join.owner), message)),
             Some(Once::Dead(_)) | None => Err((SendFailure::Dead, message)),
         };
-        match sent {
-            Ok(()) => {
-                self.unwatch();
-                if let Some(Once::Import(link, _)) = self.target.take() {
-                    self.answered(&link.task);
-                    link.let_go_once();
-                }
-                Ok(())
-            }
-            Err((reason, message)) => fail(self, reason, message),
+        sent?;
+        self.unwatch();
+        if let Some(Once::Import(link, _)) = self.target.take() {
+            self.answered(&link.task);
+            link.let_go_once();
         }
+        Ok(())
     }
 
     /// Ends the right in a notification. Never waits.

@@ -59,15 +59,26 @@ impl SetCore {
         if let Some(came) = self.receive_awake(room, deadline) {
             return Ok(came);
         }
-        let mut waiting = false;
-        let found =
-            self.task.wait(deadline, None, |waiter| self.poll_within(room, waiter, &mut waiting));
+        let (waiting, found) = shm::jump::held(
+            false,
+            |waiting| self.jumped(waiting),
+            |waiting| {
+                self.task.wait(deadline, None, |waiter| self.poll_within(room, waiter, waiting))
+            },
+        );
         if found.is_none() && waiting {
             // What somebody brought to a rendezvous meanwhile stays there: it may be
             // too long.
             self.leave(&Waiter::mine(), false);
         }
         found.unwrap_or(Err(SetReceiveError::Deadline))
+    }
+
+    /// A handler has jumped out of a wait here.
+    pub(super) fn jumped(&self, waiting: bool) {
+        if waiting {
+            let _ = self.leave(&Waiter::mine(), false);
+        }
     }
 
     /// Nobody waits here any more.

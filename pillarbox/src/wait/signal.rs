@@ -30,7 +30,7 @@ pub(super) fn is_heeded() -> bool {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn heed_signals<R>(act: impl FnOnce() -> R) -> R {
-    /// What was so before is so again, also after a panic.
+    /// What was so before is so again, also after a panic or a jump.
     struct Before(bool);
 
     impl Drop for Before {
@@ -39,6 +39,6 @@ pub fn heed_signals<R>(act: impl FnOnce() -> R) -> R {
         }
     }
 
-    let _before = Before(HEEDS.with(|heeds| heeds.replace(true)));
-    act()
+    let before = Before(HEEDS.with(|heeds| heeds.replace(true)));
+    shm::jump::held(before, drop, |_| act()).1
 }

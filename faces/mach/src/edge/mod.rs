@@ -28,13 +28,18 @@ mod threads;
 mod time;
 mod virtual_memory;
 
-use ::edge::guarded;
+use pillarbox::let_handlers_jump;
 
 pub(crate) use self::start::{own_names, random};
 use crate::codes::{Code, KERN_INVALID_ADDRESS, KERN_INVALID_TASK, KERN_SUCCESS};
 use crate::names::Name;
 use crate::space::Space;
 use crate::with;
+
+/// Runs a call of C's. A handler may jump out of it where it sleeps.
+fn guarded<R>(failed: R, act: impl FnOnce() -> R) -> R {
+    ::edge::guarded(failed, || let_handlers_jump(act))
+}
 
 /// What a call ends in.
 fn code(result: Result<(), Code>) -> Code {

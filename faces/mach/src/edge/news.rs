@@ -1,6 +1,8 @@
 //! `notify_server`: hands a notification to the function of the program that is for it.
 
-use super::{guarded, memory};
+use ::edge::guarded;
+
+use super::memory;
 use crate::codes::*;
 use crate::letter::{self, word};
 use crate::names::Name;

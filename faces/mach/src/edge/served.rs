@@ -1,7 +1,10 @@
 //! The loop of a server: receive, have it answered, reply.
 
+use ::edge::guarded;
+use pillarbox::{hold_in_wait, let_handlers_jump};
+
+use super::memory;
 use super::messages::{Call, destroy_message};
-use super::{guarded, memory};
 use crate::codes::*;
 use crate::letter::word;
 use crate::names::{NULL, Name, is_valid};
@@ -47,7 +50,9 @@ fn serve_one(demux: Demux, most: u32, name: Name, options: i32) -> Result<(), Co
         let (message, send_size, timeout) = (into, 0, 0);
         let room_now = room as u32;
         let call = Call { message, options, send_size, room: room_now, name, timeout, into };
-        match call.make() {
+        let received;
+        (request, received) = let_handlers_jump(|| hold_in_wait(request, drop, |_| call.make()));
+        match received {
             KERN_SUCCESS => break request,
             RCV_TOO_LARGE if options & option::RCV_LARGE != 0 => {
                 room = word(&request.read(HEADER), 4) as usize + trailer::size(options);
@@ -76,7 +81,8 @@ fn serve_one(demux: Demux, most: u32, name: Name, options: i32) -> Result<(), Co
     let options = option::SEND_MSG | if once { 0 } else { option::SEND_TIMEOUT };
     let (message, send_size) = (answer as u64, word(&said, 4));
     let call = Call { message, options, send_size, room: 0, name: NULL, timeout: 0, into: message };
-    match call.make() {
+    let (_, sent) = let_handlers_jump(|| hold_in_wait((request, reply), drop, |_| call.make()));
+    match sent {
         KERN_SUCCESS => Ok(()),
         SEND_INVALID_DEST | SEND_TIMED_OUT => {
             destroy_message(message);

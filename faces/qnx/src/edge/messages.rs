@@ -1,5 +1,7 @@
 //! Sending, receiving, replying.
 
+use pillarbox::hold_in_wait;
+
 use super::memory::{BadList, Parts};
 use super::{call, calls, put, with_errno};
 use crate::codes::*;
@@ -27,16 +29,19 @@ fn send(coid: i32, from: Result<Parts, Errno>, to: Result<Parts, Errno>) -> Resu
     if from.bytes() > crate::MESSAGE_BYTES {
         return Err(EOVERFLOW);
     }
-    loop {
-        let body = from.read().ok_or(EFAULT)?;
-        let answer = match connection::send(coid, body, to.bytes()) {
-            Err(ERESTART) => continue,
-            other => other?,
-        };
-        let Outcome::Status(status) = Outcome::of(&answer) else { return Err(EINVAL) };
-        to.write(answer.body()).ok_or(EFAULT)?;
-        return Ok(status);
-    }
+    let (_, sent) = hold_in_wait((from, to), drop, |(from, to)| {
+        loop {
+            let body = from.read().ok_or(EFAULT)?;
+            let answer = match connection::send(coid, body, to.bytes()) {
+                Err(ERESTART) => continue,
+                other => other?,
+            };
+            let Outcome::Status(status) = Outcome::of(&answer) else { return Err(EINVAL) };
+            to.write(answer.body()).ok_or(EFAULT)?;
+            return Ok(status);
+        }
+    });
+    sent
 }
 
 macro_rules! sends {
@@ -73,7 +78,8 @@ fn receive(
     info: *mut u8,
     pulses_only: bool,
 ) -> Result<i32, Errno> {
-    match serve::receive(chid, &to?, pulses_only)? {
+    let (_, received) = hold_in_wait(to?, drop, |to| serve::receive(chid, to, pulses_only));
+    match received? {
         Received::Request(rcvid, about) => {
             if put(info, &about.bytes()).is_err() {
                 // The request is the caller's all the same, who does not know its number.

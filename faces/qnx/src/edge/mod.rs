@@ -25,6 +25,7 @@ mod time;
 
 use ::edge::guarded;
 pub(crate) use ::edge::memory;
+use pillarbox::let_handlers_jump;
 
 pub(crate) use self::process::{is_main_thread, signal, watch_forks, without_signals};
 pub(crate) use self::reserved::Reserved;
@@ -55,10 +56,11 @@ impl Returned for () {
     }
 }
 
-/// Runs a call. A timeout that was set for it is over with it.
+/// Runs a call. A timeout that was set for it is over with it. A handler may jump out of
+/// it where it sleeps.
 fn call<R: Returned>(act: impl FnOnce() -> Result<R, Errno>) -> Result<i64, Errno> {
     guarded(Err(EAGAIN), || {
-        let done = act();
+        let done = let_handlers_jump(act);
         thread::set_timeout(None);
         done.map(R::number)
     })
