@@ -15,7 +15,7 @@ use crate::iceoryx::{base, end, told};
 const COPIES: &str = "iceoryx-copy";
 
 /// Slices a subscriber has room for: as many as our port has places.
-const PLACES: usize = 32;
+const PLACES: usize = 4;
 
 /// Words of the parent's.
 const SLICE: u64 = 0;

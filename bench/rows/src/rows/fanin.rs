@@ -23,6 +23,9 @@ pub(super) const FILLS: &str = "bare-fill";
 /// How many send.
 const SENDERS: usize = 4;
 
+/// How many are received at once, where so many are there; of a ring as many are taken.
+const TOGETHER: usize = 64;
+
 const SHAPE: Shape = Shape::of(SMALL, 4096).sleeping().sharing();
 
 /// How many messages each sends in a slice, so that it takes about its time.
@@ -65,9 +68,12 @@ impl Contender for Ours {
     fn slice(&mut self, span: Duration) -> Result<Slice> {
         let Ours { inbox, senders, quota, .. } = self;
         gather(senders, quota, span, |count| {
-            for _ in 0..count {
-                let message = inbox.receive(patience())?;
-                ensure!(message.body().len() == SMALL, "another message came");
+            let mut messages = Vec::with_capacity(TOGETHER);
+            let mut left = count;
+            while left > 0 {
+                left -= inbox.receive_many(&mut messages, TOGETHER, patience())? as u64;
+                let ours = messages.drain(..).all(|message| message.body().len() == SMALL);
+                ensure!(ours, "another message came");
             }
             Ok(())
         })
@@ -112,7 +118,7 @@ impl Contender for Bare {
             while left > 0 {
                 for emptier in &mut emptiers {
                     // As many of one as are there, but not for ever.
-                    let mut turns = 64;
+                    let mut turns = TOGETHER;
                     while turns > 0 && left > 0 && emptier.ready() {
                         emptier.take(&mut frame)?;
                         turns -= 1;

@@ -82,7 +82,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "oneway-64",
         unit: Unit::PerSecond,
-        about: "64 bytes one way, one send each",
+        about: "64 bytes one way, one send each, received as many as are there",
         limit: "a bare ring that can sleep, each frame published alone",
         goal: Goal::RatioAtLeast(0.4),
         state: State::Awake,

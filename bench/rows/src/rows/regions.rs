@@ -14,8 +14,8 @@ use crate::figure::Slice;
 use crate::row::Row;
 use crate::runner::{Contender, Effort, Entrant, Side};
 
-/// Regions that wait at the port.
-const PLACES: u32 = 32;
+/// Regions that wait at the port: more of them would not stay in the caches.
+const PLACES: u32 = 4;
 
 /// Bytes of a large region.
 const LARGE: usize = 1024 * 1024;

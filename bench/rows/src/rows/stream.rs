@@ -138,35 +138,45 @@ pub(super) fn drain(stage: &mut Stage) -> Result<()> {
 /// A deep ring of small frames.
 const DEEP: Shape = Shape::of(SMALL, 4096).sleeping();
 
-fn ours(row: &Row, bytes: usize, batch: u64, places: u32) -> Result<Entrant> {
-    let pair = Pair::with_places(row.place, places)?;
-    let ours = Ours { pair, body: vec![7; bytes].into(), batch, together: false };
-    Ok(Entrant::new("pillarbox", Side::Ours, ours))
+/// Small bodies by `pair`.
+fn small(pair: Pair, together: bool) -> Ours {
+    Ours { pair, body: [7; SMALL].into(), batch: BATCH, together }
 }
 
+/// Two whose server receives as many as are there, up to a batch.
+fn by_batches(row: &Row) -> Result<Pair> {
+    Pair::taking(row.place, PLACES, u32::try_from(BATCH)?)
+}
+
+/// Sent one by one, and received as many as are there. Beside it received one by one, too.
 pub(super) fn each(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
     let bare = Bare::new(row, DEEP, BATCH, true)?;
-    Ok(vec![ours(row, SMALL, BATCH, PLACES)?, Entrant::new("bare ring", Side::Limit, bare)])
+    let one_by_one = small(Pair::with_places(row.place, PLACES)?, false);
+    Ok(vec![
+        Entrant::new("pillarbox", Side::Ours, small(by_batches(row)?, false)),
+        Entrant::new("bare ring", Side::Limit, bare),
+        Entrant::new("received one by one", Side::Peer, one_by_one),
+    ])
 }
 
 /// Sent in batches, and received in batches.
 pub(super) fn streamed(row: &Row, _: &Effort) -> Result<Vec<Entrant>> {
     let bare = Bare::new(row, DEEP, BATCH, false)?;
-    let pair = Pair::taking(row.place, PLACES, u32::try_from(BATCH)?)?;
-    let ours = Ours { pair, body: [7; SMALL].into(), batch: BATCH, together: true };
     Ok(vec![
-        Entrant::new("pillarbox", Side::Ours, ours),
+        Entrant::new("pillarbox", Side::Ours, small(by_batches(row)?, true)),
         Entrant::new("bare ring", Side::Limit, bare),
     ])
 }
 
-/// Large bodies that wait at the port.
-const LARGE_PLACES: u32 = 32;
+/// Large bodies that wait at the port: more of them would not stay in the caches.
+const LARGE_PLACES: u32 = 4;
 
 /// Large bodies: rings of some depths, the best counts. A shallow one stays in the
 /// caches, a deep one never waits.
 fn copied(row: &Row, bytes: usize) -> Result<Vec<Entrant>> {
-    let mut entrants = vec![ours(row, bytes, 1, LARGE_PLACES)?];
+    let pair = Pair::with_places(row.place, LARGE_PLACES)?;
+    let ours = Ours { pair, body: vec![7; bytes].into(), batch: 1, together: false };
+    let mut entrants = vec![Entrant::new("pillarbox", Side::Ours, ours)];
     entrants.extend(rings(row, bytes)?);
     Ok(entrants)
 }
