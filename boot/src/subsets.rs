@@ -79,6 +79,11 @@ impl Subsets {
         self.all.insert(port.id(), Subset { port, member, view: Arc::new(view), maker });
     }
 
+    /// What each leads to.
+    pub(crate) fn views(&self) -> impl Iterator<Item = &View> {
+        self.all.values().map(|subset| &*subset.view)
+    }
+
     /// What requests to this port lead to; nothing for the server's own.
     pub(crate) fn view(&self, port: u64) -> Option<&Arc<View>> {
         self.all.get(&port).map(|subset| &subset.view)

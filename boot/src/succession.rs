@@ -28,13 +28,14 @@ use serde::{Deserialize, Serialize};
 use crate::Server;
 use crate::admin::{self, AdminError, Question, Told};
 use crate::audit::Kept;
+use crate::authority::Rule;
 use crate::socket::Locked;
 use crate::step::{self, Step};
 use crate::stopper::Stopper;
 use crate::supervision::Carried;
 
 /// The version of what is told. Another is not understood, and nobody is replaced.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The id of the last message, which is the move. All before it are parts.
 pub(crate) const LAST: i32 = 1;
@@ -83,7 +84,36 @@ pub(crate) struct Lists {
     /// A right of its own goes along, which was narrowed.
     pub(crate) narrowed: bool,
     /// What the rules of who may look it up were when it was listed.
-    pub(crate) rules: String,
+    pub(crate) rules: Vec<SaidRule>,
+}
+
+/// A rule of who may look a name up, so that two servers can compare theirs. Another
+/// condition in it is another [`VERSION`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SaidRule {
+    names: Vec<String>,
+    own_user: bool,
+    uids: Vec<u32>,
+    gids: Vec<u32>,
+    entitlements: Vec<String>,
+    /// Paths, as the system has them.
+    executables: Vec<Vec<u8>>,
+}
+
+impl From<&Rule> for SaidRule {
+    fn from(rule: &Rule) -> Self {
+        // Each by its name: one that is added to a rule is missing here, and is seen.
+        let Rule { names, own_user, uids, gids, entitlements, executables } = rule;
+        let executables = executables.iter().map(|path| path.as_os_str().as_bytes().to_vec());
+        SaidRule {
+            names: names.clone(),
+            own_user: *own_user,
+            uids: uids.clone(),
+            gids: gids.clone(),
+            entitlements: entitlements.clone(),
+            executables: executables.collect(),
+        }
+    }
 }
 
 /// What one message says, beside the rights and descriptors in it.
@@ -329,6 +359,21 @@ mod tests {
 
     use super::*;
     use crate::keeper::Keeper;
+
+    #[test]
+    fn rules_are_said_in_the_same_bytes_by_each_server_of_a_version() {
+        let rule = Rule {
+            names: vec!["a".to_owned()],
+            own_user: true,
+            uids: vec![7],
+            gids: vec![300],
+            entitlements: vec!["b".to_owned()],
+            executables: vec!["/c".into()],
+        };
+        let said: Vec<u8> = postcard::to_stdvec(&SaidRule::from(&rule)).unwrap();
+        let bytes = [1, 1, b'a', 1, 1, 7, 1, 0xac, 2, 1, 1, b'b', 1, 2, b'/', b'c'];
+        assert_eq!((VERSION, said), (3, bytes.to_vec()));
+    }
 
     #[test]
     fn a_door_that_cannot_be_listened_at_costs_nothing_else() {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use pillarbox::bootstrap::{Answer, Refused, encode_answer};
 use pillarbox::{
-    Capacity, Deadline, Message, ReceiveRight, Right, SendError, SendFailure, SendOnceRight,
-    SendRight,
+    Capacity, Deadline, Message, ReceiveError, ReceiveRight, Right, SendError, SendFailure,
+    SendOnceRight, SendRight,
 };
 
 use super::Keeper;
@@ -72,7 +72,7 @@ impl Keeper {
             // A signal to a service would reach another process.
             Some("the other is in another pid namespace".to_owned())
         } else {
-            None
+            self.narrowed()
         };
         if let Some(why_not) = why_not {
             return tell(reply, &Told::NotReplaced(why_not));
@@ -181,11 +181,8 @@ impl Keeper {
             let Err(error) = heir.send(part, Deadline::At(slice)) else {
                 return Ok(());
             };
-            let now = Instant::now();
-            if let Some(pulse) = &mut self.pulse {
-                pulse.turn(now);
-            }
-            if !matches!(error.reason, SendFailure::Full) || now >= end {
+            self.beat();
+            if !matches!(error.reason, SendFailure::Full) || Instant::now() >= end {
                 return Err(error);
             }
             part = *error.message;
@@ -265,12 +262,45 @@ impl Keeper {
         step::before(Step::Moved);
         // From here on all of it is the other's. We stay until it says that it serves: a
         // word that comes through us is passed on meanwhile.
-        match taken.receive(Deadline::after(HAND_OVER)) {
-            // The promise was dropped with its task.
-            Ok(word) if word.notification().is_some() => Ok(Ended::SuccessorDied),
-            // It lives, and says nothing yet: it is slow, or stopped. All is its own.
-            _ => Ok(Ended::Replaced { pid }),
+        let end = Instant::now() + HAND_OVER;
+        loop {
+            let slice = end.min(Instant::now() + HAND_OVER_SLICE);
+            match taken.receive(Deadline::At(slice)) {
+                // The promise was dropped with its task.
+                Ok(word) if word.notification().is_some() => return Ok(Ended::SuccessorDied),
+                Err(ReceiveError::Deadline) if Instant::now() < end => self.beat(),
+                // It lives, and says nothing yet: it is slow, or stopped. All is its own.
+                _ => return Ok(Ended::Replaced { pid }),
+            }
         }
+    }
+
+    /// Tells the watchdog that we are at work.
+    fn beat(&mut self) {
+        if let Some(pulse) = &mut self.pulse {
+            pulse.turn(Instant::now());
+        }
+    }
+
+    /// Why the queues do not move, where a right to one was narrowed.
+    fn narrowed(&self) -> Option<String> {
+        let listings = self
+            .subsets
+            .views()
+            .flat_map(|view| view.names.values().map(move |listing| (view.by, listing)));
+        let (by, listing) = listings.into_iter().find(|(_, listing)| {
+            let known = self.names.known(&listing.name);
+            listing.right.is_some() && known.is_some_and(|known| known.queue.is_some())
+        })?;
+        let maker = match by {
+            By::Maker(pid) => format!(" by process {pid}"),
+            By::Rules => String::new(),
+        };
+        let name = &listing.name;
+        Some(format!(
+            "a right to the queue {name} was narrowed{maker}, and so it does not move: let go \
+             of the restricted right that lists it, or end who holds it"
+        ))
     }
 
     /// It is not handed on: all is as it was.
@@ -494,5 +524,39 @@ mod tests {
         assert!(beats.load(Ordering::Relaxed) > 3);
         assert!(keeper.leaving.is_none() && keeper.member.is_some() && keeper.ended.is_none());
         assert_eq!(keeper.names.after(None).count(), 4);
+    }
+
+    #[test]
+    fn the_watchdog_is_told_while_the_successor_says_nothing() {
+        let (task, beats) = (Task::new(), Arc::new(AtomicU32::new(0)));
+        let counted = Arc::clone(&beats);
+        let server = Server::new(&task).unwrap().pulse(HAND_OVER_SLICE, move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut keeper = keeping(server, 1);
+        let (heir, told) = (task.port(Capacity::Bounded(64)), task.port(Capacity::Bounded(1)));
+        let version = (VERSION, succession::pid_namespace());
+        let (post, reply) = (heir.make_send().unwrap(), told.make_send_once().unwrap());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let deadline = Deadline::after(HAND_OVER);
+                let last = loop {
+                    let part = heir.receive(deadline).unwrap();
+                    if part.id() == LAST {
+                        break part;
+                    }
+                };
+                let before = beats.load(Ordering::Relaxed);
+                while beats.load(Ordering::Relaxed) < before + 3 {
+                    assert!(!deadline.has_passed(), "the watchdog was not told");
+                    std::thread::yield_now();
+                }
+                // It ends without a word.
+                drop(last);
+            });
+            keeper.leave_to(version, post, 1, reply);
+            keeper.leave(Instant::now());
+        });
+        assert_eq!(keeper.ended, Some(Ended::SuccessorDied));
     }
 }

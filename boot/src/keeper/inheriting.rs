@@ -15,7 +15,7 @@ use crate::program::{Program, ProgramId};
 use crate::running::Running;
 use crate::step::{self, Rule, Step};
 use crate::subsets::{By, Listing, View};
-use crate::succession::{Inherited, Lists, Part, Runs};
+use crate::succession::{Inherited, Lists, Part, Runs, SaidRule};
 use crate::supervision::{Carried, End};
 
 /// How one has ended whose process did not come along.
@@ -183,9 +183,11 @@ impl Keeper {
 
 impl Keeper {
     /// The rules of who may look a name up, as they can be compared.
-    pub(super) fn rules_of(&self, name: &str) -> String {
+    pub(super) fn rules_of(&self, name: &str) -> Vec<SaidRule> {
         let guard = self.names.known(name).and_then(|known| known.guard.as_deref());
-        guard.map_or_else(String::new, |guard| format!("{:?}", guard.access.look_up))
+        guard.map_or_else(Vec::new, |guard| {
+            guard.access.look_up.iter().map(SaidRule::from).collect()
+        })
     }
 
     /// A door could not be opened.
