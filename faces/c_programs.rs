@@ -6,8 +6,10 @@
 //! | `PILLARBOX_C_FLAGS`  | what the compiler is told beside the rest                   |
 //! | `PILLARBOX_C_RUNNER` | a command that programs are run under, and its arguments    |
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A face whose programs are built.
@@ -152,6 +154,8 @@ pub(crate) fn run(program: &Path, socket: &Path) -> String {
     // Cargo would have it find what an earlier build has left.
     command.env_remove("LD_LIBRARY_PATH");
     let mut child = command.spawn().unwrap();
+    // Read as it is said: who is not read waits in the midst of saying it.
+    let (said, why) = (heard(child.stdout.take()), heard(child.stderr.take()));
     let since = Instant::now();
     while child.try_wait().unwrap().is_none() {
         if since.elapsed() > most {
@@ -161,11 +165,19 @@ pub(crate) fn run(program: &Path, socket: &Path) -> String {
         // sleep: between two looks at a process; it is not what is waited for.
         std::thread::sleep(Duration::from_millis(2));
     }
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let why = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {}\n{said}{why}", program.display(), output.status);
+    let ended = child.wait().unwrap();
+    let (said, why) = (said.join().unwrap(), why.join().unwrap());
+    assert!(ended.success(), "{}: {ended}\n{said}{why}", program.display());
     said
+}
+
+/// All that comes out of a pipe.
+fn heard(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.unwrap().read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
 
 /// Numbers that are the same each time (SplitMix64).

@@ -36,6 +36,7 @@ int main(void) {
     int chid = new_channel(_NTO_CHF_PRIVATE), coid = connect_to(chid);
     OK(MsgSendPulse(coid, 1, 1, 7));
     pulse_is(chid, 1, 7);
+    OK(name_detach(attach, 0));
     printf("%ld requests, %ld pulses\n", requests, pulses);
     return 0;
 }
