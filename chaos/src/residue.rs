@@ -15,11 +15,10 @@ pub(crate) struct Residue {
 impl Residue {
     /// What this process holds now.
     pub(crate) fn now() -> Residue {
-        let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
         Residue {
             // The folder that is read is one of them, each time.
             descriptors: entries("/proc/self/fd"),
-            mappings: maps.lines().filter(|line| line.contains("memfd:")).count(),
+            mappings: mapped().len(),
             threads: threads(),
             children: children(),
             named: named(),
@@ -34,6 +33,12 @@ impl Residue {
             && self.children <= before.children
             && self.named.iter().all(|name| before.named.contains(name))
     }
+}
+
+/// The memory files that are mapped, as the kernel lists them.
+pub(crate) fn mapped() -> Vec<String> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    maps.lines().filter(|line| line.contains("memfd:")).map(str::to_owned).collect()
 }
 
 fn entries(dir: &str) -> usize {

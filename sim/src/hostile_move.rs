@@ -54,6 +54,7 @@ impl World {
             first,
             promised: Default::default(),
             relayed: Default::default(),
+            unnamed: 0,
         };
         self.bags.insert((me, ticket), bag);
         let attached = Attached {

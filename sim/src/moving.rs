@@ -35,6 +35,9 @@ pub(crate) use self::pack::Pack;
 use crate::lane::Lane;
 use crate::task::{Holder, Mail, RightNumber, TaskNumber};
 
+/// The number of every promise that a liar has made.
+pub(crate) const UNNAMED: u64 = 0;
+
 /// Memory between the old owner of a port and the new one.
 #[derive(Debug)]
 pub(crate) struct Bag {
@@ -46,6 +49,8 @@ pub(crate) struct Bag {
     /// still come.
     pub(crate) promised: VecDeque<u64>,
     pub(crate) relayed: BTreeSet<u64>,
+    /// How many more a liar has promised, and the world knows nothing of.
+    pub(crate) unnamed: u64,
 }
 
 /// What is left of a port at its old owner.
@@ -86,6 +91,8 @@ pub(crate) struct Adopted {
     pub(crate) waiting: BTreeMap<Ticket, (TaskNumber, u64)>,
     /// Promises that come through the bag.
     pub(crate) promises: u64,
+    /// The bag was read as far as it was when the port came.
+    pub(crate) here: bool,
     pub(crate) complete_since: Option<u64>,
 }
 

@@ -341,6 +341,14 @@ impl Task {
         all.filter(|(_, to)| *to == port).map(|(promise, _)| promise).collect()
     }
 
+    /// How many messages on send-once rights may still come to a port, as far as the task
+    /// itself knows: a liar it has the port from may have promised any number.
+    pub(crate) fn promised_to(&self, port: u32) -> u64 {
+        let ours = self.promises.values().filter(|to| **to == port).count() as u64;
+        let bags = self.adopted.values().filter(|adopted| adopted.port == port);
+        ours + bags.map(|adopted| adopted.promises).sum::<u64>()
+    }
+
     pub(crate) fn is_receive(&self, right: RightNumber) -> bool {
         matches!(self.rights.get(&right), Some(Right::Receive(_)))
     }

@@ -95,7 +95,7 @@ fn a_trace_changes_nothing_and_ends_with_what_was_in_every_port() {
 fn seeds_that_failed_once_hold() {
     let others = [
         198, 550, 2739, 20478, 107_106, 112_536, 123_089, 126_829, 300_180, 708_026, 732_942,
-        734_136, 808_791, 820_161, 822_968, 829_787, 832_449, 843_772,
+        734_136, 808_791, 820_161, 822_968, 829_787, 832_449, 843_772, 3_041_982,
     ];
     let others = others.map(|seed| (seed, (5, 3000)));
     for (seed, (tasks, steps)) in [(904, (4, 800))].into_iter().chain(others) {

@@ -10,7 +10,7 @@ use pillarbox::{Callers, Capacity, Deadline, Message, ReceiveRight, Right, SendR
 use super::readers::Readers;
 use crate::chance::Chance;
 use crate::log::Log;
-use crate::residue::Residue;
+use crate::residue::{Residue, mapped};
 
 /// Counters in the victim's log.
 pub(super) mod counter {
@@ -277,7 +277,8 @@ fn nothing_is_left(victim: &Victim, before: &Residue) {
         if Instant::now() > until {
             let rows = &held[..held.len().min(20)];
             return victim.broken(format_args!(
-                "left over: {rows:?}, {peers} peers, {now:?}, before {before:?}"
+                "left over: {rows:?}, {peers} peers, {now:?}, before {before:?}, mapped {:#?}",
+                mapped()
             ));
         }
         std::thread::park_timeout(Duration::from_millis(10));

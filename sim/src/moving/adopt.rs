@@ -7,7 +7,7 @@ use rights::moving::{Claimed, Followers};
 use rights::port::Overflow;
 use rights::window::Capacity;
 
-use super::Adopted;
+use super::{Adopted, UNNAMED};
 use crate::drain::accepted_of;
 use crate::fault::Fault;
 use crate::lane::Frame;
@@ -67,7 +67,8 @@ impl World {
         self.tasks[me].ports.insert(port, state);
         if let Some(bag) = self.bags.get(&(peer, ticket)) {
             let promises = bag.relayed.iter().chain(&bag.promised);
-            self.tasks[me].relayed.extend(promises.map(|&promise| (promise, port)));
+            let named = promises.filter(|promise| **promise != UNNAMED);
+            self.tasks[me].relayed.extend(named.map(|&promise| (promise, port)));
         }
         self.first_names.insert(port, first);
         self.homes.insert(first, me);
@@ -81,10 +82,15 @@ impl World {
             out: Default::default(),
             waiting: Default::default(),
             promises: passport.promises,
+            here: false,
             complete_since: None,
         };
         self.tasks[me].adopted.insert((peer, ticket), adopted);
-        match self.read_bag(me, peer, ticket) {
+        let read = self.read_bag(me, peer, ticket);
+        if let Some(adopted) = self.tasks[me].adopted.get_mut(&(peer, ticket)) {
+            adopted.here = true;
+        }
+        match read {
             Ok(()) => {
                 self.wait_for_all(me, (peer, ticket), port);
                 self.arm(me, port, to);
@@ -159,6 +165,8 @@ impl World {
         let named = Ticket(frame.header.tag);
         let Some(adopted) = self.tasks[me].adopted.get_mut(&key) else { return Ok(()) };
         match frame.header.kind {
+            // Its last word before the move was the last.
+            Kind::Port if adopted.here => return Err(Offence::BagMalformed),
             Kind::Port => {
                 let passport = Passport::decode(body)?;
                 adopted.promises = passport.promises;
@@ -276,12 +284,13 @@ impl World {
             self.tasks[me].relayed.remove(&(promise, port));
         }
         self.detours.insert(mail.number);
-        let Some(mail) = self.forward(me, port, (None, promise.or(Some(0))), mail) else {
+        let Some(mail) = self.forward(me, port, (None, promise.or(Some(UNNAMED))), mail) else {
             return;
         };
         // Where the port ended, nobody hears; where it went on and its next owner died,
         // whoever has it now was told.
-        if let Some(promise) = promise.filter(|_| self.port(me, port).is_some()) {
+        let known = promise.filter(|promise| *promise != UNNAMED);
+        if let Some(promise) = known.filter(|_| self.port(me, port).is_some()) {
             self.promise_counts(me, promise);
         }
         self.adopt_mail(me, port, mail, Place::Promised);
@@ -341,12 +350,16 @@ impl World {
         adopted.complete_since = Some(now_ns);
         let (port, answers) = (adopted.port, adopted.followers.complete());
         let promises = std::mem::take(&mut adopted.promises);
-        let left = self.bags.get_mut(&key).map(|bag| std::mem::take(&mut bag.relayed));
-        let left = left.unwrap_or_default();
+        let left = self
+            .bags
+            .get_mut(&key)
+            .map(|bag| (std::mem::take(&mut bag.relayed), std::mem::take(&mut bag.unnamed)));
+        let (left, unnamed) = left.unwrap_or_default();
         let honest = self.tasks[key.0].honest();
-        if honest && left.len() as u64 != promises && self.tasks[me].alive {
+        if honest && left.len() as u64 + unnamed != promises && self.tasks[me].alive {
             let what = format!(
-                "task {me} counts {promises} promises through a bag, and there are {left:?}"
+                "task {me} counts {promises} promises through a bag, and there are {left:?} \
+                 and {unnamed} of liars"
             );
             self.violated("I7", what);
         }

@@ -7,7 +7,7 @@ use abi::{Slot, Ticket};
 use rights::moving::Arrival;
 
 use super::pack::{in_bag, out_frame};
-use super::{Forwarded, Gone};
+use super::{Forwarded, Gone, UNNAMED};
 use crate::board::Moved;
 use crate::carry::Load;
 use crate::control::{NO_SLOT, about};
@@ -147,6 +147,9 @@ impl World {
         if let Some(bag) = self.bags.get_mut(&(me, ticket)) {
             bag.lane.publish(&frame.encode());
             if let Some(promise) = promise {
+                if promise == UNNAMED {
+                    bag.unnamed = bag.unnamed.saturating_sub(1);
+                }
                 bag.relayed.remove(&promise);
                 bag.promised.push_back(promise);
             }

@@ -136,7 +136,7 @@ impl World {
         let Some(state) = self.tasks[me].ports.get(&port) else {
             return in_bag(Kind::Port, 0, attached, &[]);
         };
-        let promises = self.tasks[me].promises_to(port).len();
+        let promises = self.tasks[me].promised_to(port);
         let passport = Passport {
             capacity: match state.queue.window.capacity() {
                 Capacity::Rendezvous => 0,
@@ -152,7 +152,7 @@ impl World {
                 _ => 0,
             },
             armed: if attached.rights.is_empty() { 0 } else { armed::NO_SENDERS },
-            promises: promises as u64,
+            promises,
             made: state.senders.made(),
             dropped: state.queue.dropped(),
             birth: state.birth,
@@ -274,7 +274,9 @@ impl World {
                 lane.publish(&frame.encode());
             }
             let first = self.first_name(pack.port);
-            let bag = Bag { lane, to: peer, first, promised: VecDeque::new(), relayed };
+            let unnamed =
+                self.tasks[me].promised_to(pack.port).saturating_sub(relayed.len() as u64);
+            let bag = Bag { lane, to: peer, first, promised: VecDeque::new(), relayed, unnamed };
             self.bags.insert((me, pack.ticket), bag);
             self.rehome(pack.port, peer);
             let held =
