@@ -242,7 +242,7 @@ pub(crate) fn asleep<R>(act: impl FnOnce() -> R) -> R {
 }
 
 /// Every signal that something else than this thread's own fault sends; not those that the
-/// C library keeps for itself.
+/// C library keeps for itself, or that the kernel lets nobody block.
 const ALL: u64 = {
     let own = [
         libc::SIGSEGV,
@@ -252,6 +252,8 @@ const ALL: u64 = {
         libc::SIGTRAP,
         libc::SIGABRT,
         libc::SIGSYS,
+        libc::SIGKILL,
+        libc::SIGSTOP,
         32,
         33,
     ];
