@@ -98,6 +98,8 @@ fn a_service_that_is_declared_no_more_is_ended() {
     next.wait_line();
     assert_eq!(server.end_status().code(), Some(0));
     wait_until("it has ended", || !house.processes().contains(&i32::try_from(gone).unwrap()));
+    // The server hears of it a moment after us.
+    wait_until("its name is free", || !house.names().iter().any(|name| name.starts_with("upper")));
     house.run(["call", "upper"]).fails(64, "nobody has the name");
     assert_eq!(house.call("kept", b"two").text(), "TWO");
     assert_eq!(house.run(["boot", "--stop"]).code, Some(0));

@@ -248,12 +248,18 @@ impl Link {
         self.look_into_bag(ticket, inn, turn)
     }
 
-    /// The old owner is dead: its bags are read to their end.
+    /// The old owner is dead: its bags are read to their end, and those of the ports that
+    /// come to light in them.
     pub(crate) fn complete_bags(self: &Arc<Self>, inn: &mut Inn, turn: &mut Turn) {
-        let all: Vec<Arc<Adopted>> = std::mem::take(&mut *self.bags()).into_values().collect();
-        for adopted in all {
-            let _ = adopted.read(self, inn, turn);
-            adopted.complete(turn);
+        loop {
+            let some = std::mem::take(&mut *self.bags());
+            if some.is_empty() {
+                return;
+            }
+            for adopted in some.into_values() {
+                let _ = adopted.read(self, inn, turn);
+                adopted.complete(turn);
+            }
         }
     }
 }
