@@ -4,21 +4,20 @@
 
 mod family;
 
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use abi::bag::{Origin, OutRight, Passport, Place};
 use abi::board::{Life, Moved, State};
 use abi::frame::{Attached, Header, Kind, back, bag::MORE, flag};
-use abi::right::{Address, RightRef};
+use abi::right::Address;
 use abi::{Slot, TaskId, Ticket, limits};
-use family::bags::{NOWHERE, PORT, RawBag, SOMEBODY, move_in};
+use family::bags::{
+    NOWHERE, PORT, RawBag, SOMEBODY, held_by, move_in, out_of_holder, receive_port, send_for_bag,
+};
 use family::linked::give;
 use family::raw::{OWN, Peer, wait_for_the_end};
 use family::{Reaped, act_with, acting, is_part, long, settled};
-use pillarbox::{
-    Capacity, Deadline, Message, Notification, Offence, ReceiveRight, SendFailure, Task,
-};
+use pillarbox::{Capacity, Deadline, Message, Notification, Offence, SendFailure, Task};
 
 /// The variable that says which lie a peer tells.
 const LIE: &str = "PILLARBOX_TEST_LIE";
@@ -193,20 +192,11 @@ const LIES: &[Lie] = &[
             // The first to be opened is packed last, and finds its packet first.
             let depth = limits::BAG_DEPTH as u32 + 1;
             for packet in (0..depth).rev() {
-                let rights = vec![RightRef::Receive(Ticket(100 + u64::from(packet)))];
-                let attached = Attached { rights, descriptors: 1, packet, ..Attached::default() };
-                let mut extra = Vec::new();
-                let flags = attached.encode(&mut extra);
-                let header = Header::new(Kind::Message, NOWHERE);
-                let header = Header { flags, extra: extra.len() as u32, ..header };
-                let mut bag = RawBag::of(PORT);
-                bag.put(header, &[&extra, &Origin::default().encode()]);
+                let bag = RawBag::of(PORT).with_port(packet, 100 + u64::from(packet));
                 packets.push((packet, std::mem::replace(&mut fd, bag.fd)));
             }
             for (packet, fd) in packets.into_iter().rev() {
-                let mut words = *b"bagd....";
-                words[4..].copy_from_slice(&packet.to_le_bytes());
-                peer.socket.send(&words, &[fd.as_fd()]).unwrap();
+                send_for_bag(peer, packet, &fd);
             }
             move_in(peer, 0, 1, fd);
         },
@@ -345,11 +335,6 @@ fn who_does_not_follow_has_what_it_was_granted_and_no_more() {
     assert!(stubborn <= 8, "{stubborn} came");
     friend.send(Message::new("honest").with_tag(3), long()).unwrap();
     assert_eq!(port.receive(long()).unwrap().tag(), 3);
-}
-
-fn receive_port(inbox: &ReceiveRight) -> ReceiveRight {
-    let mut message = inbox.receive(long()).expect("it comes");
-    message.take_rights().pop().and_then(|right| right.into_receive().ok()).expect("a port")
 }
 
 /// Says that a port of its own has gone to its parent, who knows of none.
@@ -553,9 +538,6 @@ fn a_new_owner_that_lies_takes_its_own_port_only() {
     assert_eq!(failed.reason, SendFailure::Fault(Offence::NeverExported));
 }
 
-/// The variable that says for whom a right is out.
-const HOLDER: &str = "PILLARBOX_TEST_HOLDER";
-
 /// Says that it sends again what nobody waits for, and that more of it is lost.
 #[test]
 fn repeater_part() {
@@ -600,12 +582,8 @@ fn leaver_part() {
         return;
     }
     let mut peer = Peer::of_parent();
-    let holder = std::env::var(HOLDER).unwrap();
-    let (process, number) = holder.split_once(' ').unwrap();
-    let holder = TaskId { process: process.parse().unwrap(), number: number.parse().unwrap() };
-    let out = OutRight { holder, address: Address::default(), have: 0 };
     let bag = RawBag::of(Passport { promises: 1, ..PORT });
-    let bag = bag.with(Kind::Out, 5, &out.encode()).with(Kind::Ended, 0, &[]);
+    let bag = bag.with(Kind::Out, 5, &out_of_holder().encode()).with(Kind::Ended, 0, &[]);
     move_in(&mut peer, 0, 1, bag.fd);
     peer.wait_until_read();
 }
@@ -619,10 +597,7 @@ fn a_last_word_that_comes_too_early_keeps_no_port_for_ever() {
     let (inbox, other) = (task.port(Capacity::Bounded(8)), task.port(Capacity::Bounded(8)));
     // So that its end is seen.
     let linked = give(&task, &holder, other.make_send().unwrap());
-    let TaskId { process, number } = holder.identity().task;
-    let child = act_with("leaver_part", |command| {
-        command.env(HOLDER, format!("{process} {number}"));
-    });
+    let child = act_with("leaver_part", held_by(&holder));
     let child = child.right("inbox", inbox.make_send().unwrap());
     let mut child = Reaped(child.spawn().unwrap());
     let port = receive_port(&inbox);

@@ -4,21 +4,13 @@
 
 mod family;
 
-use std::os::fd::AsFd;
-
-use abi::TaskId;
-use abi::Ticket;
-use abi::bag::{Origin, OutRight, Passport};
-use abi::frame::{Attached, Header, Kind};
-use abi::right::{Address, RightRef};
-use family::bags::{NOWHERE, PORT, RawBag, move_in};
+use abi::bag::Passport;
+use abi::frame::Kind;
+use family::bags::{PORT, RawBag, held_by, move_in, out_of_holder, receive_port, send_for_bag};
 use family::linked::give;
 use family::raw::Peer;
 use family::{Reaped, act_with, acting, is_part, long, settled};
-use pillarbox::{Capacity, Notification, ReceiveRight, Task};
-
-/// The variable that says for whom a right is out.
-const HOLDER: &str = "PILLARBOX_TEST_HOLDER";
+use pillarbox::{Capacity, Notification, Task};
 
 /// Moves a port, puts another into its bag when that was read, says nothing of it, and goes.
 #[test]
@@ -27,31 +19,13 @@ fn mover_part() {
         return;
     }
     let mut peer = Peer::of_parent();
-    let holder = std::env::var(HOLDER).unwrap();
-    let (process, number) = holder.split_once(' ').unwrap();
-    let holder = TaskId { process: process.parse().unwrap(), number: number.parse().unwrap() };
     let outer = RawBag::of(PORT);
     move_in(&mut peer, 0, 1, outer.fd.try_clone().unwrap());
     peer.wait_until_read();
-
-    let out = OutRight { holder, address: Address::default(), have: 0 };
-    let inner = RawBag::of(Passport { promises: 1, ..PORT }).with(Kind::Out, 5, &out.encode());
-    let mut words = *b"bagd....";
-    words[4..].copy_from_slice(&1_u32.to_le_bytes());
-    peer.socket.send(&words, &[inner.fd.as_fd()]).unwrap();
-    let rights = vec![RightRef::Receive(Ticket(2))];
-    let attached = Attached { rights, descriptors: 1, packet: 1, ..Attached::default() };
-    let mut extra = Vec::new();
-    let flags = attached.encode(&mut extra);
-    let header = Header::new(Kind::Message, NOWHERE);
-    let header = Header { flags, extra: extra.len() as u32, ..header };
-    let mut outer = outer;
-    outer.put(header, &[&extra, &Origin::default().encode()]);
-}
-
-fn receive_port(inbox: &ReceiveRight) -> ReceiveRight {
-    let mut message = inbox.receive(long()).expect("it comes");
-    message.take_rights().pop().and_then(|right| right.into_receive().ok()).expect("a port")
+    let inner = RawBag::of(Passport { promises: 1, ..PORT });
+    let inner = inner.with(Kind::Out, 5, &out_of_holder().encode());
+    send_for_bag(&peer, 1, &inner.fd);
+    drop(outer.with_port(1, 2));
 }
 
 #[test]
@@ -63,10 +37,7 @@ fn what_its_old_owner_owed_ends_with_that_owner() {
     let (inbox, other) = (task.port(Capacity::Bounded(8)), task.port(Capacity::Bounded(8)));
     // So that its end is seen.
     let linked = give(&task, &holder, other.make_send().unwrap());
-    let TaskId { process, number } = holder.identity().task;
-    let child = act_with("mover_part", |command| {
-        command.env(HOLDER, format!("{process} {number}"));
-    });
+    let child = act_with("mover_part", held_by(&holder));
     let child = child.right("inbox", inbox.make_send().unwrap());
     let mut child = Reaped(child.spawn().unwrap());
     let outer = receive_port(&inbox);

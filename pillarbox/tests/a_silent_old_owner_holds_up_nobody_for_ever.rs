@@ -14,7 +14,7 @@ use abi::board::{Life, Moved, State};
 use abi::frame::{Header, Kind};
 use abi::right::Address;
 use abi::{TaskId, Ticket};
-use family::bags::{NOWHERE, PORT, RawBag, move_in};
+use family::bags::{NOWHERE, PORT, RawBag, held_by, move_in, out_of_holder};
 use family::linked::give;
 use family::raw::{OWN, Peer, wait_for_the_end};
 use family::{Reaped, act_with, acting, begin, given, is_part, long, offer};
@@ -233,9 +233,6 @@ fn what_it_passes_on_in_time_comes_first() {
     task.close();
 }
 
-/// The variable that says whose rights are out.
-const HOLDER: &str = "PILLARBOX_TEST_HOLDER";
-
 /// Gives a port away to which, as it says, somebody has sent it something. It never
 /// passes that on.
 #[test]
@@ -244,10 +241,7 @@ fn liar_part() {
         return;
     }
     let mut peer = Peer::of_parent();
-    let holder = std::env::var(HOLDER).unwrap();
-    let (process, number) = holder.split_once(' ').unwrap();
-    let holder = TaskId { process: process.parse().unwrap(), number: number.parse().unwrap() };
-    let out = OutRight { holder, address: Address::default(), have: 0 };
+    let out = out_of_holder();
     let bag = RawBag::of(PORT).with(Kind::Out, 5, &out.encode()).with(Kind::Out, 6, &out.encode());
     move_in(&mut peer, 0, 1, bag.fd);
     wait_for_the_end(&peer.socket);
@@ -261,10 +255,7 @@ fn where_it_lies() {
     let ((task, inbox), third) = (with(impatient()), Task::new());
     let other = task.port(Capacity::Bounded(8));
     let friend = give(&task, &third, other.make_send().unwrap());
-    let TaskId { process, number } = third.identity().task;
-    let liar = act_with("liar_part", |command| {
-        command.env(HOLDER, format!("{process} {number}"));
-    });
+    let liar = act_with("liar_part", held_by(&third));
     let _liar = Reaped(liar.right("inbox", inbox.make_send().unwrap()).spawn_in(&task).unwrap());
     let port = port_in(inbox.receive(long()).expect("the port comes"));
     let home = third.port(Capacity::Bounded(8));

@@ -1,14 +1,17 @@
 //! Bags as nobody packs them.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
 use std::sync::Arc;
 
 use abi::bag::{Origin, OutRight, Passport, Place};
 use abi::frame::{Attached, HEADER_BYTES, Header, Kind};
 use abi::right::{Address, RightRef};
 use abi::{Slot, TaskId, Ticket, limits};
+use pillarbox::{ReceiveRight, Task};
 use shm::{LaneWriter, OwnPage, PeerPage};
 
+use super::long;
 use super::raw::Peer;
 
 pub(crate) const NOWHERE: Slot = Slot { index: 0, generation: 0 };
@@ -65,6 +68,52 @@ impl RawBag {
     pub(crate) fn with_message(self, place: Place) -> RawBag {
         self.with(Kind::Message, 0, &Origin { place, ..Origin::default() }.encode())
     }
+}
+
+impl RawBag {
+    /// With a message that brings the port whose bag comes as packet `packet`.
+    pub(crate) fn with_port(mut self, packet: u32, ticket: u64) -> RawBag {
+        let rights = vec![RightRef::Receive(Ticket(ticket))];
+        let attached = Attached { rights, descriptors: 1, packet, ..Attached::default() };
+        let mut extra = Vec::new();
+        let flags = attached.encode(&mut extra);
+        let header = Header::new(Kind::Message, NOWHERE);
+        let header = Header { flags, extra: extra.len() as u32, ..header };
+        self.put(header, &[&extra, &Origin::default().encode()]);
+        self
+    }
+}
+
+/// Sends what a message in a bag brings, as packet `packet`.
+pub(crate) fn send_for_bag(peer: &Peer, packet: u32, fd: &OwnedFd) {
+    let mut words = *b"bagd....";
+    words[4..].copy_from_slice(&packet.to_le_bytes());
+    peer.socket.send(&words, &[fd.as_fd()]).unwrap();
+}
+
+/// The variable that says whose rights are out.
+const HOLDER: &str = "PILLARBOX_TEST_HOLDER";
+
+/// Has a part say that rights of this task's are out.
+pub(crate) fn held_by(holder: &Task) -> impl FnOnce(&mut Command) + use<> {
+    let TaskId { process, number } = holder.identity().task;
+    move |command| {
+        command.env(HOLDER, format!("{process} {number}"));
+    }
+}
+
+/// In the part: a right of that task's that is out.
+pub(crate) fn out_of_holder() -> OutRight {
+    let holder = std::env::var(HOLDER).unwrap();
+    let (process, number) = holder.split_once(' ').unwrap();
+    let holder = TaskId { process: process.parse().unwrap(), number: number.parse().unwrap() };
+    OutRight { holder, address: Address::default(), have: 0 }
+}
+
+/// Receives the receive right of a port.
+pub(crate) fn receive_port(inbox: &ReceiveRight) -> ReceiveRight {
+    let mut message = inbox.receive(long()).expect("it comes");
+    message.take_rights().pop().and_then(|right| right.into_receive().ok()).expect("a port")
 }
 
 /// Moves a port in a bag.
