@@ -29,6 +29,7 @@ use crate::message::{Message, Right};
 use crate::port::ReceiveRight;
 use crate::right::SendRight;
 use crate::task::Task;
+use crate::wait::hold_in_wait;
 
 /// A connection that was refused for want of room is tried again with pauses up to this,
 /// half a second in all.
@@ -361,7 +362,7 @@ impl Bootstrap {
         deadline: Deadline,
     ) -> Result<(), BootstrapError> {
         let request = Request::CheckIn { name: name.to_owned() };
-        done(self.ask_seen(name, &request, Some(right), deadline)?)
+        done(self.ask_seen(name, request, Some(right), deadline)?)
     }
 
     /// Says that the service is ready to read the queue `name`, which the server keeps
@@ -397,7 +398,7 @@ impl Bootstrap {
     pub fn attend(&self, name: &str, deadline: Deadline) -> Result<SendRight, BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let request = Request::Attend { name: name.to_owned() };
-        found(self.ask_seen(name, &request, None, deadline)?)
+        found(self.ask_seen(name, request, None, deadline)?)
     }
 
     /// Puts any send right under a name.
@@ -419,7 +420,7 @@ impl Bootstrap {
     ) -> Result<(), BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let request = Request::Register { name: name.to_owned() };
-        done(self.ask_seen(name, &request, Some(right), deadline)?)
+        done(self.ask_seen(name, request, Some(right), deadline)?)
     }
 
     /// Frees a name that this task checked in or registered.
@@ -432,7 +433,7 @@ impl Bootstrap {
     pub fn unregister(&self, name: &str, deadline: Deadline) -> Result<(), BootstrapError> {
         abi::name::check(name.as_bytes())?;
         let request = Request::Unregister { name: name.to_owned() };
-        done(self.ask(name, &request, deadline)?)
+        done(self.ask(name, request, deadline)?)
     }
 
     /// A send right to the service `name`. One that can be started is started,
@@ -487,7 +488,7 @@ impl Bootstrap {
             Some(left) => Deadline::after(left + Duration::from_millis(200)),
             None => Deadline::Never,
         };
-        found(self.ask(name, &request, patient)?)
+        found(self.ask(name, request, patient)?)
     }
 
     /// Every name this right can see, in order, with a send right to each that
@@ -505,13 +506,11 @@ impl Bootstrap {
         &self,
         deadline: Deadline,
     ) -> Result<Vec<(Service, Option<SendRight>)>, BootstrapError> {
-        let mut listing = Listing::default();
-        loop {
-            let answered = self.ask("", &listing.next(), deadline)?;
-            if !listing.goes_on(answered)? {
-                return Ok(listing.all);
-            }
-        }
+        let (listing, listed) = hold_in_wait(Listing::default(), drop, |listing| {
+            while listing.goes_on(self.ask("", listing.next(), deadline)?)? {}
+            Ok(())
+        });
+        listed.map(|()| listing.all)
     }
 
     /// Asks the server to end.
@@ -522,22 +521,25 @@ impl Bootstrap {
     /// # Blocking
     /// Waits for the server until `deadline`.
     pub fn stop(&self, deadline: Deadline) -> Result<(), BootstrapError> {
-        done(self.ask("", &Request::Stop, deadline)?)
+        done(self.ask("", Request::Stop, deadline)?)
     }
 
     fn ask(
         &self,
         name: &str,
-        request: &Request,
+        request: Request,
         deadline: Deadline,
     ) -> Result<Answered, BootstrapError> {
         let mut asked = 0;
-        loop {
-            let answered = read(name, self.right.call(question(request)?, deadline));
-            if !again(&answered, &mut asked) {
-                return answered;
+        let (_, answered) = hold_in_wait(request, drop, |request| {
+            loop {
+                let answered = read(name, self.right.call(question(request)?, deadline));
+                if !again(&answered, &mut asked) {
+                    return answered;
+                }
             }
-        }
+        });
+        answered
     }
 
     /// Asks for something that makes this task one that others depend on: the server may
@@ -545,18 +547,21 @@ impl Bootstrap {
     fn ask_seen(
         &self,
         name: &str,
-        request: &Request,
+        request: Request,
         right: Option<SendRight>,
         deadline: Deadline,
     ) -> Result<Answered, BootstrapError> {
         let mut asked = 0;
-        loop {
-            let message = self.seen(request, right.clone())?;
-            let answered = read(name, self.right.call(message, deadline));
-            if !again(&answered, &mut asked) {
-                return answered;
+        let (_, answered) = hold_in_wait((request, right), drop, |(request, right)| {
+            loop {
+                let message = self.seen(request, right.clone())?;
+                let answered = read(name, self.right.call(message, deadline));
+                if !again(&answered, &mut asked) {
+                    return answered;
+                }
             }
-        }
+        });
+        answered
     }
 
     fn seen(&self, request: &Request, right: Option<SendRight>) -> Result<Message, BootstrapError> {

@@ -116,7 +116,7 @@ impl Passed {
             passed.carry_out(passage.within(), message)?;
         }
         if matches!(passed.right(right).settled(), Settled::Import(_) | Settled::Joining(_)) {
-            passed.kept.push(message.open_held());
+            passed.keep(message.open_held());
         }
         Ok(passed)
     }
@@ -134,7 +134,7 @@ impl Passed {
             passed.carry_out(Arc::clone(within), message)?;
         }
         if right.link().is_some() || right.joining_to().is_some() {
-            passed.kept.push(message.open_held());
+            passed.keep(message.open_held());
         }
         Ok(passed)
     }
@@ -143,7 +143,7 @@ impl Passed {
     fn carry_out(&mut self, within: Within, message: &mut Message) -> Result<(), SendFailure> {
         for membrane in within.iter() {
             match membrane.carry_out(message) {
-                Ok(kept) => self.kept.push(kept),
+                Ok(kept) => self.keep(kept),
                 Err(reason) => {
                     std::mem::take(self).come_back(message);
                     return Err(reason);
@@ -153,6 +153,13 @@ impl Passed {
         // While it waits for room a revocation ends the wait.
         message.put_within(Some(within));
         Ok(())
+    }
+
+    /// Most messages keep nothing, and need no memory for it.
+    fn keep(&mut self, kept: Kept) {
+        if !kept.0.is_empty() {
+            self.kept.push(kept);
+        }
     }
 
     /// What the message goes out on.

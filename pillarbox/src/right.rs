@@ -278,10 +278,15 @@ impl SendRight {
             None => {}
         }
         match Passed::on(self, &mut message) {
-            Ok(passed) => passed.right(self).send_out(message, deadline).map_err(|mut error| {
-                passed.come_back(&mut error.message);
-                error
-            }),
+            Ok(passed) => {
+                let (passed, sent) = shm::jump::held(passed, drop, |passed| {
+                    passed.right(self).send_out(message, deadline)
+                });
+                sent.map_err(|mut error| {
+                    passed.come_back(&mut error.message);
+                    error
+                })
+            }
             Err(reason) => Err(SendError { reason, message: Box::new(message) }),
         }
     }

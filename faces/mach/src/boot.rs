@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pillarbox::bootstrap::{Bootstrap, BootstrapError, Refused, ServiceState};
-use pillarbox::{Capacity, Deadline, Right, SendRight};
+use pillarbox::{Capacity, Deadline, ReceiveRight, Right, SendRight, hold_in_wait};
 
 use crate::codes::*;
 use crate::names::{NULL, Name, is_valid};
@@ -49,17 +49,28 @@ fn server(port: Name, own: Name) -> Result<Bootstrap, Code> {
     Ok(found)
 }
 
+/// Asks the server that a bootstrap port stands for.
+fn ask<R>(
+    (boot, own): (Name, Name),
+    what: impl FnOnce(&Bootstrap, Deadline) -> Result<R, BootstrapError>,
+) -> Result<R, Code> {
+    let ask = |server: &mut Bootstrap| what(server, Deadline::after(PATIENCE));
+    let (_, answered) = hold_in_wait(server(boot, own)?, drop, ask);
+    answered.map_err(|error| as_code(&error))
+}
+
 /// Makes a service's port, and has it found under `name`.
 pub(crate) fn check_in(boot: Name, own: Name, name: &str) -> Result<Name, Code> {
-    let server = server(boot, own)?;
+    server(boot, own)?;
     if let Some(port) = with(|space| space.created.remove(name)) {
         // Whoever looked it up meanwhile has a right to this port.
         return Ok(with(|space| space.give_receive(port, None)));
     }
-    refuse_active(&server, name)?;
-    let port = with(|space| space.task.port(Capacity::Bounded(QLIMIT)));
-    // The name is the server's to free when the port ends.
-    server.check_in(name, &port, Deadline::after(PATIENCE)).map_err(|error| as_code(&error))?;
+    let server = (boot, own);
+    if is_active(server, name)? {
+        return Err(BOOTSTRAP_SERVICE_ACTIVE);
+    }
+    let port = checked_in(server, name)?;
     port.set_make_sends(0);
     with(|space| {
         let held = Space::port_of(port);
@@ -70,10 +81,11 @@ pub(crate) fn check_in(boot: Name, own: Name, name: &str) -> Result<Name, Code> 
 /// Makes a service's port, to be had by the first of this task that checks in, and a send
 /// right to it.
 pub(crate) fn create(boot: Name, own: Name, name: &str) -> Result<Name, Code> {
-    let server = server(boot, own)?;
-    refuse_active(&server, name)?;
-    let port = with(|space| space.task.port(Capacity::Bounded(QLIMIT)));
-    server.check_in(name, &port, Deadline::after(PATIENCE)).map_err(|error| as_code(&error))?;
+    let server = (boot, own);
+    if is_active(server, name)? {
+        return Err(BOOTSTRAP_SERVICE_ACTIVE);
+    }
+    let port = checked_in(server, name)?;
     let right = port.make_send().map_err(|_| KERN_FAILURE)?;
     port.set_make_sends(0);
     Ok(with(|space| {
@@ -82,20 +94,25 @@ pub(crate) fn create(boot: Name, own: Name, name: &str) -> Result<Name, Code> {
     }))
 }
 
-/// A name that somebody has is nobody's to take, also where it is our own.
-fn refuse_active(server: &Bootstrap, name: &str) -> Result<(), Code> {
-    match server.look_up_running(name, Deadline::after(PATIENCE)) {
-        Ok(right) if !right.is_dead() => Err(BOOTSTRAP_SERVICE_ACTIVE),
-        _ => Ok(()),
-    }
+/// A new port, found under `name`. The name is the server's to free when the port ends.
+fn checked_in(server: (Name, Name), name: &str) -> Result<ReceiveRight, Code> {
+    let port = with(|space| space.task.port(Capacity::Bounded(QLIMIT)));
+    let (port, asked) = hold_in_wait(port, drop, |port| {
+        ask(server, |server, deadline| server.check_in(name, port, deadline))
+    });
+    asked.map(|()| port)
+}
+
+/// Whether somebody has a name. It is nobody's to take then, also where it is our own.
+fn is_active(server: (Name, Name), name: &str) -> Result<bool, Code> {
+    let found = ask(server, |server, deadline| Ok(server.look_up_running(name, deadline)))?;
+    Ok(found.is_ok_and(|right| !right.is_dead()))
 }
 
 /// A send right to a service.
 pub(crate) fn look_up(boot: Name, own: Name, name: &str) -> Result<Name, Code> {
-    let right = server(boot, own)?
-        .look_up(name, Deadline::after(PATIENCE))
-        .map_err(|error| as_code(&error))?;
-    confirm(&right);
+    let right = ask((boot, own), |server, deadline| server.look_up(name, deadline))?;
+    let (right, ()) = hold_in_wait(right, drop, |right| confirm(right));
     Ok(with(|space| space.give_send(right)))
 }
 
@@ -108,34 +125,29 @@ fn confirm(right: &SendRight) {
 }
 
 /// Has a right found under a name, or nothing any more.
-pub(crate) fn register(boot: Name, own: Name, name: &str, right: Name) -> Code {
-    let server = match server(boot, own) {
-        Ok(server) => server,
-        Err(code) => return code,
-    };
-    let taken = with(|space| space.take(right, disposition::COPY_SEND));
-    let done = match taken {
+pub(crate) fn register(boot: Name, own: Name, name: &str, right: Name) -> Result<(), Code> {
+    server(boot, own)?;
+    let server = (boot, own);
+    match with(|space| space.take(right, disposition::COPY_SEND)) {
         Ok(Taken::Right(Right::Send(right))) => {
-            if let Err(code) = refuse_active(&server, name) {
-                return code;
-            }
-            server.register(name, right, Deadline::after(PATIENCE))
+            let register = |right: &mut SendRight| match is_active(server, name)? {
+                true => Err(BOOTSTRAP_SERVICE_ACTIVE),
+                false => {
+                    ask(server, |server, deadline| server.register(name, right.clone(), deadline))
+                }
+            };
+            hold_in_wait(right, drop, register).1
         }
-        Ok(Taken::Null) => server.unregister(name, Deadline::after(PATIENCE)),
+        Ok(Taken::Null) => ask(server, |server, deadline| server.unregister(name, deadline)),
         Ok(_) | Err(NotTaken::Name | NotTaken::Right | NotTaken::Disposition) => {
-            return SEND_INVALID_RIGHT;
+            Err(SEND_INVALID_RIGHT)
         }
-    };
-    match done {
-        Ok(()) => KERN_SUCCESS,
-        Err(error) => as_code(&error),
     }
 }
 
 /// What there is by these names: the name, the process that serves it, and its state.
 pub(crate) fn all(boot: Name, own: Name) -> Result<Vec<(String, String, i32)>, Code> {
-    let names = server(boot, own)?.list(Deadline::after(PATIENCE));
-    let names = names.map_err(|error| as_code(&error))?;
+    let names = ask((boot, own), |server, deadline| server.list(deadline))?;
     Ok(names
         .into_iter()
         .map(|(service, _)| {

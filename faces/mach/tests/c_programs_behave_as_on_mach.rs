@@ -64,6 +64,26 @@ fn two_processes_meet_at_a_server() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// Who looks up a service that starts waits until it has checked in.
+#[test]
+fn a_handler_may_jump_out_of_a_look_up() {
+    let folder = MACH.folder("slow");
+    let socket = folder.join("boot.sock");
+    let program = MACH.compile(compilers()[0], "a_handler_may_jump_out_of_a_look_up", &folder);
+    let go = format!("{}.go", socket.display());
+    let file = format!(
+        "program = {:?}\narguments = [{go:?}]\nnames = [\"org.example.slow\"]\n\
+         check_in_within = \"1h\"\n",
+        program.display().to_string(),
+    );
+    let file = boot::service::ServiceFile::read(&file).unwrap();
+    let server = boot::Server::new(&Task::new()).unwrap().service("slow", file).unwrap();
+    let serving = server.listen(&socket).unwrap().start().unwrap();
+    run(&program, &socket);
+    let _ = serving.stop();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// A program in Rust and one in C ask each other, with rights and memory.
 #[test]
 fn rust_and_c_talk_with_each_other() {

@@ -114,11 +114,12 @@ pub(crate) fn attach(name: &str) -> Result<i32, Errno> {
 pub(crate) fn open(name: &str) -> Result<i32, Errno> {
     check(name)?;
     let server = server().ok_or(ENOENT)?;
-    let (_, found) =
-        hold_in_wait(server, drop, |server| server.look_up_running(&named(name), patience()));
+    let (_, found) = hold_in_wait((server, named(name)), drop, |(server, name)| {
+        server.look_up_running(name, patience())
+    });
     let clerk = found.map_err(|_| ENOENT)?;
     let request = Request::Attach { chid: 0, flags: 0, name: name.to_owned() };
-    match connection::attach_named(&request, clerk, 0) {
+    match hold_in_wait(request, drop, |request| connection::attach_named(request, clerk, 0)).1 {
         Err(ESRCH) => Err(ENOENT),
         other => other,
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answered, Bootstrap, BootstrapError, Request, found};
 use crate::deadline::Deadline;
+use crate::wait::hold_in_wait;
 
 /// A name as a restricted bootstrap right lists it.
 ///
@@ -97,7 +98,8 @@ impl Bootstrap {
     /// ```
     pub fn subset(&self, names: &[Listed], deadline: Deadline) -> Result<Self, BootstrapError> {
         let request = request(names)?;
-        restricted(self.ask(&about(names), &request, deadline)?)
+        let asked = hold_in_wait(about(names), drop, |names| self.ask(names, request, deadline)).1;
+        restricted(asked?)
     }
 
     /// As [`Bootstrap::subset`], without a thread that waits.

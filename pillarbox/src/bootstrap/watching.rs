@@ -65,7 +65,7 @@ impl Watch {
     /// # Blocking
     /// Until it changes, at most until `deadline`.
     pub fn next(&mut self, deadline: Deadline) -> Result<NameState, BootstrapError> {
-        let answered = self.server.ask(&self.name, &self.request(), deadline)?;
+        let answered = self.server.ask(&self.name, self.request(), deadline)?;
         self.take(answered)
     }
 

@@ -9,6 +9,7 @@ use super::{Completion, PendingCall, ReplyCell, StartedCall};
 use crate::deadline::Deadline;
 use crate::error::{CallError, SendError, SendFailure};
 use crate::link::Link;
+use crate::membrane::Resolved;
 use crate::message::Message;
 use crate::port::ReceiveRight;
 use crate::right::{SendOnceRight, SendRight, Settled, Sink};
@@ -29,8 +30,8 @@ impl SendRight {
     /// ends the wait.
     pub fn call(&self, request: Message, deadline: Deadline) -> Result<Message, CallError> {
         let cell = self.ask(request, deadline, None)?;
-        let right = self.resolve();
-        let (cell, seen) = shm::jump::held(cell, ReplyCell::jumped, |cell| {
+        let jumped = |(cell, _): (Arc<ReplyCell>, Resolved<'_>)| ReplyCell::jumped(cell);
+        let ((cell, _), seen) = shm::jump::held((cell, self.resolve()), jumped, |(cell, right)| {
             cell.wait(deadline, right.link().map(|link| &**link))
         });
         match seen {
@@ -139,9 +140,10 @@ impl SendRight {
         if let Some(reason) = self.may_call(&request) {
             return Err(SendError { reason, message: Box::new(request) });
         }
-        let (cell, before) = self.promise_reply(&mut request, to);
-        let (cell, sent) =
-            shm::jump::held(cell, ReplyCell::jumped, |_| self.send(request, deadline));
+        let promised = self.promise_reply(&mut request, to);
+        let jumped = |(cell, _): (Arc<ReplyCell>, Option<SendOnceRight>)| ReplyCell::jumped(cell);
+        let ((cell, before), sent) =
+            shm::jump::held(promised, jumped, |_| self.send(request, deadline));
         if let Err(mut error) = sent {
             // The caller gets back what it put in, not the reply right we made.
             let _ = cell.end(Gone::Withdrawn);

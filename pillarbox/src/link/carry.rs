@@ -196,11 +196,14 @@ impl Link {
 
     fn load_from(
         self: &Arc<Self>,
-        mut load: Load,
+        load: Load,
         message: &mut Message,
         deadline: Deadline,
     ) -> Result<Load, SendFailure> {
-        match self.load_all(message, deadline, &mut load) {
+        let jumped = |load| self.undo(load);
+        let (load, loaded) =
+            shm::jump::held(load, jumped, |load| self.load_all(message, deadline, load));
+        match loaded {
             Ok(()) => Ok(load),
             Err(reason) => {
                 self.undo(load);
@@ -236,8 +239,10 @@ impl Link {
                 Right::Send(right) => self.name_send(right, deadline, load)?,
                 Right::SendOnce(right) => self.name_once(right, deadline, &mut load.undo)?,
                 Right::Receive(right) => {
-                    let mut pack = Pack::begin(self, right.core(), deadline)?;
-                    let ready = pack.ready(self, deadline);
+                    let pack = Pack::begin(self, right.core(), deadline)?;
+                    let jumped = |pack: Pack| pack.undo(self);
+                    let (mut pack, ready) =
+                        shm::jump::held(pack, jumped, |pack| pack.ready(self, deadline));
                     let ticket = pack.ticket;
                     let inner = pack.take_inner();
                     load.bags.extend(pack.take_fd());

@@ -85,7 +85,11 @@ impl Link {
             return Err((end.as_send_failure(), message));
         }
         describe(&mut header, &message);
-        let mut load = match self.load_with(header.kind, &mut message, deadline) {
+        let (kind, loaded) = (header.kind, message);
+        let (loaded, load) =
+            shm::jump::held(loaded, drop, |message| self.load_with(kind, message, deadline));
+        message = loaded;
+        let mut load = match load {
             Ok(load) => load,
             Err(reason) => return Err((reason, message)),
         };

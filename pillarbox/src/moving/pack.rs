@@ -135,15 +135,24 @@ impl Pack {
             if unloaded.is_empty() {
                 return Ok(());
             }
+            let port = Arc::clone(&self.port);
+            let back = |next, rest| {
+                let back = std::iter::once(next).chain(rest).collect();
+                lock(port.state()).reload_front(back);
+            };
             let mut rest = unloaded.into_iter();
             while let Some(mut next) = rest.next() {
                 let place = if next.is_beyond() { Place::Beyond } else { Place::Counted };
                 let origin = Origin { ticket: 0, place, pulses: next.pulses() };
-                match self.name(link, &origin, next.message_mut(), deadline) {
+                let named;
+                let jumped = |(next, rest)| back(next, rest);
+                ((next, rest), named) = shm::jump::held((next, rest), jumped, |(next, _)| {
+                    self.name(link, &origin, next.message_mut(), deadline)
+                });
+                match named {
                     Ok(load) => self.kept.push((next, load)),
                     Err(reason) => {
-                        let back = std::iter::once(next).chain(rest).collect();
-                        lock(self.port.state()).reload_front(back);
+                        back(next, rest);
                         return Err(reason);
                     }
                 }
@@ -176,7 +185,10 @@ impl Pack {
                     // For descriptors, which have room when others are read. Nobody
                     // says when.
                     let soon = Deadline::At(deadline.instant_or(Instant::now() + SOON));
-                    let _ = link.task.wait(soon, Some(link), |_| None::<()>);
+                    let jumped = |load| link.undo(load);
+                    (load, _) = shm::jump::held(load, jumped, |_| {
+                        link.task.wait(soon, Some(link), |_| None::<()>)
+                    });
                     continue;
                 }
                 Err(reason) => reason,

@@ -219,8 +219,10 @@ impl SendOnceRight {
         }
         match Passed::once(&self, &mut message) {
             Ok(passed) => {
-                let (right, sent) =
-                    shm::jump::held(self, drop, |right| right.send_out(message, deadline));
+                let ((right, passed), sent) =
+                    shm::jump::held((self, passed), drop, |(right, _)| {
+                        right.send_out(message, deadline)
+                    });
                 sent.map_err(|(reason, mut message)| {
                     passed.come_back(&mut message);
                     SendOnceError { reason, message: Box::new(message), right }

@@ -39,7 +39,7 @@ pub(crate) fn valgrind(bench: &mut Bench) -> Ending {
 }
 
 /// The step `asan`: the programs are built to see what they touch, and what is called for
-/// them touches. What is not freed is not told of: a jump out of a send leaves some bytes.
+/// them touches, and to tell of memory that nobody can free any more.
 pub(crate) fn asan(bench: &mut Bench) -> Ending {
     const FLAGS: &str = "-fsanitize=address -fno-omit-frame-pointer";
     let scratch = bench.workspace.target.join("xtask");
@@ -51,7 +51,7 @@ pub(crate) fn asan(bench: &mut Bench) -> Ending {
     if !answers(&mut command) || !answers(&mut Command::new(&made)) {
         return Ok(Outcome::Skipped("apt-get install gcc libasan8".into()));
     }
-    let options = ("ASAN_OPTIONS", "detect_leaks=0".to_owned());
+    let options = ("ASAN_OPTIONS", "detect_leaks=1".to_owned());
     let few = ("JUMPS", "500".to_owned());
     let tally = run(bench, &[("PILLARBOX_C_FLAGS", FLAGS.to_owned()), options, few])?;
     Ok(Outcome::Passed(count(tally.passed, "test")))

@@ -1,5 +1,7 @@
 //! Names for rights: the calls `bootstrap_…`, and `netname_…` of older systems.
 
+use pillarbox::hold_in_wait;
+
 use super::tasks::text;
 use super::{code, guarded, memory, own_names, put};
 use crate::codes::*;
@@ -9,16 +11,17 @@ use crate::{boot, port, with};
 /// The most bytes of a service's name, its end among them.
 const NAME_BYTES: usize = 128;
 
-/// The name of a service, if it is one.
-fn service(name: *const u8) -> Result<String, Code> {
+/// Does something about a service by its name, if it is one.
+fn service<R>(name: *const u8, act: impl FnOnce(&str) -> Result<R, Code>) -> Result<R, Code> {
     let name = text(name, NAME_BYTES).ok_or(KERN_INVALID_ADDRESS)?;
-    String::from_utf8(name).map_err(|_| BOOTSTRAP_UNKNOWN_SERVICE)
+    let name = String::from_utf8(name).map_err(|_| BOOTSTRAP_UNKNOWN_SERVICE)?;
+    hold_in_wait(name, drop, |name| act(name)).1
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn bootstrap_check_in(boot: Name, name: *const u8, port: *mut Name) -> Code {
     guarded(KERN_FAILURE, || {
-        let made = service(name).and_then(|name| boot::check_in(boot, own_names().1, &name));
+        let made = service(name, |name| boot::check_in(boot, own_names().1, name));
         code(made.and_then(|made| {
             put(port, made).inspect_err(|_| {
                 with(|space| port::mod_refs(space, made, right::RECEIVE, -1));
@@ -30,23 +33,22 @@ extern "C" fn bootstrap_check_in(boot: Name, name: *const u8, port: *mut Name) -
 #[unsafe(no_mangle)]
 extern "C" fn bootstrap_look_up(boot: Name, name: *const u8, port: *mut Name) -> Code {
     guarded(KERN_FAILURE, || {
-        let found = service(name).and_then(|name| boot::look_up(boot, own_names().1, &name));
+        let found = service(name, |name| boot::look_up(boot, own_names().1, name));
         code(found.and_then(|found| put(port, found)))
     })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn bootstrap_register(boot: Name, name: *const u8, right: Name) -> Code {
-    guarded(KERN_FAILURE, || match service(name) {
-        Ok(name) => boot::register(boot, own_names().1, &name, right),
-        Err(code) => code,
+    guarded(KERN_FAILURE, || {
+        code(service(name, |name| boot::register(boot, own_names().1, name, right)))
     })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn bootstrap_status(boot: Name, name: *const u8, active: *mut i32) -> Code {
     guarded(KERN_FAILURE, || {
-        let status = service(name).and_then(|name| boot::status(boot, own_names().1, &name));
+        let status = service(name, |name| boot::status(boot, own_names().1, name));
         code(status.and_then(|status| put(active, status)))
     })
 }
@@ -138,7 +140,7 @@ extern "C" fn bootstrap_create_server(
 #[unsafe(no_mangle)]
 extern "C" fn bootstrap_create_service(boot: Name, name: *const u8, port: *mut Name) -> Code {
     guarded(KERN_FAILURE, || {
-        let made = service(name).and_then(|name| boot::create(boot, own_names().1, &name));
+        let made = service(name, |name| boot::create(boot, own_names().1, name));
         code(made.and_then(|made| put(port, made)))
     })
 }
@@ -212,49 +214,44 @@ fn signature(name: &str) -> Option<Name> {
 
 #[unsafe(no_mangle)]
 extern "C" fn netname_check_in(server: Name, name: *const u8, mark: Name, right: Name) -> Code {
-    guarded(KERN_FAILURE, || {
-        let name = match netname(name) {
-            Ok(name) => name,
-            Err(code) => return code,
-        };
+    let (server, own) = (name_server(server), own_names().1);
+    let done = |name: &str| {
         if !crate::names::is_valid(right) {
-            return NETNAME_INVALID_PORT;
+            return Err(NETNAME_INVALID_PORT);
         }
-        let (server, own) = (name_server(server), own_names().1);
-        match signature(&name) {
-            Some(before) if before != mark => return NETNAME_NOT_YOURS,
-            Some(_) => drop(boot::register(server, own, &name, 0)),
+        match signature(name) {
+            Some(before) if before != mark => return Err(NETNAME_NOT_YOURS),
+            Some(_) => drop(boot::register(server, own, name, 0)),
             None => {}
         }
-        match boot::register(server, own, &name, right) {
-            KERN_SUCCESS => {
-                with(|space| space.signed.insert(name, mark));
-                KERN_SUCCESS
-            }
+        boot::register(server, own, name, right).map_err(|code| match code {
             BOOTSTRAP_SERVICE_ACTIVE | BOOTSTRAP_NOT_PRIVILEGED => NETNAME_NOT_YOURS,
             code => code,
-        }
-    })
+        })?;
+        with(|space| space.signed.insert(name.to_owned(), mark));
+        Ok(())
+    };
+    guarded(KERN_FAILURE, || code(netname(name, done)))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn netname_check_out(server: Name, name: *const u8, mark: Name) -> Code {
-    guarded(KERN_FAILURE, || {
-        let name = match netname(name) {
-            Ok(name) => name,
-            Err(code) => return code,
-        };
-        match signature(&name) {
-            None => return NETNAME_NOT_CHECKED_IN,
-            Some(before) if before != mark => return NETNAME_NOT_YOURS,
+    let (server, own) = (name_server(server), own_names().1);
+    let done = |name: &str| {
+        match signature(name) {
+            None => return Err(NETNAME_NOT_CHECKED_IN),
+            Some(before) if before != mark => return Err(NETNAME_NOT_YOURS),
             Some(_) => {}
         }
-        with(|space| space.signed.remove(&name));
-        match boot::register(name_server(server), own_names().1, &name, 0) {
-            BOOTSTRAP_UNKNOWN_SERVICE => NETNAME_NOT_CHECKED_IN,
-            code => code,
-        }
-    })
+        with(|space| space.signed.remove(name));
+        boot::register(server, own, name, 0).map_err(unknown)
+    };
+    guarded(KERN_FAILURE, || code(netname(name, done)))
+}
+
+/// What older systems say of a name that is not there.
+const fn unknown(code: Code) -> Code {
+    if code == BOOTSTRAP_UNKNOWN_SERVICE { NETNAME_NOT_CHECKED_IN } else { code }
 }
 
 #[unsafe(no_mangle)]
@@ -265,32 +262,25 @@ extern "C" fn netname_look_up(
     port: *mut Name,
 ) -> Code {
     guarded(KERN_FAILURE, || {
-        let (host, name) = match text(host, HOST_BYTES).ok_or(KERN_INVALID_ADDRESS) {
-            Ok(host) => (host, name),
-            Err(code) => return code,
-        };
+        let Some(host) = text(host, HOST_BYTES) else { return KERN_INVALID_ADDRESS };
         // Only this machine's names are here; every machine may be asked about with a star.
         if !host.is_empty() && host != b"*" && host != host_name() {
             return NETNAME_NO_SUCH_HOST;
         }
-        let name = match netname(name) {
-            Ok(name) => name,
-            Err(code) => return code,
-        };
-        match boot::look_up(name_server(server), own_names().1, &name) {
-            Ok(found) => code(put(port, found)),
-            Err(BOOTSTRAP_UNKNOWN_SERVICE) => NETNAME_NOT_CHECKED_IN,
-            Err(code) => code,
-        }
+        drop(host);
+        let (server, own) = (name_server(server), own_names().1);
+        let found = netname(name, |name| boot::look_up(server, own, name).map_err(unknown));
+        code(found.and_then(|found| put(port, found)))
     })
 }
 
 /// The most bytes of a name of older systems, and of what a server says of itself.
 const HOST_BYTES: usize = 80;
 
-fn netname(name: *const u8) -> Result<String, Code> {
+fn netname<R>(name: *const u8, act: impl FnOnce(&str) -> Result<R, Code>) -> Result<R, Code> {
     let name = text(name, HOST_BYTES).ok_or(KERN_INVALID_ADDRESS)?;
-    String::from_utf8(name).map_err(|_| NETNAME_NOT_CHECKED_IN)
+    let name = String::from_utf8(name).map_err(|_| NETNAME_NOT_CHECKED_IN)?;
+    hold_in_wait(name, drop, |name| act(name)).1
 }
 
 /// The name of this machine.

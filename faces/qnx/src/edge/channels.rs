@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};
 use std::sync::{Mutex, PoisonError};
 
+use pillarbox::hold_in_wait;
+
 use super::{call, calls, guarded, memory, put, set_errno, with_errno};
 use crate::codes::*;
 use crate::{channel, connection, names, with};
@@ -146,7 +148,7 @@ extern "C" fn name_detach(attach: *mut Attach, flags: u32) -> i32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn name_open(path: *const c_char, _flags: u32) -> i32 {
-    with_errno(call(|| names::open(&name_at(path)?))) as i32
+    with_errno(call(|| hold_in_wait(name_at(path)?, drop, |name| names::open(name)).1)) as i32
 }
 
 #[unsafe(no_mangle)]
