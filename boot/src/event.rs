@@ -26,6 +26,13 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// It runs without all that the `[cgroup]` of its file says.
+    Unbounded {
+        /// What it is called.
+        service: &'a str,
+        /// What is not in force, and why.
+        reason: &'a str,
+    },
     /// Its process has ended.
     Ended {
         /// What it is called.
@@ -57,6 +64,9 @@ impl fmt::Display for Event<'_> {
             }
             Event::NotStarted { service, reason } => {
                 write!(out, "{service} could not be started: {reason}")
+            }
+            Event::Unbounded { service, reason } => {
+                write!(out, "{service} is not bounded as its file says: {reason}")
             }
             Event::Ended { service, reason, .. } => write!(out, "{service}: {reason}"),
             Event::Lost { service } => {

@@ -32,12 +32,13 @@ use crate::admin;
 use crate::answers::Answers;
 use crate::audit::{Attempt, Audit};
 use crate::authority::{Caller, Ground, Verdict, may_check_in};
+use crate::cgroup::{Bounded, Cgroups};
 use crate::event::{Event, Listener};
 use crate::limits::REQUEST_BYTES;
 use crate::logs::Logs;
 use crate::names::Names;
 use crate::orders::Orders;
-use crate::program::{Program, ProgramId, no_log};
+use crate::program::{Program, ProgramId, Start, no_log};
 use crate::pulse::Pulse;
 use crate::queues::{self, Queues};
 use crate::reaper::Reaper;
@@ -99,6 +100,7 @@ pub(crate) struct Keeper {
     before: Option<TaskId>,
     place: Option<Place>,
     owned: Vec<PathBuf>,
+    cgroups: Result<Cgroups, String>,
 }
 
 impl Keeper {
@@ -141,6 +143,7 @@ impl Keeper {
             before: None,
             place: server.place,
             owned: server.owned,
+            cgroups: server.cgroups,
         };
         if let Some(inherited) = server.inherited {
             keeper.inherit(inherited);
@@ -354,11 +357,22 @@ impl Keeper {
         let reaper = &mut self.reaper;
         let place = self.listening.first().map(Listening::path);
         let started = match log {
-            Ok(log) => program.start(&self.task, &right, number, place, log, |child| {
-                step::before(Step::Watch);
-                let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
-                reaper.watch(number, (process, false), bell)
-            }),
+            Ok(log) => {
+                let bounded = bounded(&mut self.cgroups, program);
+                if let (Some(told), Some(reason)) = (&mut self.told, bounded.reason())
+                    && !program.is_bound()
+                {
+                    let service = program.called();
+                    (told.0)(&Event::Unbounded { service, reason: &reason });
+                }
+                let task = &self.task;
+                let start = Start { task, right: &right, number, place, log, bounded };
+                program.start(start, |child| {
+                    step::before(Step::Watch);
+                    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+                    reaper.watch(number, (process, false), bell)
+                })
+            }
             Err(error) => Err(program.not_started(&no_log(&error))),
         };
         if let Some(process) = program.process() {
@@ -545,6 +559,16 @@ impl Keeper {
         self.decided(caller, Attempt::End, "", caller.may_order())?;
         self.ended = Some(Ended::Stopped);
         Ok(())
+    }
+}
+
+/// The leaf that a program is started in, where its file asks for one.
+fn bounded(cgroups: &mut Result<Cgroups, String>, program: &Program) -> Bounded {
+    let bounds = program.file.as_ref().and_then(|file| file.bounds.as_ref());
+    match (bounds, cgroups) {
+        (None, _) => Bounded::default(),
+        (Some(_), Err(why)) => Bounded::lacking(why.clone()),
+        (Some(bounds), Ok(cgroups)) => cgroups.leaf(program.called(), bounds),
     }
 }
 

@@ -29,6 +29,7 @@
 //! | [`Event`]            | what happens to services, for a log             |
 //! | [`admin`]            | looking at declared services, and giving orders |
 //! | [`audit`]            | what was granted and refused, to whom, by what  |
+//! | [`cgroup`]           | what all processes of a service may use together |
 //! | [`confine`]          | what is taken away from a service's process     |
 //! | [`service`]          | services that are declared in files             |
 //! | [`socket`]           | a safe place in the file system, for a daemon   |
@@ -60,7 +61,8 @@
 //! `pillarbox-reap`, which sleeps until a child has ended; the first service that was
 //! declared in a file another, `pillarbox-logs`, which keeps the last of what services say.
 //! The end of a process that an earlier server had started brings one for at most five
-//! seconds, which waits until somebody has reaped it.
+//! seconds, which waits until somebody has reaped it; so does what a service has left in
+//! its cgroup.
 //!
 //! # Another in its place
 //! A server leaves its place to a successor that asks for it ([`Server::take_over`]): names,
@@ -84,6 +86,7 @@ pub mod admin;
 mod answers;
 pub mod audit;
 mod authority;
+pub mod cgroup;
 pub mod confine;
 mod event;
 mod keeper;

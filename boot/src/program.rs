@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::PipeWriter;
+use std::fs::File;
+use std::io::{PipeWriter, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -12,6 +13,7 @@ use std::time::Instant;
 use pillarbox::bootstrap::{BOOTSTRAP, Listed, SOCKET_VARIABLE};
 use pillarbox::{SendRight, Spawn, Task, process_of};
 
+use crate::cgroup::{Bounded, Leaf};
 use crate::queues::QueueId;
 use crate::running::Running;
 use crate::service::ServiceFile;
@@ -29,6 +31,22 @@ struct Started {
     process: u64,
     /// Which names it has checked in so far.
     checked_in: BTreeSet<String>,
+    /// The cgroup it is in, where that is its own.
+    leaf: Option<Leaf>,
+}
+
+/// What a process is started with.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) task: &'a Task,
+    pub(crate) right: &'a SendRight,
+    /// Children count from 1.
+    pub(crate) number: u64,
+    /// Where the server listens.
+    pub(crate) place: Option<&'a Path>,
+    /// What it speaks into, if that is kept.
+    pub(crate) log: Option<PipeWriter>,
+    pub(crate) bounded: Bounded,
 }
 
 /// How a child ended.
@@ -43,7 +61,7 @@ pub(crate) struct Reaped {
 
 /// A program, and the child that runs it now.
 pub(crate) struct Program {
-    command: Box<dyn FnMut() -> Result<Command, String> + Send>,
+    command: Box<dyn FnMut(Option<File>) -> Result<Command, String> + Send>,
     /// What a service is called that was declared in a file.
     pub(crate) label: Option<Arc<str>>,
     /// What its file entitles it to.
@@ -83,7 +101,7 @@ impl Program {
         mut command: impl FnMut() -> Command + Send + 'static,
     ) -> Self {
         Program {
-            command: Box::new(move || Ok(command())),
+            command: Box::new(move |_| Ok(command())),
             label: None,
             entitlements: Arc::default(),
             only: None,
@@ -112,7 +130,7 @@ impl Program {
             supervision: Supervision::new(file.rules.clone()),
             log_bytes: Some(file.log_bytes),
             file: Some(Arc::clone(&file)),
-            command: Box::new(move || file.command()),
+            command: Box::new(move |door| file.command(door)),
             started: None,
             leads: true,
             withdrawn: false,
@@ -131,7 +149,7 @@ impl Program {
         self.supervision.rule_by(file.rules.clone());
         self.log_bytes = Some(file.log_bytes);
         self.file = Some(Arc::clone(&file));
-        self.command = Box::new(move || file.command());
+        self.command = Box::new(move |door| file.command(door));
     }
 
     /// What it is called in a log: its label, else the first of its names.
@@ -154,19 +172,49 @@ impl Program {
         self.started.as_ref().is_some_and(|started| started.number == number)
     }
 
+    /// The leaf it is started in, and its door. What is not in force is said in its log;
+    /// where its file demands it, it is not started.
+    fn enter(
+        &mut self,
+        bounded: Bounded,
+        log: Option<&PipeWriter>,
+    ) -> Result<(Option<Leaf>, Option<File>), String> {
+        let reason = bounded.reason();
+        let (leaf, door) = bounded.leaf.unzip();
+        let Some(reason) = reason else { return Ok((leaf, door)) };
+        if self.is_bound() {
+            leaf.into_iter().for_each(Leaf::remove);
+            return Err(self.not_started(&format!("it cannot be bounded: {reason}")));
+        }
+        if let Some(mut log) = log {
+            // Its pipe is new, and has room for a line.
+            let _ = writeln!(log, "pillarbox: it is not bounded as its file says: {reason}");
+        }
+        Ok((leaf, door))
+    }
+
+    /// Whether it is started within the bounds of its file or not at all.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.is_bound())
+    }
+
     /// Starts it with the bootstrap right, and with the path of the server in its
     /// environment: there it finds the next one, should this one be killed. `watch` is
     /// told of the child before anything else happens to it.
     pub(crate) fn start(
         &mut self,
-        task: &Task,
-        right: &SendRight,
-        number: u64,
-        place: Option<&Path>,
-        log: Option<PipeWriter>,
+        start: Start<'_>,
         watch: impl FnOnce(&Child) -> std::io::Result<()>,
     ) -> Result<(), String> {
-        let mut command = (self.command)().map_err(|reason| self.not_started(&reason))?;
+        let Start { task, right, number, place, log, bounded } = start;
+        let (leaf, door) = self.enter(bounded, log.as_ref())?;
+        let mut command = match (self.command)(door) {
+            Ok(command) => command,
+            Err(reason) => {
+                leaf.into_iter().for_each(Leaf::remove);
+                return Err(self.not_started(&reason));
+            }
+        };
         if self.only.is_some() {
             // No server listens here: what it starts finds none, and not all of our names.
             command.env(SOCKET_VARIABLE, "/dev/null");
@@ -180,8 +228,13 @@ impl Program {
             command.process_group(0);
         }
         if let Some(output) = log {
-            let errors = output.try_clone().map_err(|error| self.not_started(&no_log(&error)))?;
-            command.stdout(output).stderr(errors);
+            match output.try_clone() {
+                Ok(errors) => command.stdout(output).stderr(errors),
+                Err(error) => {
+                    leaf.into_iter().for_each(Leaf::remove);
+                    return Err(self.not_started(&no_log(&error)));
+                }
+            };
         }
         let started = Spawn::new(command)
             .right(BOOTSTRAP, right.clone())
@@ -202,11 +255,14 @@ impl Program {
             Ok((child, process)) => {
                 let checked_in = BTreeSet::new();
                 let child = Running::Child(child);
-                self.started = Some(Started { number, child, process, checked_in });
+                self.started = Some(Started { number, child, process, checked_in, leaf });
                 self.supervision.started(now);
                 Ok(())
             }
-            Err(reason) => Err(self.not_started(&reason)),
+            Err(reason) => {
+                leaf.into_iter().for_each(Leaf::remove);
+                Err(self.not_started(&reason))
+            }
         }
     }
 
@@ -236,8 +292,9 @@ impl Program {
         child: Running,
         process: u64,
         checked_in: BTreeSet<String>,
+        leaf: Option<Leaf>,
     ) {
-        self.started = Some(Started { number, child, process, checked_in });
+        self.started = Some(Started { number, child, process, checked_in, leaf });
     }
 
     /// The process that runs it, what names it among tasks, and what it has checked in.
@@ -261,7 +318,7 @@ impl Program {
 
     /// One that is declared no more, and runs until it has been ended.
     pub(crate) fn left_over(label: Option<String>, leads: bool) -> Self {
-        let none = || Err("it is declared no more".to_owned());
+        let none = |_| Err("it is declared no more".to_owned());
         let mut program = Program::new(Vec::new(), || Command::new("/dev/null"));
         program.command = Box::new(none);
         program.label = label.map(Into::into);
@@ -285,6 +342,7 @@ impl Program {
     pub(crate) fn kill(&mut self) {
         if let Some(started) = &mut self.started {
             started.child.kill(self.leads);
+            started.leaf.iter().for_each(Leaf::kill);
         }
     }
 
@@ -295,6 +353,7 @@ impl Program {
             started.child.kill(true);
         }
         let (status, success) = started.child.reap();
+        started.leaf.take().into_iter().for_each(Leaf::remove);
         let was_ready = !started.checked_in.is_empty();
         let end = End { status: &status, success, was_ready };
         let reason = self.supervision.ended(end, Instant::now());
@@ -308,6 +367,7 @@ impl Drop for Program {
         if let Some(started) = &mut self.started {
             started.child.kill(self.leads);
             let _ = started.child.reap();
+            started.leaf.take().into_iter().for_each(Leaf::remove_now);
         }
     }
 }

@@ -13,6 +13,7 @@ use pillarbox::{
 };
 
 use crate::authority::Guard;
+use crate::cgroup::{CgroupError, Cgroups};
 use crate::event::{Event, Listener};
 use crate::limits::{NAMES, REQUESTS_WAITING};
 use crate::names::Names;
@@ -75,7 +76,12 @@ pub struct Server {
     /// Doors that could not be opened here, and why.
     pub(crate) shut: Vec<String>,
     pub(crate) inherited: Option<Inherited>,
+    /// Where services get cgroups of their own, or why they do not.
+    pub(crate) cgroups: Result<Cgroups, String>,
 }
+
+/// Of a server that nobody has told of any.
+const NO_CGROUPS: &str = "the server was started without a cgroup to divide";
 
 /// Where declared services come from.
 pub(crate) struct Source(pub(crate) Box<dyn FnMut() -> std::io::Result<Vec<Found>> + Send>);
@@ -111,6 +117,7 @@ impl Server {
             owned: Vec::new(),
             shut: Vec::new(),
             inherited: None,
+            cgroups: Err(NO_CGROUPS.to_owned()),
         })
     }
 
@@ -266,6 +273,15 @@ impl Server {
     #[must_use]
     pub fn pulse(mut self, span: Duration, beat: impl FnMut() + Send + 'static) -> Server {
         self.pulse = Some(Pulse::new(span, beat));
+        self
+    }
+
+    /// Gives services whose files say `[cgroup]` leaves of these. Where there are none, such
+    /// a service is told why in its log, and is started all the same unless its file says
+    /// `required`.
+    #[must_use]
+    pub fn bounded(mut self, cgroups: Result<Cgroups, CgroupError>) -> Server {
+        self.cgroups = cgroups.map_err(|why| why.to_string());
         self
     }
 

@@ -24,6 +24,7 @@ mod user;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -32,6 +33,7 @@ use pillarbox::bootstrap::Listed;
 pub use self::found::{Found, directories, find};
 pub use self::schema::schema;
 use crate::authority::Access;
+use crate::cgroup::Bounds;
 use crate::confine::Confinement;
 use crate::supervision::Rules;
 
@@ -87,6 +89,8 @@ pub struct ServiceFile {
     pub(crate) queue_messages: u32,
     /// Options of the shell's `ulimit`, and their values.
     limits: Vec<(char, u64)>,
+    /// What all its processes may use together.
+    pub(crate) bounds: Option<Bounds>,
     user: Option<String>,
     group: Option<String>,
     /// What its process takes away from itself before it is the program.
@@ -121,6 +125,13 @@ const SYSTEMD: [&str; 6] = [
 /// The verb that confines.
 const CONFINE: &str = "confine";
 
+/// Enters the cgroup whose door standard input is, as the process that it is, and shuts it.
+const ENTER: &str =
+    "echo 0 >&0 || echo 'pillarbox: it is not in its cgroup' >&2; exec </dev/null; ";
+
+/// The same where it must.
+const MUST_ENTER: &str = "echo 0 >&0 || exit 126; exec </dev/null; ";
+
 /// Sets limits, and becomes the program: the process stays the same one.
 const LIMITED: &str = "exec \"$0\" \"$@\"";
 
@@ -153,6 +164,11 @@ impl ServiceFile {
         self.names.iter().chain(&self.queues)
     }
 
+    /// Whether it is started within its bounds or not at all.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.bounds.as_ref().is_some_and(|bounds| bounds.required)
+    }
+
     /// Says which program is `pillarbox`, which confines services that have a sandbox;
     /// else it is looked for in `PATH`.
     #[must_use]
@@ -161,11 +177,12 @@ impl ServiceFile {
         self
     }
 
-    /// What is started: the program, or what becomes it.
+    /// What is started: the program, or what becomes it. It goes into the cgroup of this
+    /// door before all else.
     ///
     /// # Errors
     /// Why it cannot be.
-    pub(crate) fn command(&self) -> Result<Command, String> {
+    pub(crate) fn command(&self, door: Option<File>) -> Result<Command, String> {
         let mut words: Vec<OsString> = Vec::new();
         if let Some(sandbox) = &self.sandbox {
             words.extend([self.confiner.clone().into(), CONFINE.into()]);
@@ -174,10 +191,13 @@ impl ServiceFile {
         }
         words.push(self.program.clone().into());
         let first = words.remove(0);
-        let mut command = if self.limits.is_empty() {
+        let mut command = if self.limits.is_empty() && door.is_none() {
             Command::new(first)
         } else {
             let mut script = String::new();
+            if door.is_some() {
+                script.push_str(if self.is_bound() { MUST_ENTER } else { ENTER });
+            }
             for (option, value) in &self.limits {
                 script.push_str(&format!("ulimit -{option} {value} || exit 126; "));
             }
@@ -186,7 +206,8 @@ impl ServiceFile {
             command.arg("-c").arg(script).arg(first);
             command
         };
-        command.args(words).args(&self.arguments).stdin(Stdio::null());
+        command.args(words).args(&self.arguments);
+        command.stdin(door.map_or_else(Stdio::null, Stdio::from));
         if let Inherit::Only(kept) = &self.inherit {
             command.env_clear();
             for name in kept {

@@ -116,6 +116,7 @@ fn each_key_takes_what_the_schema_says_and_nothing_else() {
     };
     try_all(&schema, None);
     try_all(&schema["properties"]["limits"], Some("[limits]"));
+    try_all(&schema["properties"]["cgroup"], Some("[cgroup]"));
     for door in ["look_up", "check_in"] {
         // A rule says whose it is, and this says so beside each other key.
         let (rule, others) = rule(&schema["properties"][door]["items"]);

@@ -4,8 +4,9 @@
 mod house;
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
-use house::{House, Told};
+use house::{House, Told, skipped, wait_until};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ fn a_session_without_a_server_is_well() {
     for name in ["descriptors", "cgroup", "memlock", "landlock", "ptrace_scope", "SCM_PIDFD"] {
         assert!(!look(&told, name)["found"].as_str().unwrap().is_empty());
     }
-    // What is in force is said as it is: the server makes no cgroups.
+    // What is in force is said as it is.
     assert!(look(&told, "cgroup")["found"].as_str().unwrap().contains("each process"));
     let socket = look(&told, "socket");
     assert_eq!(socket["state"], "note");
@@ -114,5 +115,69 @@ fn few_descriptors_are_noted_with_what_to_type() {
     let found = looks.into_iter().find(|one| one["look"] == "descriptors").unwrap();
     assert_eq!(found["state"], "note", "{found}");
     assert!(found["found"].as_str().unwrap().starts_with("256 now, "));
+    house.close();
+}
+
+/// A cgroup that is marked as a manager does, or what was in the way.
+fn delegated() -> Result<PathBuf, String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mounted = mounts.lines().find_map(|line| {
+        let (about, kind) = line.split_once(" - ")?;
+        let mut about = about.split(' ').skip(3);
+        (kind.starts_with("cgroup2 ") && about.next()? == "/").then_some(about.next()?)
+    });
+    let mounted = mounted.ok_or("there is no cgroup of version 2 that shows its root")?;
+    let path = Path::new(mounted).join(format!("pillarbox-doctor-{}", std::process::id()));
+    let made = std::fs::create_dir(&path).map_err(|error| error.to_string());
+    made.and_then(|()| {
+        rustix::fs::setxattr(&path, "user.delegate", b"1", rustix::fs::XattrFlags::empty())
+            .map_err(|error| error.to_string())
+    })
+    .map_err(|error| format!("no cgroup can be made or marked here: {error}"))?;
+    Ok(path)
+}
+
+#[test]
+fn a_server_that_divides_its_cgroup_is_seen_to() {
+    let house = House::new();
+    let cgroup = match delegated() {
+        Ok(cgroup) => cgroup,
+        Err(why) => {
+            skipped(&why);
+            return house.close();
+        }
+    };
+    let own = env!("CARGO_BIN_EXE_pillarbox");
+    let line = format!("echo 0 >{}/cgroup.procs && exec {own} boot", cgroup.display());
+    let mut server = std::process::Command::new("sh");
+    let server = server.args(["-c", &line]).env("PILLARBOX_SOCKET", house.socket());
+    let mut server = server.stderr(std::process::Stdio::null()).spawn().unwrap();
+    wait_until("a server listens", || house.socket().exists());
+    let found = look(&house.run(["doctor", "--json"]), "cgroup");
+    let text = found["found"].as_str().unwrap();
+    assert!(text.contains("each process"), "{found}");
+    assert!(text.contains(&format!("in {}", cgroup.display())), "{found}");
+    let offered = std::fs::read_to_string(cgroup.join("cgroup.controllers")).unwrap();
+    for one in ["memory", "pids", "cpu"] {
+        if offered.split_whitespace().any(|word| word == one) {
+            assert!(!text.contains(&format!("not offered: {one}")), "{found}");
+        } else {
+            skipped(&format!("the kernel offers no {one} in version 2 here"));
+            assert_eq!(found["state"], "note");
+            assert!(text.contains(one) && text.contains("not offered"), "{found}");
+        }
+    }
+    assert_eq!(house.run(["boot", "--stop"]).code, Some(0));
+    assert!(server.wait().unwrap().success());
+
+    // One that was moved there, and does not use it, is told of.
+    let mut server = house.boot();
+    std::fs::write(cgroup.join("cgroup.procs"), server.pid().to_string()).unwrap();
+    let found = look(&house.run(["doctor", "--json"]), "cgroup");
+    assert!(found["found"].as_str().unwrap().contains("does not use it"), "{found}");
+    assert_eq!(house.run(["boot", "--stop"]).code, Some(0));
+    assert_eq!(server.end().code, Some(0));
+    std::fs::remove_dir(cgroup.join("server")).unwrap();
+    std::fs::remove_dir(cgroup).unwrap();
     house.close();
 }

@@ -137,9 +137,10 @@ impl Keeper {
             let Runs { pid, process: named, checked_in } = runs;
             let checked_in: BTreeSet<String> = checked_in.into_iter().collect();
             let bell = self.port.make_send_once();
+            let leaf = self.cgroups.as_ref().ok().and_then(|it| it.leaf_of(pid, &process));
             let watched = process.try_clone();
             let child = Running::HandedOn { pid, process };
-            program.adopt(self.children, child, named, checked_in);
+            program.adopt(self.children, child, named, checked_in, leaf);
             self.running.insert(named, ProgramId(id));
             if let (Ok(bell), Ok(watched)) = (bell, watched) {
                 let _ = self.reaper.watch(self.children, (watched, true), bell);

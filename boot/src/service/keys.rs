@@ -118,6 +118,12 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("limits", Kind::Table(LIMITS), "What each of its processes may use at most."),
     key(
+        "cgroup",
+        Kind::Table(CGROUP),
+        "What all its processes may use together, where a cgroup of version 2 is delegated to the \
+         server (`pillarbox doctor` says so); all that is in it ends with the service.",
+    ),
+    key(
         "entitlements",
         Kind::Texts,
         "What the process that is started is entitled to: labels that the rules of services ask \
@@ -185,6 +191,23 @@ pub(super) const LIMITS: &[Key] = &[
     key("stack_kib", Kind::Number(64), "The stack of its first thread in KiB (RLIMIT_STACK)."),
     key("core_blocks", Kind::Number(0), "A core dump in blocks of 512 bytes (RLIMIT_CORE)."),
     key("file_blocks", Kind::Number(0), "A file it writes in blocks of 512 bytes (RLIMIT_FSIZE)."),
+];
+
+/// The keys of `cgroup`.
+pub(super) const CGROUP: &[Key] = &[
+    key(
+        "memory_kib",
+        Kind::Number(1024),
+        "Memory in KiB, with the files it has read (memory.max).",
+    ),
+    key("threads", Kind::Number(1), "Threads; a process has one at least (pids.max)."),
+    key("cpu_percent", Kind::Number(1), "Time on processors: 150 is one and a half (cpu.max)."),
+    key(
+        "required",
+        Kind::Truth,
+        "Whether it is started within these bounds or not at all; it is started, and its log says \
+         what is not in force, where this is not said.",
+    ),
 ];
 
 /// The option of the shell's `ulimit` that sets a limit.

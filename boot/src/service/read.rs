@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, Key, Kind, LIMITS, option};
 use super::{Inherit, Problem, ServiceFile};
+use crate::cgroup::Bounds;
 use crate::limits::{
     LOG_BYTES, LOG_BYTES_MOST, NAMES_PER_SERVICE, QUEUE_MESSAGES, QUEUE_MESSAGES_MOST,
     SERVICE_FILE_BYTES,
@@ -309,6 +310,7 @@ impl Reader<'_> {
             _ => LOG_BYTES,
         };
         let sandbox = self.sandbox(&mut values);
+        let bounds = bounds(values.remove("cgroup"));
         ServiceFile {
             user: text(values.remove("user")).0,
             group: text(values.remove("group")).0,
@@ -332,6 +334,7 @@ impl Reader<'_> {
             inherit,
             names,
             limits,
+            bounds,
             rules,
         }
     }
@@ -442,6 +445,21 @@ fn text(value: Option<(Value<'_>, Range<usize>)>) -> (Option<String>, Range<usiz
         Some((Value::Text(text), at)) => (Some(text.to_owned()), at),
         _ => (None, 0..0),
     }
+}
+
+/// What all its processes may use together.
+fn bounds(value: Option<(Value<'_>, Range<usize>)>) -> Option<Bounds> {
+    let Some((Value::Table(values), _)) = value else { return None };
+    let number = |key: &str| match values.get(key) {
+        Some((Value::Number(number), _)) => Some(*number),
+        _ => None,
+    };
+    Some(Bounds {
+        memory_kib: number("memory_kib"),
+        threads: number("threads"),
+        cpu_percent: number("cpu_percent"),
+        required: matches!(values.get("required"), Some((Value::Truth(true), _))),
+    })
 }
 
 /// Reads a span of time: a number and a unit.
@@ -589,7 +607,7 @@ mod tests {
         assert_eq!(file.rules.throttle, Duration::from_millis(1500));
         assert_eq!(file.rules.keep_alive, KeepAlive::OnFailure);
         assert!(file.rules.at_start);
-        let command = file.command().unwrap();
+        let command = file.command(None).unwrap();
         let words: Vec<_> = command.get_args().skip(1).collect();
         assert_eq!(words[1..], ["/bin/echo", "a", "b c"]);
         assert!(words[0].to_string_lossy().starts_with("ulimit -n 64 || exit 126; ulimit -t 16"));

@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use boot::admin::{Admin, Reloaded};
+use boot::cgroup::Cgroups;
 use boot::service::{self, Found, Problem};
 use boot::socket::{Locked, SocketError};
 use boot::{Ended, Event, Server, TakeOverError};
@@ -59,6 +60,10 @@ with a mistake changes nothing.
 here, names, services that run, queues with what is in them; nobody has to connect anew.
 SIGUSR2 has a server start its successor itself, from the program as it is installed now
 and with the same arguments. Where none runs --replace is as if it were not there.
+
+Where a cgroup (version 2) is delegated to the server, as a unit with Delegate= has it,
+the server moves into `server` below it, and services whose files say [cgroup] into
+leaves of their own. `doctor` says whether that is so.
 
 systemd starts it where `pillarbox install` has said so: it hands over the socket,
 and is told when the server is ready and that it answers. The socket is systemd's
@@ -163,7 +168,7 @@ fn serve(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
     let own = std::env::current_exe()
         .map_err(|error| Failure::system("this program cannot be found", error))?;
     let Provided { server, services, wrong } = provide(new_server()?, &arguments.services, &own)?;
-    let mut server = watched(server)?;
+    let mut server = watched(server)?.bounded(Cgroups::enter());
     if let Some(span) = arguments.idle_exit {
         server = server.idle_exit(span);
     }
@@ -311,6 +316,7 @@ fn watched(server: Server) -> Result<Server, Failure> {
             Event::Shut { .. } => Level::Error,
             Event::NotStarted { .. }
             | Event::Lost { .. }
+            | Event::Unbounded { .. }
             | Event::Ended { was_ready: false, .. } => Level::Warning,
             _ => Level::Info,
         };

@@ -3,9 +3,11 @@
 //! | file         | part                                                  |
 //! |--------------|-------------------------------------------------------|
 //! | this one     | the verb, and how a look is told                      |
-//! | `system.rs`  | the kernel, limits, cgroups                           |
+//! | `system.rs`  | the kernel and limits                                 |
+//! | `cgroup.rs`  | which limits of services are in force                 |
 //! | `session.rs` | the socket, the server that runs, and its version     |
 
+mod cgroup;
 mod session;
 mod system;
 

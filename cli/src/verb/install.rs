@@ -202,7 +202,8 @@ fn units(program: &Path) -> Result<[(&'static str, String); 2], Failure> {
          WantedBy=sockets.target\n"
     );
     // The services are in the server's group of processes, so they end with it; it is
-    // told first, and ends them as their files say.
+    // told first, and ends them as their files say. It may divide that group, for services
+    // that say [cgroup].
     let service = format!(
         "{MARK}[Unit]\n\
          Description=The bootstrap server of Pillarbox\n\
@@ -215,7 +216,8 @@ fn units(program: &Path) -> Result<[(&'static str, String); 2], Failure> {
          ExecReload={program} --socket %t/pillarbox/boot.sock boot --reload\n\
          Restart=on-failure\n\
          WatchdogSec=30s\n\
-         KillMode=mixed\n"
+         KillMode=mixed\n\
+         Delegate=memory pids cpu\n"
     );
     Ok([("pillarbox.socket", socket), ("pillarbox.service", service)])
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use boot::admin::Admin;
 use pillarbox::{Bootstrap, Deadline};
 
-use super::{Look, State};
+use super::{Look, State, cgroup};
 use crate::server::Place;
 
 /// How long the server may take for each answer.
@@ -27,9 +27,8 @@ pub(super) fn looks(place: &Place) -> Vec<Look> {
     let socket = socket(&path);
     let there = socket.state == State::Ok;
     looks.push(socket);
-    if there {
-        server(place, &mut looks);
-    }
+    let server = if there { server(place, &mut looks) } else { None };
+    looks.push(cgroup::look(server));
     looks
 }
 
@@ -82,17 +81,19 @@ fn socket(path: &Path) -> Look {
     }
 }
 
-fn server(place: &Place, looks: &mut Vec<Look>) {
+/// Looks at the server, and returns its number if it says it.
+fn server(place: &Place, looks: &mut Vec<Look>) -> Option<i32> {
     let server = match place.reach(Deadline::after(USUAL)) {
         Ok(server) => server,
         Err(failure) => {
             let told = failure.told();
             let cure = told.hint.unwrap_or("start another").to_owned();
             looks.push(Look::bad("server", told.message.to_owned(), cure));
-            return;
+            return None;
         }
     };
-    looks.push(program(&server));
+    let (look, pid) = program(&server);
+    looks.push(look);
     let admin = Admin::new(&server);
     match admin.services(Deadline::after(USUAL)) {
         Ok(services) => {
@@ -109,19 +110,21 @@ fn server(place: &Place, looks: &mut Vec<Look>) {
         }
         Err(error) => looks.push(Look::unknown("services", error.to_string())),
     }
+    pid
 }
 
 /// Whether the server is the program that is installed here.
-fn program(server: &Bootstrap) -> Look {
+fn program(server: &Bootstrap) -> (Look, Option<i32>) {
     let owner = server.right().owner();
     let seen = match Admin::new(server).seen(Deadline::after(USUAL)) {
         Ok(seen) => seen,
         Err(error) => {
-            return Look::note(
+            let look = Look::note(
                 "server",
                 format!("it runs, and does not say who it is: {error}"),
                 "nothing, where it is another user's; else restart it: it may be an older version",
             );
+            return (look, None);
         }
     };
     let own = seen.iter().find(|task| {
@@ -129,13 +132,13 @@ fn program(server: &Bootstrap) -> Look {
         owner == Some(pillarbox::TaskId { process, number })
     });
     let Some(pid) = own.map(|task| task.identity.pid) else {
-        return Look::unknown("server", "it runs");
+        return (Look::unknown("server", "it runs"), None);
     };
     let (Ok(its), Ok(ours)) = (fs::read_link(format!("/proc/{pid}/exe")), std::env::current_exe())
     else {
-        return Look::ok("server", format!("pid {pid}"));
+        return (Look::ok("server", format!("pid {pid}")), Some(pid));
     };
-    compare(pid, &its, &ours)
+    (compare(pid, &its, &ours), Some(pid))
 }
 
 fn compare(pid: i32, its: &Path, ours: &Path) -> Look {

@@ -1,7 +1,6 @@
-//! The kernel, limits, cgroups.
+//! The kernel and limits.
 
 use std::fs;
-use std::path::Path;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -32,7 +31,6 @@ pub(super) fn looks() -> Vec<Look> {
         memlock(),
         processors(),
         tracing(fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok().as_deref()),
-        cgroup(),
     ]
 }
 
@@ -159,45 +157,6 @@ fn tracing(scope: Option<&str>) -> Look {
     }
 }
 
-/// What bounds services: each process by its own limits, and all of this session by a
-/// cgroup, if there is one. The server makes no cgroups.
-fn cgroup() -> Look {
-    const EACH: &str = "limits of services are those of each process (setrlimit)";
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let (Some(path), Some(mounted)) = (unified(&own), cgroup2(&mounts)) else {
-        return Look::ok("cgroup", format!("{EACH}; there is no cgroup of version 2"));
-    };
-    let directory = Path::new(mounted).join(path.trim_start_matches('/'));
-    let bound = |file: &str| {
-        let most = fs::read_to_string(directory.join(file)).ok()?;
-        let most = most.trim();
-        (!most.starts_with("max")).then(|| format!("{file} {most}"))
-    };
-    let bounds: Vec<String> =
-        ["memory.max", "pids.max", "cpu.max"].into_iter().filter_map(bound).collect();
-    let all = if bounds.is_empty() {
-        format!("the cgroup {path} bounds nothing more")
-    } else {
-        format!("the cgroup {path} bounds all together: {}", bounds.join(", "))
-    };
-    Look::ok("cgroup", format!("{EACH}; {all}"))
-}
-
-/// Where the hierarchy of version 2 is mounted; where both are, that is not the usual place.
-fn cgroup2(mounts: &str) -> Option<&str> {
-    mounts.lines().find_map(|line| {
-        let mut words = line.split(' ').skip(1);
-        let place = words.next()?;
-        (words.next()? == "cgroup2").then_some(place)
-    })
-}
-
-/// The path in the one hierarchy of version 2.
-fn unified(own: &str) -> Option<&str> {
-    own.lines().find_map(|line| line.strip_prefix("0::"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::State;
@@ -228,11 +187,5 @@ mod tests {
         assert_eq!(landlock(None).state, State::Unknown);
         assert_eq!(tracing(Some("1\n")).state, State::Ok);
         assert_eq!(tracing(Some("0\n")).state, State::Note);
-        assert_eq!(unified("4:memory:/x\n0::/user.slice/a\n"), Some("/user.slice/a"));
-        assert_eq!(unified("4:memory:/x\n"), None);
-        let hybrid = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n\
-                      cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-        assert_eq!(cgroup2(hybrid), Some("/sys/fs/cgroup/unified"));
-        assert_eq!(cgroup2("tmpfs /tmp tmpfs rw 0 0\n"), None);
     }
 }
