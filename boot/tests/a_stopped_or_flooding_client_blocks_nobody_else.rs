@@ -5,7 +5,7 @@ mod family;
 
 use family::{
     NAME, Reaped, act, acting, given, long, look_up_request, parents_server, serve_if_acting,
-    server, server_of, signal, task,
+    server, server_of, signal, stop, task,
 };
 use pillarbox::bootstrap::{BOOTSTRAP, Bootstrap};
 use pillarbox::{Capacity, Message};
@@ -55,7 +55,7 @@ fn a_flood_blocks_nobody() {
     let flooder = Reaped(flooder.spawn().unwrap());
     told.receive(long()).unwrap();
     ask_often(&names);
-    signal(flooder.pid(), Signal::STOP);
+    stop(flooder.pid());
     ask_often(&names);
     signal(flooder.pid(), Signal::CONT);
     ask_often(&names);
@@ -83,7 +83,7 @@ fn client_part() {
 fn a_stopped_service_is_looked_up_all_the_same() {
     let (serving, names) = server_of("service_part");
     let pid = family::pid_of(&names.look_up(NAME, long()).unwrap());
-    signal(pid, Signal::STOP);
+    stop(pid);
     let told = task().port(Capacity::Bounded(1));
     let client = act("client_part")
         .right(BOOTSTRAP, serving.right().clone())

@@ -22,6 +22,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod argument;
+mod asking;
 mod demo;
 mod door;
 mod failure;

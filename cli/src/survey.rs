@@ -6,16 +6,13 @@
 //! known.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use pillarbox::bootstrap::{Bootstrap, Service, ServiceState};
 use pillarbox::{Deadline, PortStatus, SendRight, StatusError, TaskId};
 
+use crate::asking::Asking;
 use crate::failure::Failure;
 use crate::server::Place;
-
-/// How long all owners together have.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The most threads that ask.
 const ASKERS: usize = 1024;
@@ -52,17 +49,17 @@ pub(crate) fn names(
 
 /// Asks the owners of all these names.
 pub(crate) fn ask(names: Vec<(Service, Option<SendRight>)>) -> Vec<Found> {
-    let deadline = Deadline::after(PATIENCE);
+    let asking = Asking::of_a_list();
     let mut found: Vec<Found> = Vec::with_capacity(names.len());
-    let mut owners: HashMap<Option<TaskId>, Vec<(usize, SendRight)>> = HashMap::new();
+    let mut owners: HashMap<_, Vec<(usize, Option<i32>, SendRight)>> = HashMap::new();
     for (place, (service, right)) in names.into_iter().enumerate() {
         let owner = right.as_ref().and_then(SendRight::owner);
         let running = service.state == ServiceState::Running;
         let port = if running { Asked::Silent } else { Asked::Nobody };
-        found.push(Found { service, owner, port });
         if let Some(right) = right {
-            owners.entry(owner).or_default().push((place, right));
+            owners.entry(owner).or_default().push((place, service.pid, right));
         }
+        found.push(Found { service, owner, port });
     }
     std::thread::scope(|scope| {
         let askers: Vec<_> = owners
@@ -70,7 +67,11 @@ pub(crate) fn ask(names: Vec<(Service, Option<SendRight>)>) -> Vec<Found> {
             .take(ASKERS)
             .filter_map(|ports| {
                 let ask = move || -> Vec<(usize, Asked)> {
-                    ports.into_iter().map(|(place, right)| (place, one(&right, deadline))).collect()
+                    let silent = |asked: &Asked| *asked == Asked::Silent;
+                    let told = |(place, pid, right)| {
+                        (place, asking.ask(pid, |until| one(&right, until), silent))
+                    };
+                    ports.into_iter().map(told).collect()
                 };
                 // Without a thread, what that owner says stays unknown.
                 std::thread::Builder::new().stack_size(128 * 1024).spawn_scoped(scope, ask).ok()

@@ -5,18 +5,16 @@
 //! task says is its own word: a number too large is shown, and believed by nobody.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use boot::admin::Admin;
 use pillarbox::bootstrap::Service;
 use pillarbox::kernel::{Counts, Identity, Kernel, KernelError, Line, PortCounts};
 use pillarbox::{Deadline, SendRight, Task, TaskId};
 
+use crate::asking::Asking;
 use crate::failure::Failure;
 use crate::server::Place;
-
-/// How long all tasks together have.
-const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The most threads that ask.
 const ASKERS: usize = 1024;
@@ -119,6 +117,7 @@ impl Watched {
 pub(crate) fn everybody(
     place: &Place,
     depth: Depth,
+    asking: fn() -> Asking,
     deadline: Deadline,
 ) -> Result<Vec<Watched>, Failure> {
     let server = place.reach(deadline)?;
@@ -134,7 +133,7 @@ pub(crate) fn everybody(
             by_owner.entry(owner).or_default().push((service, right));
         }
     }
-    let until = Deadline::after(PATIENCE);
+    let asking = asking();
     let mut watched: BTreeMap<(i32, u64), Watched> = BTreeMap::new();
     std::thread::scope(|scope| {
         let askers: Vec<_> = seen
@@ -145,7 +144,10 @@ pub(crate) fn everybody(
                 let id = TaskId { process, number };
                 let names = by_owner.remove(&id).unwrap_or_default();
                 let shown: Vec<String> = names.iter().map(|(one, _)| one.name.clone()).collect();
-                let ask = move || ask(&task.kernel, names, depth, until);
+                let ask = move || {
+                    let ask = |until| ask(&task.kernel, &names, depth, until);
+                    asking.ask(Some(pid), ask, |said| said.is_err())
+                };
                 // Without a thread, what that task says stays unknown.
                 let asker = std::thread::Builder::new().stack_size(256 * 1024);
                 (id, pid, uid, shown, asker.spawn_scoped(scope, ask).ok())
@@ -178,7 +180,7 @@ pub(crate) fn everybody(
 
 fn ask(
     kernel: &Kernel,
-    names: Vec<(Service, SendRight)>,
+    names: &[(Service, SendRight)],
     depth: Depth,
     deadline: Deadline,
 ) -> Result<(Told, Vec<Name>), KernelError> {

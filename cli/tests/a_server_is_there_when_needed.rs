@@ -213,7 +213,7 @@ fn an_orphan_of_a_killed_server_ends_where_its_successor_has_the_name() {
 fn a_server_that_is_stopped_keeps_nobody_beyond_the_deadline() {
     let house = House::new();
     let mut boot = house.boot();
-    boot.signal(Signal::STOP);
+    boot.stop();
     for words in [&["ls"][..], &["call", "x"], &["send", "x"], &["show", "x"], &["boot", "--stop"]]
     {
         let mut words = words.to_vec();

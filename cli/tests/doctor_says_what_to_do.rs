@@ -93,7 +93,7 @@ fn a_server_that_runs_is_asked_and_one_that_is_stopped_is_bad() {
     assert!(found["found"].as_str().unwrap().contains(&pid), "{found}");
     assert_eq!(look(&told, "services")["state"], "ok");
 
-    server.signal(Signal::STOP);
+    server.stop();
     let told = house.run(["doctor", "--json"]);
     assert_eq!((told.code, &look(&told, "server")["state"]), (Some(1), &"bad".into()), "{told:?}");
     server.signal(Signal::CONT);

@@ -87,7 +87,7 @@ fn who_is_silent_is_a_question_mark_and_keeps_nobody_waiting() {
     let house = House::new();
     let mut still = house.serve(&["still", "--", "cat"]);
     let awake = house.serve(&["awake", "--", "cat"]);
-    still.signal(Signal::STOP);
+    still.stop();
     let told = house.run(["top", "--once", "--every", "100ms"]);
     assert_eq!(told.code, Some(0), "{told:?}");
     let line = |name: &str| told.text().lines().find(|line| line.ends_with(name)).unwrap();

@@ -161,18 +161,25 @@ pub(crate) fn cpu_ns(pid: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
     use std::time::{Duration, Instant};
 
     use super::*;
 
+    /// A process of its own with one thread: what a thread used is not counted any
+    /// more when it has ended, and the threads of other tests end when they like.
     #[test]
     fn a_process_uses_time_and_it_is_seen() {
-        let used = || cpu_ns(std::process::id());
-        let (before, start) = (used(), Instant::now());
-        while used() <= before && start.elapsed() < Duration::from_secs(20) {
-            std::hint::black_box((0..1000_u64).sum::<u64>());
+        let mut busy = Command::new("/bin/sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let (before, start) = (cpu_ns(busy.id()), Instant::now());
+        let mut after = before;
+        while after <= before && start.elapsed() < Duration::from_secs(20) {
+            std::thread::yield_now();
+            after = cpu_ns(busy.id());
         }
-        assert!(used() > before, "nothing was seen of what this used");
+        busy.kill().unwrap();
+        busy.wait().unwrap();
+        assert!(after > before, "nothing was seen of what a process used");
     }
 
     #[test]

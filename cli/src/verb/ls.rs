@@ -19,8 +19,9 @@ const USUAL: Duration = Duration::from_secs(5);
 
 /// The end of `--help`, before the exit codes.
 pub(crate) const HELP: &str = "\
-With --long each owner is asked about its port; what it does not answer within
-200 ms, all owners together, is shown as `?`. SENDERS counts the tasks that hold
+With --long each owner is asked about its port, all at once; what one that is
+stopped does not answer within 200 ms, or one that runs within 2 s, is shown as
+`?`. SENDERS counts the tasks that hold
 a right, the bootstrap server among them, this question not. A service that has
 no process yet has `-`. With --services the services that are declared in files
 are listed, whatever they are doing. --deadline is for the server; without it, 5 s.

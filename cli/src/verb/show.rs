@@ -12,6 +12,7 @@ use pillarbox::typed::TypedSendFailure;
 use serde::Serialize;
 
 use crate::argument::{self, Patience};
+use crate::asking::Asking;
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Reader};
 use crate::server::Place;
@@ -26,7 +27,7 @@ const USUAL: Duration = Duration::from_secs(5);
 pub(crate) const HELP: &str = "\
 A number that is also a name is taken as the name. Name, state, pid and uid are
 the bootstrap server's word, which has it from the kernel; the queue is the
-owner's word, given within 200 ms or shown as `?`, and so is who holds rights to it
+owner's word, given within 200 ms (2 s if it runs) or shown as `?`, and so is who holds rights to it
 and who waits, where the owner may be looked at: `pillarbox tree` tells more.
 Program and command are advisory: they are what /proc says now, and a process can
 change its command.
@@ -107,7 +108,8 @@ pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Fail
         return interfaces(arguments, names, &server, place);
     }
     // Only the server's own user may look at tasks: others see less.
-    let seen = watch::everybody(place, Depth::Rights, deadline).unwrap_or_default();
+    let seen =
+        watch::everybody(place, Depth::Rights, Asking::of_a_list, deadline).unwrap_or_default();
     for (at, found) in survey::ask(names).iter().enumerate() {
         let waiting = waiting(found, &seen);
         let reader = if arguments.json {

@@ -21,6 +21,7 @@ use pillarbox::Deadline;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::argument::span;
+use crate::asking::Asking;
 use crate::failure::Failure;
 use crate::output::{self, Reader};
 use crate::server::Place;
@@ -33,8 +34,9 @@ const USUAL: Duration = Duration::from_secs(5);
 /// The end of `--help`, before the exit codes.
 pub(crate) const HELP: &str = "\
 Every task that has names is asked what it has counted, once a second; one that does
-not answer within 250 ms is shown with `?`, one that is not to be seen with `-`. A task
-that only calls has no row: `pillarbox tree` shows it with those it calls.
+not answer within 200 ms is shown with `?` (in a table only after 2 s, unless it is
+stopped), one that is not to be seen with `-`. A task that only calls has no row:
+`pillarbox tree` shows it with those it calls.
 
   IN/s, OUT/s  messages that came to its ports, and that it sent to other tasks
   CALL         how long calls of its own took: half of them, and 99 in 100, at most
@@ -106,7 +108,7 @@ const LEAST: Duration = Duration::from_millis(100);
 pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
     let every = arguments.every.max(LEAST);
     let mut looks = Looks::default();
-    looks.add(watch::everybody(place, Depth::Counts, Deadline::after(USUAL))?);
+    looks.add(watch::everybody(place, Depth::Counts, Asking::of_a_list, Deadline::after(USUAL))?);
     let ended = ended()?;
     if !arguments.json && !arguments.once && output::is_terminal() {
         let view = screen::View { ports: arguments.ports, sort: arguments.sort, every };
@@ -117,7 +119,12 @@ pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Fail
         if ended.load(Ordering::Relaxed) {
             return Ok(ExitCode::SUCCESS);
         }
-        let interval = looks.add(watch::everybody(place, Depth::Counts, Deadline::after(USUAL))?);
+        let interval = looks.add(watch::everybody(
+            place,
+            Depth::Counts,
+            Asking::of_a_list,
+            Deadline::after(USUAL),
+        )?);
         if print(&interval, arguments)? == Reader::Gone || arguments.once {
             return Ok(ExitCode::SUCCESS);
         }

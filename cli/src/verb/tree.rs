@@ -10,6 +10,7 @@ use pillarbox::{Holding, TaskId};
 use serde::Serialize;
 
 use crate::argument::{self, Patience};
+use crate::asking::Asking;
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Reader};
 use crate::server::Place;
@@ -105,7 +106,7 @@ pub(crate) struct Held {
 
 pub(crate) fn run(arguments: &Arguments, place: &Place) -> Result<ExitCode, Failure> {
     let deadline = arguments.patience.or(USUAL);
-    let mut all = watch::everybody(place, Depth::Rights, deadline)?;
+    let mut all = watch::everybody(place, Depth::Rights, Asking::of_a_list, deadline)?;
     if let Some(what) = &arguments.what {
         let what = argument::name(what)?;
         let named = |task: &Watched| task.names.iter().any(|name| name.name == what);

@@ -13,7 +13,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// How long anything may take before the test fails. Nothing here should come
 /// near it.
@@ -98,14 +98,14 @@ impl House {
         let mut words = words.to_vec();
         words.splice(0..0, ["serve", "--json"]);
         let mut running = self.start(words);
-        running.wait_line();
+        running.wait_ready();
         running
     }
 
     /// Starts a bootstrap server and waits until it is ready.
     pub(crate) fn boot(&self) -> Running {
         let mut running = self.start(["boot", "--json"]);
-        running.wait_line();
+        running.wait_ready();
         running
     }
 
@@ -114,6 +114,14 @@ impl House {
         let told = self.run(["ls"]);
         assert_eq!(told.code, Some(0), "{told:?}");
         told.text().lines().map(str::to_owned).collect()
+    }
+
+    /// What `ls --long` prints, in cells.
+    pub(crate) fn long(&self) -> Vec<Vec<String>> {
+        let told = self.run(["ls", "--long"]);
+        assert_eq!(told.code, Some(0), "{told:?}");
+        let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+        told.text().lines().map(cells).collect()
     }
 
     /// The processes of this house, but ours.
@@ -233,6 +241,15 @@ impl Running {
         signal(pid, what);
     }
 
+    /// Stops it, and waits until the kernel has stopped each of its threads: the
+    /// signal alone is a wish.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::STOP);
+        let pid = Pid::from_raw(self.pid()).unwrap();
+        let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()), "{stopped:?}");
+    }
+
     /// One line of its standard output.
     pub(crate) fn wait_line(&mut self) -> String {
         let mut line = Vec::new();
@@ -249,6 +266,14 @@ impl Running {
         let mut words = String::new();
         child.stderr.as_mut().unwrap().read_to_string(&mut words).unwrap();
         panic!("it ended and said {words}");
+    }
+
+    /// Its first line, which says that it is ready and not why it is not.
+    pub(crate) fn wait_ready(&mut self) -> serde_json::Value {
+        let line = self.wait_line();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert!(ready.get("ok").is_none_or(|ok| ok == true), "{line}");
+        ready
     }
 
     /// One line of its standard error.

@@ -17,6 +17,7 @@ use ratatui::{DefaultTerminal, Frame};
 
 use super::rates::{Interval, Looks};
 use super::{Sort, USUAL, rows};
+use crate::asking::Asking;
 use crate::failure::Failure;
 use crate::server::Place;
 use crate::watch::{self, Depth};
@@ -82,7 +83,12 @@ fn show(
         let left = next.saturating_duration_since(Instant::now());
         draw = false;
         if left.is_zero() {
-            let all = watch::everybody(place, Depth::Counts, Deadline::after(USUAL))?;
+            let all = watch::everybody(
+                place,
+                Depth::Counts,
+                Asking::of_a_screen,
+                Deadline::after(USUAL),
+            )?;
             interval = looks.add(all);
             next = Instant::now() + view.every;
             draw = true;
