@@ -6,7 +6,9 @@ mod family;
 
 use family::{Reaped, act, acting, given, long};
 use pillarbox::kernel::{Kernel, KernelError, Refused, Reply, Request, ids};
-use pillarbox::{Capacity, Deadline, Holding, Limits, Message, SendFailure, Task, Terms};
+use pillarbox::{
+    CallError, Capacity, Deadline, Holding, Limits, Message, Right, SendFailure, Task, Terms,
+};
 
 fn kernel(task: &Task) -> Kernel {
     Kernel::new(task.kernel().unwrap())
@@ -199,4 +201,82 @@ fn nobody_reaches_it_who_was_not_given_it() {
     asked.reply(Message::new("not the kernel port"), long()).unwrap();
     assert!(child.ended_well());
     assert!(task.kernel().is_ok());
+}
+
+#[test]
+fn what_the_library_does_not_know_the_program_answers() {
+    let (task, asker) = (Task::new(), Task::new());
+    let own = kernel(&task);
+    let ask = |id, body: &[u8]| own.right().call(Message::new(body).with_id(id), long());
+    // Nobody has said that he answers.
+    assert!(matches!(ask(ids::PROGRAM, b"?"), Err(CallError::Dropped)));
+    let asked = task.port(Capacity::Bounded(1));
+    assert!(matches!(asker.answer_requests(&asked), Err(SendFailure::OtherTask)));
+    task.answer_requests(&asked).unwrap();
+    let inbox = task.port(Capacity::Bounded(1));
+    let request = Message::new("?").with_id(ids::PROGRAM + 7).with_tag(3);
+    let request = request.with_right(inbox.make_send().unwrap());
+    let mut answer = own.right().start_call(request, long()).unwrap();
+    let mut came = asked.receive(long()).unwrap();
+    assert_eq!((came.id(), came.tag(), came.body()), (ids::PROGRAM + 7, 3, &b"?"[..]));
+    let Some(Right::Send(right)) = came.take_rights().pop() else { panic!("no right came") };
+    right.send(Message::new("here"), long()).unwrap();
+    assert_eq!(inbox.receive(long()).unwrap().body(), b"here");
+    came.reply(Message::new("!"), long()).unwrap();
+    assert_eq!(answer.wait(long()).unwrap().body(), b"!");
+    // What the library knows is not the program's to answer, nor what is no request of it.
+    assert!(own.identity(long()).is_ok());
+    assert_eq!(say(&own, ids::PROGRAM - 1, b"?"), Err(Refused::BadRequest));
+    assert!(asked.receive(Deadline::Now).is_err());
+    // Too long, no room, no port any more: nobody waits, and who asks is told.
+    let long_one = vec![0; pillarbox::limits::KERNEL_BYTES + 1];
+    assert!(matches!(ask(ids::PROGRAM, &long_one), Err(CallError::Dropped)));
+    let mut first =
+        own.right().start_call(Message::new("1").with_id(ids::PROGRAM), long()).unwrap();
+    assert!(matches!(ask(ids::PROGRAM, b"2"), Err(CallError::Dropped)));
+    assert_eq!(asked.receive(long()).unwrap().body(), b"1");
+    assert!(matches!(first.wait(long()), Err(CallError::Dropped)));
+    drop(asked);
+    assert!(matches!(ask(ids::PROGRAM, b"?"), Err(CallError::Dropped)));
+}
+
+#[test]
+fn a_narrowed_right_asks_the_program_what_it_permits() {
+    let task = Task::new();
+    let asked = task.port(Capacity::Bounded(4));
+    task.answer_requests(&asked).unwrap();
+    let one = task.kernel().unwrap();
+    let one = one.attenuate(&Terms::new().ids_listed([ids::PROGRAM + 1])).unwrap();
+    for id in [ids::PROGRAM, ids::IDENTITY] {
+        let refused = one.send(Message::new("?").with_id(id), long()).unwrap_err();
+        assert_eq!(refused.reason, SendFailure::NotPermitted(id));
+    }
+    assert!(asked.receive(Deadline::Now).is_err());
+    one.send(Message::new("told").with_id(ids::PROGRAM + 1), long()).unwrap();
+    assert_eq!(asked.receive(long()).unwrap().body(), b"told");
+}
+
+/// Asks its parent what only the program knows.
+#[test]
+fn asks_part() {
+    if acting("asks_part") {
+        let question = Message::new("who am I?").with_id(ids::PROGRAM);
+        let answer = given("kernel").call(question, long()).unwrap();
+        assert_eq!(answer.body(), std::process::id().to_string().as_bytes());
+    }
+}
+
+#[test]
+fn who_asks_the_program_is_the_kernels_word() {
+    let task = Task::new();
+    let asked = task.port(Capacity::Bounded(4));
+    task.answer_requests(&asked).unwrap();
+    let child = act("asks_part").right("kernel", task.kernel().unwrap()).spawn_in(&task);
+    let mut child = Reaped(child.unwrap());
+    let mut came = asked.receive(long()).unwrap();
+    let pid = came.sender().unwrap().pid;
+    assert_eq!(pid, child.pid());
+    assert!(came.peer().is_some());
+    came.reply(Message::new(pid.to_string()), long()).unwrap();
+    assert!(child.ended_well());
 }

@@ -1,5 +1,5 @@
-//! What the C edges of the faces have in common: reaching memory of the caller's, and
-//! letting no panic out.
+//! What the C edges of the faces have in common: reaching memory of the caller's, letting no
+//! panic out, and threads that no signal is for.
 //!
 //! | invariant | says                                                              |
 //! |-----------|-------------------------------------------------------------------|
@@ -10,9 +10,12 @@
 #![allow(unsafe_code, reason = "C passes addresses; see docs/soundness.md")]
 
 pub mod memory;
+mod signals;
 mod stack;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use self::signals::without_signals;
 
 /// Runs what a C function does. What panics there is a failure of the call (C3).
 ///

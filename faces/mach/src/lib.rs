@@ -24,6 +24,7 @@
 //! | `peek`    | a look at a message that stays                             |
 //! | `classic` | the calls of the oldest systems, said in those of today     |
 //! | `semaphore` | what the calls `semaphore_…` do                          |
+//! | `orders`  | the same of another task's names                           |
 //! | `boot`    | names for rights                                           |
 //! | `codes`   | the numbers that programs see                              |
 //! | `edge`    | where C calls in, and the only unsafe code                 |
@@ -39,6 +40,7 @@ mod edge;
 mod letter;
 mod message;
 mod names;
+mod orders;
 mod peek;
 mod port;
 mod receive;

@@ -175,20 +175,44 @@ pub(crate) fn kind(space: &mut Space, name: Name) -> Result<u32, Code> {
     Ok(held | request)
 }
 
+/// Every name, and what each stands for.
+pub(crate) fn names(space: &mut Space) -> (Vec<Name>, Vec<u32>) {
+    let all = space.sorted().into_iter();
+    all.filter_map(|name| Some((name, kind(space, name).ok()?))).unzip()
+}
+
+const fn is_disposition(how: u8) -> bool {
+    disposition::MOVE_RECEIVE <= how && how <= disposition::MAKE_SEND_ONCE
+}
+
 /// Gives a right that the caller has to a name of the same space.
 pub(crate) fn insert_right(space: &mut Space, name: Name, right: Name, how: u8) -> Code {
-    if !is_valid(name) || !(disposition::MOVE_RECEIVE..=disposition::MAKE_SEND_ONCE).contains(&how)
-    {
-        return KERN_INVALID_VALUE;
+    match take_for(space, name, right, how) {
+        Ok(right) => place(space, name, right),
+        Err(code) => code,
+    }
+}
+
+/// Takes a right that is to be given to a name of some space.
+pub(crate) fn take_for(space: &mut Space, name: Name, right: Name, how: u8) -> Result<Right, Code> {
+    if !is_valid(name) || !is_disposition(how) {
+        return Err(KERN_INVALID_VALUE);
     }
     if !is_valid(right) {
-        return KERN_INVALID_CAPABILITY;
+        return Err(KERN_INVALID_CAPABILITY);
     }
-    let taken = match space.take(right, how) {
-        Ok(Taken::Right(taken)) => taken,
-        Ok(Taken::Null | Taken::Dead) => return KERN_INVALID_CAPABILITY,
-        Err(why) => return as_code(why),
-    };
+    match space.take(right, how) {
+        Ok(Taken::Right(taken)) => Ok(taken),
+        Ok(Taken::Null | Taken::Dead) => Err(KERN_INVALID_CAPABILITY),
+        Err(why) => Err(as_code(why)),
+    }
+}
+
+/// Gives a right to a name.
+pub(crate) fn place(space: &mut Space, name: Name, taken: Right) -> Code {
+    if !is_valid(name) {
+        return KERN_INVALID_VALUE;
+    }
     let known = match &taken {
         Right::Send(right) => space.known(right),
         Right::Receive(right) => space.name_of(right.id()),
@@ -220,15 +244,23 @@ pub(crate) fn insert_right(space: &mut Space, name: Name, right: Name, how: u8) 
     }
 }
 
-/// Takes a right from under a name, or makes one there, for the caller.
-pub(crate) fn extract_right(space: &mut Space, name: Name, how: u8) -> Result<(Name, u8), Code> {
-    if !(disposition::MOVE_RECEIVE..=disposition::MAKE_SEND_ONCE).contains(&how) {
+/// Whether a right may be taken from under a name like that.
+pub(crate) const fn may_extract(name: Name, how: u8) -> Result<(), Code> {
+    if !is_disposition(how) {
         return Err(KERN_INVALID_VALUE);
     }
-    if !is_valid(name) {
-        return Err(KERN_INVALID_RIGHT);
-    }
-    match space.take(name, how).map_err(as_code)? {
+    if is_valid(name) { Ok(()) } else { Err(KERN_INVALID_RIGHT) }
+}
+
+/// Takes a right from under a name, or makes one there.
+pub(crate) fn take(space: &mut Space, name: Name, how: u8) -> Result<Taken, Code> {
+    may_extract(name, how)?;
+    space.take(name, how).map_err(as_code)
+}
+
+/// The same for the caller, who is told its name.
+pub(crate) fn extract_right(space: &mut Space, name: Name, how: u8) -> Result<(Name, u8), Code> {
+    match take(space, name, how)? {
         Taken::Right(right) => Ok(space.give(right)),
         Taken::Null | Taken::Dead => Ok((DEAD, how)),
     }

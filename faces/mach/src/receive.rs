@@ -105,7 +105,7 @@ fn to_settle(message: &Message) -> impl Iterator<Item = &SendRight> {
 }
 
 /// Asks their owners.
-fn settle_rights(message: &Message) {
+pub(crate) fn settle_rights(message: &Message) {
     for right in to_settle(message) {
         let soon = pillarbox::Deadline::after(std::time::Duration::from_millis(50));
         let _ = right.status(soon);

@@ -238,7 +238,7 @@ fn as_code(why: NotTaken) -> Code {
 }
 
 /// What a right is once it is received.
-const fn received(how: u8) -> u8 {
+pub(crate) const fn received(how: u8) -> u8 {
     match how {
         disposition::COPY_SEND | disposition::MAKE_SEND => disposition::MOVE_SEND,
         disposition::MAKE_SEND_ONCE => disposition::MOVE_SEND_ONCE,

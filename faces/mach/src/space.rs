@@ -165,6 +165,10 @@ pub(crate) enum NotTaken {
 #[derive(Debug)]
 pub(crate) struct Space {
     pub(crate) task: Task,
+    /// The name of the task itself.
+    own: Name,
+    /// Others that have its right are answered.
+    answers: bool,
     names: Names<Entry>,
     by_port: ByNumber<u64, Name>,
     /// Where the library tells what names are to be looked at.
@@ -203,6 +207,8 @@ impl Space {
         let mut space = Space {
             events: task.port(Capacity::Unbounded),
             task,
+            own: task_self,
+            answers: false,
             names: Names::drawn(seed),
             by_port: ByNumber::default(),
             outbox: Vec::new(),
@@ -592,6 +598,10 @@ impl Space {
             return Ok(Taken::Dead);
         }
         self.may_take(name, how)?;
+        if name == self.own && !self.answers {
+            self.answers = true;
+            crate::orders::begin_to_answer(self);
+        }
         if let Some(Entry { held: Held::Dead(_), .. }) = self.names.get_mut(name) {
             if how != disposition::COPY_SEND {
                 let _ = self.change_urefs(name, -1);

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use pillarbox::bootstrap::Bootstrap;
+use pillarbox::kernel::ids;
 use pillarbox::{Capacity, Deadline, Message, SendRight, Task};
 use pillarbox_mach as mach;
 
@@ -57,7 +58,13 @@ fn two_processes_meet_at_a_server() {
     let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
     let serving = serving.unwrap();
     let compiler = compilers()[0];
-    for program in ["two_processes", "names_for_rights", "a_handler_may_jump_between_processes"] {
+    let programs = [
+        "two_processes",
+        "names_for_rights",
+        "a_handler_may_jump_between_processes",
+        "another_tasks_names",
+    ];
+    for program in programs {
         run(&MACH.compile(compiler, program, &folder), &socket);
     }
     let _ = serving.stop();
@@ -241,6 +248,94 @@ fn a_peer_that_lies_leaves_nothing_behind() {
     assert!(said.starts_with("601 received, "), "{said}");
     let _ = serving.stop();
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A task that answers for its names as it likes, and asks another what it likes.
+#[test]
+fn a_task_that_lies_about_its_names_leaves_nothing_behind() {
+    let folder = MACH.folder("liar");
+    let socket = folder.join("boot.sock");
+    let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
+    let serving = serving.unwrap();
+    let program = MACH.compile(compilers()[0], "a_task_that_lies", &folder);
+    let long = Deadline::after(Duration::from_secs(120));
+    let (task, names) = (Task::current().unwrap(), Bootstrap::at(&socket, long).unwrap());
+    let asked = task.port(Capacity::Bounded(64));
+    task.answer_requests(&asked).unwrap();
+    names.register("org.example.liar", task.kernel().unwrap(), long).unwrap();
+    let liar = std::thread::spawn(move || {
+        let mut dice = Dice(3);
+        loop {
+            let order = asked.receive(Deadline::Never).unwrap();
+            if order.tag() == u64::MAX {
+                return;
+            }
+            answer_somehow(&mut dice, order);
+        }
+    });
+    let victim = std::thread::spawn({
+        let socket = socket.clone();
+        move || run(&program, &socket)
+    });
+    let post = looked_up(&names, "org.example.asked", long);
+    let over = looked_up(&names, "org.example.over", long);
+    let mut dice = Dice(4);
+    for _ in 0..600 {
+        let word = |dice: &mut Dice| {
+            let some = [0, 1, 2, 3, 16, 17, 19, 21, 0x103, u32::MAX, dice.roll(1 << 32) as u32];
+            some[dice.roll(some.len() as u64) as usize]
+        };
+        let mut body: Vec<u8> =
+            (0..dice.roll(4)).flat_map(|_| word(&mut dice).to_ne_bytes()).collect();
+        if dice.roll(8) == 0 {
+            body.push(1);
+        }
+        let mut order = Message::new(body).with_id(ids::PROGRAM + dice.roll(19) as i32);
+        if dice.roll(3) == 0 {
+            let own = task.port(Capacity::Bounded(1));
+            order = match dice.roll(3) {
+                0 => order.with_right(own.make_send().unwrap()),
+                1 => order.with_right(own.make_send_once().unwrap()),
+                _ => order.with_right(own),
+            };
+        }
+        // What it says to that is its own.
+        let _ = post.call(order, long);
+    }
+    over.send(Message::new("over"), long).unwrap();
+    let said = victim.join().unwrap();
+    assert!(said.ends_with("were answered well\n"), "{said}");
+    let end = Message::new("").with_id(ids::PROGRAM).with_tag(u64::MAX);
+    task.kernel().unwrap().send(end, long).unwrap();
+    liar.join().unwrap();
+    let _ = serving.stop();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+fn answer_somehow(dice: &mut Dice, mut order: Message) {
+    let task = Task::current().unwrap();
+    let own = task.port(Capacity::Bounded(1));
+    let mut body = (dice.roll(3) as u32 * dice.roll(60) as u32).to_ne_bytes().to_vec();
+    for _ in 0..dice.roll(6) * dice.roll(20) {
+        body.push(dice.roll(256) as u8);
+    }
+    let id = order.id() + (dice.roll(8) == 0) as i32;
+    let mut answer = Message::new(body).with_id(id);
+    for right in order.take_rights() {
+        answer = answer.with_right(right);
+    }
+    for _ in 0..dice.roll(3) {
+        answer = match dice.roll(3) {
+            0 => answer.with_right(own.make_send().unwrap()),
+            1 => answer.with_right(own.make_send_once().unwrap()),
+            _ => answer.with_right(task.port(Capacity::Bounded(1))),
+        };
+    }
+    match dice.roll(6) {
+        0 => drop(order),
+        1 => drop(order.reply(Message::new(""), Deadline::Now)),
+        _ => drop(order.reply(answer, Deadline::Now)),
+    }
 }
 
 #[test]

@@ -60,6 +60,10 @@ pub mod ids {
     /// What it and its ports have counted.
     pub const COUNTS: i32 = 11;
 
+    /// From here on the program answers, and not the library: see
+    /// [`Task::answer_requests`](crate::Task::answer_requests).
+    pub const PROGRAM: i32 = 0x1_0000;
+
     /// Those that tell of a task and change nothing: what
     /// [`Task::looking`](crate::Task::looking) permits.
     pub const LOOKING: [i32; 6] = [IDENTITY, LIMITS, CENSUS, PEERS, METRICS, COUNTS];

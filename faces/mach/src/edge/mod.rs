@@ -31,10 +31,11 @@ mod virtual_memory;
 use pillarbox::let_handlers_jump;
 
 pub(crate) use self::start::{own_names, random};
-use crate::codes::{Code, KERN_INVALID_ADDRESS, KERN_INVALID_TASK, KERN_SUCCESS};
+use crate::codes::{Code, KERN_INVALID_ADDRESS, KERN_INVALID_TASK, KERN_SUCCESS, MIG_TYPE_ERROR};
 use crate::names::Name;
 use crate::space::Space;
-use crate::with;
+use crate::{orders, with};
+pub(crate) use ::edge::without_signals;
 
 /// Runs a call of C's. A handler may jump out of it where it sleeps.
 fn guarded<R>(failed: R, act: impl FnOnce() -> R) -> R {
@@ -54,7 +55,51 @@ fn of_task<R>(task: Name, act: impl FnOnce(&mut Space) -> Result<R, Code>) -> Re
     with(act)
 }
 
+/// Acts in the space of the task that is named; where that is another, it is asked to, and
+/// `there` reads what it says.
+fn in_task<R>(
+    task: Name,
+    order: i32,
+    words: &[u32],
+    here: impl FnOnce(&mut Space) -> Result<R, Code>,
+    there: impl FnOnce(Vec<u32>) -> Option<R>,
+) -> Result<R, Code> {
+    if task == own_names().0 {
+        return with(here);
+    }
+    there(orders::ask(task, order, words, None)?.words).ok_or(MIG_TYPE_ERROR)
+}
+
 /// The same, for what ends in a code.
+fn code_in_task(
+    task: Name,
+    order: i32,
+    words: &[u32],
+    here: impl FnOnce(&mut Space) -> Code,
+) -> Code {
+    guarded(crate::codes::KERN_FAILURE, || {
+        let here = |space: &mut Space| match here(space) {
+            KERN_SUCCESS => Ok(()),
+            code => Err(code),
+        };
+        code(in_task(task, order, words, here, |words| words.is_empty().then_some(())))
+    })
+}
+
+/// The same, for what tells one number.
+fn number_in_task(
+    task: Name,
+    order: i32,
+    words: &[u32],
+    here: impl FnOnce(&mut Space) -> Result<u32, Code>,
+) -> Result<u32, Code> {
+    in_task(task, order, words, here, |words| match words[..] {
+        [number] => Some(number),
+        _ => None,
+    })
+}
+
+/// The same as [`of_task`], for what ends in a code.
 fn code_of_task(task: Name, act: impl FnOnce(&mut Space) -> Code) -> Code {
     guarded(crate::codes::KERN_FAILURE, || {
         of_task(task, |space| Ok(act(space))).unwrap_or_else(|code| code)

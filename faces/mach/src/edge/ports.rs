@@ -1,17 +1,24 @@
 //! The calls `mach_port_…`.
 
-use super::{code, code_of_task, get, guarded, hand_over, memory, of_task, put};
+use super::{
+    code, code_in_task, code_of_task, get, guarded, hand_over, in_task, memory, number_in_task,
+    of_task, own_names, put,
+};
 use crate::codes::*;
 use crate::names::{NULL, Name};
+use crate::orders::{self, order};
 use crate::peek;
 use crate::port::{self, Construct, Guard};
+use crate::space::Space;
+use crate::with;
 
 #[unsafe(no_mangle)]
 extern "C" fn mach_port_allocate(task: Name, right: u32, name: *mut Name) -> Code {
     guarded(KERN_FAILURE, || {
-        code(of_task(task, |space| port::allocate(space, right, None)).and_then(|made| {
+        let here = |space: &mut Space| port::allocate(space, right, None);
+        code(number_in_task(task, order::ALLOCATE, &[right], here).and_then(|made| {
             put(name, made).inspect_err(|_| {
-                let _ = of_task(task, |space| Ok(port::destroy(space, made)));
+                mach_port_destroy(task, made);
             })
         }))
     })
@@ -20,7 +27,9 @@ extern "C" fn mach_port_allocate(task: Name, right: u32, name: *mut Name) -> Cod
 #[unsafe(no_mangle)]
 extern "C" fn mach_port_allocate_name(task: Name, right: u32, name: Name) -> Code {
     guarded(KERN_FAILURE, || {
-        code(of_task(task, |space| port::allocate(space, right, Some(name))).map(drop))
+        let here = |space: &mut Space| port::allocate(space, right, Some(name)).map(drop);
+        let there = |words: Vec<u32>| words.is_empty().then_some(());
+        code(in_task(task, order::ALLOCATE_NAME, &[right, name], here, there))
     })
 }
 
@@ -97,23 +106,25 @@ extern "C" fn mach_port_peek(
 
 #[unsafe(no_mangle)]
 extern "C" fn mach_port_deallocate(task: Name, name: Name) -> Code {
-    code_of_task(task, |space| port::deallocate(space, name))
+    code_in_task(task, order::DEALLOCATE, &[name], |space| port::deallocate(space, name))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn mach_port_destroy(task: Name, name: Name) -> Code {
-    code_of_task(task, |space| port::destroy(space, name))
+    code_in_task(task, order::DESTROY, &[name], |space| port::destroy(space, name))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn mach_port_mod_refs(task: Name, name: Name, right: u32, delta: i32) -> Code {
-    code_of_task(task, |space| port::mod_refs(space, name, right, delta))
+    let words = [name, right, delta as u32];
+    code_in_task(task, order::MOD_REFS, &words, |space| port::mod_refs(space, name, right, delta))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn mach_port_get_refs(task: Name, name: Name, right: u32, refs: *mut u32) -> Code {
     guarded(KERN_FAILURE, || {
-        let got = of_task(task, |space| port::get_refs(space, name, right));
+        let here = |space: &mut Space| port::get_refs(space, name, right);
+        let got = number_in_task(task, order::GET_REFS, &[name, right], here);
         code(got.and_then(|got| put(refs, got)))
     })
 }
@@ -121,7 +132,8 @@ extern "C" fn mach_port_get_refs(task: Name, name: Name, right: u32, refs: *mut 
 #[unsafe(no_mangle)]
 extern "C" fn mach_port_type(task: Name, name: Name, kind: *mut u32) -> Code {
     guarded(KERN_FAILURE, || {
-        code(of_task(task, |space| port::kind(space, name)).and_then(|got| put(kind, got)))
+        let got = number_in_task(task, order::TYPE, &[name], |space| port::kind(space, name));
+        code(got.and_then(|got| put(kind, got)))
     })
 }
 
@@ -134,13 +146,11 @@ extern "C" fn mach_port_names(
     kinds_count: *mut u32,
 ) -> Code {
     guarded(KERN_FAILURE, || {
-        let all = of_task(task, |space| {
-            let all = space.sorted();
-            Ok(all
-                .into_iter()
-                .filter_map(|name| Some((name, port::kind(space, name).ok()?)))
-                .unzip::<u32, u32, Vec<u32>, Vec<u32>>())
-        });
+        let halves = |mut words: Vec<u32>| {
+            let kinds = words.split_off(words.len() / 2);
+            (words.len() == kinds.len()).then_some((words, kinds))
+        };
+        let all = in_task(task, order::NAMES, &[], |space| Ok(port::names(space)), halves);
         code(all.and_then(|(all, all_kinds)| {
             hand_over(&all, names, count)?;
             hand_over(&all_kinds, kinds, kinds_count)
@@ -151,7 +161,10 @@ extern "C" fn mach_port_names(
 #[unsafe(no_mangle)]
 extern "C" fn mach_port_insert_right(task: Name, name: Name, right: Name, how: u32) -> Code {
     let how = u8::try_from(how).unwrap_or(0);
-    code_of_task(task, |space| port::insert_right(space, name, right, how))
+    guarded(KERN_FAILURE, || match task == own_names().0 {
+        true => with(|space| port::insert_right(space, name, right, how)),
+        false => code(orders::insert_right(task, name, right, how)),
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -164,7 +177,10 @@ extern "C" fn mach_port_extract_right(
 ) -> Code {
     guarded(KERN_FAILURE, || {
         let how = u8::try_from(how).unwrap_or(0);
-        let got = of_task(task, |space| port::extract_right(space, name, how));
+        let got = match task == own_names().0 {
+            true => with(|space| port::extract_right(space, name, how)),
+            false => orders::extract_right(task, name, how),
+        };
         code(got.and_then(|(name, how)| {
             put(right, name)?;
             put(kind, u32::from(how))
@@ -191,17 +207,20 @@ extern "C" fn mach_port_request_notification(
 
 #[unsafe(no_mangle)]
 extern "C" fn mach_port_insert_member(task: Name, member: Name, set: Name) -> Code {
-    code_of_task(task, |space| port::insert_member(space, member, set))
+    let here = |space: &mut Space| port::insert_member(space, member, set);
+    code_in_task(task, order::INSERT_MEMBER, &[member, set], here)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn mach_port_extract_member(task: Name, member: Name, set: Name) -> Code {
-    code_of_task(task, |space| port::extract_member(space, member, set))
+    let here = |space: &mut Space| port::extract_member(space, member, set);
+    code_in_task(task, order::EXTRACT_MEMBER, &[member, set], here)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn mach_port_move_member(task: Name, member: Name, set: Name) -> Code {
-    code_of_task(task, |space| port::move_member(space, member, set))
+    let here = |space: &mut Space| port::move_member(space, member, set);
+    code_in_task(task, order::MOVE_MEMBER, &[member, set], here)
 }
 
 #[unsafe(no_mangle)]
@@ -212,7 +231,8 @@ extern "C" fn mach_port_get_set_status(
     count: *mut u32,
 ) -> Code {
     guarded(KERN_FAILURE, || {
-        let got = of_task(task, |space| port::set_status(space, set));
+        let here = |space: &mut Space| port::set_status(space, set);
+        let got = in_task(task, order::GET_SET_STATUS, &[set], here, Some);
         code(got.and_then(|got| hand_over(&got, members, count)))
     })
 }
@@ -226,7 +246,9 @@ extern "C" fn mach_port_get_attributes(
     count: *mut u32,
 ) -> Code {
     guarded(KERN_FAILURE, || {
-        let got = of_task(task, |space| port::attributes(space, name, flavor));
+        let here = |space: &mut Space| port::attributes(space, name, flavor);
+        let words = [name, flavor as u32];
+        let got = in_task(task, order::GET_ATTRIBUTES, &words, here, Some);
         code(got.and_then(|numbers| {
             if (get(count)? as usize) < numbers.len() {
                 return Err(KERN_FAILURE);
@@ -252,10 +274,11 @@ extern "C" fn mach_port_set_attributes(
         code(match flavor {
             1 if count < 1 => Err(KERN_FAILURE),
             1 => get(info).and_then(|qlimit| {
-                of_task(task, |space| match port::set_qlimit(space, name, qlimit) {
+                let here = |space: &mut Space| port::set_qlimit(space, name, qlimit);
+                match code_in_task(task, order::SET_QLIMIT, &[name, qlimit], here) {
                     KERN_SUCCESS => Ok(()),
                     code => Err(code),
-                })
+                }
             }),
             // Sizes of tables that grow by themselves here, and owners of memory.
             3..=6 => of_task(task, |space| port::attributes(space, name, 3).map(drop)),

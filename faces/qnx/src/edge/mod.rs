@@ -27,7 +27,9 @@ use ::edge::guarded;
 pub(crate) use ::edge::memory;
 use pillarbox::let_handlers_jump;
 
-pub(crate) use self::process::{is_main_thread, signal, watch_forks, without_signals};
+pub(crate) use ::edge::without_signals;
+
+pub(crate) use self::process::{is_main_thread, signal, watch_forks};
 pub(crate) use self::reserved::Reserved;
 pub(crate) use self::schedule::{real_priority, schedule_this};
 use crate::codes::{EAGAIN, Errno};

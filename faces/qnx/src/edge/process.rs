@@ -25,22 +25,6 @@ unsafe extern "C" fn in_child() {
     crate::forked();
 }
 
-/// Starts what `start` starts with every signal blocked there: signals are for the
-/// threads of the program.
-pub(crate) fn without_signals<R>(start: impl FnOnce() -> R) -> R {
-    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: it fills in our own value.
-    let _ = unsafe { libc::sigfillset(all.as_mut_ptr()) };
-    // SAFETY: both are values of our own, as long as the call.
-    let _ = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
-    let started = start();
-    // SAFETY: it is what the call above has filled in, or no signal at all.
-    let _ =
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
-    started
-}
-
 /// Sends this process a signal, with a value where there is one.
 pub(crate) fn signal(number: i32, value: Option<u64>) -> Result<(), Errno> {
     let own = std::process::id() as i32;

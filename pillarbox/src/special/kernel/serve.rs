@@ -5,8 +5,8 @@
 //! background thread: it may take as long as the file system does.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use super::{Answer, Line, Refused, Reply, Request, ids};
 use crate::background::Job;
@@ -28,6 +28,8 @@ use crate::wait::parking::{Mutex, lock};
 pub(crate) struct KernelPort {
     port: Mutex<Option<ReceiveRight>>,
     looking: Mutex<Option<SendRight>>,
+    /// Where the program reads what the library does not answer.
+    program: Mutex<Weak<PortCore>>,
 }
 
 /// How many requests one thread answers before the background thread goes on.
@@ -135,7 +137,23 @@ pub(super) fn request(message: &Message) -> Result<Request, Refused> {
     request.filter(|_| !message.is_own_notification()).ok_or(Refused::BadRequest)
 }
 
+/// Hands on what the program is to answer. Where nobody is to, or too much waits for who is,
+/// it is dropped, and who asked is told so.
+fn hand_on(task: &TaskCore, mut message: Message) {
+    let port = lock(&task.kernel.program).upgrade();
+    if let Some(port) = port
+        && message.body_len() <= limits::KERNEL_BYTES
+    {
+        drop(message.break_circles(&port));
+        // It is dropped with no lock held.
+        drop(port.send_own(None, message, Deadline::Now));
+    }
+}
+
 fn answer(task: &Arc<TaskCore>, mut message: Message) {
+    if message.id() >= ids::PROGRAM && !message.is_own_notification() {
+        return hand_on(task, message);
+    }
     let (id, asked) = (message.id(), request(&message));
     if let Ok(Request::Start(start)) = asked {
         return task.start_program(start, message);
@@ -270,6 +288,49 @@ impl Task {
             ReceiveRight::new(port)
         });
         port.make_send()
+    }
+
+    /// From now on the requests that the library does not know come to `port`: those whose
+    /// ids are at least [`ids::PROGRAM`], as they were sent, with their rights and
+    /// who sent them. So a program may be asked more than the library answers, by
+    /// whoever has a right from [`Task::kernel`] that permits the id.
+    ///
+    /// A request that finds `port` full or gone, or is longer than
+    /// [`KERNEL_BYTES`](crate::limits::KERNEL_BYTES), is dropped, and so is each while there is no such
+    /// port: who asks is told [`CallError::Dropped`](crate::CallError::Dropped). Nobody
+    /// waits for room.
+    ///
+    /// # Rights
+    /// Borrows the receive right. The port that was named last counts.
+    ///
+    /// # Errors
+    /// [`SendFailure::Forked`]; [`SendFailure::OtherTask`] for a port that is not this
+    /// task's.
+    ///
+    /// # Blocking
+    /// Never.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::kernel::ids;
+    /// use pillarbox::{Capacity, Deadline, Message, Task};
+    /// let task = Task::new();
+    /// let asked = task.port(Capacity::Bounded(16));
+    /// task.answer_requests(&asked)?;
+    /// let right = task.kernel()?;
+    /// let question = Message::new("how are you?").with_id(ids::PROGRAM);
+    /// let mut answer = right.start_call(question, Deadline::Never)?;
+    /// asked.receive(Deadline::Never)?.reply(Message::new("well"), Deadline::Never)?;
+    /// assert_eq!(answer.wait(Deadline::Never)?.body(), b"well");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn answer_requests(&self, port: &ReceiveRight) -> Result<(), SendFailure> {
+        self.core.check().map_err(|_| SendFailure::Forked)?;
+        if !Arc::ptr_eq(&port.core().task, &self.core) {
+            return Err(SendFailure::OtherTask);
+        }
+        *lock(&self.core.kernel.program) = Arc::downgrade(port.core());
+        Ok(())
     }
 
     /// A send right to the kernel port with which the task can be looked at and nothing
