@@ -34,6 +34,7 @@ use crate::audit::{Attempt, Audit};
 use crate::authority::{Caller, Ground, Verdict, may_check_in};
 use crate::cgroup::{Bounded, Cgroups};
 use crate::event::{Event, Listener};
+use crate::expected::Expected;
 use crate::limits::REQUEST_BYTES;
 use crate::logs::Logs;
 use crate::names::Names;
@@ -98,6 +99,7 @@ pub(crate) struct Keeper {
     packed: HashMap<u64, Arc<View>>,
     /// Who had it before us.
     before: Option<TaskId>,
+    expected: Expected,
     place: Option<Place>,
     owned: Vec<PathBuf>,
     cgroups: Result<Cgroups, String>,
@@ -141,6 +143,7 @@ impl Keeper {
             leaving: None,
             packed: HashMap::new(),
             before: None,
+            expected: Expected::default(),
             place: server.place,
             owned: server.owned,
             cgroups: server.cgroups,
@@ -185,7 +188,8 @@ impl Keeper {
         let idle = self.idle.as_ref().map(|idle| idle.next);
         let pulse = self.pulse.as_ref().map(Pulse::next);
         let leaves = self.leaving.as_ref().map(|leaving| leaving.until);
-        let dues = [self.waits.next_due(), self.answers.next_due(), idle, pulse, leaves];
+        let comes = self.expected.until();
+        let dues = [self.waits.next_due(), self.answers.next_due(), idle, pulse, leaves, comes];
         let mut first = dues.into_iter().flatten().min();
         for program in &self.programs {
             match program.supervision.due() {
@@ -202,6 +206,7 @@ impl Keeper {
             self.answers.refuse(Some(reply), Refused::Deadline);
         }
         self.answers.retry(now);
+        self.reaper.forget(&self.expected.take_late(now));
         for name in self.names.take_changed() {
             self.tell_watchers(&name);
         }
@@ -292,6 +297,9 @@ impl Keeper {
         for number in self.reaper.ended() {
             if let Some(id) = self.programs.iter().position(|program| program.is_child(number)) {
                 self.child_ended(ProgramId(id));
+            } else if let Some(process) = self.expected.ended(number) {
+                self.names.free_all_of(process);
+                self.seen.free_of(process);
             }
         }
         self.names.free_dead();

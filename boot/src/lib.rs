@@ -58,8 +58,9 @@
 //! # Threads
 //! The server runs in the thread that calls [`Server::serve`], or in the one of
 //! [`Server::start`]. The first program it starts brings one thread more,
-//! `pillarbox-reap`, which sleeps until a child has ended; the first service that was
-//! declared in a file another, `pillarbox-logs`, which keeps the last of what services say.
+//! `pillarbox-reap`, which sleeps until a child has ended (in a successor also the first name
+//! whose task is not linked with it yet); the first service that was declared in a file
+//! another, `pillarbox-logs`, which keeps the last of what services say.
 //! The end of a process that an earlier server had started brings one for at most five
 //! seconds, which waits until somebody has reaped it; so does what a service has left in
 //! its cgroup.
@@ -89,6 +90,7 @@ mod authority;
 pub mod cgroup;
 pub mod confine;
 mod event;
+mod expected;
 mod keeper;
 #[cfg(test)]
 mod killed;

@@ -167,6 +167,16 @@ impl Names {
         }
     }
 
+    /// Frees every name that this process has.
+    pub(crate) fn free_all_of(&mut self, process: u64) {
+        let of = |known: &Name| {
+            known.holder.as_ref().is_some_and(|holder| holder.who.task.process == process)
+        };
+        let its = self.all.iter().filter(|(_, known)| of(known));
+        let its: Vec<String> = its.map(|(name, _)| name.clone()).collect();
+        its.iter().for_each(|name| self.free(name));
+    }
+
     /// Frees a name.
     pub(crate) fn free(&mut self, name: &str) {
         let Some(known) = self.all.get_mut(name) else { return };

@@ -61,6 +61,16 @@ impl Reaper {
         Ok(())
     }
 
+    /// Watches these no more.
+    pub(crate) fn forget(&mut self, numbers: &[u64]) {
+        let mut shared = lock(&self.shared);
+        let gone: Vec<_> =
+            numbers.iter().filter_map(|number| shared.watched.remove(number)).collect();
+        drop(shared);
+        // Not under the lock: their bells ring.
+        drop(gone);
+    }
+
     /// Those that have ended since this was asked.
     pub(crate) fn ended(&self) -> Vec<u64> {
         std::mem::take(&mut lock(&self.shared).ended)

@@ -43,6 +43,11 @@ impl Seen {
         self.tasks.retain(|_, task| !task.right.is_dead());
     }
 
+    /// Lets go of those of a process that has ended.
+    pub(crate) fn free_of(&mut self, process: u64) {
+        self.tasks.retain(|task, _| task.process != process);
+    }
+
     /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = &SeenTask> {
         self.tasks.values()

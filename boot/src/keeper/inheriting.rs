@@ -5,10 +5,11 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use pillarbox::shared::Held;
-use pillarbox::{Deadline, Descriptor, Message, ReceiveRight, Right, SendRight, TaskId};
+use pillarbox::{Deadline, Descriptor, Identity, Message, ReceiveRight, Right, SendRight, TaskId};
 
 use super::Keeper;
 use crate::event::Event;
+use crate::expected::{self, Fate};
 use crate::limits::HAND_OVER;
 use crate::names::Holder;
 use crate::program::{Program, ProgramId};
@@ -86,8 +87,36 @@ impl Keeper {
         if let Ok(bell) = self.port.make_send_once() {
             let _ = holder.right.notify_dead(bell);
         }
-        if step::holds(Rule::NamesGoAlong) {
-            self.names.adopt(name, holder);
+        if !step::holds(Rule::NamesGoAlong) {
+            return;
+        }
+        let who = holder.who;
+        self.names.adopt(name, holder);
+        if who.task.process != self.task.identity().task.process {
+            self.watch_expected(who);
+        }
+    }
+
+    /// Has the end of a process told that is not linked with us yet: no hang-up tells it.
+    fn watch_expected(&mut self, who: Identity) {
+        let process = who.task.process;
+        if self.expected.has(process) {
+            return;
+        }
+        match expected::find(who) {
+            Fate::Lives(its) => {
+                let Ok(bell) = self.port.make_send_once() else { return };
+                self.children += 1;
+                // Where it cannot be watched it is given up after a while, as ever.
+                if self.reaper.watch(self.children, (its, false), bell).is_ok() {
+                    self.expected.watch(process, self.children, Instant::now());
+                }
+            }
+            Fate::Ended => {
+                self.names.free_all_of(process);
+                self.seen.free_of(process);
+            }
+            Fate::Unknown => {}
         }
     }
 
@@ -224,6 +253,8 @@ fn take_held(parts: &mut std::vec::IntoIter<Message>, count: usize) -> Vec<Held>
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Child, Command};
+
     use pillarbox::{Capacity, Task};
 
     use super::*;
@@ -243,5 +274,49 @@ mod tests {
         // It has not come to us in time.
         keeper.names.expect("a", Instant::now());
         assert!(keeper.may_take("a", &caller).is_ok());
+    }
+
+    /// A part that says so of this process, and what names it; none where the kernel does
+    /// not name processes so that they can be found.
+    fn part_of(child: &Child, task: &Task, port: &ReceiveRight, name: &str) -> Option<Message> {
+        let process = pillarbox::process_of(child).unwrap();
+        if process >> 63 != 0 {
+            return None;
+        }
+        let pid = i32::try_from(child.id()).unwrap();
+        let task = TaskId { process, number: 1 + task.identity().task.number };
+        let who = Identity { task, pid, uid: 0, gid: 0 };
+        let part = Part::Name { name: name.to_owned(), who: who.into(), since: 1 };
+        Some(part.message().with_right(port.make_send().unwrap()))
+    }
+
+    #[test]
+    fn who_dies_before_it_is_linked_with_us_loses_its_names_at_once() {
+        let task = Task::new();
+        let mut keeper = Keeper::new(Server::new(&task).unwrap());
+        let port = task.port(Capacity::Bounded(1));
+        let sleep = || Command::new("sleep").arg("1000").spawn().unwrap();
+        let (mut dies, mut died) = (sleep(), sleep());
+        let of = |child: &Child, name| part_of(child, &task, &port, name);
+        let (Some(one), Some(two)) = (of(&dies, "one"), of(&dies, "two")) else {
+            return [dies, died].iter_mut().for_each(|child| child.kill().unwrap());
+        };
+        let gone = of(&died, "gone").unwrap();
+        died.kill().unwrap();
+        died.wait().unwrap();
+        keeper.take_in(vec![one, two, gone], Some(task.identity().task));
+        assert!(keeper.names.known("gone").is_none(), "it was dead when its name came");
+        for name in ["one", "two"] {
+            // Not by the clock.
+            keeper.names.expect(name, Instant::now() + 100 * HAND_OVER);
+        }
+        dies.kill().unwrap();
+        while keeper.names.known("one").is_some() {
+            let (member, message) = keeper.set.receive(Deadline::after(HAND_OVER)).unwrap();
+            keeper.take(member.port(), message);
+            keeper.look();
+        }
+        assert!(keeper.names.known("two").is_none());
+        dies.wait().unwrap();
     }
 }
