@@ -13,6 +13,7 @@ mod managing;
 mod narrowing;
 mod queueing;
 mod reloading;
+mod starting;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,21 +26,19 @@ use pillarbox::{
     ReceiveRight, SendOnceRight, SendRight, Task, TaskId, check_name,
 };
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-
 use crate::Server;
 use crate::admin;
 use crate::answers::Answers;
 use crate::audit::{Attempt, Audit};
 use crate::authority::{Caller, Ground, Verdict, may_check_in};
-use crate::cgroup::{Bounded, Cgroups};
-use crate::event::{Event, Listener};
+use crate::cgroup::Cgroups;
+use crate::event::Listener;
 use crate::expected::Expected;
 use crate::limits::REQUEST_BYTES;
 use crate::logs::Logs;
 use crate::names::Names;
 use crate::orders::Orders;
-use crate::program::{Program, ProgramId, Start, no_log};
+use crate::program::{Program, ProgramId};
 use crate::pulse::Pulse;
 use crate::queues::{self, Queues};
 use crate::reaper::Reaper;
@@ -49,7 +48,7 @@ use crate::step::{self, Rule, Step};
 use crate::stopper::{Ended, Stopper};
 use crate::subsets::{Subsets, View};
 use crate::succession::Place;
-use crate::supervision::{Act, Doing, Due};
+use crate::supervision::{Doing, Due};
 use crate::waits::Waits;
 use crate::watches::Watches;
 use handing::Leaving;
@@ -287,129 +286,6 @@ impl Keeper {
         }
     }
 
-    // ---- bells -------------------------------------------------------------
-
-    /// A bell was rung: what has happened?
-    fn look(&mut self) {
-        if self.bell.take().is_none() {
-            return;
-        }
-        for number in self.reaper.ended() {
-            if let Some(id) = self.programs.iter().position(|program| program.is_child(number)) {
-                self.child_ended(ProgramId(id));
-            } else if let Some(process) = self.expected.ended(number) {
-                self.names.free_all_of(process);
-                self.seen.free_of(process);
-            }
-        }
-        self.names.free_dead();
-        self.seen.free_dead();
-    }
-
-    fn child_ended(&mut self, id: ProgramId) {
-        let Some(program) = self.programs.get_mut(id.0) else { return };
-        step::before(Step::Reap);
-        let Some(end) = program.reap() else { return };
-        self.running.remove(&end.process);
-        let now = Instant::now();
-        if let Some(told) = &mut self.told {
-            let was_ready = !end.checked_in.is_empty();
-            let service = program.called();
-            (told.0)(&Event::Ended { service, reason: &end.reason, was_ready });
-        }
-        self.orders.down(id, program.supervision.starts(), &end.reason);
-        self.attends_no_more(id);
-        let Some(program) = self.programs.get(id.0) else { return };
-        let held_back = program.supervision.held_back(now);
-        let mut again = false;
-        for name in program.names.clone() {
-            // The port may die a moment after its process.
-            self.names.free_of(&name, end.process);
-            if !end.checked_in.contains(&name) {
-                self.tell_not_started(&name, &end.reason);
-            } else if let Some(reason) = &held_back {
-                self.tell_not_started(&name, reason);
-            } else {
-                // It was ready once. Who asked since then asked for the next.
-                again |= self.waits.any(&name);
-            }
-        }
-        if again && let Some(program) = self.programs.get_mut(id.0) {
-            program.supervision.want();
-        }
-        self.supervise(id, now);
-    }
-
-    /// Does what is due for a program.
-    fn supervise(&mut self, id: ProgramId, now: Instant) {
-        let Some(program) = self.programs.get_mut(id.0) else { return };
-        match program.supervision.act(now) {
-            None => {}
-            Some(Act::Start) => self.start(id),
-            Some(act) => {
-                step::before(Step::End);
-                if act == Act::Terminate { program.terminate() } else { program.kill() }
-            }
-        }
-    }
-
-    /// Starts a program; where that fails, everybody who waits is told.
-    fn start(&mut self, id: ProgramId) {
-        self.children += 1;
-        let number = self.children;
-        let Some(right) = self.right_of(id) else { return };
-        let Some(program) = self.programs.get_mut(id.0) else { return };
-        let Ok(bell) = self.port.make_send_once() else { return };
-        let log = program.log_bytes.map(|most| self.logs.open(id.0, most)).transpose();
-        step::before(Step::Start);
-        let reaper = &mut self.reaper;
-        let place = self.listening.first().map(Listening::path);
-        let started = match log {
-            Ok(log) => {
-                let bounded = bounded(&mut self.cgroups, program);
-                if let (Some(told), Some(reason)) = (&mut self.told, bounded.reason())
-                    && !program.is_bound()
-                {
-                    let service = program.called();
-                    (told.0)(&Event::Unbounded { service, reason: &reason });
-                }
-                let task = &self.task;
-                let start = Start { task, right: &right, number, place, log, bounded };
-                program.start(start, |child| {
-                    step::before(Step::Watch);
-                    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
-                    reaper.watch(number, (process, false), bell)
-                })
-            }
-            Err(error) => Err(program.not_started(&no_log(&error))),
-        };
-        if let Some(process) = program.process() {
-            self.running.insert(process, id);
-        }
-        if let Some(told) = &mut self.told {
-            let service = program.called();
-            (told.0)(&match (&started, program.pid()) {
-                (Err(reason), _) => Event::NotStarted { service, reason },
-                (Ok(()), pid) => Event::Started { service, pid: pid.unwrap_or(0) },
-            });
-        }
-        if let Err(reason) = started {
-            self.orders.down(id, program.supervision.starts() + 1, &reason);
-            for name in program.names.clone() {
-                self.tell_not_started(&name, &reason);
-            }
-        }
-    }
-
-    fn tell_not_started(&mut self, name: &str, reason: &str) {
-        if !step::holds(Rule::WaitersAreTold) {
-            return;
-        }
-        for reply in self.waits.take(name) {
-            self.answers.refuse(Some(reply), Refused::NotStarted(reason.to_owned()));
-        }
-    }
-
     // ---- requests ------------------------------------------------------------
 
     fn answer(&mut self, mut message: Message, caller: &Caller, reply: Option<SendOnceRight>) {
@@ -567,16 +443,6 @@ impl Keeper {
         self.decided(caller, Attempt::End, "", caller.may_order())?;
         self.ended = Some(Ended::Stopped);
         Ok(())
-    }
-}
-
-/// The leaf that a program is started in, where its file asks for one.
-fn bounded(cgroups: &mut Result<Cgroups, String>, program: &Program) -> Bounded {
-    let bounds = program.file.as_ref().and_then(|file| file.bounds.as_ref());
-    match (bounds, cgroups) {
-        (None, _) => Bounded::default(),
-        (Some(_), Err(why)) => Bounded::lacking(why.clone()),
-        (Some(bounds), Ok(cgroups)) => cgroups.leaf(program.called(), bounds),
     }
 }
 

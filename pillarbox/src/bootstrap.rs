@@ -8,23 +8,28 @@
 //! The server is asked by messages; [`Request`] and [`Answer`] are their bodies,
 //! in postcard's format. It is in no message's way afterwards.
 
+mod answered;
 mod asking;
 mod presence;
 mod subset;
 mod watching;
+mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use abi::hello::Refusal;
-use serde::{Deserialize, Serialize};
 
+use self::answered::{Answered, Listing, again, done, found, question, read};
 pub use self::presence::Presence;
 pub use self::subset::Listed;
 pub use self::watching::{NameState, Watch};
+pub use self::words::{
+    Answer, Refused, Request, Service, ServiceState, decode_request, encode_answer,
+};
 use crate::deadline::Deadline;
-use crate::error::{CallError, LinkError, SendFailure, TaskError};
+use crate::error::{LinkError, SendFailure, TaskError};
 use crate::message::{Message, Right};
 use crate::port::ReceiveRight;
 use crate::right::SendRight;
@@ -40,144 +45,6 @@ pub const BOOTSTRAP: &str = "bootstrap";
 
 /// The variable that names the server's socket.
 pub const SOCKET_VARIABLE: &str = "PILLARBOX_SOCKET";
-
-/// What can be asked of a bootstrap server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Request {
-    /// A service is ready: the message carries a send right to its port, and may carry
-    /// a right to look at the task.
-    CheckIn {
-        /// The name it provides.
-        name: String,
-    },
-    /// The right in the message shall be found under this name. Another may be one to
-    /// look at the task.
-    Register {
-        /// The name.
-        name: String,
-    },
-    /// The name shall be free again.
-    Unregister {
-        /// The name.
-        name: String,
-    },
-    /// A send right, please.
-    LookUp {
-        /// The name.
-        name: String,
-        /// Start the service if it can be started, and wait until it is ready.
-        start: bool,
-        /// How long the server should wait; `None` for as long as it takes.
-        wait_ns: Option<u64>,
-    },
-    /// Which names are there? At most 256 after `after`; the answer carries a
-    /// send right for each that is running.
-    List {
-        /// Names after this one, in order.
-        after: Option<String>,
-    },
-    /// The server shall end.
-    Stop,
-    /// A service is ready to read a queue that the server keeps: the answer carries a
-    /// reader right. The message may carry a right to look at the task.
-    Attend {
-        /// The name of the queue.
-        name: String,
-    },
-    /// A bootstrap right that leads to these names and to nothing else, please.
-    Subset {
-        /// The names.
-        names: Vec<Listed>,
-    },
-    /// Does anybody have this name? Answered when that is other than was known.
-    Watch {
-        /// The name.
-        name: String,
-        /// What was known; `None` for nothing yet.
-        known: Option<NameState>,
-    },
-}
-
-/// What a bootstrap server answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Answer {
-    /// It is done.
-    Done,
-    /// The message carries the right.
-    Right,
-    /// Some names, in order, and whether there are more.
-    Names {
-        /// The names.
-        names: Vec<Service>,
-        /// Whether to ask again.
-        more: bool,
-    },
-    /// It is not.
-    Refused(Refused),
-    /// Whether somebody has the name.
-    Name(NameState),
-}
-
-/// What is known of a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Service {
-    /// The name.
-    pub name: String,
-    /// What it is doing.
-    pub state: ServiceState,
-    /// The process that checked in, as the server sees it.
-    pub pid: Option<i32>,
-    /// Its user.
-    pub uid: Option<u32>,
-}
-
-/// What a service is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum ServiceState {
-    /// It has checked in.
-    Running,
-    /// It was started and has not checked in yet.
-    Starting,
-    /// It is started when somebody looks it up.
-    OnDemand,
-}
-
-/// Why a bootstrap server did not do what it was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refused {
-    /// Nobody has this name.
-    #[error("no such name")]
-    NoSuchName,
-    /// Somebody else has this name.
-    #[error("the name is in use")]
-    InUse,
-    /// Not for this caller, and by which rule.
-    #[error("not allowed: {0}")]
-    NotAllowed(String),
-    /// The text is not a name.
-    #[error("not a valid name")]
-    BadName,
-    /// The program could not be started, or ended before it checked in.
-    #[error("the service did not start: {0}")]
-    NotStarted(String),
-    /// It did not check in in time.
-    #[error("the service was not ready in time")]
-    Deadline,
-    /// The message was not a request.
-    #[error("the server did not understand the request")]
-    BadRequest,
-    /// The server keeps as many names as it may.
-    #[error("the server has no room for another name")]
-    NoRoom,
-    /// The server was replaced while this was on its way, and the next one was not asked.
-    /// A [`Bootstrap`] asks again by itself.
-    #[error("the server was replaced meanwhile: ask again")]
-    Replaced,
-}
 
 /// Why a bootstrap server was not reached or did not help.
 #[derive(Debug, thiserror::Error)]
@@ -572,110 +439,4 @@ impl Bootstrap {
         message.rights = right.into_iter().chain(looking).map(Right::Send).collect();
         Ok(message)
     }
-}
-
-/// An answer, and the rights in it.
-type Answered = (Answer, Vec<Right>);
-
-/// How often a server may say that it was replaced meanwhile.
-const ASKED_AGAIN: u32 = 64;
-
-/// Whether to ask again, because the server was replaced while it was asked.
-fn again(answered: &Result<Answered, BootstrapError>, asked: &mut u32) -> bool {
-    *asked += 1;
-    let replaced =
-        matches!(answered, Err(BootstrapError::Refused { reason: Refused::Replaced, .. }));
-    replaced && *asked < ASKED_AGAIN
-}
-
-/// A request as a message.
-fn question(request: &Request) -> Result<Message, BootstrapError> {
-    let body = postcard::to_stdvec(request).map_err(|_| BootstrapError::BadAnswer)?;
-    Ok(Message::new(body))
-}
-
-/// What has become of a request about `name`.
-fn read(name: &str, answered: Result<Message, CallError>) -> Result<Answered, BootstrapError> {
-    let mut answer = answered.map_err(|error| match error {
-        CallError::Unsent(error) if error.reason == SendFailure::Dead => BootstrapError::Died,
-        CallError::Unsent(error) => BootstrapError::Unsent(error.reason),
-        CallError::Deadline | CallError::Withdrawn => BootstrapError::Deadline,
-        CallError::Dropped | CallError::Died => BootstrapError::Died,
-        CallError::Refused => BootstrapError::Unsent(SendFailure::Revoked),
-        CallError::Forked => BootstrapError::Unsent(SendFailure::Forked),
-    })?;
-    let rights = answer.take_rights();
-    match postcard::from_bytes(answer.body()) {
-        Ok(Answer::Refused(reason)) => {
-            Err(BootstrapError::Refused { name: name.to_owned(), reason })
-        }
-        Ok(answer) => Ok((answer, rights)),
-        Err(_) => Err(BootstrapError::BadAnswer),
-    }
-}
-
-/// It was done.
-fn done((answer, _): Answered) -> Result<(), BootstrapError> {
-    match answer {
-        Answer::Done => Ok(()),
-        _ => Err(BootstrapError::BadAnswer),
-    }
-}
-
-/// The right that was looked up.
-fn found((answer, mut rights): Answered) -> Result<SendRight, BootstrapError> {
-    match (answer, rights.pop().map(Right::into_send)) {
-        (Answer::Right, Some(Ok(right))) if rights.is_empty() => Ok(right),
-        _ => Err(BootstrapError::BadAnswer),
-    }
-}
-
-/// A list that comes in pages.
-#[derive(Default)]
-struct Listing {
-    all: Vec<(Service, Option<SendRight>)>,
-    after: Option<String>,
-}
-
-impl Listing {
-    fn next(&self) -> Request {
-        Request::List { after: self.after.clone() }
-    }
-
-    /// Takes a page. Returns whether there is another.
-    fn goes_on(&mut self, (answer, rights): Answered) -> Result<bool, BootstrapError> {
-        let Answer::Names { names, more } = answer else {
-            return Err(BootstrapError::BadAnswer);
-        };
-        let last = names.last().map(|service| service.name.clone());
-        let mut rights = rights.into_iter();
-        for service in names {
-            let right = match service.state {
-                ServiceState::Running => rights.next().and_then(|right| right.into_send().ok()),
-                ServiceState::Starting | ServiceState::OnDemand => None,
-            };
-            self.all.push((service, right));
-        }
-        // Names come in order: one that does not go on is no answer.
-        let more = more && last.is_some() && last > self.after;
-        self.after = last;
-        Ok(more)
-    }
-}
-
-/// Reads a request, for a server.
-///
-/// # Errors
-/// [`Refused::BadRequest`].
-pub fn decode_request(message: &Message) -> Result<Request, Refused> {
-    postcard::from_bytes(message.body()).map_err(|_| Refused::BadRequest)
-}
-
-/// An answer as a message, for a server.
-///
-/// # Rights
-/// None: the server adds those that go with the answer.
-pub fn encode_answer(answer: &Answer) -> Message {
-    // The only error is a sequence of unknown length, and there is none.
-    Message::new(postcard::to_stdvec(answer).unwrap_or_default())
 }
