@@ -12,11 +12,13 @@
 //! A name there stands for all that a task may do with a port. So what is sent to is
 //! copied, or made where only the receive right is held.
 
+use pillarbox::Right;
+
 use crate::codes::*;
 use crate::letter::{put, word};
 use crate::names::{NULL, Name, is_valid};
 use crate::send::{self, COMPLEX, HEADER};
-use crate::space::{Held, PortRights, Space};
+use crate::space::{Held, PortRights, Space, Taken, ToldAt};
 use crate::{destroy, port, receive, with};
 
 /// The codes of these calls.
@@ -222,10 +224,36 @@ pub(crate) fn drop_message(message: &[u8]) {
 
 /// Where this task is told what became of what it left with others.
 pub(crate) fn notify_port(space: &mut Space) -> Name {
+    match &space.told_at {
+        ToldAt::Own => {}
+        ToldAt::Port(right) => return space.known(right).unwrap_or(NULL),
+        ToldAt::Nowhere => return NULL,
+    }
     if space.notify == NULL || space.receive(space.notify).is_err() {
         space.notify = port::allocate(space, right::RECEIVE, None).unwrap_or(NULL);
     }
     space.notify
+}
+
+/// A send right to where this task is told.
+pub(crate) fn notify_right(space: &mut Space) -> Name {
+    let own = notify_port(space);
+    let right = match &space.told_at {
+        ToldAt::Port(right) => Some(right.clone()),
+        ToldAt::Own => space.receive(own).ok().and_then(|port| port.right.make_send().ok()),
+        ToldAt::Nowhere => None,
+    };
+    right.map_or(NULL, |right| space.give_send(right))
+}
+
+/// This task is told at another port from now on, or nowhere.
+pub(crate) fn tell_at(space: &mut Space, port: Name) -> Code {
+    space.told_at = match space.take(port, disposition::COPY_SEND) {
+        Ok(Taken::Right(Right::Send(right))) => ToldAt::Port(right),
+        Ok(Taken::Null | Taken::Dead) => ToldAt::Nowhere,
+        _ => return KERN_INVALID_RIGHT,
+    };
+    KERN_SUCCESS
 }
 
 /// Lets a port hold so many messages.

@@ -57,7 +57,7 @@ use std::time::Duration;
 
 use pillarbox::{Deadline, Task};
 
-use crate::space::Space;
+use crate::space::{Space, To};
 
 /// One space for each fork between the first process and this one.
 static SPACES: [OnceLock<Mutex<Space>>; 64] = [const { OnceLock::new() }; 64];
@@ -86,7 +86,11 @@ fn with<R>(act: impl FnOnce(&mut Space) -> R) -> R {
     drop(space);
     for (to, message) in outbox {
         // Who does not read what it asked for keeps nobody waiting for long.
-        let _ = to.send(message, Deadline::after(Duration::from_millis(50)));
+        let soon = Deadline::after(Duration::from_millis(50));
+        match to {
+            To::Once(to) => drop(to.send(message, soon)),
+            To::Port(to) => drop(to.send(message, soon)),
+        }
     }
     done
 }

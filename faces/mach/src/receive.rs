@@ -61,7 +61,7 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
         }
     });
     if let Ok((_, message)) = &mut taken
-        && to_settle(message).next().is_some()
+        && must_settle(message)
     {
         let held = std::mem::replace(message, Message::new(Vec::new()));
         *message = hold_in_wait(held, drop, |message| settle_rights(message)).0;
@@ -104,8 +104,36 @@ fn to_settle(message: &Message) -> impl Iterator<Item = &SendRight> {
     })
 }
 
+/// Whether something is to be asked before what a message carries is given names.
+fn must_settle(message: &Message) -> bool {
+    let receives = |right: &Right| matches!(right, Right::Receive(_));
+    message.rights().iter().any(receives) || to_settle(message).next().is_some()
+}
+
+/// A receive right may come to a port of which there is a send right here. Where that leads
+/// to the port's old owner still, it is to have followed.
+fn follow_receives(message: &Message) {
+    let from = message.sender().map(|sender| sender.task);
+    if !message.rights().iter().any(|right| matches!(right, Right::Receive(_))) {
+        return;
+    }
+    let soon = pillarbox::Deadline::after(std::time::Duration::from_millis(500));
+    let (own, held) = with(|space| (space.task.identity().task, space.unnumbered()));
+    hold_in_wait(held, drop, |held| {
+        // One that follows already leads to us, and is not confirmed.
+        let may_follow = |right: &SendRight| {
+            let owner = right.owner();
+            right.port_id().is_none() && (owner.is_none() || owner == from || owner == Some(own))
+        };
+        for right in held.iter().filter(|right| may_follow(right)) {
+            let _ = right.status(soon);
+        }
+    });
+}
+
 /// Asks their owners.
 pub(crate) fn settle_rights(message: &Message) {
+    follow_receives(message);
     for right in to_settle(message) {
         let soon = pillarbox::Deadline::after(std::time::Duration::from_millis(50));
         let _ = right.status(soon);

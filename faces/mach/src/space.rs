@@ -161,6 +161,24 @@ pub(crate) enum NotTaken {
     Disposition,
 }
 
+/// Where a task is told of what it has left with others.
+#[derive(Debug)]
+pub(crate) enum ToldAt {
+    /// At a port that is made for it.
+    Own,
+    /// At a port that it has named.
+    Port(SendRight),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// A right that news goes on.
+#[derive(Debug)]
+pub(crate) enum To {
+    Once(SendOnceRight),
+    Port(SendRight),
+}
+
 /// The space of one task.
 #[derive(Debug)]
 pub(crate) struct Space {
@@ -175,7 +193,7 @@ pub(crate) struct Space {
     events: ReceiveRight,
     /// Where threads wait who would hear of events, if anybody had asked for any.
     waiting: Vec<Arc<Mouth>>,
-    outbox: Vec<(SendOnceRight, Message)>,
+    outbox: Vec<(To, Message)>,
     number: u32,
     /// Send-once names that somebody asked about.
     asked: BTreeSet<Name>,
@@ -190,8 +208,10 @@ pub(crate) struct Space {
     pub(crate) created: BTreeMap<String, ReceiveRight>,
     /// Names that were checked in, and the port that may take each back.
     pub(crate) signed: BTreeMap<String, Name>,
-    /// Where a task is told of messages that it has left with others.
+    /// The port that a task is told at of messages that it has left with others, where it
+    /// has named no other.
     pub(crate) notify: Name,
+    pub(crate) told_at: ToldAt,
     /// Those messages, by the numbers of our requests: where each went.
     left: BTreeMap<u32, Name>,
     /// Which clock a name stands for.
@@ -223,6 +243,7 @@ impl Space {
             created: BTreeMap::new(),
             signed: BTreeMap::new(),
             notify: NULL,
+            told_at: ToldAt::Own,
             left: BTreeMap::new(),
             clocks: BTreeMap::new(),
             bootstrap: None,
@@ -324,11 +345,11 @@ impl Space {
         if let Some(news) = &request.news {
             let _ = news.cancel();
         }
-        self.outbox.push((request.to, letter::notification(id, Some(name))));
+        self.outbox.push((To::Once(request.to), letter::notification(id, Some(name))));
     }
 
     /// What is to be sent once the lock is let go.
-    pub(crate) fn take_outbox(&mut self) -> Vec<(SendOnceRight, Message)> {
+    pub(crate) fn take_outbox(&mut self) -> Vec<(To, Message)> {
         std::mem::take(&mut self.outbox)
     }
 
@@ -390,6 +411,15 @@ impl Space {
             }
             _ => None,
         })
+    }
+
+    /// The send rights to ports that are known by no number here: those of other tasks.
+    pub(crate) fn unnumbered(&self) -> Vec<Arc<SendRight>> {
+        let all = self.names.iter().filter_map(|(_, entry)| match &entry.held {
+            Held::Port(PortRights { send: Some(send), id: None, .. }) => Some(Arc::clone(send)),
+            _ => None,
+        });
+        all.collect()
     }
 
     /// A send right comes.

@@ -4,14 +4,16 @@
 //! program, which asks.
 #![allow(unsafe_code, reason = "what a program in C calls is called here; see docs/soundness.md")]
 
+#[path = "../../rows.rs"]
+mod begin;
+
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use pillarbox::Task;
 use pillarbox_qnx as _;
 use rows::{
-    Casting, Effort, Entrant, Goal, Operation, Part, Place, Plan, Row, Side, Stage, State, Unit,
-    own_call,
+    Casting, Effort, Entrant, Goal, Operation, Part, Place, Row, Side, Stage, State, Unit, own_call,
 };
 
 /// Bytes of a small message.
@@ -176,30 +178,6 @@ const ROWS: &[Row] = &[
 ];
 
 fn main() -> ExitCode {
-    let plan = Plan { rows: ROWS, absent: &[] };
-    let parts = [Part { name: SERVER, act: serve }];
-    // Channels are found at a bootstrap server of this run's own.
-    let names = if rows::acts() { None } else { Some(names()) };
-    let command = clap::Command::new("qnx-rows").version(env!("CARGO_PKG_VERSION"));
-    let command = command.about("Measures what QNX's calls cost beside the library's own.");
-    let ended = match names {
-        Some(Err(_)) => ExitCode::FAILURE,
-        _ => rows::program(command, plan, &parts, |Alone {}| Vec::new()),
-    };
-    if let Some(Ok(serving)) = names {
-        let _ = serving.stop();
-    }
-    ended
-}
-
-// Nothing but rows.
-#[derive(Debug, clap::Args)]
-struct Alone {}
-
-/// A bootstrap server, known to this run and to its children.
-fn names() -> Result<boot::Serving> {
-    let socket = std::env::temp_dir().join(format!("qnx-rows-{}", std::process::id()));
-    // SAFETY: no other thread runs yet.
-    unsafe { std::env::set_var("PILLARBOX_SOCKET", &socket) };
-    Ok(boot::Server::new(&Task::new())?.listen(&socket)?.start()?)
+    let about = "Measures what QNX's calls cost beside the library's own.";
+    begin::measured("qnx-rows", about, ROWS, Part { name: SERVER, act: serve })
 }

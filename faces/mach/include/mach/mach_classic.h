@@ -63,6 +63,11 @@ PILLARBOX_MACH_HOLDS(sizeof(msg_header_t) == 24);
 #define RCV_PORT_CHANGE (-208)
 #define RPC_SUCCESS 0
 
+/* Where a task is told. Its number in older systems means another port today. */
+#define TASK_NOTIFY_PORT 0x40000002
+#define task_get_notify_port(task, port) task_get_special_port((task), TASK_NOTIFY_PORT, (port))
+#define task_set_notify_port(task, port) task_set_special_port((task), TASK_NOTIFY_PORT, (port))
+
 #define NOTIFY_FIRST 0100
 #define NOTIFY_PORT_DELETED (NOTIFY_FIRST + 001)
 #define NOTIFY_MSG_ACCEPTED (NOTIFY_FIRST + 002)

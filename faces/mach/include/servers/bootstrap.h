@@ -56,6 +56,7 @@ kern_return_t bootstrap_look_up3(mach_port_t bp, const char *service_name, mach_
 kern_return_t bootstrap_create_server(mach_port_t bp, char *command, uid_t uid,
                                       boolean_t on_demand, mach_port_t *server);
 kern_return_t bootstrap_create_service(mach_port_t bp, char *service_name, mach_port_t *sp);
+kern_return_t bootstrap_subset(mach_port_t bp, mach_port_t requestor, mach_port_t *subset);
 kern_return_t bootstrap_parent(mach_port_t bp, mach_port_t *parent);
 kern_return_t bootstrap_unprivileged(mach_port_t bp, mach_port_t *unprivileged);
 kern_return_t bootstrap_info(mach_port_t bp, name_array_t *names,

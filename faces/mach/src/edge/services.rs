@@ -136,6 +136,12 @@ extern "C" fn bootstrap_create_server(
     BOOTSTRAP_NOT_PRIVILEGED
 }
 
+/// Names that only some find, and that others make, need a server of their own.
+#[unsafe(no_mangle)]
+extern "C" fn bootstrap_subset(_boot: Name, _requestor: Name, _subset: *mut Name) -> Code {
+    BOOTSTRAP_NOT_PRIVILEGED
+}
+
 /// A name whose port this task keeps until it checks in.
 #[unsafe(no_mangle)]
 extern "C" fn bootstrap_create_service(boot: Name, name: *const u8, port: *mut Name) -> Code {

@@ -1,26 +1,18 @@
 //! The task itself, who else there is, and what codes say.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::c_char;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+
+use ::edge::for_c;
 
 use super::{code, guarded, hand_over, memory, of_task, own_names, put};
 use crate::codes::*;
 use crate::names::{NULL, Name};
 use crate::space::Taken;
-use crate::{boot, codes, with};
+use crate::{boot, classic, codes, with};
 
 // ---- what codes say ------------------------------------------------------------
-
-/// The text as C reads it. There are not many, and each is kept for ever (C4).
-fn for_c(text: &'static str) -> *const c_char {
-    static TEXTS: Mutex<BTreeMap<&'static str, &'static CStr>> = Mutex::new(BTreeMap::new());
-    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = || &*Box::leak(CString::new(text).unwrap_or_default().into_boxed_c_str());
-    texts.entry(text).or_insert_with(made).as_ptr()
-}
 
 #[unsafe(no_mangle)]
 extern "C" fn mach_error_string(error: Code) -> *const c_char {
@@ -87,6 +79,10 @@ extern "C" fn mach_thread_self() -> Name {
     })
 }
 
+/// The port where programs of the oldest systems are told: its number there means another
+/// port today, so it has one of its own.
+const NOTIFY: i32 = 0x4000_0002;
+
 #[unsafe(no_mangle)]
 extern "C" fn task_get_special_port(task: Name, which: i32, port: *mut Name) -> Code {
     guarded(KERN_FAILURE, || {
@@ -98,6 +94,7 @@ extern "C" fn task_get_special_port(task: Name, which: i32, port: *mut Name) -> 
             1 => with(|space| if space.change_urefs(own, 1) { own } else { NULL }),
             2 => mach_host_self(),
             4 => boot::port_of_task(boot),
+            NOTIFY => with(classic::notify_right),
             3 | 5..=17 => NULL,
             _ => return KERN_INVALID_ARGUMENT,
         };
@@ -124,6 +121,7 @@ extern "C" fn task_set_special_port(task: Name, which: i32, port: Name) -> Code 
                 }
                 _ => KERN_INVALID_RIGHT,
             }),
+            NOTIFY => with(|space| classic::tell_at(space, port)),
             3 | 5..=17 => KERN_NOT_SUPPORTED,
             _ => KERN_INVALID_ARGUMENT,
         }

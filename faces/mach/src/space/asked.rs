@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use pillarbox::{Deadline, Message, Notification, SendOnceRight};
 
-use super::{Entry, Held, Mouth, PortRights, Request, Space};
+use super::{Entry, Held, Mouth, PortRights, Request, Space, To, ToldAt};
 use crate::codes::notify;
 use crate::letter;
 use crate::names::{NULL, Name};
@@ -83,8 +83,15 @@ impl Space {
 
     /// Tells that a message that was left has been taken, or has ended with its port.
     fn tell_left(&mut self, taken: bool, name: Name) {
-        let made = self.receive(self.notify).map(|notify| notify.right.make_send_once());
-        let Ok(Ok(to)) = made else { return };
+        let to = match &self.told_at {
+            ToldAt::Nowhere => return,
+            ToldAt::Port(right) => To::Port(right.clone()),
+            ToldAt::Own => {
+                let made = self.receive(self.notify).map(|notify| notify.right.make_send_once());
+                let Ok(Ok(once)) = made else { return };
+                To::Once(once)
+            }
+        };
         // A name that stands for the port no more is none.
         let stands = matches!(self.look(name), Some(Entry { held: Held::Port(_), .. }));
         let name = if stands { name } else { NULL };
@@ -106,7 +113,7 @@ impl Space {
     /// The name is dead already, and somebody asks to be told.
     pub(crate) fn tell_dead(&mut self, name: Name, to: SendOnceRight) {
         let _ = self.change_urefs(name, 1);
-        self.outbox.push((to, letter::notification(notify::DEAD_NAME, Some(name))));
+        self.outbox.push((To::Once(to), letter::notification(notify::DEAD_NAME, Some(name))));
     }
 
     /// Nobody is to be told any more. Returns who was.

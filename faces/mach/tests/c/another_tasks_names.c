@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <servers/bootstrap.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define SERVICE "org.example.owner"
@@ -33,6 +34,8 @@ static void child(void) {
     mach_port_t post, own = new_port();
     given_t given;
     plain_t in;
+    /* It ends with the other. */
+    CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() != 1);
     memset(&given, 0, sizeof given);
     OK(bootstrap_look_up(bootstrap_port, SERVICE, &post));
     given.head.msgh_bits = MACH_MSGH_BITS_COMPLEX | MACH_MSGH_BITS(MACH_MSG_TYPE_MOVE_SEND, 0);

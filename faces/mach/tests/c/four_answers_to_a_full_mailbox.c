@@ -149,6 +149,39 @@ static void one_message_may_be_left(void) {
     CHECK(in.head.msg_id == NOTIFY_SEND_ONCE);
 }
 
+static void another_port_may_be_told(void) {
+    port_t port = full_port(), old = task_notify(), other = new_port_with_send(), got, again;
+    old_t in;
+    OK(task_get_notify_port(task_self(), &got));
+    CHECK(got == old && refs_of(old, MACH_PORT_RIGHT_SEND) == 1);
+    OK(mach_port_deallocate(SELF, got));
+    OK(task_set_special_port(task_self(), TASK_NOTIFY_PORT, other));
+    CHECK(task_notify() == other && refs_of(other, MACH_PORT_RIGHT_SEND) == 1);
+    OK(task_get_notify_port(task_self(), &again));
+    CHECK(again == other && refs_of(other, MACH_PORT_RIGHT_SEND) == 2);
+    OK(mach_port_deallocate(SELF, again));
+    IS(post(port, PORT_NULL, 3, SEND_NOTIFY, 0), SEND_WILL_NOTIFY);
+    for (int id = 1; id <= 3; id++) IS(fetch(port, &in, RCV_TIMEOUT, 0), RCV_SUCCESS);
+    IS(fetch(other, &in, RCV_TIMEOUT, 20000), RCV_SUCCESS);
+    CHECK(in.head.msg_id == NOTIFY_MSG_ACCEPTED && in.head.msg_local_port == other);
+    IS(fetch(old, &in, RCV_TIMEOUT, 0), RCV_TIMED_OUT);
+    /* A task that has none is told nothing. */
+    OK(task_set_notify_port(task_self(), PORT_NULL));
+    OK(task_get_notify_port(task_self(), &got));
+    CHECK(got == PORT_NULL && task_notify() == PORT_NULL);
+    IS(post(port, PORT_NULL, 4, SEND_TIMEOUT, 0), SEND_SUCCESS);
+    IS(post(port, PORT_NULL, 5, SEND_TIMEOUT, 0), SEND_SUCCESS);
+    IS(post(port, PORT_NULL, 6, SEND_NOTIFY, 0), SEND_WILL_NOTIFY);
+    for (int id = 4; id <= 6; id++) IS(fetch(port, &in, RCV_TIMEOUT, 0), RCV_SUCCESS);
+    IS(fetch(other, &in, RCV_TIMEOUT, 0), RCV_TIMED_OUT);
+    IS(fetch(old, &in, RCV_TIMEOUT, 0), RCV_TIMED_OUT);
+    IS(task_set_notify_port(task_self(), old), KERN_INVALID_RIGHT);
+    OK(mach_port_insert_right(SELF, old, old, MACH_MSG_TYPE_MAKE_SEND));
+    OK(task_set_notify_port(task_self(), old));
+    CHECK(task_notify() == old);
+    OK(port_deallocate(task_self(), port));
+}
+
 static void what_makes_no_sense_is_told(void) {
     port_t port;
     old_t message, in;
@@ -195,6 +228,7 @@ int main(void) {
     one_call_asks_and_hears();
     one_may_wait_or_not();
     one_message_may_be_left();
+    another_port_may_be_told();
     what_makes_no_sense_is_told();
     return 0;
 }

@@ -33,6 +33,7 @@ static void a_server_is_its_own_parent(void) {
     IS(bootstrap_parent(MACH_PORT_NULL, &parent), MACH_SEND_INVALID_DEST);
     IS(bootstrap_parent(bootstrap_port, (mach_port_t *)8), KERN_INVALID_ADDRESS);
     CHECK(refs_of(bootstrap_port, MACH_PORT_RIGHT_SEND) == before);
+    IS(bootstrap_subset(bootstrap_port, SELF, &found), BOOTSTRAP_NOT_PRIVILEGED);
     IS(bootstrap_create_server(bootstrap_port, "/bin/true", 0, TRUE, &found),
        BOOTSTRAP_NOT_PRIVILEGED);
 }

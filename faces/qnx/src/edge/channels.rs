@@ -1,9 +1,8 @@
 //! Channels, connections and names.
 
-use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char};
-use std::sync::{Mutex, PoisonError};
+use std::ffi::c_char;
 
+use ::edge::for_c;
 use pillarbox::hold_in_wait;
 
 use super::{call, calls, guarded, memory, put, set_errno, with_errno};
@@ -160,14 +159,6 @@ extern "C" fn name_close(coid: i32) -> i32 {
 
 unsafe extern "C" {
     fn strerror(error: i32) -> *mut c_char;
-}
-
-/// The text as C reads it. There are not many, and each is kept for ever (C4).
-fn for_c(text: &'static str) -> *const c_char {
-    static TEXTS: Mutex<BTreeMap<&'static str, &'static CStr>> = Mutex::new(BTreeMap::new());
-    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = || &*Box::leak(CString::new(text).unwrap_or_default().into_boxed_c_str());
-    texts.entry(text).or_insert_with(made).as_ptr()
 }
 
 #[unsafe(no_mangle)]
