@@ -5,7 +5,8 @@
 //! counted, not kept again. Where one more does not fit, the user with the most entries
 //! loses the oldest of its task with the most: who floods the log pushes out its own.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -150,8 +151,14 @@ struct Kind {
     /// The numbers of a task's, and of how many there are of a user's.
     of_task: HashMap<(u32, TaskId), VecDeque<u64>>,
     of_user: HashMap<u32, usize>,
+    /// The tasks of each user, that with the most entries last; of those with as many that
+    /// whose oldest is older.
+    by_most: BTreeSet<Most>,
     lost: u64,
 }
+
+/// A user, how many entries one of its tasks has, the oldest of them, and that task.
+type Most = (u32, usize, Reverse<u64>, TaskId);
 
 impl Kind {
     fn add(&mut self, number: u64, mut record: Record) {
@@ -164,16 +171,17 @@ impl Kind {
             self.lose_one();
         }
         let key = (record.who.uid, record.who.task);
-        self.of_task.entry(key).or_default().push_back(number);
+        self.change(key, |numbers| numbers.push_back(number));
         *self.of_user.entry(key.0).or_default() += 1;
         self.all.insert(number, record);
     }
 
     fn lose_one(&mut self) {
         let user = self.of_user.iter().max_by_key(|(_, count)| **count).map(|(user, _)| *user);
-        let tasks = self.of_task.iter().filter(|((uid, _), _)| Some(*uid) == user);
-        let task = tasks.max_by_key(|(_, numbers)| (numbers.len(), std::cmp::Reverse(numbers[0])));
-        if let Some(oldest) = task.and_then(|(_, numbers)| numbers.front().copied()) {
+        let Some(user) = user else { return };
+        let last = TaskId { process: u64::MAX, number: u64::MAX };
+        let its = ..=(user, usize::MAX, Reverse(0), last);
+        if let Some((_, _, Reverse(oldest), _)) = self.by_most.range(its).next_back().copied() {
             let _ = self.remove(oldest);
             self.lost += 1;
         }
@@ -182,16 +190,16 @@ impl Kind {
     fn remove(&mut self, number: u64) -> Option<Record> {
         let record = self.all.remove(&number)?;
         let key = (record.who.uid, record.who.task);
-        if let Some(numbers) = self.of_task.get_mut(&key) {
-            // Most often it is the last: the same was asked again.
-            match numbers.back() {
-                Some(last) if *last == number => drop(numbers.pop_back()),
-                _ => numbers.retain(|one| *one != number),
+        self.change(key, |numbers| {
+            // Most often it is the last, since the same was asked again, or the oldest.
+            if numbers.back() == Some(&number) {
+                numbers.pop_back();
+            } else if numbers.front() == Some(&number) {
+                numbers.pop_front();
+            } else {
+                numbers.retain(|one| *one != number);
             }
-            if numbers.is_empty() {
-                self.of_task.remove(&key);
-            }
-        }
+        });
         if let Some(count) = self.of_user.get_mut(&key.0) {
             *count -= 1;
             if *count == 0 {
@@ -199,6 +207,22 @@ impl Kind {
             }
         }
         Some(record)
+    }
+
+    /// Changes the numbers of a task, and puts it where it stands then.
+    fn change(&mut self, key: (u32, TaskId), change: impl FnOnce(&mut VecDeque<u64>)) {
+        let place = |numbers: &VecDeque<u64>| {
+            numbers.front().map(|oldest| (key.0, numbers.len(), Reverse(*oldest), key.1))
+        };
+        let numbers = self.of_task.entry(key).or_default();
+        if let Some(was) = place(numbers) {
+            self.by_most.remove(&was);
+        }
+        change(numbers);
+        match place(numbers) {
+            Some(now) => drop(self.by_most.insert(now)),
+            None => drop(self.of_task.remove(&key)),
+        }
     }
 }
 
@@ -390,6 +414,7 @@ mod tests {
         let told = all(&audit);
         assert_eq!((told[0].name.as_str(), told[1].name.as_str()), ("early", "granted"));
         assert_eq!(told.len(), AUDIT_ENTRIES + 1);
+        assert_eq!(audit.refused.by_most.len(), audit.refused.of_task.len());
         assert_eq!(audit.refused.of_user.values().sum::<usize>(), AUDIT_ENTRIES);
         assert_eq!(audit.refused.of_task.values().map(VecDeque::len).sum::<usize>(), AUDIT_ENTRIES);
     }
