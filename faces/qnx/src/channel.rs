@@ -97,6 +97,10 @@ fn as_errno(error: ReceiveError, deadline: Deadline) -> Errno {
 }
 
 /// Makes a channel, and has others find it.
+///
+/// # Errors
+/// `EINVAL` for flags that there are none of; `EPERM` and `EAGAIN` where it would be found
+/// by nobody, and is not private.
 pub(crate) fn create(flags: u32) -> Result<i32, Errno> {
     if flags & !chf::ALL != 0 {
         return Err(EINVAL);
@@ -111,7 +115,12 @@ pub(crate) fn create(flags: u32) -> Result<i32, Errno> {
         space.channels.insert(chid, Arc::new(channel));
         Ok(chid)
     })?;
-    names::publish(chid);
+    // What is private is found as well, for others to be told that it is.
+    let published = names::publish(chid);
+    if let (Err(error), false) = (published, flags & chf::PRIVATE != 0) {
+        let _ = destroy(chid);
+        return Err(error);
+    }
     if flags & chf::COID_DISCONNECT != 0 {
         with(Space::tell_dead_connections);
     }

@@ -23,13 +23,13 @@ use std::thread::Thread;
 use std::time::Instant;
 
 use pillarbox::{
-    Capacity, Deadline, Identity, Message, Notification, PortOptions, ReceiveRight, Right,
-    SendRight,
+    CallError, Capacity, Deadline, Identity, Message, Notification, PortOptions, ReceiveRight,
+    Right, SendRight,
 };
 
 use crate::client::{Attached, Attaching};
-use crate::codes::{EINVAL, ESRCH, Errno};
-use crate::connection::patience;
+use crate::codes::{EAGAIN, EINVAL, ESRCH, Errno};
+use crate::connection::{long, patience};
 use crate::event::{self, Event};
 use crate::held::{Over, Where};
 use crate::letter::{From, answered, word};
@@ -247,9 +247,12 @@ fn admit(message: &mut Message, who: Identity, chid: i32, flags: u32, name: &str
 
 /// Asks to be attached.
 pub(crate) fn attach(clerk: &SendRight, request: &Request) -> Result<Attached, Errno> {
-    let own = ensure().ok_or(crate::codes::EAGAIN)?;
+    let own = ensure().ok_or(EAGAIN)?;
     let request = request.message().with_right(own);
-    let mut answer = clerk.call(request, patience()).map_err(|_| ESRCH)?;
+    let mut answer = clerk.call(request, long()).map_err(|error| match error {
+        CallError::Deadline => EAGAIN,
+        _ => ESRCH,
+    })?;
     answered(&answer)?;
     let body = answer.body();
     let scoid = u16::try_from(word(body, 4)).map_err(|_| EINVAL)?;

@@ -20,7 +20,7 @@ use crate::held::{Over, Where};
 use crate::letter::{From, Outcome, PulseId};
 use crate::space::Space;
 use crate::thread::{self, Timeout};
-use crate::{PATIENCE, names, with};
+use crate::{MEETING, PATIENCE, names, with};
 
 /// Who is at the other end.
 #[derive(Debug)]
@@ -292,7 +292,7 @@ fn attach_other(pid: i32, request: &Request, index: u32, flags: u32) -> Result<i
 fn connect(clerk: SendRight, request: &Request, index: u32, flags: u32) -> Result<i32, Errno> {
     let (clerk, attached) = hold_in_wait(clerk, drop, |clerk| clerk::attach(clerk, request));
     let attached = attached?;
-    let pid = names::pid_of(&attached.right).ok_or(ESRCH)?;
+    let pid = names::pid_of(&attached.right)?;
     // A channel is its own process's to let others into.
     if attached.right.owner() != clerk.owner() {
         return Err(ESRCH);
@@ -360,6 +360,11 @@ pub(crate) fn send(coid: i32, body: Vec<u8>, room: usize) -> Reply {
         Outcome::Error(-1) => Err(EINTR),
         Outcome::Error(error) => Err(Errno(error)),
     }
+}
+
+/// Until when another process is waited for that has to be there first.
+pub(crate) fn long() -> Deadline {
+    Deadline::after(MEETING)
 }
 
 /// How long an answer of a clerk's may take.

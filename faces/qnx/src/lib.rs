@@ -59,6 +59,10 @@ const MESSAGE_BYTES: usize = 1 << 30;
 /// How long another process may take that answers without its program's doing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long it may take to meet another process: it may have to be scheduled a few times,
+/// on a machine with much else to do. One that is gone is not waited for.
+const MEETING: Duration = Duration::from_secs(60);
+
 /// The most forks one inside the other, and one.
 const FORKS: usize = 64;
 

@@ -6,10 +6,11 @@
 mod c_programs;
 
 use std::io::Write;
+use std::process::Command;
 use std::time::Duration;
 
-use pillarbox::bootstrap::Bootstrap;
-use pillarbox::{Capacity, Deadline, Message, Right, SendRight, Task};
+use pillarbox::bootstrap::{BOOTSTRAP, Bootstrap};
+use pillarbox::{Capacity, Deadline, Message, Right, SendRight, Spawn, Task};
 
 use self::c_programs::{Dice, Face, compilers, run};
 
@@ -56,7 +57,9 @@ fn processes_meet_at_a_server() {
     let socket = folder.join("boot.sock");
     let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
     let serving = serving.unwrap();
-    for program in ["two_processes", "names", "a_handler_may_jump_between_processes"] {
+    for program in
+        ["two_processes", "names", "a_program_runs_another", "a_handler_may_jump_between_processes"]
+    {
         run(&QNX.compile(compilers()[0], program, &folder), &socket);
     }
     let _ = serving.stop();
@@ -73,6 +76,44 @@ fn a_server_runs_with_the_priority_of_its_client() {
     } else {
         assert_eq!(said, "scheduled\n");
     }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_server_that_cannot_be_asked_is_told_of() {
+    let folder = QNX.folder("mute");
+    let socket = folder.join("boot.sock");
+    let program = QNX.compile(compilers()[0], "a_server_that_answers_nothing", &folder);
+    let task = Task::new();
+    let port = task.port(Capacity::Unbounded);
+    let right = port.make_send().unwrap();
+    let listening = task.listen(&socket, vec![(BOOTSTRAP.into(), right.clone())]).unwrap();
+    // Whatever is asked is dropped, and who asks is told.
+    let drops =
+        std::thread::spawn(
+            move || {
+                while port.receive(Deadline::Never).unwrap().body() != b"over" {}
+            },
+        );
+    run(&program, &socket);
+    right.send(Message::new("over"), Deadline::Never).unwrap();
+    drops.join().unwrap();
+    drop(listening);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn who_may_not_be_found_is_told_so() {
+    let folder = QNX.folder("restricted");
+    let socket = folder.join("boot.sock");
+    let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
+    let serving = serving.unwrap();
+    let program = QNX.compile(compilers()[0], "nobody_may_find_it", &folder);
+    let names = Bootstrap::at(&socket, Deadline::after(LONG)).unwrap();
+    let none = names.subset(&[], Deadline::after(LONG)).unwrap();
+    let spawn = Spawn::new(Command::new(program)).right(BOOTSTRAP, none.right().clone());
+    assert!(spawn.spawn().unwrap().wait().unwrap().success());
+    let _ = serving.stop();
     std::fs::remove_dir_all(folder).unwrap();
 }
 

@@ -53,6 +53,9 @@
 
 #define SECOND 1000000000ull
 
+/* How long what must come may take: under valgrind, beside much else. */
+#define LONG (120 * SECOND)
+
 union any {
     uint16_t type;
     struct _pulse pulse;
@@ -102,7 +105,7 @@ static inline void until_it_waits(void) {
 
 /* Takes what comes within a long time. */
 static inline rcvid_t receive(int chid, union any *into, struct _msg_info *info) {
-    uint64_t most = 20 * SECOND;
+    uint64_t most = LONG;
     memset(into, 0xee, sizeof *into);
     CHECK(TimerTimeout(CLOCK_MONOTONIC, _NTO_TIMEOUT_RECEIVE, NULL, &most, NULL) != -1);
     rcvid_t rcvid = MsgReceive(chid, into, sizeof *into, info);

@@ -62,7 +62,7 @@ static struct _pulse serve(pid_t from) {
     static char large[1000000];
     for (;;) {
         struct _msg_info info;
-        uint64_t most = 20 * SECOND;
+        uint64_t most = LONG;
         CHECK(TimerTimeout(CLOCK_MONOTONIC, _NTO_TIMEOUT_RECEIVE, NULL, &most, NULL) != -1);
         rcvid_t rcvid = MsgReceive(chid, large, 100, &info);
         CHECK(rcvid != -1);
