@@ -27,7 +27,7 @@ use rights::reply::{Comes, Gone, Promised, ReplyState};
 pub use self::holder::PartError;
 pub(crate) use self::parts::InParts;
 use self::parts::Parts;
-pub use self::pending::{PendingCall, StartedCall, Withdraw};
+pub use self::pending::{PendingCall, StartedCall, Withdraw, Withdrawer};
 pub(crate) use self::watch::{News, Watch};
 use crate::core::TaskCore;
 use crate::deadline::Deadline;
@@ -313,6 +313,12 @@ impl ReplyCell {
                 watch.see(state, &mut after);
             }
             let parts = if state.is_gone() { cell.parts.take() } else { None };
+            // Another thread may wait for what this one withdraws.
+            if state.is_gone()
+                && let Some(waiter) = cell.waiter.take()
+            {
+                after.wake(waiter);
+            }
             let places: Vec<_> = cell.place.iter().chain(&cell.more_places).copied().collect();
             (places, parts)
         };

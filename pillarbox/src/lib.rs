@@ -78,7 +78,7 @@ pub use abi::hello::Refusal;
 pub use abi::name::{NameError, check as check_name};
 pub use abi::{Offence, TaskId};
 pub use bootstrap::{Bootstrap, bootstrap};
-pub use call::{PartError, PendingCall, StartedCall, Withdraw};
+pub use call::{PartError, PendingCall, StartedCall, Withdraw, Withdrawer};
 pub use deadline::Deadline;
 pub use error::{
     CallError, LeaveError, LinkError, NotifyError, PulseError, ReceiveError, ReplyError, SendError,

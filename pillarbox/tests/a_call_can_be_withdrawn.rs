@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use family::{Random, Reaped, act, begin, is_part, long, meet, seed, settled};
 use pillarbox::{
-    CallError, Capacity, Deadline, Gone, Message, Notification, ReceiveRight, ReplyError,
-    ReplyState, SendFailure, SendRight, Task, Withdraw,
+    CallError, Capacity, Deadline, Gone, Message, Notification, PendingCall, ReceiveRight,
+    ReplyError, ReplyState, SendFailure, SendRight, Task, Withdraw,
 };
 
 const ASK: i32 = 1;
@@ -256,6 +256,52 @@ fn what_crosses_a_withdrawal_is_nobodys_fault() {
     assert!(task.peers().iter().any(|peer| peer.identity().pid == child.pid()), "seed {seed}");
     drop(orders);
     assert!(child.ended_well());
+}
+
+/// Another thread withdraws `call` at any moment from before its wait until it sleeps.
+fn by_another_thread(mut call: PendingCall, random: &mut Random) {
+    let (withdrawer, moment) = (call.withdrawer(), random.micros(100));
+    let other = std::thread::spawn(move || {
+        std::thread::park_timeout(moment);
+        // It may ask, which ends nothing, before.
+        assert!(withdrawer.withdraw(Withdraw::Ask));
+        assert!(withdrawer.withdraw(Withdraw::Done));
+        assert!(!withdrawer.clone().withdraw(Withdraw::Done));
+    });
+    assert!(matches!(call.wait(long()), Err(CallError::Withdrawn)));
+    other.join().unwrap();
+}
+
+#[test]
+fn another_thread_withdraws_what_one_waits_for() {
+    if is_part() {
+        return;
+    }
+    let seed = seed();
+    let mut random = Random::new(seed);
+    let here = Task::new().port(Capacity::Unbounded);
+    let post = here.make_send().unwrap();
+    let Caller { orders, mut child, .. } = caller();
+    // Nothing that it is asked is answered.
+    child.stop();
+    for _ in 0..300 {
+        by_another_thread(post.start_call(Message::new(""), long()).unwrap(), &mut random);
+        drop(here.receive(long()).unwrap());
+        let asked = Message::new("").with_id(DEADLINE);
+        let mut call = post.start_call(asked, long()).unwrap();
+        let mut request = here.receive(long()).unwrap();
+        let withdrawer = call.withdrawer();
+        request.reply(Message::new("here"), long()).unwrap();
+        // What is here stays, and is no business of a withdrawer any more.
+        assert!(!withdrawer.withdraw(Withdraw::Done), "seed {seed}");
+        assert_eq!(call.wait(long()).unwrap().body(), b"here");
+        drop(call);
+        assert!(!withdrawer.withdraw(Withdraw::Ask));
+    }
+    for _ in 0..100 {
+        by_another_thread(orders.start_call(Message::new(""), long()).unwrap(), &mut random);
+    }
+    child.kill();
 }
 
 #[test]

@@ -48,6 +48,12 @@ impl Channel {
         self.tell(id, held.rcvid as u64, held.info().priority);
     }
 
+    /// Tells that a paused request can go on, with what the server has named it.
+    pub(crate) fn tell_restart(&self, held: &Held, cookie: u32) {
+        let id = PulseId::new(pulse_code::RESTART, held.scoid);
+        self.tell(id, u64::from(cookie), held.info().priority);
+    }
+
     /// Takes the next message that is wanted. A channel that ends ends the wait.
     ///
     /// # Errors

@@ -34,6 +34,7 @@ pub(crate) mod chf {
     pub(crate) const DISCONNECT: u32 = 0x8;
     pub(crate) const COID_DISCONNECT: u32 = 0x40;
     pub(crate) const PRIVATE: u32 = 0x1000;
+    pub(crate) const MSG_PAUSING: u32 = 0x2000;
     /// Every flag there is.
     pub(crate) const ALL: u32 = 0xffff;
 }
@@ -53,6 +54,7 @@ pub(crate) mod pulse_code {
     pub(crate) const DISCONNECT: i8 = -33;
     pub(crate) const THREADDEATH: i8 = -34;
     pub(crate) const COIDDEATH: i8 = -35;
+    pub(crate) const RESTART: i8 = -39;
 }
 
 /// States a thread may be in, as bits of a timeout.

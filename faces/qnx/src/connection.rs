@@ -1,11 +1,11 @@
 //! Connections to channels, and what is sent over them.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pillarbox::{
     CallError, Deadline, Message, PendingCall, PulseError, SendFailure, SendRight, Withdraw,
-    heed_signals, hold_in_wait,
+    Withdrawer, heed_signals, hold_in_wait,
 };
 
 use crate::channel::Channel;
@@ -47,6 +47,30 @@ pub(crate) struct Connection {
     /// A descriptor whose number this is.
     reserved: Option<Reserved>,
     told: AtomicBool,
+    asked: Mutex<Asked>,
+}
+
+/// What is asked over a connection and not answered.
+#[derive(Debug, Default)]
+struct Asked {
+    /// The connection was let go.
+    ended: bool,
+    calls: Vec<(From, Withdrawer)>,
+}
+
+/// A request that is not answered. Dropped when it is, or a handler has jumped out of it.
+struct UnderWay<'a> {
+    connection: &'a Connection,
+    request: u32,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut asked = self.connection.asked();
+        if let Some(at) = asked.calls.iter().position(|(from, _)| from.request == self.request) {
+            asked.calls.swap_remove(at);
+        }
+    }
 }
 
 /// What a call ended in, if it was not an error of ours.
@@ -102,7 +126,52 @@ impl Connection {
             reason => unsent(reason),
         })?;
         let over = Over { send: sends, reply: replies, error: ETIMEDOUT.0 };
-        hold_in_wait(call, drop, |call| self.wait(call, from, deadline, over)).1
+        let under_way = self.enlist(&call, from);
+        let ((_, under_way), answer) = hold_in_wait((call, under_way), drop, |(call, _)| {
+            self.wait(call, from, deadline, over)
+        });
+        drop(under_way);
+        answer
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever lets this connection go knows of a request.
+    fn enlist(&self, call: &PendingCall, from: From) -> UnderWay<'_> {
+        let ended = {
+            let mut asked = self.asked();
+            asked.calls.push((from, call.withdrawer()));
+            asked.ended
+        };
+        if ended {
+            // It was let go between our look at it and now.
+            self.let_go_of(from, &call.withdrawer());
+        }
+        UnderWay { connection: self, request: from.request }
+    }
+
+    /// The connection is let go: what was not received fails now, and of the rest the
+    /// server hears that its client would leave.
+    fn end(&self) {
+        let calls = {
+            let mut asked = self.asked();
+            asked.ended = true;
+            asked.calls.clone()
+        };
+        for (from, call) in calls {
+            self.let_go_of(from, &call);
+        }
+    }
+
+    fn let_go_of(&self, from: From, call: &Withdrawer) {
+        let over = Over { send: true, reply: true, error: EBADF.0 };
+        let how = match self.would_leave(from, over) {
+            Ok(Where::Received | Where::Tell) if self.unblocks => Withdraw::Ask,
+            _ => Withdraw::Done,
+        };
+        call.withdraw(how);
     }
 
     /// Waits for the reply as long as the caller wants to, or must.
@@ -157,7 +226,9 @@ impl Connection {
     fn as_errno(&self, error: &CallError) -> Errno {
         match error {
             CallError::Unsent(error) => unsent(error.reason),
-            CallError::Deadline | CallError::Withdrawn => ETIMEDOUT,
+            CallError::Deadline => ETIMEDOUT,
+            // Another thread has let the connection go.
+            CallError::Withdrawn => EBADF,
             // The server, or its channel, ended while we waited.
             _ => ESRCH,
         }
@@ -325,6 +396,7 @@ impl Connection {
             flags: AtomicU32::new(flags & !cof::DEAD),
             reserved: None,
             told: AtomicBool::new(false),
+            asked: Mutex::default(),
         }
     }
 }
@@ -336,6 +408,7 @@ pub(crate) fn detach(coid: i32) -> Result<(), Errno> {
     }
     let connection = with(|space| space.connections.remove(&coid));
     if let Some(connection) = connection {
+        connection.end();
         connection.let_go();
         return Ok(());
     }
@@ -351,11 +424,12 @@ pub(crate) fn detach(coid: i32) -> Result<(), Errno> {
 pub(crate) fn send(coid: i32, body: Vec<u8>, room: usize) -> Reply {
     let timeout = thread::take_timeout();
     let connection = with(|space| space.connection(coid)).ok_or(EBADF)?;
-    let (_, answer) =
+    let (connection, answer) =
         hold_in_wait(connection, drop, |connection| connection.send(body, room, timeout));
     let answer = answer?;
     match Outcome::of(&answer) {
         Outcome::Status(_) => Ok(answer),
+        Outcome::Error(-1) if connection.asked().ended => Err(EBADF),
         // Nobody asked to leave, and the server says so all the same.
         Outcome::Error(-1) => Err(EINTR),
         Outcome::Error(error) => Err(Errno(error)),

@@ -128,13 +128,25 @@ pub(crate) fn unpublish(chid: i32, names: &[String]) {
     }
 }
 
+/// How often one is met that the server says is there. On a machine with much to do the
+/// server's right may come to nothing, because its owner was not scheduled in time.
+const MEETINGS: u32 = 5;
+
 /// The clerk of a process that has such a channel.
 pub(crate) fn find(pid: i32, chid: i32) -> Result<SendRight, Errno> {
-    let found = look_up(numbered(pid, chid));
-    let right = found.map_err(|error| unfound(&error, ESRCH))?.ok_or(ESRCH)?;
-    // A name says who it is of. The kernel knows.
-    let (right, of) = hold_in_wait(right, drop, |right| pid_of(right));
-    if of? == pid { Ok(right) } else { Err(ESRCH) }
+    let mut met = 0;
+    loop {
+        let found = look_up(numbered(pid, chid));
+        let right = found.map_err(|error| unfound(&error, ESRCH))?.ok_or(ESRCH)?;
+        let (right, of) = hold_in_wait(right, drop, |right| pid_of(right));
+        met += 1;
+        match of {
+            // A name says who it is of. The kernel knows.
+            Ok(of) => return if of == pid { Ok(right) } else { Err(ESRCH) },
+            Err(ESRCH) if met < MEETINGS => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The process that a right leads to.
@@ -144,10 +156,9 @@ pub(crate) fn find(pid: i32, chid: i32) -> Result<SendRight, Errno> {
 pub(crate) fn pid_of(right: &SendRight) -> Result<i32, Errno> {
     if right.port_id().is_none() {
         // Until its owner has said that it is ours we know nothing of it.
-        match right.status(long()) {
-            Err(StatusError::Deadline) => return Err(EAGAIN),
-            // Whose it was is known all the same.
-            Ok(_) | Err(_) => {}
+        // Whose it is may be known also where it is dead.
+        if right.status(long()) == Err(StatusError::Deadline) {
+            return Err(EAGAIN);
         }
     }
     let owner = right.owner().ok_or(ESRCH)?;

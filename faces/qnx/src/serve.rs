@@ -205,3 +205,18 @@ pub(crate) fn current(rcvid: i64) -> Result<(), Errno> {
     }
     Ok(())
 }
+
+/// Puts a request aside until what it needs of its client can be had. Here that is always
+/// so: the server is told to go on at once.
+pub(crate) fn pause(rcvid: i64, cookie: u32) -> Result<(), Errno> {
+    let held = held(rcvid)?;
+    if !held.waits() {
+        return Err(ESRCH);
+    }
+    let channel = with(|space| space.channel(held.chid)).ok_or(ESRCH)?;
+    if channel.flags & chf::MSG_PAUSING == 0 {
+        return Err(EINVAL);
+    }
+    channel.tell_restart(&held, cookie);
+    Ok(())
+}

@@ -18,13 +18,14 @@ const QNX: Face =
     Face { name: "qnx", home: env!("CARGO_MANIFEST_DIR"), scratch: env!("CARGO_TARGET_TMPDIR") };
 
 /// Programs that are run with no bootstrap server anywhere.
-const ALONE: [&str; 15] = [
+const ALONE: [&str; 16] = [
     "numbers_and_layouts",
     "a_request_and_its_reply",
     "messages_in_parts",
     "pulses_and_messages",
     "channels_and_threads_end",
     "a_connection_that_goes",
+    "a_request_is_paused",
     "time_runs_out",
     "the_unblock_race",
     "bad_addresses_are_told",
@@ -57,9 +58,13 @@ fn processes_meet_at_a_server() {
     let socket = folder.join("boot.sock");
     let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
     let serving = serving.unwrap();
-    for program in
-        ["two_processes", "names", "a_program_runs_another", "a_handler_may_jump_between_processes"]
-    {
+    for program in [
+        "two_processes",
+        "names",
+        "a_program_runs_another",
+        "a_connection_goes_between_processes",
+        "a_handler_may_jump_between_processes",
+    ] {
         run(&QNX.compile(compilers()[0], program, &folder), &socket);
     }
     let _ = serving.stop();

@@ -105,6 +105,39 @@ impl PendingCall {
     pub fn withdraw(&self, how: Withdraw) -> bool {
         withdraw(&self.cell, how)
     }
+
+    /// What another thread withdraws this call with, while one waits for it.
+    ///
+    /// # Rights
+    /// None: it keeps the call from nothing, and outlives it to no effect.
+    ///
+    /// # Examples
+    /// ```
+    /// use pillarbox::{CallError, Capacity, Deadline, Message, Task, Withdraw};
+    /// let port = Task::current()?.port(Capacity::Bounded(1));
+    /// let mut call = port.make_send()?.start_call(Message::new("ask"), Deadline::Never)?;
+    /// let withdrawer = call.withdrawer();
+    /// std::thread::spawn(move || withdrawer.withdraw(Withdraw::Done));
+    /// assert!(matches!(call.wait(Deadline::Never), Err(CallError::Withdrawn)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn withdrawer(&self) -> Withdrawer {
+        Withdrawer { cell: Arc::clone(&self.cell) }
+    }
+}
+
+/// Withdraws a call that somebody else waits for. Dropping it changes nothing.
+#[derive(Clone, Debug)]
+pub struct Withdrawer {
+    cell: Arc<ReplyCell>,
+}
+
+impl Withdrawer {
+    /// As [`PendingCall::withdraw`]. After [`Withdraw::Done`], if it was news, who waits
+    /// for the call is woken and told [`CallError::Withdrawn`].
+    pub fn withdraw(&self, how: Withdraw) -> bool {
+        withdraw(&self.cell, how)
+    }
 }
 
 impl Drop for PendingCall {

@@ -210,6 +210,8 @@ int MsgInfo(rcvid_t rcvid, struct _msg_info *info);
 int MsgInfo_r(rcvid_t rcvid, struct _msg_info *info);
 int MsgCurrent(rcvid_t rcvid);
 int MsgCurrent_r(rcvid_t rcvid);
+int MsgPause(rcvid_t rcvid, unsigned cookie);
+int MsgPause_r(rcvid_t rcvid, unsigned cookie);
 
 int MsgSendPulse(int coid, int priority, int code, int value);
 int MsgSendPulse_r(int coid, int priority, int code, int value);

@@ -127,6 +127,7 @@ calls! {
         serve::write(rcvid, &listed(from, parts)?, offset);
     MsgInfo MsgInfo_r(rcvid: i64, info: *mut u8) -> i32 = about(rcvid, info);
     MsgCurrent MsgCurrent_r(rcvid: i64) -> i32 = serve::current(rcvid);
+    MsgPause MsgPause_r(rcvid: i64, cookie: u32) -> i32 = serve::pause(rcvid, cookie);
     MsgSendPulse MsgSendPulse_r(coid: i32, priority: i32, code: i32, value: i32) -> i32 =
         pulse(coid, priority, code, value as u32 as u64);
     MsgSendPulsePtr MsgSendPulsePtr_r(coid: i32, priority: i32, code: i32, value: usize) -> i32 =

@@ -18,9 +18,80 @@ static void *sends_again(void *none) {
     return NULL;
 }
 
+static void *loses_it(void *none) {
+    (void)none;
+    i_wait();
+    FAILS(MsgSend(coid, "x", 1, NULL, 0), EBADF);
+    return NULL;
+}
+
+/* Who was not received fails at once, and the server never knows. */
+static void before_it_is_received(unsigned flags) {
+    union any in;
+    chid = new_channel(flags);
+    coid = connect_to(chid);
+    int other = connect_to(chid);
+    pthread_t thread = start(loses_it, NULL);
+    until_it_waits();
+    OK(ConnectDetach(coid));
+    pthread_join(thread, NULL);
+    FAILS(poll_channel(chid, &in), ETIMEDOUT);
+    OK(MsgSendPulse(other, 1, 1, 1));
+    pulse_is(chid, 1, 1);
+    OK(ChannelDestroy(chid));
+    OK(ConnectDetach(other));
+}
+
+/* Where the server has no say, who was received goes at once, too. */
+static void after_it_was_received(void) {
+    union any in;
+    chid = new_channel(0);
+    coid = connect_to(chid);
+    int other = connect_to(chid);
+    pthread_t thread = start(loses_it, NULL);
+    rcvid_t rcvid = receive(chid, &in, NULL);
+    CHECK(rcvid > 0);
+    until_it_waits();
+    OK(ConnectDetach(coid));
+    pthread_join(thread, NULL);
+    FAILS(MsgReply(rcvid, 0, NULL, 0), ESRCH);
+    OK(ChannelDestroy(chid));
+    OK(ConnectDetach(other));
+}
+
+/* Where it has one it is asked, also while the client has another connection. */
+static void while_another_stays(void) {
+    union any in;
+    struct _msg_info info;
+    chid = new_channel(_NTO_CHF_UNBLOCK | _NTO_CHF_DISCONNECT);
+    coid = connect_to(chid);
+    int other = connect_to(chid);
+    pthread_t thread = start(loses_it, NULL);
+    rcvid_t rcvid = receive(chid, &in, NULL);
+    CHECK(rcvid > 0);
+    until_it_waits();
+    OK(ConnectDetach(coid));
+    pulse_is(chid, _PULSE_CODE_UNBLOCK, rcvid);
+    OK(MsgInfo(rcvid, &info));
+    CHECK(info.flags & _NTO_MI_UNBLOCK_REQ);
+    /* Once, and the client is not gone. */
+    FAILS(poll_channel(chid, &in), ETIMEDOUT);
+    OK(MsgError(rcvid, -1));
+    pthread_join(thread, NULL);
+    OK(MsgSendPulse(other, 1, 1, 1));
+    pulse_is(chid, 1, 1);
+    OK(ConnectDetach(other));
+    pulse_is(chid, _PULSE_CODE_DISCONNECT, 0);
+    OK(ChannelDestroy(chid));
+}
+
 int main(void) {
     union any in;
     struct _msg_info info;
+    before_it_is_received(0);
+    before_it_is_received(_NTO_CHF_UNBLOCK | _NTO_CHF_DISCONNECT);
+    after_it_was_received();
+    while_another_stays();
     chid = new_channel(_NTO_CHF_UNBLOCK | _NTO_CHF_DISCONNECT);
     coid = connect_to(chid);
     pthread_t thread = start(asks, NULL);
