@@ -9,6 +9,7 @@ use pillarbox::{
     heed_signals, hold_in_wait,
 };
 
+use crate::boost::Servers;
 use crate::codes::{
     EAGAIN, EINTR, EINVAL, ESRCH, ETIMEDOUT, Errno, PRIORITY_MOST, chf, pulse_code,
 };
@@ -30,6 +31,8 @@ pub(crate) struct Channel {
     ended: AtomicBool,
     /// How many receive here now.
     receivers: AtomicUsize,
+    /// Threads that serve somebody.
+    pub(crate) servers: Servers,
 }
 
 impl Channel {
@@ -117,7 +120,8 @@ pub(crate) fn create(flags: u32) -> Result<i32, Errno> {
         let own = port.make_send().map_err(|_| EAGAIN)?;
         let chid = Space::free_number(&space.channels, 1)?;
         let (ended, receivers) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let channel = Channel { chid, flags, port, own, ended, receivers };
+        let servers = Servers::default();
+        let channel = Channel { chid, flags, port, own, ended, receivers, servers };
         space.channels.insert(chid, Arc::new(channel));
         Ok(chid)
     })?;

@@ -21,6 +21,7 @@
 //! | `clerk`      | what other processes ask of this one, and who answers   |
 //! | `names`      | names for channels                                      |
 //! | `event`      | events, and timers that send them                       |
+//! | `boost`      | busy servers run with the priority of who waits         |
 //! | `thread`     | what is each thread's own                               |
 //! | `space`      | all that a process has                                  |
 //! | `codes`      | the numbers that programs see                           |
@@ -29,8 +30,11 @@
 //! No queue, no wait, no copy between processes and no news of a death is here: those
 //! are the library's. What is ours is which number means which right. On QNX the kernel
 //! answers for a process whose threads are busy; here one thread of each process that
-//! has to do with others does, the *clerk*. It sleeps until it is asked.
+//! has to do with others does, the *clerk*. It sleeps until it is asked. And where the
+//! kernel schedules a server's thread by priority, one thread more sees to it that the
+//! server runs for who waits: the *watch*.
 
+mod boost;
 mod channel;
 mod clerk;
 mod client;

@@ -39,10 +39,14 @@ pub(crate) fn receive(chid: i32, to: &Parts, pulses_only: bool) -> Result<Receiv
         thread::lend_priority(None);
         drop::<Arc<Channel>>(channel);
     };
-    let (_, received) =
+    let (channel, received) =
         hold_in_wait(channel, jumped, |channel| receive_at(channel, to, pulses_only, deadline));
     if inherits {
-        thread::lend_priority(received.as_ref().ok().map(Received::priority));
+        let priority = received.as_ref().ok().map(Received::priority);
+        thread::lend_priority(priority);
+        if let Some(priority) = priority {
+            thread::begin_work(&channel, priority);
+        }
     }
     received
 }
@@ -201,7 +205,9 @@ pub(crate) fn current(rcvid: i64) -> Result<(), Errno> {
     let channel = with(|space| space.channel(held.chid)).ok_or(EINVAL)?;
     thread::serves(held.chid);
     if channel.flags & chf::FIXED_PRIORITY == 0 {
-        thread::lend_priority(Some(held.info().priority.max(1)));
+        let priority = held.info().priority.max(1);
+        thread::lend_priority(Some(priority));
+        thread::begin_work(&channel, priority);
     }
     Ok(())
 }

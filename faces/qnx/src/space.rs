@@ -42,6 +42,8 @@ pub(crate) struct Space {
     pub(crate) bootstrap: Option<Bootstrap>,
     pub(crate) registered: Registry,
     pub(crate) timers: Timers,
+    /// A thread raises servers that are busy.
+    pub(crate) has_watch: bool,
     next_rcvid: i32,
 }
 
@@ -59,6 +61,7 @@ impl Space {
             bootstrap: None,
             registered: Registry::default(),
             timers: Timers::default(),
+            has_watch: false,
             next_rcvid: FIRST_RCVID,
         }
     }

@@ -4,12 +4,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use pillarbox::Deadline;
 
+use crate::boost::AtWork;
+use crate::channel::Channel;
 use crate::codes::{PRIORITY, PRIORITY_MOST};
 use crate::{channel, edge};
 
@@ -49,6 +51,9 @@ struct Thread {
     policy: Cell<Option<i32>>,
     lent_priority: Cell<Option<u16>>,
     timeout: Cell<Option<Timeout>>,
+    /// Where it is at work, and what it was raised to for who waits there.
+    works_at: RefCell<Weak<Channel>>,
+    raised: Arc<AtomicU16>,
     /// The channel it received on last.
     serves: Cell<Option<i32>>,
     /// Channels it received on: they may want to hear of its end.
@@ -63,6 +68,8 @@ impl Thread {
             own_priority: Cell::new(real.map_or(PRIORITY, |(_, priority)| priority)),
             policy: Cell::new(real.map(|(policy, _)| policy)),
             lent_priority: Cell::new(None),
+            works_at: RefCell::default(),
+            raised: Arc::default(),
             timeout: Cell::new(None),
             serves: Cell::new(None),
             received_on: RefCell::default(),
@@ -70,8 +77,19 @@ impl Thread {
     }
 }
 
+impl Thread {
+    /// Nobody raises it any more.
+    fn end_work(&self) {
+        if let Some(channel) = self.works_at.take().upgrade() {
+            channel.servers.end(edge::kernel_thread());
+        }
+        self.raised.store(0, Ordering::Relaxed); // read by this thread only
+    }
+}
+
 impl Drop for Thread {
     fn drop(&mut self) {
+        self.end_work();
         let channels = std::mem::take(&mut *self.received_on.borrow_mut());
         // So late in a thread's life a panic would be the end of the process.
         let _ = catch_unwind(AssertUnwindSafe(|| channel::thread_ends(self.number, &channels)));
@@ -109,7 +127,11 @@ pub(crate) fn next_request() -> u32 {
 
 /// The priority that what this thread sends has.
 pub(crate) fn priority() -> u16 {
-    mine(|thread| thread.lent_priority.get().unwrap_or_else(|| thread.own_priority.get()), PRIORITY)
+    let of = |thread: &Thread| {
+        let lent = thread.lent_priority.get().unwrap_or_else(|| thread.own_priority.get());
+        lent.max(thread.raised.load(Ordering::Relaxed)) // it decides nothing else
+    };
+    mine(of, PRIORITY)
 }
 
 /// The priority this thread was given, whomever it serves.
@@ -128,6 +150,7 @@ pub(crate) fn set_policy(policy: Option<i32>) {
 pub(crate) fn wait_above_all() {
     mine(
         |thread| {
+            thread.end_work();
             if let Some(policy) = thread.policy.get() {
                 edge::schedule_this(policy, u16::MAX);
             }
@@ -148,6 +171,7 @@ fn run_as_it_sends(thread: &Thread) {
 pub(crate) fn set_own_priority(priority: u16) {
     mine(
         |thread| {
+            thread.end_work();
             thread.own_priority.set(priority.clamp(1, PRIORITY_MOST));
             thread.lent_priority.set(None);
         },
@@ -159,8 +183,24 @@ pub(crate) fn set_own_priority(priority: u16) {
 pub(crate) fn lend_priority(priority: Option<u16>) {
     mine(
         |thread| {
+            thread.end_work();
             thread.lent_priority.set(priority);
             run_as_it_sends(thread);
+        },
+        (),
+    );
+}
+
+/// This thread has received something of this priority: from now until it receives again
+/// it runs for whoever waits there, too.
+pub(crate) fn begin_work(channel: &Arc<Channel>, priority: u16) {
+    mine(
+        |thread| {
+            let Some(policy) = thread.policy.get() else { return };
+            let raised = Arc::clone(&thread.raised);
+            thread.works_at.replace(Arc::downgrade(channel));
+            let server = AtWork { thread: edge::kernel_thread(), policy, raised };
+            channel.begin_work(server, priority);
         },
         (),
     );
@@ -192,6 +232,7 @@ pub(crate) fn serves(chid: i32) {
 pub(crate) fn serves_none() {
     mine(
         |thread| {
+            thread.end_work();
             thread.serves.set(None);
             thread.lent_priority.set(None);
             run_as_it_sends(thread);
@@ -206,6 +247,8 @@ pub(crate) fn forked() {
         |thread| {
             numbers().insert(thread.number);
             thread.timeout.set(None);
+            thread.works_at.take();
+            thread.raised.store(0, Ordering::Relaxed); // read by this thread only
             thread.serves.set(None);
             thread.lent_priority.set(None);
             thread.received_on.borrow_mut().clear();

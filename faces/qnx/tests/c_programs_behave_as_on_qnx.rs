@@ -6,6 +6,7 @@
 mod c_programs;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -71,16 +72,32 @@ fn processes_meet_at_a_server() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-#[test]
-fn a_server_runs_with_the_priority_of_its_client() {
-    let folder = QNX.folder("scheduled");
-    let program = QNX.compile(compilers()[0], "a_server_runs_for_its_client", &folder);
-    let said = run(&program, &folder.join("no-server"));
+/// A program that says what it has seen, or that the kernel schedules nothing by priority
+/// for us.
+fn scheduled(program: &str, folder: &Path, socket: &Path) {
+    let said = run(&QNX.compile(compilers()[0], program, folder), socket);
     if said.starts_with("skipped: ") {
         let _ = write!(std::io::stderr(), "{said}");
     } else {
         assert_eq!(said, "scheduled\n");
     }
+}
+
+#[test]
+fn a_server_runs_with_the_priority_of_its_client() {
+    let folder = QNX.folder("scheduled");
+    scheduled("a_server_runs_for_its_client", &folder, &folder.join("no-server"));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_busy_server_is_raised_for_who_waits() {
+    let folder = QNX.folder("raised");
+    let socket = folder.join("boot.sock");
+    let serving = boot::Server::new(&Task::new()).unwrap().listen(&socket).unwrap().start();
+    let serving = serving.unwrap();
+    scheduled("a_busy_server_runs_for_who_waits", &folder, &socket);
+    let _ = serving.stop();
     std::fs::remove_dir_all(folder).unwrap();
 }
 

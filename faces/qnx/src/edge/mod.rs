@@ -29,9 +29,9 @@ use pillarbox::let_handlers_jump;
 
 pub(crate) use ::edge::without_signals;
 
-pub(crate) use self::process::{is_main_thread, signal, watch_forks};
+pub(crate) use self::process::{is_main_thread, kernel_thread, signal, wait_readable, watch_forks};
 pub(crate) use self::reserved::Reserved;
-pub(crate) use self::schedule::{real_priority, schedule_this};
+pub(crate) use self::schedule::{real_priority, schedule, schedule_above_all, schedule_this};
 use crate::codes::{EAGAIN, Errno};
 use crate::thread;
 

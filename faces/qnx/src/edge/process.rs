@@ -1,15 +1,30 @@
 //! The process itself: its threads, its signals, and what a fork does.
 
 use std::ffi::c_void;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Once;
 
 use crate::codes::{EINVAL, Errno};
 
 /// Whether this thread runs `main`.
 pub(crate) fn is_main_thread() -> bool {
+    kernel_thread() == std::process::id() as i32
+}
+
+/// The kernel's number for this thread.
+pub(crate) fn kernel_thread() -> i32 {
     // SAFETY: it reads a number of the kernel's.
     let thread = unsafe { libc::syscall(libc::SYS_gettid) };
-    thread == i64::from(std::process::id())
+    thread as i32
+}
+
+/// Sleeps until a descriptor can be read from.
+pub(crate) fn wait_readable(what: &impl AsFd) {
+    let fd = what.as_fd().as_raw_fd();
+    let mut asked = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: the kernel reads and writes the one value of our own, and the descriptor is
+    // open for as long as it is borrowed.
+    let _ = unsafe { libc::poll(&raw mut asked, 1, -1) };
 }
 
 /// Has a forked child begin with nothing.

@@ -26,10 +26,20 @@ const fn is_real(policy: i32) -> bool {
 /// Has the kernel schedule this thread so, as far up as it goes. False where it does not
 /// let us.
 pub(crate) fn schedule_this(policy: i32, priority: u16) -> bool {
+    schedule(0, policy, priority)
+}
+
+/// The same of a thread of this process, by its number at the kernel.
+pub(crate) fn schedule(thread: i32, policy: i32, priority: u16) -> bool {
     const HIGHEST: u16 = 99;
     let about = libc::sched_param { sched_priority: i32::from(priority.clamp(1, HIGHEST)) };
     // SAFETY: the kernel reads our own value.
-    unsafe { libc::sched_setscheduler(0, policy, &raw const about) == 0 }
+    unsafe { libc::sched_setscheduler(thread, policy, &raw const about) == 0 }
+}
+
+/// Has this thread run before all others, where the kernel lets it.
+pub(crate) fn schedule_above_all() {
+    schedule_this(libc::SCHED_FIFO, u16::MAX);
 }
 
 /// Gives this thread a priority: for what it sends, and in the kernel where the kernel
