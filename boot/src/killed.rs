@@ -52,7 +52,7 @@ impl Plan {
     /// How long something may take.
     fn patience(self) -> Deadline {
         // What a broken rule keeps waiting for ever is not waited for as long.
-        Deadline::after(Duration::from_secs(if self.broken.is_some() { 3 } else { 20 }))
+        Deadline::after(Duration::from_secs(if self.broken.is_some() { 10 } else { 20 }))
     }
 }
 
