@@ -138,7 +138,7 @@ pub enum Refused {
     #[error("the server has no room for another name")]
     NoRoom,
     /// The server was replaced while this was on its way, and the next one was not asked.
-    /// A [`Bootstrap`] asks again by itself.
+    /// A [`Bootstrap`](super::Bootstrap) asks again by itself.
     #[error("the server was replaced meanwhile: ask again")]
     Replaced,
 }
