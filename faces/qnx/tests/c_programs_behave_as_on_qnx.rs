@@ -65,7 +65,6 @@ fn processes_meet_at_a_server() {
         "a_program_runs_another",
         "a_connection_goes_between_processes",
         "a_handler_may_jump_between_processes",
-        "a_handler_may_jump_out_of_a_write",
     ] {
         run(&QNX.compile(compilers()[0], program, &folder), &socket);
     }

@@ -16,7 +16,7 @@ static void server(char *self, int left) {
     CHECK(read(0, &byte, 1) == 1);
     if (left == 0) exit(0);
     snprintf(next, sizeof next, "%d", left - 1);
-    execl("/proc/self/exe", self, next, (char *)NULL);
+    execl(self, self, next, (char *)NULL);
     CHECK(!"it runs");
 }
 
@@ -31,7 +31,7 @@ int main(int count, char **arguments) {
         dup2(to[0], 0);
         dup2(from[1], 1);
         snprintf(first, sizeof first, "%d", PROGRAMS - 1);
-        execl("/proc/self/exe", arguments[0], first, (char *)NULL);
+        execl(arguments[0], arguments[0], first, (char *)NULL);
         _exit(1);
     }
     close(from[1]);
