@@ -26,7 +26,7 @@ use crate::edge::without_signals;
 use crate::letter::word;
 use crate::names::Name;
 use crate::port;
-use crate::receive::{settle_rights, settle_rights_within};
+use crate::receive::settle_rights;
 use crate::space::{Held, Space, Taken};
 use crate::with;
 
@@ -128,9 +128,7 @@ pub(crate) fn ask(
     let deadline = Deadline::after(PATIENCE);
     let (_, answered) = hold_in_wait(to, drop, |to| to.call(message, deadline));
     let answer = answered.map_err(|error| as_code(&error))?;
-    // Whoever asks waits for this task anyhow.
-    let settle = |answer: &mut Message| settle_rights_within(answer, PATIENCE);
-    let (answer, ()) = hold_in_wait(answer, drop, settle);
+    let (answer, ()) = hold_in_wait(answer, drop, |answer| settle_rights(answer));
     read(answer, PROGRAM + order)
 }
 

@@ -1,11 +1,10 @@
 //! Receiving: who may, what fits, and what the buffer holds then.
 
 use std::sync::Arc;
-use std::time::Duration;
 use std::vec::IntoIter;
 
 use pillarbox::{
-    Deadline, Message, Notification, Right, SendRight, SetReceiveError, heed_signals, hold_in_wait,
+    Message, Notification, Right, SendRight, SetReceiveError, heed_signals, hold_in_wait,
 };
 
 use crate::codes::*;
@@ -33,7 +32,7 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
     let Some(mouth) = with(|space| {
         space.look(name)?;
         let mouth = space.mouth(name)?;
-        if waits != Deadline::Now {
+        if waits != pillarbox::Deadline::Now {
             space.listen(&mouth);
         }
         Some(mouth)
@@ -68,7 +67,7 @@ pub(crate) fn receive(address: u64, room: u32, name: Name, options: i32, timeout
         *message = hold_in_wait(held, drop, |message| settle_rights(message)).0;
     }
     with(|space| {
-        if waits != Deadline::Now {
+        if waits != pillarbox::Deadline::Now {
             space.listen_no_more(&mouth);
         }
         match taken {
@@ -112,13 +111,13 @@ fn must_settle(message: &Message) -> bool {
 }
 
 /// A receive right may come to a port of which there is a send right here. Where that leads
-/// to the port's old owner still, it is to have followed, if that does not take longer.
-fn follow_receives(message: &Message, patience: Duration) {
+/// to the port's old owner still, it is to have followed.
+fn follow_receives(message: &Message) {
     let from = message.sender().map(|sender| sender.task);
     if !message.rights().iter().any(|right| matches!(right, Right::Receive(_))) {
         return;
     }
-    let soon = Deadline::after(patience);
+    let soon = pillarbox::Deadline::after(std::time::Duration::from_millis(500));
     let (own, held) = with(|space| (space.task.identity().task, space.unnumbered()));
     hold_in_wait(held, drop, |held| {
         // One that follows already leads to us, and is not confirmed.
@@ -132,19 +131,11 @@ fn follow_receives(message: &Message, patience: Duration) {
     });
 }
 
-/// How long one may keep us from a message that it has sent with its port.
-const FOLLOWING: Duration = Duration::from_millis(500);
-
 /// Asks their owners.
 pub(crate) fn settle_rights(message: &Message) {
-    settle_rights_within(message, FOLLOWING);
-}
-
-/// Asks their owners, and waits so long for rights that follow a port.
-pub(crate) fn settle_rights_within(message: &Message, patience: Duration) {
-    follow_receives(message, patience);
+    follow_receives(message);
     for right in to_settle(message) {
-        let soon = Deadline::after(Duration::from_millis(50));
+        let soon = pillarbox::Deadline::after(std::time::Duration::from_millis(50));
         let _ = right.status(soon);
     }
 }
